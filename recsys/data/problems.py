@@ -1,0 +1,44 @@
+"""Collects every problem of an input before any is raised."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.errors import InvalidInteractions
+
+_SHOWN = 5
+
+
+class Problems:
+    """Problems of one input, in the order found; `raise_any` raises them together."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.found: list[str] = []
+
+    def add(self, text: str) -> None:
+        """A problem of the whole input: what was required, what came, the remedy."""
+        self.found.append(text)
+
+    def rows(self, bad: NDArray[np.bool_], index: pd.Index[Any], required: str, remedy: str) -> None:
+        """A problem of some rows (mask [n] over `index`, whose labels and name say where); nothing when none is bad."""
+        if not bad.any():
+            return
+        labels: list[Any] = index[bad].tolist()
+        unit = index.name if isinstance(index.name, str) else "row"
+        where = ", ".join(str(label) for label in labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
+        self.found.append(f"{required} ({len(labels)} bad, {unit} {where}); {remedy}")
+
+    def raise_any(self) -> None:
+        """Raises: InvalidInteractions listing all problems, when there are any."""
+        if self.found:
+            self.fail()
+
+    def fail(self) -> NoReturn:
+        """Raises: InvalidInteractions listing all problems so far."""
+        message = "\n  - ".join([f"{self.source} cannot be read as interactions:", *self.found])
+        raise InvalidInteractions(message, self.found)

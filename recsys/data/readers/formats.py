@@ -1,0 +1,149 @@
+"""Which format a file is in, by its content, and its table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from recsys.data.problems import Problems
+from recsys.data.readers.recbole import atomic, atomic_columns
+from recsys.data.readers.table import Columns, Table, find_columns, whole_or_text
+from recsys.data.readers.text import delimited, one_line_a_user, read_lines
+
+Format = Literal["lightgcn", "triples", "recbole", "movielens", "csv", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan", re.IGNORECASE)
+_TYPED = re.compile(r"[^\t:]+:(token|float)(_seq)?(\t|$)")
+
+
+def read_table(path: Path, format: Format | None, asked: Columns, problems: Problems) -> Table:
+    """The table of one file; problems are noted, and raised at once where nothing can be read."""
+    if format is not None and format not in FORMATS:
+        problems.add(f"`format` must be one of {', '.join(FORMATS)} (got {format!r}); leave it out to detect it")
+        problems.fail()
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if is_parquet if format is None else format == "parquet":
+        frame = pd.read_parquet(path)
+        return Table(frame, find_columns(frame, asked, problems))
+    lines = read_lines(path, problems)
+    table = _READERS[format or detect(lines, problems)](lines, asked, problems)
+    frame = table.frame.copy()
+    for name in {table.columns.user, table.columns.item} - {None}:
+        if name in frame.columns:
+            frame[name] = whole_or_text(frame[name])
+    return Table(frame, table.columns)
+
+
+def detect(lines: pd.Series[str], problems: Problems) -> Format:
+    """Format of a text file from its first thousand lines."""
+    head = lines.iloc[:1000]
+    first: str = head.iloc[0]
+    if _TYPED.match(first):
+        return "recbole"
+    if "::" in first or (re.match(r"userid,movieid,rating", first, re.IGNORECASE)):
+        return "movielens"
+    fields = [_split(line) for line in head]
+    if not all(_NUMBER.fullmatch(field) for field in fields[0]):
+        return "csv"
+    if "\t" in first:
+        return "movielens" if len(fields[0]) == 4 else "triples"
+    if "," in first or ";" in first:
+        return "triples"
+    counts = {len(row) for row in fields}
+    # Two numbers a line mean the same in both formats; a user who comes twice cannot be LightGCN's.
+    users = [row[0] for row in fields]
+    if counts == {2} or (len(counts) == 1 and counts <= {3, 4} and len(set(users)) < len(users)):
+        return "triples"
+    if len(counts) == 1 and counts <= {3, 4}:
+        problems.add(
+            f"the format must be plain from the content (got {counts.pop()} numbers on every line and no user twice: "
+            'triples, or one line a user); pass format="triples" or format="lightgcn"'
+        )
+        problems.fail()
+    return "lightgcn"
+
+
+def _split(line: str) -> list[str]:
+    return [field.strip() for field in re.split(_separator(line) or r"\s+", line.strip())]
+
+
+def _separator(line: str) -> str | None:
+    return next((mark for mark in ("::", "\t", ",", ";") if mark in line), None)
+
+
+def _lightgcn(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
+    return Table(one_line_a_user(lines, problems), Columns("user", "item"))
+
+
+def _triples(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
+    first: str = lines.iloc[0]
+    names = ["user", "item", "weight", "time"][: len(_split(first))]
+    frame = delimited(lines, _separator(first), names, problems)
+    return Table(frame, find_columns(frame, asked, problems))
+
+
+def _recbole(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
+    frame, types = atomic(lines, problems)
+    return Table(frame, find_columns(frame, atomic_columns(types, asked), problems))
+
+
+def _movielens(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
+    """u.data (tabs), ratings.dat ("::") and ratings.csv (header and commas): user, item, rating, time."""
+    first: str = lines.iloc[0]
+    headed = not _NUMBER.fullmatch(_split(first)[0])
+    body = lines.iloc[1:] if headed else lines
+    frame = delimited(body, _separator(first), ["user", "item", "rating", "time"], problems)
+    return Table(frame, find_columns(frame, asked, problems))
+
+
+def _csv(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
+    frame = delimited(lines, _separator(lines.iloc[0]), None, problems)
+    return Table(frame, find_columns(frame, asked, problems))
+
+
+_READERS: dict[str, Callable[[pd.Series[str], Columns, Problems], Table]] = {
+    "lightgcn": _lightgcn,
+    "triples": _triples,
+    "recbole": _recbole,
+    "movielens": _movielens,
+    "csv": _csv,
+}
+
+
+def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
+    """Two columns of user ids from a .net file, a Parquet table, or a text of pairs with or without a header."""
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if is_parquet:
+        return pd.read_parquet(path).iloc[:, :2]
+    lines = read_lines(path, problems)
+    first: str = lines.iloc[0]
+    if _TYPED.match(first):
+        frame = atomic(lines, problems)[0].iloc[:, :2]
+    elif all(_NUMBER.fullmatch(field) for field in _split(first)):
+        names = ["source", "target", *(f"field {k}" for k in range(3, len(_split(first)) + 1))]
+        frame = delimited(lines, _separator(first), names, problems).iloc[:, :2]
+    else:
+        frame = delimited(lines, _separator(first), None, problems).iloc[:, :2]
+    return frame.apply(whole_or_text)
+
+
+def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> Table:
+    """Ratings of at least `threshold` as bare interactions; all of them as weights when it is None."""
+    name = table.columns.rating
+    if name is None or name not in table.frame.columns:
+        return table
+    asked = table.columns
+    if threshold is None:
+        return Table(table.frame, Columns(asked.user, asked.item, asked.weight or name, None, asked.time))
+    values = pd.to_numeric(table.frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    remedy = "drop these rows or correct the value"
+    problems.rows(~np.isfinite(values), table.frame.index, f"`{name}` must hold finite numbers", remedy)
+    return Table(table.frame[values >= threshold], Columns(asked.user, asked.item, asked.weight, None, asked.time))

@@ -1,0 +1,229 @@
+"""`read` and `read_split`: files or a folder -> interactions on one vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from recsys.data.frames import Duplicates
+from recsys.data.interactions import Interactions
+from recsys.data.problems import Problems
+from recsys.data.readers.formats import Format, kept_ratings, read_table, read_ties
+from recsys.data.readers.layouts import find_layout
+from recsys.data.readers.snapshot import from_parquet, is_snapshot
+from recsys.data.readers.table import Columns, Table, same_kind
+from recsys.data.splits import Split, given
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import InvalidInteractions
+
+
+@dataclass(frozen=True)
+class _Options:
+    format: Format | None
+    columns: Columns
+    threshold: float | None
+    duplicates: Duplicates
+
+
+def read(
+    path: str | Path,
+    *,
+    format: Format | None = None,
+    user: str | None = None,
+    item: str | None = None,
+    weight: str | None = None,
+    rating: str | None = None,
+    time: str | None = None,
+    ties: str | Path | None = None,
+    threshold: float | None = 4.0,
+    duplicates: Duplicates = "raise",
+    validation: float = 0.1,
+    seed: int = 0,
+) -> Interactions | Split:
+    """Interactions of a file, or of a folder in a known layout; a folder with a published split gives a `Split`.
+
+    The format is found by content, unless named. `user` to `time` name columns that have unusual names. Ratings of at
+    least `threshold` become interactions, the others are left out; None keeps all, as weights. Ids that are whole
+    numbers become int, any other id makes the whole vocabulary str. Items of a published test that its training part
+    never saw are kept; `read_split` can refuse them. `validation` and `seed` as in `splits.given`.
+
+    Raises: InvalidInteractions listing every problem of every file, with line numbers.
+    """
+    path = Path(path)
+    options = _Options(format, Columns(user, item, weight, rating, time), threshold, duplicates)
+    if not path.exists():
+        raise InvalidInteractions(f"`path` must be a file or a folder that exists (got `{path}`); correct it")
+    if path.is_dir():
+        layout = find_layout(path)
+        tie_path = Path(ties) if ties is not None else layout.ties
+        if layout.test is not None:
+            return _split(layout.train, layout.test, layout.validation, tie_path, options, "keep", validation, seed)
+        return _compile({"train": layout.train}, tie_path, options)[0]["train"]
+    if is_snapshot(path):
+        return from_parquet(path)
+    return _compile({"train": path}, None if ties is None else Path(ties), options)[0]["train"]
+
+
+def read_split(
+    train: str | Path,
+    test: str | Path,
+    *,
+    validation_file: str | Path | None = None,
+    ties: str | Path | None = None,
+    unseen: Literal["raise", "keep"] = "raise",
+    format: Format | None = None,
+    columns: Columns | None = None,
+    threshold: float | None = 4.0,
+    duplicates: Duplicates = "raise",
+    validation: float = 0.1,
+    seed: int = 0,
+) -> Split:
+    """A published split on one vocabulary; without a validation file, a share of train becomes validation.
+
+    `unseen` says what to do with ids that are in test or validation and never in train.
+
+    Raises: InvalidInteractions listing every problem of every file, with line numbers.
+    """
+    options = _Options(format, columns or Columns(), threshold, duplicates)
+    optional = [None if path is None else Path(path) for path in (validation_file, ties)]
+    return _split(Path(train), Path(test), *optional, options, unseen, validation, seed)
+
+
+def _split(
+    train: Path,
+    test: Path,
+    validation_file: Path | None,
+    ties: Path | None,
+    options: _Options,
+    unseen: Literal["raise", "keep"],
+    validation: float,
+    seed: int,
+) -> Split:
+    paths = {"train": train, "validation": validation_file, "test": test}
+    parts, tables = _compile({name: path for name, path in paths.items() if path is not None}, ties, options)
+    problems = Problems("this split")
+    for name in parts.keys() - {"train"}:
+        _check_held_out(name, paths[name], parts, tables, unseen, problems)
+    problems.raise_any()
+    if "validation" in parts:
+        return Split(parts["train"], parts["validation"], parts["test"])
+    return given(parts["train"], parts["test"], validation=validation, seed=seed)
+
+
+def _check_held_out(
+    name: str,
+    path: Path | None,
+    parts: Mapping[str, Interactions],
+    tables: Mapping[str, Table],
+    unseen: Literal["raise", "keep"],
+    problems: Problems,
+) -> None:
+    """Notes interactions that are in train too and, under `unseen="raise"`, ids that never are."""
+    file = "" if path is None else f"{path.name}: "
+    frame, columns, train = tables[name].frame, tables[name].columns, parts["train"]
+    users = train.users.rows(frame[columns.user].to_numpy())
+    items = train.items.rows(frame[columns.item].to_numpy())
+    required = f"{file}an interaction must not be in train too"
+    problems.rows(train.contains(users, items), frame.index, required, "remove it from one of them")
+    if unseen == "keep":
+        return
+    for side, rows, degree in zip(("user", "item"), (users, items), train.degrees(), strict=True):
+        remedy = 'remove these lines, or pass unseen="keep"'
+        problems.rows(degree[rows] == 0, frame.index, f"{file}a {side} must occur in train", remedy)
+
+
+def _compile(
+    paths: Mapping[str, Path], ties_path: Path | None, options: _Options
+) -> tuple[dict[str, Interactions], dict[str, Table]]:
+    """Parts on one vocabulary and the tables they came from; every problem of every file is raised together."""
+    found: list[str] = []
+    tables: dict[str, Table] = {}
+    for name, path in paths.items():
+        problems = Problems(path.name)
+        try:
+            table = kept_ratings(read_table(path, options.format, options.columns, problems), options.threshold, problems)
+        except InvalidInteractions:
+            table = None
+        found += [f"{path.name}: {problem}" for problem in problems.found]
+        if table is not None and {table.columns.user, table.columns.item} <= set(table.frame.columns):
+            tables[name] = table
+    ties: pd.DataFrame | None = None
+    if ties_path is not None:
+        problems = Problems(ties_path.name)
+        try:
+            ties = read_ties(ties_path, problems)
+        except InvalidInteractions:
+            pass
+        found += [f"{ties_path.name}: {problem}" for problem in problems.found]
+    tables, ties = _one_kind(tables, ties)
+    parts: dict[str, Interactions] = {}
+    for name, table in tables.items():
+        try:
+            parts[name] = _interactions(table, ties if name == "train" else None, options.duplicates)
+        except InvalidInteractions as error:
+            found += [f"{paths[name].name}: {problem}" for problem in error.problems]
+    if found:
+        message = "\n  - ".join(["these files cannot be read as interactions:", *found])
+        raise InvalidInteractions(message, found)
+    return _one_vocabulary(parts), tables
+
+
+def _interactions(table: Table, ties: pd.DataFrame | None, duplicates: Duplicates) -> Interactions:
+    columns = table.columns
+    return Interactions.from_frame(
+        table.frame,
+        user=str(columns.user),
+        item=str(columns.item),
+        weight=columns.weight,
+        time=columns.time,
+        ties=ties,
+        duplicates=duplicates,
+    )
+
+
+def _one_kind(
+    tables: dict[str, Table], ties: pd.DataFrame | None
+) -> tuple[dict[str, Table], pd.DataFrame | None]:
+    """The same tables and ties, with users all int or all str, and items likewise."""
+    frames = {name: table.frame.copy() for name, table in tables.items()}
+    ties = None if ties is None else ties.copy()
+    items = [(frame, tables[name].columns.item) for name, frame in frames.items()]
+    users = [(frame, tables[name].columns.user) for name, frame in frames.items()]
+    users += [] if ties is None else [(ties, name) for name in ties.columns]
+    for columns in (users, items):
+        for (frame, name), ids in zip(columns, same_kind([f[n].to_numpy() for f, n in columns]), strict=True):
+            frame[name] = ids
+    return {name: replace(tables[name], frame=frame) for name, frame in frames.items()}, ties
+
+
+def _one_vocabulary(parts: dict[str, Interactions]) -> dict[str, Interactions]:
+    """The parts over the ascending union of their ids; rows keep their order, so arrays stay canonical."""
+    if len(parts) == 1:
+        return parts
+    union: dict[str, Vocabulary] = {}
+    for side in ("users", "items"):
+        ids: Any = np.concatenate([getattr(part, side).ids for part in parts.values()])
+        union[side] = Vocabulary(np.sort(pd.unique(ids)))
+    users, items = union["users"], union["items"]
+    joined: dict[str, Interactions] = {}
+    ties = None
+    for name, part in parts.items():
+        rows = users.rows(part.users.ids)
+        degrees = np.zeros(len(users), dtype=np.int64)
+        degrees[rows] = np.diff(part.indptr)
+        # Only train was read with the ties; they belong to every part.
+        ties = rows[part.ties] if part.ties is not None else ties
+        joined[name] = replace(
+            part,
+            users=users,
+            items=items,
+            indptr=np.concatenate([[0], np.cumsum(degrees)]).astype(np.int64),
+            indices=items.rows(part.items.ids)[part.indices],
+            ties=ties,
+        )
+    return joined

@@ -1,0 +1,60 @@
+"""Our own Parquet snapshot: rows and vocabularies exactly as they were written by `to_parquet`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from recsys.data.interactions import Interactions
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import InvalidInteractions
+
+VOCABULARIES = {"users": b"unlearn.users", "items": b"unlearn.items"}
+
+
+def ties_path(path: Path) -> Path:
+    """Where the ties of a snapshot lie: `x.parquet` has them in `x.ties.parquet`."""
+    return path.with_suffix(".ties.parquet")
+
+
+def is_snapshot(path: Path) -> bool:
+    """Whether a file was written by `to_parquet`."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PAR1":
+            return False
+    return VOCABULARIES["users"] in (pq.read_schema(path).metadata or {})
+
+
+def from_parquet(path: str | Path) -> Interactions:
+    """The interactions that `to_parquet` wrote: same rows, same tombstones, same digest.
+
+    Raises: InvalidInteractions when the file is no snapshot; UnknownIds when its rows are not in its vocabularies.
+    """
+    path = Path(path)
+    if not is_snapshot(path):
+        raise InvalidInteractions(f"`{path.name}` must be a file of `to_parquet` (got another); read it with `read`")
+    table = pq.read_table(path)
+    metadata: dict[bytes, bytes] = table.schema.metadata
+    stored = {side: json.loads(metadata[name]) for side, name in VOCABULARIES.items()}
+    users, items = (Vocabulary.restore(stored[side]["ids"], stored[side]["kind"]) for side in VOCABULARIES)
+    columns: dict[str, Any] = {name: table.column(name) for name in table.column_names}
+    user_rows = users.rows(columns["user"].to_pylist())
+    item_rows = items.rows(columns["item"].to_pylist())
+    ties = None
+    if ties_path(path).exists():
+        pairs = pq.read_table(ties_path(path))
+        ties = np.column_stack([users.rows(pairs.column(name).to_pylist()) for name in ("source", "target")])
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(user_rows, minlength=len(users)))]).astype(np.int64)
+    return Interactions(
+        users,
+        items,
+        indptr,
+        item_rows,
+        np.array(columns["weight"], dtype=np.float32) if "weight" in columns else None,
+        np.array(columns["time"], dtype=np.float64) if "time" in columns else None,
+        ties,
+    )

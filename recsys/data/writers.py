@@ -1,0 +1,100 @@
+"""Interactions -> files: a Parquet snapshot, or RecBole's atomic files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys.data.interactions import Interactions
+from recsys.data.readers.snapshot import VOCABULARIES, ties_path
+from recsys.data.vocabulary import Vocabulary
+from recsys.errors import InvalidInteractions
+
+
+def to_parquet(interactions: Interactions, path: str | Path) -> None:
+    """One file with ids, weights, times and both vocabularies; ties in a second file beside it.
+
+    What was forgotten is not written: a snapshot written after `without` holds no trace of it. Files are replaced
+    whole, so that an interrupted write leaves the old snapshot, and old ties never outlive their data.
+    """
+    path = Path(path)
+    if path.suffix != ".parquet":
+        raise ValueError(f"`path` must end in .parquet for `to_parquet` (got `{path.name}`)")
+    columns = {
+        "user": _array(interactions.users, interactions.user_rows()),
+        "item": _array(interactions.items, interactions.indices),
+    }
+    columns |= {
+        name: pa.array(getattr(interactions, name))
+        for name in ("weight", "time")
+        if getattr(interactions, name) is not None
+    }
+    metadata = {name: _vocabulary(getattr(interactions, side)) for side, name in VOCABULARIES.items()}
+    table = pa.table(columns).replace_schema_metadata(metadata)
+    # Ties first: if the run ends between the two, the data and its vocabularies are still the old ones or the new.
+    if interactions.ties is None:
+        ties_path(path).unlink(missing_ok=True)
+    else:
+        ends = {
+            name: _array(interactions.users, interactions.ties[:, k]) for k, name in enumerate(("source", "target"))
+        }
+        _write(ties_path(path), lambda file: pq.write_table(pa.table(ends), file))
+    _write(path, lambda file: pq.write_table(table, file))
+
+
+def to_inter(interactions: Interactions, path: str | Path) -> None:
+    """RecBole's atomic files: `path` ends in .inter; ties go to the .net file of the same name.
+
+    Raises: InvalidInteractions when an id holds a tab or a line break, which the format cannot write.
+    """
+    path = Path(path)
+    if path.suffix != ".inter":
+        raise ValueError(f"`path` must end in .inter for `to_inter` (got `{path.name}`)")
+    bad = [
+        value
+        for vocabulary in (interactions.users, interactions.items)
+        for value in vocabulary.ids[vocabulary.alive].tolist()
+        if isinstance(value, str) and (value != value.strip() or len(value.splitlines()) != 1 or "\t" in value or '"' in value)
+    ]
+    if bad:
+        raise InvalidInteractions(
+            f"ids must be free of tabs, quotes, line breaks and outer spaces for `to_inter` ({len(bad)} are not: "
+            f"{', '.join(map(repr, bad[:5]))}); rename them or use `to_parquet`"
+        )
+    names = {"user": "user_id:token", "item": "item_id:token", "weight": "weight:float", "time": "timestamp:float"}
+    frame = interactions.frame().rename(columns=names)
+    _write(path, lambda file: _atomic(frame, file))
+    net = path.with_suffix(".net")
+    if interactions.ties is None:
+        net.unlink(missing_ok=True)
+        return
+    ids = interactions.users.ids[interactions.ties]
+    ties = pd.DataFrame({"source_id:token": ids[:, 0], "target_id:token": ids[:, 1]})
+    _write(net, lambda file: _atomic(ties, file))
+
+
+def _atomic(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, sep="\t", index=False, lineterminator="\n")
+
+
+def _array(vocabulary: Vocabulary, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Array:
+    kind = pa.int64() if vocabulary.kind == "int" else pa.string()
+    return pa.array(vocabulary.ids[rows], type=kind)
+
+
+def _vocabulary(vocabulary: Vocabulary) -> bytes:
+    ids = vocabulary.take(np.arange(len(vocabulary)))
+    return json.dumps({"kind": vocabulary.kind, "ids": ids}).encode()
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    unfinished = path.with_name(path.name + ".unfinished")
+    write(unfinished)
+    os.replace(unfinished, path)

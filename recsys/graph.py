@@ -1,0 +1,215 @@
+"""The bipartite interaction graph and its symmetrically normalised propagation.
+
+A = D^-1/2 [[0, R], [R^T, 0]] D^-1/2 over n_users + n_items nodes, users first. Both directions are built from the
+same interactions, so A is symmetric by construction; a node without edges has a zero row, never an infinite one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+
+with warnings.catch_warnings():  # torch announces once a process that CSR tensors are in beta
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.tensor([1.0]), size=(1, 1))
+
+
+def csr(crow: Tensor, col: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+    """A torch CSR tensor whose invariants hold by construction."""
+    return torch.sparse_csr_tensor(crow, col, values, size=size, check_invariants=False)
+
+
+@dataclass(frozen=True, eq=False)
+class BipartiteGraph:
+    """Interactions as tensors, with the arc value of each in both directions.
+
+    `rows`, `cols` [e] are the user and item rows of the interactions in canonical order; `crow` [n_users + 1] their
+    row pointer; `order` [e] sorts them by item; `item_crow` [n_items + 1] points into that order. `values` [e] are
+    the normalised arc values 1 / sqrt(deg u deg i). `weights` [e], where given, multiply loss and arc alike and have
+    entered the degrees (see `weighted`). `user_keys`, `item_keys` name the nodes to the random streams.
+    """
+
+    n_users: int
+    n_items: int
+    rows: Tensor
+    cols: Tensor
+    crow: Tensor
+    item_crow: Tensor
+    order: Tensor
+    values: Tensor
+    user_keys: np.ndarray[Any, np.dtype[np.uint64]]
+    item_keys: np.ndarray[Any, np.dtype[np.uint64]]
+    weights: Tensor | None = None
+
+    @classmethod
+    def from_interactions(
+        cls, data: Interactions, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> BipartiteGraph:
+        pattern = sparse.csr_array(
+            (np.arange(len(data)), data.indices, data.indptr), shape=(data.n_users, data.n_items)
+        ).tocsc()
+        rows = data.user_rows()
+        users, items = data.degrees()
+        values = 1.0 / np.sqrt(users[rows] * items[data.indices].astype(np.float64))
+
+        def tensor(array: Any, kind: torch.dtype = torch.int64) -> Tensor:
+            return torch.as_tensor(array, dtype=kind, device=device)
+
+        return cls(
+            n_users=data.n_users,
+            n_items=data.n_items,
+            rows=tensor(rows),
+            cols=tensor(data.indices),
+            crow=tensor(data.indptr),
+            item_crow=tensor(pattern.indptr),
+            order=tensor(pattern.data),
+            values=tensor(values, dtype),
+            user_keys=data.users.keys,
+            item_keys=data.items.keys,
+        )
+
+    @property
+    def n_nodes(self) -> int:
+        return self.n_users + self.n_items
+
+    @property
+    def n_edges(self) -> int:
+        return self.rows.numel()
+
+    def weighted(self, weights: Tensor, *, floor: float = 1e-6) -> BipartiteGraph:
+        """The graph whose edge e counts `weights[e]` in [0, 1]; differentiable in the weights, degrees included.
+
+        Degrees below `floor` are raised to it, so that a node whose edges all fade keeps finite derivatives.
+        """
+        users = weights.new_zeros(self.n_users).index_add(0, self.rows, weights).clamp_min(floor)
+        items = weights.new_zeros(self.n_items).index_add(0, self.cols, weights).clamp_min(floor)
+        values = weights * users[self.rows].rsqrt() * items[self.cols].rsqrt()
+        return replace(self, values=values, weights=weights)
+
+    def interaction_matrix(self, values: Tensor) -> Tensor:
+        """Sparse [n_users, n_items] with `values` [e] on the interactions."""
+        return csr(self.crow, self.cols, values, (self.n_users, self.n_items))
+
+    def transposed_matrix(self, values: Tensor) -> Tensor:
+        """Sparse [n_items, n_users]: the transpose of `interaction_matrix(values)`."""
+        return csr(self.item_crow, self.rows[self.order], values[self.order], (self.n_items, self.n_users))
+
+    def adjacency(self, values: Tensor) -> Tensor:
+        """Sparse symmetric [n_nodes, n_nodes] with `values` [e] on both directions of every interaction."""
+        crow = torch.cat([self.crow, self.item_crow[1:] + self.n_edges])
+        col = torch.cat([self.cols + self.n_users, self.rows[self.order]])
+        return csr(crow, col, torch.cat([values, values[self.order]]), (self.n_nodes, self.n_nodes))
+
+    @property
+    def forgotten_items(self) -> Tensor:
+        """Item rows [k] that no longer stand for anything and must not compete with the others."""
+        return torch.from_numpy(np.flatnonzero(self.item_keys == 0)).to(self.rows.device)
+
+    @property
+    def normalized(self) -> Tensor:
+        """The adjacency with the graph's own arc values, detached; built once."""
+        cached = self.__dict__.get("_normalized")
+        if cached is None:
+            cached = self.adjacency(self.values.detach())
+            object.__setattr__(self, "_normalized", cached)
+        return cached
+
+    def edge_products(self, users: Tensor, items: Tensor) -> Tensor:
+        """Dot products [e] of the two ends of every interaction, for users [n_users, d] and items [n_items, d]."""
+        pattern = self.interaction_matrix(users.new_zeros(self.n_edges))
+        return torch.sparse.sampled_addmm(pattern, users, items.T, beta=0.0).values()
+
+    def propagate(self, x: Tensor) -> Tensor:
+        """A x for x [n_nodes, d]; differentiable in x and in the arc values, any number of times."""
+        return _Propagate.apply(x, self.values, self)  # pyright: ignore[reportUnknownVariableType, reportReturnType]
+
+
+def _multiply(graph: BipartiteGraph, values: Tensor, x: Tensor) -> Tensor:
+    return (graph.normalized if values is graph.values else graph.adjacency(values)) @ x
+
+
+# The two functions below are each other's derivatives, so differentiation never leaves the pair.
+
+
+class _Propagate(torch.autograd.Function):
+    """(x, values) -> A(values) x."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(x: Tensor, values: Tensor, graph: BipartiteGraph) -> Tensor:
+        return _multiply(graph, values, x.contiguous())
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, BipartiteGraph], output: Tensor) -> None:
+        x, values, graph = inputs
+        ctx.graph = graph
+        ctx.save_for_backward(x, values)
+        ctx.save_for_forward(x, values)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (g,) = grads
+        x, values = ctx.saved_tensors
+        need_x, need_values, _ = ctx.needs_input_grad
+        values = ctx.graph.values if values.data_ptr() == ctx.graph.values.data_ptr() else values
+        return (
+            _Propagate.apply(g, values, ctx.graph) if need_x else None,  # pyright: ignore
+            _EdgeProducts.apply(g, x, ctx.graph) if need_values else None,  # pyright: ignore
+            None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        dx, dvalues, _ = tangents
+        x, values = ctx.saved_tensors
+        out = _multiply(ctx.graph, values, dx) if dx is not None else torch.zeros_like(x)
+        return out + _multiply(ctx.graph, dvalues, x) if dvalues is not None else out
+
+
+class _EdgeProducts(torch.autograd.Function):
+    """(a, b) -> for every interaction (u, i): a_u . b_i + a_i . b_u."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor, graph: BipartiteGraph) -> Tensor:
+        n = graph.n_users
+        a, b = a.contiguous(), b.contiguous()
+        return graph.edge_products(a[:n], b[n:]) + graph.edge_products(b[:n], a[n:])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, BipartiteGraph], output: Tensor) -> None:
+        a, b, graph = inputs
+        ctx.graph = graph
+        ctx.save_for_backward(a, b)
+        ctx.save_for_forward(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (g,) = grads
+        a, b = ctx.saved_tensors
+        need_a, need_b, _ = ctx.needs_input_grad
+        return (
+            _Propagate.apply(b, g, ctx.graph) if need_a else None,  # pyright: ignore
+            _Propagate.apply(a, g, ctx.graph) if need_b else None,  # pyright: ignore
+            None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        da, db, _ = tangents
+        a, b = ctx.saved_tensors
+        forward = _EdgeProducts.forward
+        out = a.new_zeros(ctx.graph.n_edges)
+        if da is not None:
+            out = out + forward(da, b, ctx.graph)
+        return out + forward(a, db, ctx.graph) if db is not None else out

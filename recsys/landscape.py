@@ -1,0 +1,163 @@
+"""`whole_data` on a linear model as a landscape: exact line search, and a preconditioner from two Gram matrices.
+
+Along a line E + t V the scores are quadratic in t, so the objective is a quartic whose five coefficients follow from
+the same products that one evaluation needs. A search is therefore exact and costs half an evaluation (the forward
+half; the backward half is the next gradient).
+
+The Hessian acts on a row of users like 2 l2 I + c Z_I^T Z_I and on a row of items like 2 l2 I + c Z_U^T Z_U, plus
+terms of the observed pairs. Two d x d inverses of that form are the preconditioner: the idea of scaled gradient
+descent (Tong, Ma and Chi, 2021, arXiv 2005.08898), with the regulariser added and used inside L-BFGS.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from recsys.models.base import LinearRecommender
+from recsys.objectives.whole_data import WholeData
+from unlearn.solvers.landscape import Landscape, Step
+
+_STIFFNESS = 10.0  # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
+_REFRESH = 5  # searches between two preconditioners
+
+
+class WholeDataLandscape(Landscape):
+    """The objective over the flattened layer-0 table [n_nodes * d], all work in buffers made once."""
+
+    def __init__(self, model: LinearRecommender, objective: WholeData, graph: BipartiteGraph) -> None:
+        self._objective, self._graph = objective, graph
+        self._coefficients = model.polynomial()
+        self._shape = (graph.n_nodes, model.dim)
+        self._adjacency = graph.normalized
+        values = graph.values
+        self._table, self._z, self._dz, self._out, *self._scratch = (values.new_empty(self._shape) for _ in range(7))
+        self._no_values = graph.interaction_matrix(values.new_zeros(graph.n_edges))
+        self._weights = graph.weights
+        self._age = 0
+
+    def _propagate(self, x: Tensor, out: Tensor) -> Tensor:
+        """M x into `out`, by Horner's rule."""
+        *lower, top = self._coefficients
+        if not lower:
+            return torch.mul(x, top, out=out)
+        one, other = self._scratch[:2]
+        current = torch.mul(x, top, out=one)
+        for coefficient in reversed(lower):
+            target = out if coefficient is lower[0] and len(lower) == 1 else (other if current is one else one)
+            torch.mm(self._adjacency, current, out=target)
+            current = target.add_(x, alpha=coefficient)
+        return out if current is out else out.copy_(current)
+
+    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[: self._graph.n_users], x[self._graph.n_users :]
+
+    def _edges(self, users: Tensor, items: Tensor) -> Tensor:
+        return torch.sparse.sampled_addmm(self._no_values, users, items.T, beta=0.0).values()
+
+    def _observed(self, y: Tensor) -> Tensor:
+        """Weighted sum in float64 of a per-edge quantity."""
+        return (y.double() if self._weights is None else y.double() * self._weights).sum()
+
+    def start(self, x: Tensor) -> float:
+        self._table.copy_(x.view(self._shape))
+        users, items = self._halves(self._propagate(self._table, self._z))
+        self._y = self._edges(users, items)
+        self._gram_users, self._gram_items = users.T @ users, items.T @ items
+        self.evaluations += 1
+        self._age = 0
+        y, a = self._y.double(), self._objective.a
+        observed = self._observed((1.0 - y).square() - a * y.square())
+        self._value = float(observed + a * _inner(self._gram_users, self._gram_items))
+        self._value += self._objective.l2 * float(torch.linalg.vector_norm(self._table, dtype=torch.float64)) ** 2
+        return self._value
+
+    @property
+    def point(self) -> Tensor:
+        return self._table.view(-1)
+
+    @property
+    def embeddings(self) -> Tensor:
+        """Final embeddings [n_nodes, d] at the current point."""
+        return self._z
+
+    def gradient(self) -> Tensor:
+        (users, items), graph = self._halves(self._z), self._graph
+        slopes = self._objective.slopes(self._y, graph)
+        inner = self._scratch[2]
+        of_users, of_items = self._halves(inner)
+        torch.mm(users, self._gram_items.mul(2.0 * self._objective.a), out=of_users)
+        torch.mm(items, self._gram_users.mul(2.0 * self._objective.a), out=of_items)
+        torch.addmm(of_users, graph.interaction_matrix(slopes), items, out=of_users)
+        torch.addmm(of_items, graph.transposed_matrix(slopes), users, out=of_items)
+        out = self._propagate(inner, self._out)
+        return out.add_(self._table, alpha=2.0 * self._objective.l2).view(-1)
+
+    def search(self, direction: Tensor, slope: float) -> Step:
+        a, l2 = self._objective.a, self._objective.l2
+        step = direction.view(self._shape)
+        users, items = self._halves(self._z)
+        d_users, d_items = self._halves(self._propagate(step, self._dz))
+        self.evaluations += 1
+        y0, y2 = self._y, self._edges(d_users, d_items)
+        y1 = self._edges(d_users, items).add_(self._edges(users, d_items))
+        users1, items1 = _symmetric(d_users.T @ users), _symmetric(d_items.T @ items)
+        users2, items2 = d_users.T @ d_users, d_items.T @ d_items
+        users0, items0 = self._gram_users, self._gram_items
+        keep = 1.0 - a
+        quartic = [
+            keep * float(self._observed(y2.square())) + a * _inner(users2, items2),
+            2.0 * keep * float(self._observed(y1 * y2)) + a * (_inner(users1, items2) + _inner(users2, items1)),
+            keep * float(self._observed(y1.square() + 2.0 * y0 * y2)) - 2.0 * float(self._observed(y2))
+            + a * (_inner(users0, items2) + _inner(users2, items0) + _inner(users1, items1))
+            + l2 * float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2,
+            slope,
+            0.0,
+        ]  # fmt: skip
+        length = _lowest(quartic)
+        self._table.add_(step, alpha=length)
+        self._z.add_(self._dz, alpha=length)
+        self._y = y0.add_(y1, alpha=length).add_(y2, alpha=length * length)
+        self._gram_users = users0.add_(users1, alpha=length).add_(users2, alpha=length * length)
+        self._gram_items = items0.add_(items1, alpha=length).add_(items2, alpha=length * length)
+        self._value += float(np.polyval(quartic, length))
+        self._age += 1
+        return Step(length, self._value)
+
+    def precondition(self, vector: Tensor) -> Tensor:
+        if self._age % _REFRESH == 0:
+            shift = 2.0 * self._objective.l2
+            stiffness = _STIFFNESS * self._objective.a
+            self._inverse_users = _inverse(self._gram_items, shift, stiffness)
+            self._inverse_items = _inverse(self._gram_users, shift, stiffness)
+        users, items = self._halves(vector.view(self._shape))
+        out = self._scratch[2]
+        of_users, of_items = self._halves(out)
+        torch.mm(users, self._inverse_users, out=of_users)
+        torch.mm(items, self._inverse_items, out=of_items)
+        return vector.copy_(out.view(-1))
+
+
+def _inner(left: Tensor, right: Tensor) -> float:
+    return float((left.double() * right.double()).sum())
+
+
+def _symmetric(product: Tensor) -> Tensor:
+    return product + product.T
+
+
+def _inverse(gram: Tensor, shift: float, stiffness: float) -> Tensor:
+    """(shift I + stiffness gram)^-1, [d, d]."""
+    matrix = gram.double().mul_(stiffness)
+    matrix.diagonal().add_(max(shift, 1e-8 * float(matrix.diagonal().mean()) + 1e-30))
+    return torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(gram.dtype)
+
+
+def _lowest(quartic: list[float]) -> float:
+    """The t > 0 with the lowest value of a quartic that falls at 0; 0 if rounding leaves none."""
+    roots = np.roots(np.polyder(np.asarray(quartic)))
+    real = roots[np.abs(roots.imag) <= 1e-8 * np.abs(roots)].real
+    ahead = [float(t) for t in real if t > 0 and np.polyval(quartic, t) < 0]
+    return min(ahead, key=lambda t: float(np.polyval(quartic, t)), default=0.0)

@@ -1,0 +1,87 @@
+"""What a recommender model is: a torch module that embeds users and items; no data, no training inside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsys.graph import BipartiteGraph
+from unlearn.streams import normals
+
+
+class Recommender(nn.Module, ABC):
+    """Scores are dot products of final embeddings.
+
+    `table` [n_users + n_items, dim] holds the layer-0 embeddings, users first.
+    """
+
+    name: ClassVar[str]
+    table: nn.Parameter
+
+    def __init__(self, n_users: int, n_items: int, *, dim: int = 64) -> None:
+        super().__init__()
+        if dim < 1:
+            raise ValueError(f"`dim` must be a positive integer for `{type(self).__name__}` (got {dim})")
+        self.n_users, self.n_items, self.dim = n_users, n_items, dim
+        self.table = nn.Parameter(torch.zeros(n_users + n_items, dim))
+
+    @abstractmethod
+    def forward(self, graph: BipartiteGraph) -> Tensor:
+        """Final embeddings [n_users + n_items, d], users first."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given beside the sizes."""
+        return {"dim": self.dim}
+
+    def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> dict[str, Tensor]:
+        """Initial parameters N(0, std^2), each row keyed by its own external id: see `unlearn.streams`."""
+        columns = np.arange(self.dim)[None, :]
+        rows = [
+            normals(seed, f"rows/{kind}", keys[:, None], columns)
+            for kind, keys in (("users", graph.user_keys), ("items", graph.item_keys))
+        ]
+        table = torch.from_numpy(np.concatenate(rows) * std).to(graph.values)
+        table[np.concatenate([graph.user_keys, graph.item_keys]) == 0] = 0.0  # forgotten rows stay empty
+        return {"table": table}
+
+
+class LinearRecommender(Recommender):
+    """A model whose final embeddings are M table, with a symmetric M that depends on the graph alone."""
+
+    @abstractmethod
+    def propagate(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
+        """M x for x [n_users + n_items, k]."""
+
+    @abstractmethod
+    def polynomial(self) -> tuple[float, ...]:
+        """Coefficients c of M = sum_l c_l A^l."""
+
+    def forward(self, graph: BipartiteGraph) -> Tensor:
+        return self.propagate(graph, self.table)
+
+
+_REGISTRY: dict[str, type[Recommender]] = {}
+R = TypeVar("R", bound=type[Recommender])
+
+
+def register(cls: R) -> R:
+    """Class decorator: makes a model findable by its `name`."""
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def build(name: str, n_users: int, n_items: int, **arguments: Any) -> Recommender:
+    """The model of that name.
+
+    Raises:
+        KeyError: there is no such model; the message lists those there are.
+    """
+    import recsys.models  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the built-in models)
+
+    if name not in _REGISTRY:
+        raise KeyError(f"`{name}` is no model; there are {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name](n_users, n_items, **arguments)

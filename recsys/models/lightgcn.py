@@ -1,0 +1,40 @@
+"""LightGCN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from recsys.models.base import LinearRecommender, register
+
+
+@register
+class LightGCN(LinearRecommender):
+    """He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation", 2020, arXiv 2002.02126.
+
+    Z = 1 / (L + 1) sum_{l=0..L} A^l E, score(u, i) = z_u . z_i, with E [n_users + n_items, dim] the layer-0 table.
+
+    **Differences from the paper:** none in the model; training is elsewhere (`recsys.train`).
+    """
+
+    name = "lightgcn"
+
+    def __init__(self, n_users: int, n_items: int, *, dim: int = 64, layers: int = 3) -> None:
+        super().__init__(n_users, n_items, dim=dim)
+        if layers < 0:
+            raise ValueError(f"`layers` must be an integer of at least 0 for `LightGCN` (got {layers})")
+        self.layers = layers
+
+    def arguments(self) -> dict[str, Any]:
+        return {"dim": self.dim, "layers": self.layers}
+
+    def propagate(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
+        total = x
+        for _ in range(self.layers):  # Horner: x + A (x + A (x + ...))
+            total = x + graph.propagate(total)
+        return total / (self.layers + 1)
+
+    def polynomial(self) -> tuple[float, ...]:
+        return (1.0 / (self.layers + 1),) * (self.layers + 1)

@@ -1,0 +1,93 @@
+"""What training minimises: a loss over final embeddings and the interactions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+
+
+@dataclass(frozen=True)
+class Objective(ABC):
+    """A sum over interactions, a term of all pairs, and L2: never a mean, so its scale stays when records leave.
+
+    Where the graph carries weights [e], every interaction's loss is multiplied by its own.
+    """
+
+    name: ClassVar[str]
+    l2: float  # penalty l2 * |table|^2
+
+    @abstractmethod
+    def record_losses(
+        self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
+    ) -> Tensor:
+        """Losses [r] of the given interactions (all if None), for embeddings [n_users, d] and [n_items, d]."""
+
+    def background(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> Tensor:
+        """The part that belongs to no interaction, a scalar."""
+        return users.new_zeros(())
+
+    def penalty(self, params: Mapping[str, Tensor]) -> Tensor:
+        return self.l2 * torch.stack([value.square().sum() for value in params.values()]).sum()
+
+    def value_and_gradient(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> tuple[float, Tensor, Tensor]:
+        """Loss without the penalty and its gradients [n_users, d], [n_items, d]."""
+        users, items = users.detach().requires_grad_(), items.detach().requires_grad_()
+        value = self.record_losses(users, items, graph).sum() + self.background(users, items, graph)
+        of_users, of_items = torch.autograd.grad(value, [users, items])
+        return float(value.detach()), of_users, of_items
+
+    def arguments(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class SampledObjective(Objective):
+    """An objective with random negatives, for the stochastic trainer.
+
+    As a deterministic function (`record_losses`) it uses the negatives of epoch 0, which training never draws.
+    """
+
+    seed: int = 0
+
+    @abstractmethod
+    def sampled_losses(
+        self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor, *, epoch: int, batch: int
+    ) -> Tensor:
+        """Losses [r] of the given interactions against the negatives of that epoch and batch."""
+
+    def record_losses(
+        self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
+    ) -> Tensor:
+        chosen = torch.arange(graph.n_edges, device=users.device) if records is None else records
+        losses = self.sampled_losses(users, items, graph, chosen, epoch=0, batch=0)
+        return losses if graph.weights is None else losses * graph.weights[chosen]
+
+
+_REGISTRY: dict[str, type[Objective]] = {}
+O = TypeVar("O", bound=type[Objective])  # noqa: E741
+
+
+def register(cls: O) -> O:
+    """Class decorator: makes an objective findable by its `name`."""
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def objective(name: str, **arguments: Any) -> Objective:
+    """The objective of that name with these hyper-parameters.
+
+    Raises:
+        KeyError: there is no such objective; the message lists those there are.
+    """
+    import recsys.objectives  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the built-in ones)
+
+    if name not in _REGISTRY:
+        raise KeyError(f"`{name}` is no objective; there are {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name](**arguments)

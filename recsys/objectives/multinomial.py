@@ -1,0 +1,65 @@
+"""Softmax over all items, a user's interactions as counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from recsys.objectives.base import Objective, register
+
+_BLOCK = 2**25  # scores held at a time: 128 MiB in float32
+
+
+@register
+@dataclass(frozen=True)
+class Multinomial(Objective):
+    """Liang et al., "Variational autoencoders for collaborative filtering", 2018, arXiv 1802.05814 (its likelihood).
+
+    loss(u, i) = log sum_j exp(z_u . z_j) - z_u . z_i, summed over interactions.
+
+    **Differences from the paper:** the likelihood alone, on factorised scores; computed in blocks of users, in
+    float64 sums, so that memory does not grow with n_users x n_items.
+    """
+
+    name = "multinomial"
+    l2: float = 1.0
+
+    def record_losses(
+        self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
+    ) -> Tensor:
+        rows, cols = (graph.rows, graph.cols) if records is None else (graph.rows[records], graph.cols[records])
+        concerned, position = rows.unique(return_inverse=True)
+        step = max(1, _BLOCK // max(graph.n_items, 1))
+        present = torch.ones(graph.n_items, dtype=torch.bool, device=items.device)
+        present[graph.forgotten_items] = False
+        total = torch.cat([torch.logsumexp(users[part] @ items[present].T, 1) for part in concerned.split(step)])
+        losses = total[position] - (users[rows] * items[cols]).sum(1)
+        if graph.weights is None:
+            return losses
+        return losses * (graph.weights if records is None else graph.weights[records])
+
+    def value_and_gradient(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> tuple[float, Tensor, Tensor]:
+        users, items = users.contiguous(), items.contiguous()
+        ones = users.new_ones(graph.n_edges) if graph.weights is None else graph.weights.detach()
+        counts = users.new_zeros(graph.n_users).index_add(0, graph.rows, ones)
+        value = -float((graph.edge_products(users, items).double() * ones).sum())
+        of_users = graph.interaction_matrix(-ones) @ items
+        of_items = graph.transposed_matrix(-ones) @ users
+        step = max(1, _BLOCK // max(graph.n_items, 1))
+        scores = users.new_empty(min(step, graph.n_users), graph.n_items)
+        forgotten = graph.forgotten_items
+        for start in range(0, graph.n_users, step):
+            part = users[start : start + step]
+            weight = counts[start : start + step]
+            block = torch.mm(part, items.T, out=scores[: len(part)])
+            block.index_fill_(1, forgotten, float("-inf"))
+            peak = block.amax(1, keepdim=True)
+            total = block.sub_(peak).exp_().sum(1)
+            value += float((weight * (total.log() + peak.squeeze(1))).double().sum())
+            block.mul_((weight / total).unsqueeze(1))
+            of_users[start : start + step].addmm_(block, items)
+            of_items.addmm_(block.T, part)
+        return value, of_users, of_items

@@ -1,0 +1,50 @@
+"""Coupled negative sampling: a draw depends on its own user, item, epoch and position, and on nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from unlearn.streams import integers
+
+_ATTEMPTS = 16
+
+
+def uniform_negatives(graph: BipartiteGraph, records: Tensor, per_record: int, *, seed: int, epoch: int) -> Tensor:
+    """Item rows [r, per_record], uniform over the items their user has not interacted with.
+
+    Each draw is keyed by (seed, epoch, user, item, position, attempt), so that without one user everybody else's
+    negatives are bit-identical. A draw that hits a positive or a forgotten item is repeated; after 16 attempts
+    (a user who has nearly everything) it stands.
+    """
+    rows, cols = graph.rows[records].cpu().numpy(), graph.cols[records].cpu().numpy()
+    users, items = graph.user_keys[rows][:, None], graph.item_keys[cols][:, None]
+    positions = np.arange(per_record)[None, :]
+    draws = integers(seed, "negatives", graph.n_items, epoch, users, items, positions, 0)
+    observed = (graph.rows * graph.n_items + graph.cols).cpu().numpy()  # ascending: canonical order
+    gone = graph.item_keys == 0
+    for attempt in range(1, _ATTEMPTS):
+        wanted = rows[:, None] * graph.n_items + draws
+        found = np.minimum(np.searchsorted(observed, wanted), len(observed) - 1)
+        again = (observed[found] == wanted) | gone[draws]
+        if not again.any():
+            break
+        at = np.nonzero(again)
+        draws[at] = integers(
+            seed, "negatives", graph.n_items, epoch, users[at[0], 0], items[at[0], 0], positions[0, at[1]], attempt
+        )
+    return torch.from_numpy(draws).to(graph.rows.device)
+
+
+def shared_negatives(graph: BipartiteGraph, count: int, *, seed: int, epoch: int, batch: int) -> Tensor:
+    """Item rows [count], uniform over the remaining items, common to a batch and independent of its members."""
+    draws = integers(seed, "shared", graph.n_items, epoch, batch, np.arange(count), 0)
+    gone = graph.item_keys == 0
+    for attempt in range(1, _ATTEMPTS):
+        again = np.flatnonzero(gone[draws])
+        if not len(again):
+            break
+        draws[again] = integers(seed, "shared", graph.n_items, epoch, batch, again, attempt)
+    return torch.from_numpy(draws).to(graph.rows.device)

@@ -1,0 +1,215 @@
+"""Serving: the best items for users, in external ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.data.vocabulary import Id, Vocabulary
+from recsys.errors import UnknownIds
+from recsys.ranking import Rows, best, seen_items
+
+Unknown = Literal["raise", "skip", "popular"]
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendations:
+    """Item ids and scores, best first: [k] for one user, [q, k] for many; None and -inf where candidates ran out.
+
+    `users` names the user of each row. `popular` [q] says which rows rank by popularity instead of by score.
+    """
+
+    users: tuple[Id, ...]
+    ids: NDArray[np.object_]
+    scores: NDArray[np.float64]
+    popular: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """What serving needs of a model: final embeddings and ids; no interactions.
+
+    Shapes:
+        users [n, d]; items [m, d]; scores are their dot products; popularity [m], any count that ranks items.
+    """
+
+    users: Tensor
+    items: Tensor
+    user_ids: Vocabulary
+    item_ids: Vocabulary
+    popularity: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` must have shape [{len(ids)}, d], a row for each id (got {list(table.shape)})"
+            for name, table, ids in (("users", self.users, self.user_ids), ("items", self.items, self.item_ids))
+            if table.dim() != 2 or len(table) != len(ids)
+        ]
+        if self.users.shape[-1:] != self.items.shape[-1:]:
+            widths = f"{self.users.shape[-1]} and {self.items.shape[-1]}"
+            problems.append(f"`users` and `items` must have one width (got {widths})")
+        if self.popularity is not None and self.popularity.shape != (len(self.item_ids),):
+            problems.append(f"`popularity` must have shape [{len(self.item_ids)}] (got {list(self.popularity.shape)})")
+        if problems:
+            raise ValueError("These tables cannot rank:\n  - " + "\n  - ".join(problems))
+
+    def recommend(
+        self,
+        user_ids: Id | Iterable[Id],
+        *,
+        k: int = 10,
+        exclude: Interactions | None = None,
+        suppress: Iterable[Id] | None = None,
+        unknown: Unknown = "raise",
+    ) -> Recommendations:
+        """The best `k` items for one user or for many; equal scores by item row.
+
+        Args:
+            user_ids: one id gives one-dimensional results, an iterable two-dimensional ones.
+            k: list length; places beyond the last candidate hold None and -inf.
+            exclude: all interactions; what a user has in it is not recommended to that user.
+            suppress: items recommended to nobody.
+            unknown: what becomes of users that this model does not know: an error, no row, or the most popular items.
+
+        Raises:
+            UnknownIds: ids are unknown and nothing else is wrong.
+            ValueError: other arguments are wrong; the message lists every problem.
+        """
+        single = isinstance(user_ids, (int, str, np.integer))
+        asked: list[Any] = [user_ids] if single else list(user_ids)  # pyright: ignore[reportArgumentType]
+        banned_ids: list[Any] = [] if suppress is None else list(suppress)
+        rows = self.user_ids.rows(asked, unknown="mark")
+        suppressed = self.item_ids.rows(banned_ids, unknown="mark")
+        self._check(asked, rows, banned_ids, suppressed, k, exclude, unknown)
+        if unknown == "skip":
+            asked, rows = [value for value, row in zip(asked, rows, strict=True) if row >= 0], rows[rows >= 0]
+        banned = np.union1d(np.flatnonzero(~self.item_ids.alive), suppressed[suppressed >= 0])
+        known = rows >= 0
+        ids = np.full((len(rows), k), None, dtype=object)
+        scores = np.full((len(rows), k), -np.inf)
+        places = np.flatnonzero(known)
+        for chunk, values, columns in best(
+            self.users, self.items, rows[known], k=k, seen=self._seen(exclude), banned=banned
+        ):
+            here, places = places[: len(chunk)], places[len(chunk) :]
+            self._fill(ids, scores, here, values, columns)
+        if not known.all():
+            self._popular(ids, scores, np.flatnonzero(~known), asked, k, exclude, banned)
+        if single and len(rows):
+            ids, scores = ids[0], scores[0]
+        elif single:
+            ids, scores = ids.reshape(-1), scores.reshape(-1)
+        return Recommendations(tuple(asked), ids, scores, ~known)
+
+    def rank(self, user_ids: Sequence[Id], *, k: int) -> pd.DataFrame:
+        """The best `k` items of each user as a frame: columns user_id, item_id, score, rank (from 1)."""
+        found = self.recommend(list(user_ids), k=k)
+        real = found.scores > -np.inf
+        who, place = np.nonzero(real)
+        columns: dict[str, Any] = {
+            "user_id": [found.users[row] for row in who],
+            "item_id": found.ids[real].tolist(),
+            "score": found.scores[real],
+            "rank": place + 1,
+        }
+        return pd.DataFrame(columns)
+
+    def _fill(
+        self, ids: NDArray[np.object_], scores: NDArray[np.float64], rows: Rows, values: NDArray[np.float64], columns: Rows
+    ) -> None:
+        width = values.shape[1]
+        named = np.array(self.item_ids.take(columns.reshape(-1)), dtype=object).reshape(columns.shape)
+        named[values == -np.inf] = None
+        ids[rows, :width], scores[rows, :width] = named, values
+
+    def _seen(self, exclude: Interactions | None) -> Any:
+        """What `best` asks for: of rows of ours, the pairs in `exclude`, whose vocabularies may differ from ours."""
+        if exclude is None:
+            return None
+        if exclude.users == self.user_ids and exclude.items == self.item_ids:
+            return lambda rows: seen_items(exclude, rows)  # pyright: ignore[reportUnknownVariableType]
+        to_ours = self._item_rows(exclude)
+
+        def seen(rows: Rows) -> tuple[Rows, Rows]:
+            theirs = exclude.users.rows(self.user_ids.take(rows), unknown="mark")
+            present = np.flatnonzero(theirs >= 0)
+            local, columns = seen_items(exclude, theirs[present])
+            columns = to_ours[columns]
+            return present[local][columns >= 0], columns[columns >= 0]
+
+        return seen
+
+    def _item_rows(self, other: Interactions) -> Rows:
+        """Our row of each item row of `other`, or -1."""
+        found = np.full(other.n_items, -1, dtype=np.int64)
+        alive = np.flatnonzero(other.items.alive)
+        found[alive] = self.item_ids.rows(other.items.take(alive), unknown="mark")
+        return found
+
+    def _popular(
+        self,
+        ids: NDArray[np.object_],
+        scores: NDArray[np.float64],
+        rows: Rows,
+        asked: list[Any],
+        k: int,
+        exclude: Interactions | None,
+        banned: Rows,
+    ) -> None:
+        """Popularity lists for users that the model does not know; the data may know them."""
+        assert self.popularity is not None
+        counts = self.popularity.detach().double().cpu()[None]
+        seen: Any = None
+        if exclude is not None:
+            theirs = exclude.users.rows([asked[row] for row in rows], unknown="mark")
+            to_ours = self._item_rows(exclude)
+
+            def seen(chunk: Rows) -> tuple[Rows, Rows]:
+                present = np.flatnonzero(theirs[chunk] >= 0)
+                local, columns = seen_items(exclude, theirs[chunk][present])
+                columns = to_ours[columns]
+                return present[local][columns >= 0], columns[columns >= 0]
+
+        one = counts.new_ones(len(rows), 1)
+        for chunk, values, columns in best(one, counts.T, np.arange(len(rows)), k=k, seen=seen, banned=banned):
+            self._fill(ids, scores, rows[chunk], values, columns)
+
+    def _check(
+        self,
+        asked: list[Any],
+        rows: Rows,
+        banned: list[Any],
+        suppressed: Rows,
+        k: Any,
+        exclude: Any,
+        unknown: Any,
+    ) -> None:
+        problems: list[str] = []
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            problems.append(f"`k` must be a positive integer for `recommend` (got {k!r})")
+        if unknown not in ("raise", "skip", "popular"):
+            problems.append(f'`unknown` must be "raise", "skip" or "popular" for `recommend` (got {unknown!r})')
+        if exclude is not None and not isinstance(exclude, Interactions):
+            problems.append(f"`exclude` must be Interactions for `recommend` (got {type(exclude).__name__})")
+        if unknown == "popular" and self.popularity is None:
+            problems.append('`unknown="popular"` needs item popularity, which this ranker was made without')
+        other = len(problems)
+        if unknown not in ("skip", "popular"):
+            for name, ids, found in (("user_ids", asked, rows), ("suppress", banned, suppressed)):
+                missing = [value for value, row in zip(ids, found, strict=True) if row < 0]
+                if missing:
+                    shown = ", ".join(repr(value) for value in missing[:_SHOWN]) + (", ..." if missing[_SHOWN:] else "")
+                    problems.append(f"`{name}` must be known ids ({len(missing)} of {len(ids)} are not: {shown})")
+        if problems:
+            text = "No recommendations were made:\n  - " + "\n  - ".join(problems)
+            if len(problems) > other:
+                text += '\nCorrect the ids, or pass unknown="skip" or unknown="popular".'
+            raise ValueError(text) if other else UnknownIds(text)

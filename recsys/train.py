@@ -1,0 +1,195 @@
+"""The two trainers: one that converges, one that samples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
+from tqdm import tqdm
+
+from recsys.objectives import SampledObjective
+from unlearn.problem import History, Params, flatten, unflatten
+from unlearn.solvers.landscape import FunctionLandscape
+from unlearn.solvers.lbfgs import lbfgs
+from unlearn.streams import uniforms
+
+if TYPE_CHECKING:
+    from recsys.problem import RecommenderProblem
+
+Keep = Literal["checkpoints", "optimizer"]
+Monitor = Callable[[int, float, Callable[[], Params]], bool | None]
+"""Called as (iteration or epoch, seconds, parameters on demand) while training; returning True stops it."""
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What every training run is told beside the model and the objective.
+
+    Converging: L-BFGS until the gradient norm is at most `tolerance` times the norm of the penalty's own gradient
+    (a measure free of the data's scale and of the start). Stochastic: Adam over coupled batches.
+    """
+
+    seed: int = 0
+    init_std: float = 0.1
+    tolerance: float = 2e-5
+    max_iterations: int = 2000
+    memory: int = 20
+    epochs: int = 100
+    batch_size: int = 2048
+    batches: int | None = None  # per epoch; fixed by the first training, so that a smaller data set keeps its batches
+    learning_rate: float = 1e-3
+    keep: frozenset[Keep] = frozenset()
+    checkpoint_every: int = 10
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        positive = ("init_std", "max_iterations", "memory", "epochs", "batch_size", "learning_rate", "checkpoint_every")
+        problems = [
+            f"`{name}` must be positive for `TrainingOptions` (got {getattr(self, name)})"
+            for name in positive
+            if not getattr(self, name) > 0
+        ]
+        if not self.tolerance >= 0:
+            problems.append(f"`tolerance` must be at least 0 for `TrainingOptions` (got {self.tolerance})")
+        if unknown := self.keep - {"checkpoints", "optimizer"}:
+            problems.append(f"`keep` knows 'checkpoints' and 'optimizer' (got {sorted(unknown)})")
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    def polished(self) -> TrainingOptions:
+        """The same run taken to where float32 ends: for references that others are measured against."""
+        return replace(self, tolerance=0.25 * self.tolerance, max_iterations=2 * self.max_iterations)
+
+
+def train(
+    problem: RecommenderProblem, init: Params, options: TrainingOptions, monitor: Monitor | None = None
+) -> RecommenderProblem:
+    """The trained problem; interrupted by the keyboard, the state reached so far."""
+    stochastic = isinstance(problem.objective_function, SampledObjective)
+    return (_sample if stochastic else _converge)(problem, init, options, monitor)
+
+
+def _converge(
+    problem: RecommenderProblem, init: Params, options: TrainingOptions, monitor: Monitor | None
+) -> RecommenderProblem:
+    landscape = _with_hooks(problem) if problem.history.hooks else problem.landscape()
+    started = time.perf_counter()
+    paused = 0.0
+    l2 = problem.objective_function.l2
+
+    with tqdm(total=options.max_iterations, desc="train", disable=_quiet(options), leave=False) as bar:
+
+        def watch(iteration: int, value: float, residual: float) -> bool:
+            nonlocal paused
+            bar.set_postfix_str(f"objective {value:.6g}, residual {residual:.2g}")
+            bar.update()
+            if monitor is not None:
+                now = time.perf_counter()
+                stop = monitor(iteration, now - started - paused, lambda: unflatten(landscape.point.clone(), init))
+                paused += time.perf_counter() - now
+                if stop:
+                    return True
+            return residual <= options.tolerance * 2.0 * l2 * float(landscape.point.norm())
+
+        solution = lbfgs(
+            landscape, flatten(init), max_iterations=options.max_iterations, memory=options.memory, callback=watch
+        )
+    history = History(
+        residual=solution.residual,
+        seconds=time.perf_counter() - started - paused,
+        seed=options.seed,
+        hooks=problem.history.hooks,
+    )
+    return problem.with_params(unflatten(solution.x, init), history=history)
+
+
+def _with_hooks(problem: RecommenderProblem) -> FunctionLandscape:
+    """The objective plus the terms of the training hooks, as a landscape."""
+
+    def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
+        leaves = {k: v.detach().requires_grad_() for k, v in unflatten(x, problem.params).items()}
+        loss = problem.objective(leaves)
+        for hook in problem.history.hooks:
+            loss = loss + hook(problem, leaves)
+        gradients = torch.autograd.grad(loss, list(leaves.values()))
+        return float(loss.detach()), flatten(dict(zip(leaves, gradients, strict=True)))
+
+    return FunctionLandscape(value_and_gradient)
+
+
+def _sample(
+    problem: RecommenderProblem, init: Params, options: TrainingOptions, monitor: Monitor | None
+) -> RecommenderProblem:
+    objective, graph, model = problem.objective_function, problem.graph, problem.model
+    assert isinstance(objective, SampledObjective)
+    batches = options.batches or -(-graph.n_edges // options.batch_size)
+    params = {name: value.detach().clone().requires_grad_() for name, value in init.items()}
+    optimizer = torch.optim.Adam(list(params.values()), lr=options.learning_rate)
+    checkpoints: list[Params] = []
+    started = time.perf_counter()
+    paused = 0.0
+    try:
+        for epoch in tqdm(range(1, options.epochs + 1), desc="train", disable=_quiet(options), leave=False):
+            for batch, records in enumerate(coupled_batches(problem, epoch, batches, options.seed)):
+                optimizer.zero_grad()
+                final: Tensor = functional_call(model, params, (graph,))
+                users, items = final[: graph.n_users], final[graph.n_users :]
+                losses = objective.sampled_losses(users, items, graph, records, epoch=epoch, batch=batch)
+                loss = losses.sum() * batches + objective.penalty(params)
+                for hook in problem.history.hooks:
+                    loss = loss + hook(problem, params)
+                (loss / max(graph.n_edges, 1)).backward()  # pyright: ignore[reportUnknownMemberType]
+                optimizer.step()
+            if "checkpoints" in options.keep and epoch % options.checkpoint_every == 0:
+                checkpoints.append(_snapshot(params))
+            if monitor is not None:
+                now = time.perf_counter()
+                stop = monitor(epoch, now - started - paused, lambda: _snapshot(params))
+                paused += time.perf_counter() - now
+                if stop:
+                    break
+    except KeyboardInterrupt:
+        pass  # the state reached is the result
+    history = History(
+        seconds=time.perf_counter() - started - paused,
+        seed=options.seed,
+        checkpoints=tuple(checkpoints),
+        optimizer=_moments(optimizer, params) if "optimizer" in options.keep else {},
+        hooks=problem.history.hooks,
+    )
+    return replace(
+        problem.with_params(_snapshot(params), history=history), options=replace(problem.options, batches=batches)
+    )
+
+
+def coupled_batches(problem: RecommenderProblem, epoch: int, batches: int, seed: int) -> list[Tensor]:
+    """One epoch's records as `batches` index tensors: each record's batch is a draw of its own."""
+    graph = problem.graph
+    rows, cols = graph.rows.cpu().numpy(), graph.cols.cpu().numpy()
+    draw = uniforms(seed, "batches", epoch, graph.user_keys[rows], graph.item_keys[cols])
+    member = (draw * batches).astype(np.int64)
+    order = np.argsort(draw, kind="stable")
+    cuts = np.searchsorted(member[order], np.arange(1, batches))
+    return [torch.from_numpy(part).to(graph.rows.device) for part in np.split(order, cuts) if len(part)]
+
+
+def _snapshot(params: Params) -> Params:
+    return {name: value.detach().clone() for name, value in params.items()}
+
+
+def _moments(optimizer: torch.optim.Adam, params: Params) -> Params:
+    kept: Params = {}
+    for name, value in params.items():
+        state: dict[str, Any] = optimizer.state[value]
+        kept |= {f"{name}.{key}": torch.as_tensor(state[key]).clone() for key in ("exp_avg", "exp_avg_sq", "step")}
+    return kept
+
+
+def _quiet(options: TrainingOptions) -> bool | None:
+    return None if options.progress else True  # None: tqdm shows itself on a terminal only

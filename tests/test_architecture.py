@@ -1,0 +1,107 @@
+"""The house keeps its shape: who may import whom, what importing costs, and that the installed package is tested."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("unlearn", "recsys", "graph_influence")
+ROOT = Path(__file__).resolve().parent.parent
+# Of `unlearn`, the plug-ins may use the contracts and the solvers. A command that a plug-in contributes is an
+# application, above both floors, and may use all of `unlearn`.
+CONTRACTS = ("forget", "hooks", "problem", "solvers", "streams", "target")
+APPLICATIONS = {Path("recsys/commands.py"), Path("graph_influence/commands.py")}
+
+
+def imports(source: Path) -> Iterator[str]:
+    """Every absolute dotted name that a file imports, relative imports resolved."""
+    package = source.relative_to(ROOT).with_suffix("").parts
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level] if node.level else ()
+            base = ".".join((*parents, *filter(None, [node.module])))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def files(package: str) -> list[Path]:
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"no files in {ROOT / package}"
+    return found
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_unlearn_knows_neither_recommenders_nor_social_graphs() -> None:
+    wrong = [(str(f), name) for f in files("unlearn") for name in imports(f) if top(name) in PACKAGES[1:]]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", PACKAGES[1:])
+def test_plug_ins_use_only_the_contracts(package: str) -> None:
+    others = set(PACKAGES) - {package, "unlearn"}
+    wrong = [
+        (str(f), name)
+        for f in files(package)
+        for name in imports(f)
+        if top(name) in others
+        or (top(name) == "unlearn" and name.split(".")[1] not in CONTRACTS and f.relative_to(ROOT) not in APPLICATIONS)
+    ]
+    assert wrong == []
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    declared = {
+        re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+        for requirement in importlib.metadata.requires("unlearn-recsys") or []
+    }
+    providers = importlib.metadata.packages_distributions()
+    undeclared = {
+        (str(f.relative_to(ROOT)), name)
+        for package in PACKAGES
+        for f in files(package)
+        for name in map(top, imports(f))
+        if name not in sys.stdlib_module_names
+        and name not in PACKAGES
+        and not {p.lower().replace("_", "-") for p in providers.get(name, [])} & declared
+    }
+    assert undeclared == set()
+
+
+@pytest.mark.parametrize("package", ["recsys", "graph_influence"])
+def test_importing_a_library_package_stays_light(package: str, tmp_path: Path) -> None:
+    heavy = "{'mlflow', 'fastapi', 'ray', 'faiss'}"
+    code = f"import sys, {package}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+@pytest.mark.skipif("PYTHONPATH" in os.environ, reason="PYTHONPATH may put the checkout before the installed package")
+def test_the_installed_package_is_under_test(tmp_path: Path) -> None:
+    code = f"import sys, {', '.join(PACKAGES)}; print(*({', '.join(f'{p}.__file__' for p in PACKAGES)}), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    for where in done.stdout.split():
+        assert "site-packages" in Path(where).parts
+
+
+def test_every_file_of_the_packages_is_installed() -> None:
+    recorded = {str(f) for f in importlib.metadata.files("unlearn-recsys") or []}
+    missing = [str(f.relative_to(ROOT)) for p in PACKAGES for f in files(p) if str(f.relative_to(ROOT)) not in recorded]
+    assert missing == []
+
+
+def test_every_entry_point_leads_somewhere() -> None:
+    points = [p for p in importlib.metadata.distribution("unlearn-recsys").entry_points if top(p.module) in PACKAGES]
+    assert {p.group for p in points} >= {"console_scripts", "unlearn.commands"}
+    assert all(callable(p.load()) for p in points)

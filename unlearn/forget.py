@@ -1,0 +1,120 @@
+"""What is to be forgotten: pure data, no knowledge of models."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+
+Id = int | str
+Pair = tuple[Id, Id]
+
+
+class UnknownIds(KeyError):
+    """A request names what the data does not hold: it never did, or it is forgotten already."""
+
+    def __str__(self) -> str:
+        # KeyError prints the repr of its argument, which turns a message of several lines into one escaped line.
+        return str(self.args[0]) if self.args else ""
+
+
+def _order(value: object) -> tuple[str, object]:
+    """Sort key that puts integers and strings of one collection into one total order."""
+    if isinstance(value, tuple):
+        return ("pair", tuple(_order(part) for part in value))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return (type(value).__name__, value)
+
+
+def _plain(value: object) -> object:
+    """NumPy scalars become Python ones, so that equal ids are equal whatever array they came from."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value
+
+
+def _canonical_ids(values: Iterable[object]) -> tuple[object, ...]:
+    return tuple(sorted({_plain(value) for value in values}, key=_order))
+
+
+def _canonical_pairs(values: Iterable[Iterable[object]]) -> tuple[object, ...]:
+    return tuple(sorted({tuple(_plain(part) for part in pair) for pair in values}, key=_order))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ForgetSet:
+    """Users, items, interactions (user, item), ties (user, user) and records to forget.
+
+    Ids are the caller's own; `records` are indices, for models whose units have no ids. Every field is
+    brought into canonical order without duplicates, so equal requests are equal, hash alike and share a
+    digest. Forgetting a user means all its interactions and ties, its row and everything derived from it.
+
+    Raises:
+        ValueError: an id is neither an int nor a str, a pair has not two members, a record is negative.
+    """
+
+    users: tuple[Id, ...] = ()
+    items: tuple[Id, ...] = ()
+    interactions: tuple[Pair, ...] = ()
+    ties: tuple[Pair, ...] = ()
+    records: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("users", "items", "records"):
+            object.__setattr__(self, name, _canonical_ids(getattr(self, name)))
+        for name in ("interactions", "ties"):
+            object.__setattr__(self, name, _canonical_pairs(getattr(self, name)))
+        problems = [
+            f"`{name}` must hold ints or strs (got {type(value).__name__} {value!r})"
+            for name in ("users", "items")
+            for value in getattr(self, name)
+            if not isinstance(value, int | str)
+        ]
+        problems += [
+            f"`{name}` must hold pairs of ints or strs (got {pair!r})"
+            for name in ("interactions", "ties")
+            for pair in getattr(self, name)
+            if len(pair) != 2 or not all(isinstance(part, int | str) for part in pair)
+        ]
+        problems += [
+            f"`records` must hold indices of at least 0 (got {record!r})"
+            for record in self.records
+            if not isinstance(record, int) or record < 0  # pyright: ignore[reportUnnecessaryIsInstance]
+        ]
+        if problems:
+            raise ValueError("This forget set cannot be read:\n  " + "\n  ".join(problems))
+
+    def __or__(self, other: ForgetSet) -> ForgetSet:
+        return ForgetSet(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(ForgetSet)})
+
+    def __bool__(self) -> bool:
+        return any(self.counts().values())
+
+    def __repr__(self) -> str:
+        """Counts only: a forget set must be safe to log."""
+        return "ForgetSet(" + ", ".join(f"{n} {name}" for name, n in self.counts().items() if n) + ")"
+
+    def counts(self) -> dict[str, int]:
+        return {f.name: len(getattr(self, f.name)) for f in fields(self)}
+
+    def digest(self, key: bytes) -> str:
+        """Keyed digest (HMAC-SHA256, hex): names the request in logs without revealing whom it is about."""
+        if not key:
+            raise ValueError("`key` must not be empty for `ForgetSet.digest`: an unkeyed hash of an id can be reversed")
+        text = json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=True)
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRequest:
+    """A forget set with the circumstances of its arrival.
+
+    `id` is the caller's own and makes the request idempotent; times are timezone-aware.
+    """
+
+    id: str
+    forget: ForgetSet
+    received_at: datetime
+    due_at: datetime | None = None
+    reason: str = field(default="", repr=False)

@@ -1,0 +1,211 @@
+"""The seam between models and unlearning methods.
+
+A method sees a `Problem`: an objective over an opaque vector of parameters, and the means to rebuild that
+objective without what is to be forgotten. It never sees a model class, an embedding table or a graph.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+
+from unlearn.forget import ForgetSet
+from unlearn.solvers.landscape import FunctionLandscape, Landscape
+
+Params = dict[str, Tensor]
+Unit = Literal["user", "item", "interaction", "tie", "record"]
+
+
+# ---- parameters as one vector ---------------------------------------------------------------------------------------
+
+
+def flatten(params: Mapping[str, Tensor]) -> Tensor:
+    """One detached vector [p] of all parameters, in the mapping's order."""
+    return torch.cat([value.detach().reshape(-1) for value in params.values()])
+
+
+def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> Params:
+    """Views of `vector` [p] with the names and shapes of `like`."""
+    sizes = [value.numel() for value in like.values()]
+    if sum(sizes) != vector.numel():
+        raise ValueError(f"`vector` must have {sum(sizes)} entries to fill these parameters (got {vector.numel()})")
+    parts = vector.split(sizes)
+    return {name: part.view(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}
+
+
+# ---- what travels with a problem ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A proven bound on the distance of the scores from those of any exact minimiser of the same objective.
+
+    Holds with probability at least `probability` over the random start of an eigenvalue iteration, for this
+    objective and up to floating-point rounding; it is no statement about any other objective or data set.
+    """
+
+    score_distance: float  # |S - S*|_F is at most this
+    relative: float  # the same over |S|_F
+    objective_gap: float  # F - F* is at most this
+    curvature: float  # lower end for the smallest eigenvalue of the dual certificate Q
+    probability: float
+    seconds: float
+    ascent: Tensor | None = field(default=None, repr=False)  # unit vector [rows]: the column to add when curvature < 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What training kept on request, for the methods that declare they need it."""
+
+    residual: float | None = None  # gradient norm where training stopped
+    seconds: float | None = None
+    seed: int | None = None
+    checkpoints: tuple[Params, ...] = ()
+    optimizer: Params = field(default_factory=dict)
+    hooks: tuple[TrainingHook, ...] = ()  # a retrain runs with the same ones
+    removed: int = 0  # records forgotten since the last full training: the debt of approximation
+
+    def has(self, name: str) -> bool:
+        return bool(getattr(self, name, None))
+
+
+TrainingHook = Callable[["Problem", Params], Tensor]
+"""An extra term of the training loss: given the problem and the parameters (with gradient), returns a scalar."""
+
+
+Touched = dict[str, list[Tensor]]
+"""For each parameter, the rows reached at hop 0, 1, ... (each an int64 tensor, disjoint from the earlier ones)."""
+
+
+# ---- the contracts --------------------------------------------------------------------------------------------------
+
+
+class Fitted(ABC):
+    """The least a model gives: train, shrink, answer."""
+
+    @abstractmethod
+    def fit(self, init: Params | None = None, *, options: Any = None) -> Self:
+        """Train on this problem's own data; from `init` if given, else from the seed. Returns a new problem."""
+
+    @abstractmethod
+    def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
+        """The part of `forget` that exists here.
+
+        Raises:
+            UnknownIds: something does not exist and `unknown` is "raise"; nothing has changed.
+        """
+
+    @abstractmethod
+    def without(self, forget: ForgetSet) -> Self:
+        """The same parameters over remaining data and remaining graph."""
+
+    @abstractmethod
+    def outputs(self, queries: Tensor) -> Tensor:
+        """Model outputs [q] (or [q, c]) for integer queries [q, k]; for a recommender, (user row, item row) -> score."""
+
+    @abstractmethod
+    def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:
+        """Which rows of which parameter the forgotten data reaches, hop by hop."""
+
+
+class Problem(Fitted):
+    """The one seam for everything gradient-based.
+
+    objective(params) = sum of record_losses(params) + background(params) + penalty(params), deterministic. Sums, never
+    means: the scale must not move when records leave.
+    """
+
+    params: Params
+    history: History
+    options: Any  # how `fit` trains: a frozen dataclass with a `seed`
+
+    @property
+    @abstractmethod
+    def n_records(self) -> int: ...
+
+    @abstractmethod
+    def with_params(self, params: Params, *, history: History | None = None) -> Self:
+        """The same data and graph under other parameters."""
+
+    @abstractmethod
+    def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
+        """Loss [r] of the given records (all if None), differentiable in `params`."""
+
+    def background(self, params: Params) -> Tensor:
+        """What belongs to no record, a scalar; for a recommender the term of all unobserved pairs."""
+        return next(iter(params.values())).new_zeros(())
+
+    @abstractmethod
+    def penalty(self, params: Params) -> Tensor:
+        """The regulariser, a scalar."""
+
+    def objective(self, params: Params) -> Tensor:
+        losses = self.record_losses(params).sum()
+        return losses + self.background(params) + self.penalty(params)
+
+    @abstractmethod
+    def records(self, forget: ForgetSet) -> Tensor:
+        """Indices [r] of the records that the forget set removes."""
+
+    @abstractmethod
+    def weighted(self, unit: Unit, weights: Tensor) -> Problem:
+        """A copy in which every unit carries a weight in [0, 1], on its loss and on its message edges.
+
+        The result's objective is differentiable in `weights` [n units].
+        """
+
+    def optimality(self, *, probability: float = 0.99, seed: int = 0) -> Bound | None:
+        """A proven bound on the distance from the exact solution, or None where none is known."""
+        return None
+
+    # ---- derivatives: defaults by automatic differentiation; a problem with a faster way overrides them ------------
+
+    def value_and_gradient(self, params: Params) -> tuple[float, Params]:
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        value = self.objective(leaves)
+        gradients = torch.autograd.grad(value, list(leaves.values()))
+        return float(value.detach()), dict(zip(leaves, gradients, strict=True))
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Hessian of the objective at `params` times `direction`, by double backward."""
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        gradients = torch.autograd.grad(self.objective(leaves), list(leaves.values()), create_graph=True)
+        inner = torch.stack([(g * direction[name]).sum() for name, g in zip(leaves, gradients, strict=True)]).sum()
+        products = torch.autograd.grad(inner, list(leaves.values()))
+        return dict(zip(leaves, products, strict=True))
+
+    def landscape(self) -> Landscape:
+        """The objective as a function of one flat vector, for the solvers."""
+
+        def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
+            value, gradient = self.value_and_gradient(unflatten(x, self.params))
+            return value, flatten(gradient)
+
+        return FunctionLandscape(value_and_gradient)
+
+    def residual(self) -> float:
+        """Gradient norm of the objective at the current parameters."""
+        _, gradient = self.value_and_gradient(self.params)
+        return float(torch.stack([g.double().square().sum() for g in gradient.values()]).sum().sqrt())
+
+    def settled(self, forget: ForgetSet) -> Params:
+        """The parameters with what the forgotten data alone determined put to its known optimum.
+
+        The default changes nothing; a recommender clears the rows that no remaining record reaches.
+        """
+        return self.params
+
+    def row_changes(self, params: Params) -> Iterator[tuple[str, Tensor]]:
+        """For each parameter, which rows (first axis) differ between `params` and this problem's own."""
+        for name, before in self.params.items():
+            after = params[name]
+            yield name, (before != after).reshape(before.shape[0] if before.dim() else 1, -1).any(1)
+
+    def aged(self, removed: int, residual: float | None = None) -> History:
+        """This problem's history after `removed` more records were forgotten approximately."""
+        return replace(self.history, removed=self.history.removed + removed, residual=residual, checkpoints=(), optimizer={})

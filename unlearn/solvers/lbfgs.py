@@ -1,0 +1,125 @@
+"""Limited-memory BFGS on a landscape.
+
+Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989. Memory is two
+preallocated [m, p] blocks, so an iteration allocates nothing of the size of the problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unlearn.solvers.landscape import Landscape
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Where a solver stopped; `residual` is the gradient norm there."""
+
+    x: Tensor
+    value: float
+    residual: float
+    iterations: int
+    evaluations: int
+    converged: bool
+
+
+Callback = Callable[[int, float, float], bool | None]
+"""Called as (iteration, value, residual) after every iteration; returning True stops."""
+
+
+def lbfgs(
+    landscape: Landscape,
+    start: Tensor,
+    *,
+    tolerance: float = 0.0,
+    reduction: float = 0.0,
+    max_iterations: int = 1000,
+    memory: int = 20,
+    callback: Callback | None = None,
+) -> Solution:
+    """Minimise from `start` [p] until the gradient norm is at most `tolerance`, or `reduction` times its first value.
+
+    Stops earlier when the line search finds nothing lower (rounding), when the callback says so, and on a keyboard
+    interrupt; the point reached is returned in every case.
+    """
+    value = landscape.start(start)
+    gradient = landscape.gradient().clone()
+    residual = _norm(gradient)
+    goal = max(tolerance, reduction * residual)
+    slots = min(memory, max(max_iterations, 1))
+    steps, yields = (gradient.new_empty(slots, gradient.numel()) for _ in range(2))
+    curvature = [0.0] * slots  # 1 / (s . y) of each slot
+    order: list[int] = []
+    iteration, free = 0, 0
+    try:
+        while residual > goal and iteration < max_iterations:
+            direction = _two_loop(landscape, gradient, steps, yields, curvature, order, residual).neg_()
+            slope = float(gradient @ direction)
+            if not slope < 0:  # the memory has lost positive definiteness to rounding: forget it, or give up
+                if not order:
+                    break
+                order.clear()
+                continue
+            step = landscape.search(direction, slope)
+            if step.length == 0.0:
+                if not order:
+                    break
+                order.clear()
+                continue
+            new = landscape.gradient()
+            slot = free % slots
+            torch.mul(direction, step.length, out=steps[slot])
+            torch.sub(new, gradient, out=yields[slot])
+            product = float(steps[slot] @ yields[slot])
+            if slot in order:
+                order.remove(slot)
+            if product > 1e-10 * float(yields[slot] @ yields[slot]) * abs(step.length):
+                curvature[slot] = 1.0 / product
+                order.append(slot)
+                free += 1
+            gradient.copy_(new)
+            value, residual = step.value, _norm(gradient)
+            iteration += 1
+            if callback is not None and callback(iteration, value, residual):
+                break
+    except KeyboardInterrupt:
+        pass  # the point reached is the result
+    return Solution(
+        landscape.point.clone(), value, residual, iteration, landscape.evaluations, converged=residual <= goal
+    )
+
+
+def _two_loop(
+    landscape: Landscape,
+    gradient: Tensor,
+    steps: Tensor,
+    yields: Tensor,
+    curvature: list[float],
+    order: list[int],
+    residual: float,
+) -> Tensor:
+    """The L-BFGS inverse Hessian times the gradient."""
+    q = gradient.clone()
+    weights: dict[int, float] = {}
+    for slot in reversed(order):
+        weights[slot] = curvature[slot] * float(steps[slot] @ q)
+        q.add_(yields[slot], alpha=-weights[slot])
+    if landscape.preconditioned:
+        q = landscape.precondition(q)
+    elif order:
+        last = order[-1]
+        q.mul_(1.0 / (curvature[last] * float(yields[last] @ yields[last])))
+    else:
+        q.mul_(1.0 / max(residual, 1.0))
+    for slot in order:
+        correction = curvature[slot] * float(yields[slot] @ q)
+        q.add_(steps[slot], alpha=weights[slot] - correction)
+    return q
+
+
+def _norm(vector: Tensor) -> float:
+    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))

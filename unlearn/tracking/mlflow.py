@@ -1,0 +1,100 @@
+"""The tracker for MLflow 3: a SQLite file of one's own, or a tracking server."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn.tracking.base import Purged
+from unlearn.tracking.mlflow_run import MlflowRun
+from unlearn.tracking.names import text
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class MlflowTracker:
+    """Keeps runs in MLflow, through a client of its own: MLflow's global state stays as it was.
+
+    Args:
+        location: the path of a SQLite file (made when missing; artifacts lie beside it in `<name>-artifacts`), or a
+            tracking URI (`http://...`, `postgresql://...`), whose artifacts lie where that server puts them.
+        experiment: the experiment's name; made when missing.
+
+    Raises:
+        ValueError: a location that MLflow no longer serves (`file:`), or a directory.
+    """
+
+    def __init__(self, location: str | Path, *, experiment: str = "unlearn") -> None:
+        # A tool for people who want to be forgotten reports to nobody.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        self.uri, artifacts = _resolve(location)
+        import mlflow
+
+        self._client: MlflowClient = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
+        self._open: ContextVar[str | None] = ContextVar("open run", default=None)
+        found = self._client.get_experiment_by_name(experiment)
+        self.experiment_id: str = (
+            found.experiment_id
+            if found is not None
+            else self._client.create_experiment(experiment, artifact_location=artifacts)
+        )
+
+    @contextmanager
+    def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Iterator[MlflowRun]:
+        """Open a run; it ends as FINISHED, as KILLED when interrupted, as FAILED on any other exception.
+
+        Raises:
+            RuntimeError: `nested` while no run of this tracker is open.
+        """
+        parent = self._open.get()
+        if nested and parent is None:
+            raise RuntimeError("`nested` needs an open run of this tracker (got none): open the parent run first")
+        links = {"mlflow.parentRunId": parent} if nested and parent is not None else {}
+        created = self._client.create_run(
+            self.experiment_id,
+            start_time=int(time.time() * 1_000),
+            tags={**{key: text(value) for key, value in (tags or {}).items()}, **links},
+            run_name=name,
+        )
+        run_id: str = created.info.run_id
+        token = self._open.set(run_id)
+        status = "FAILED"
+        try:
+            yield MlflowRun(client=self._client, experiment_id=self.experiment_id, run_id=run_id)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            self._open.reset(token)
+            self._client.set_terminated(run_id, status=status)
+
+    def purge(self, *, runs: Iterable[str] = (), models: Iterable[str] = ()) -> Purged:
+        """Destroy runs, the models they made, and further models: rows, artifacts, registered versions.
+
+        Raises:
+            PurgeRefused: the store is reached over HTTP, which cannot destroy rows; nothing was touched.
+        """
+        from unlearn.tracking.purge import purge
+
+        return purge(self._client, self.uri, runs=runs, models=models)
+
+
+def _resolve(location: str | Path) -> tuple[str, str | None]:
+    """The tracking URI, and where artifacts lie if that is ours to say."""
+    named = str(location)
+    if named.startswith("file:"):
+        raise ValueError(f"`location` must be a SQLite file or a server's URI (got {named!r}): MLflow reads no file store")
+    if "://" in named and not named.startswith("sqlite:///"):
+        return named, None
+    path = Path(named.removeprefix("sqlite:///")).expanduser().resolve()
+    if path.is_dir():
+        raise ValueError(f"`location` must name a file (got the directory {named!r}): append 'mlflow.db'")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{path}", path.with_name(f"{path.stem}-artifacts").as_uri()
