@@ -14,7 +14,7 @@ class UnknownIds(KeyError):
 
 
 class InvalidInteractions(ValueError):
-    """The input cannot be read as interactions; the message lists every problem with its rows, and so does `problems`."""
+    """The input cannot be read as interactions; `problems` lists everything that the message does, with rows."""
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message)

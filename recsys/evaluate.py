@@ -13,6 +13,8 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.ranking import best, seen_items
 
+_NAMES = ("recall", "ndcg", "precision", "map", "mrr", "hit_rate", "popularity")
+
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
@@ -77,25 +79,22 @@ def evaluate(
     rows = np.flatnonzero(wanted & (truth > 0) & train.users.alive)
     popularity = train.degrees()[1].astype(np.float64)
     ks = sorted(set(ks))
-    parts: dict[str, list[NDArray[np.float64]]] = {}
+    parts: dict[str, list[NDArray[np.float64]]] = {f"{name}_at_{k}": [np.zeros(0)] for k in ks for name in _NAMES}
     shown = {k: np.zeros(train.n_items, dtype=np.bool_) for k in ks}
     banned = np.flatnonzero(~train.items.alive)
-    for chunk, values, columns in best(
-        users, items, rows, k=max(ks), seen=partial(seen_items, train), banned=banned
-    ):
+    for chunk, values, columns in best(users, items, rows, k=max(ks), seen=partial(seen_items, train), banned=banned):
         real = values > -np.inf
         hits = test.contains(np.repeat(chunk, columns.shape[1]), columns.reshape(-1)).reshape(columns.shape) & real
         for k in ks:
             for name, metric in _metrics(hits[:, :k], truth[chunk], k).items():
-                parts.setdefault(f"{name}_at_{k}", []).append(metric)
+                parts[f"{name}_at_{k}"].append(metric)
             counted = real[:, :k]
             total = (popularity[columns[:, :k]] * counted).sum(1)
-            parts.setdefault(f"popularity_at_{k}", []).append(total / np.maximum(counted.sum(1), 1))
+            parts[f"popularity_at_{k}"].append(total / np.maximum(counted.sum(1), 1))
             shown[k][columns[:, :k][counted]] = True
-    names = [f"{name}_at_{k}" for k in ks for name in (*_metrics(np.zeros((0, k), np.bool_), truth[:0], k), "popularity")]
     return Metrics(
         rows=rows,
-        per_user={name: np.concatenate(parts[name]) if name in parts else np.zeros(0) for name in names},
+        per_user={name: np.concatenate(values) for name, values in parts.items()},
         coverage={f"coverage_at_{k}": float(mask.mean()) for k, mask in shown.items()},
     )
 

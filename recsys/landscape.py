@@ -150,7 +150,7 @@ def _symmetric(product: Tensor) -> Tensor:
 
 def _inverse(gram: Tensor, shift: float, stiffness: float) -> Tensor:
     """(shift I + stiffness gram)^-1, [d, d]."""
-    matrix = gram.double().mul_(stiffness)
+    matrix = gram.double() * stiffness
     matrix.diagonal().add_(max(shift, 1e-8 * float(matrix.diagonal().mean()) + 1e-30))
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(gram.dtype)
 

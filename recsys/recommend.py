@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import Id, Vocabulary
 from recsys.errors import UnknownIds
-from recsys.ranking import Rows, best, seen_items
+from recsys.ranking import Rows, Seen, best, seen_items
 
 Unknown = Literal["raise", "skip", "popular"]
 _SHOWN = 10
@@ -95,14 +96,13 @@ class Ranker:
         known = rows >= 0
         ids = np.full((len(rows), k), None, dtype=object)
         scores = np.full((len(rows), k), -np.inf)
-        places = np.flatnonzero(known)
-        for chunk, values, columns in best(
-            self.users, self.items, rows[known], k=k, seen=self._seen(exclude), banned=banned
-        ):
-            here, places = places[: len(chunk)], places[len(chunk) :]
-            self._fill(ids, scores, here, values, columns)
-        if not known.all():
-            self._popular(ids, scores, np.flatnonzero(~known), asked, k, exclude, banned)
+        seen = None if exclude is None else self._seen(exclude, asked)
+        tables = [(known, self.users[torch.from_numpy(rows[known]).to(self.users.device)], self.items)]
+        if self.popularity is not None:
+            tables.append((~known, self.popularity.new_ones(int((~known).sum()), 1), self.popularity[:, None]))
+        for places, users, items in tables:
+            for found, values, columns in self._best(np.flatnonzero(places), users, items, k, seen, banned):
+                ids[found, : columns.shape[1]], scores[found, : columns.shape[1]] = columns, values
         if single and len(rows):
             ids, scores = ids[0], scores[0]
         elif single:
@@ -122,65 +122,37 @@ class Ranker:
         }
         return pd.DataFrame(columns)
 
-    def _fill(
-        self, ids: NDArray[np.object_], scores: NDArray[np.float64], rows: Rows, values: NDArray[np.float64], columns: Rows
-    ) -> None:
-        width = values.shape[1]
-        named = np.array(self.item_ids.take(columns.reshape(-1)), dtype=object).reshape(columns.shape)
-        named[values == -np.inf] = None
-        ids[rows, :width], scores[rows, :width] = named, values
+    def _best(
+        self, places: Rows, users: Tensor, items: Tensor, k: int, seen: Seen | None, banned: Rows
+    ) -> Iterator[tuple[Rows, NDArray[np.float64], NDArray[np.object_]]]:
+        """Places [c], and scores and item ids [c, at most k] of those places; `users` [q, d] are theirs."""
 
-    def _seen(self, exclude: Interactions | None) -> Any:
-        """What `best` asks for: of rows of ours, the pairs in `exclude`, whose vocabularies may differ from ours."""
-        if exclude is None:
-            return None
-        if exclude.users == self.user_ids and exclude.items == self.item_ids:
-            return lambda rows: seen_items(exclude, rows)  # pyright: ignore[reportUnknownVariableType]
-        to_ours = self._item_rows(exclude)
+        def seen_there(chunk: Rows) -> tuple[Rows, Rows]:
+            assert seen is not None
+            return seen(places[chunk])
 
-        def seen(rows: Rows) -> tuple[Rows, Rows]:
-            theirs = exclude.users.rows(self.user_ids.take(rows), unknown="mark")
-            present = np.flatnonzero(theirs >= 0)
-            local, columns = seen_items(exclude, theirs[present])
-            columns = to_ours[columns]
+        rows = np.arange(len(places))
+        for chunk, values, columns in best(
+            users, items, rows, k=k, seen=None if seen is None else seen_there, banned=banned
+        ):
+            named = np.array(self.item_ids.take(columns.reshape(-1)), dtype=object).reshape(columns.shape)
+            named[values == -np.inf] = None
+            yield places[chunk], values, named
+
+    def _seen(self, exclude: Interactions, asked: list[Any]) -> Seen:
+        """Of places in `asked`: the pairs in `exclude`, in our item rows; its vocabularies may differ from ours."""
+        theirs = exclude.users.rows(asked, unknown="mark")
+        ours = np.full(exclude.n_items, -1, dtype=np.int64)
+        alive = np.flatnonzero(exclude.items.alive)
+        ours[alive] = self.item_ids.rows(exclude.items.take(alive), unknown="mark")
+
+        def seen(places: Rows) -> tuple[Rows, Rows]:
+            present = np.flatnonzero(theirs[places] >= 0)
+            local, columns = seen_items(exclude, theirs[places][present])
+            columns = ours[columns]
             return present[local][columns >= 0], columns[columns >= 0]
 
         return seen
-
-    def _item_rows(self, other: Interactions) -> Rows:
-        """Our row of each item row of `other`, or -1."""
-        found = np.full(other.n_items, -1, dtype=np.int64)
-        alive = np.flatnonzero(other.items.alive)
-        found[alive] = self.item_ids.rows(other.items.take(alive), unknown="mark")
-        return found
-
-    def _popular(
-        self,
-        ids: NDArray[np.object_],
-        scores: NDArray[np.float64],
-        rows: Rows,
-        asked: list[Any],
-        k: int,
-        exclude: Interactions | None,
-        banned: Rows,
-    ) -> None:
-        """Popularity lists for users that the model does not know; the data may know them."""
-        assert self.popularity is not None
-        counts = self.popularity.detach().double().cpu()[None]
-        seen: Any = None
-        if exclude is not None:
-            theirs = exclude.users.rows([asked[row] for row in rows], unknown="mark")
-            to_ours = self._item_rows(exclude)
-
-            def seen(chunk: Rows) -> tuple[Rows, Rows]:
-                present = np.flatnonzero(theirs[chunk] >= 0)
-                local, columns = seen_items(exclude, theirs[chunk][present])
-                columns = to_ours[columns]
-                return present[local][columns >= 0], columns[columns >= 0]
-
-        one = counts.new_ones(len(rows), 1)
-        for chunk, values, columns in best(one, counts.T, np.arange(len(rows)), k=k, seen=seen, banned=banned):
-            self._fill(ids, scores, rows[chunk], values, columns)
 
     def _check(
         self,

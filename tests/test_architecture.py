@@ -91,8 +91,8 @@ def test_importing_a_library_package_stays_light(package: str, tmp_path: Path) -
 def test_the_installed_package_is_under_test(tmp_path: Path) -> None:
     code = f"import sys, {', '.join(PACKAGES)}; print(*({', '.join(f'{p}.__file__' for p in PACKAGES)}), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    for where in done.stdout.split():
-        assert "site-packages" in Path(where).parts
+    elsewhere = [where for where in done.stdout.split() if "site-packages" not in Path(where).parts]
+    assert elsewhere == []
 
 
 def test_every_file_of_the_packages_is_installed() -> None:

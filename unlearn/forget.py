@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from typing import cast
 
 Id = int | str
 Pair = tuple[Id, Id]
@@ -38,8 +39,15 @@ def _canonical_ids(values: Iterable[object]) -> tuple[object, ...]:
     return tuple(sorted({_plain(value) for value in values}, key=_order))
 
 
-def _canonical_pairs(values: Iterable[Iterable[object]]) -> tuple[object, ...]:
-    return tuple(sorted({tuple(_plain(part) for part in pair) for pair in values}, key=_order))
+def _canonical_pairs(values: Iterable[object]) -> tuple[object, ...]:
+    return tuple(sorted({_pair(value) for value in values}, key=_order))
+
+
+def _pair(value: object) -> object:
+    # A string is iterable too, but never meant as the pair of its letters; what is no pair is reported later.
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    return tuple(_plain(part) for part in cast("Iterable[object]", value))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -61,6 +69,9 @@ class ForgetSet:
     records: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        texts = [f.name for f in fields(self) if isinstance(getattr(self, f.name), str)]
+        if texts:  # its letters would pass for ids
+            raise ValueError("\n".join(f"`{name}` must be a collection for `ForgetSet` (got a str)" for name in texts))
         for name in ("users", "items", "records"):
             object.__setattr__(self, name, _canonical_ids(getattr(self, name)))
         for name in ("interactions", "ties"):
@@ -75,7 +86,7 @@ class ForgetSet:
             f"`{name}` must hold pairs of ints or strs (got {pair!r})"
             for name in ("interactions", "ties")
             for pair in getattr(self, name)
-            if len(pair) != 2 or not all(isinstance(part, int | str) for part in pair)
+            if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(part, int | str) for part in pair)
         ]
         problems += [
             f"`records` must hold indices of at least 0 (got {record!r})"
@@ -111,6 +122,9 @@ class ForgetRequest:
     """A forget set with the circumstances of its arrival.
 
     `id` is the caller's own and makes the request idempotent; times are timezone-aware.
+
+    Raises:
+        ValueError: the id is empty or a time has no zone.
     """
 
     id: str
@@ -118,3 +132,13 @@ class ForgetRequest:
     received_at: datetime
     due_at: datetime | None = None
     reason: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        problems = [] if self.id else ["`id` must not be empty for `ForgetRequest`"]
+        problems += [
+            f"`{name}` must have a time zone for `ForgetRequest` (got {value!r})"
+            for name, value in (("received_at", self.received_at), ("due_at", self.due_at))
+            if value is not None and value.tzinfo is None
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))

@@ -49,7 +49,9 @@ class NumberedRecords:
             lines.append(f"  - {len(missing)} of {len(forget.records)} records: {shown}")
         if lines and unknown == "raise":
             head = "a forget set must name only what the data holds; unknown or already forgotten here:"
-            raise UnknownIds("\n".join([head, *lines, 'Correct the records, or pass unknown="skip" to forget the rest.']))
+            raise UnknownIds(
+                "\n".join([head, *lines, 'Correct the records, or pass unknown="skip" to forget the rest.'])
+            )
         return ForgetSet(records=tuple(record for record in forget.records if record in here))
 
     def positions(self, forget: ForgetSet) -> Tensor:

@@ -44,7 +44,7 @@ def bits(seed: int, purpose: str, *counters: Counter) -> npt.NDArray[np.uint64]:
 
 def uniforms(seed: int, purpose: str, *counters: Counter) -> npt.NDArray[np.float64]:
     """Uniform draws in [0, 1), one for every combination of counters (53 random bits each)."""
-    return (bits(seed, purpose, *counters) >> np.uint64(11)) * (2.0**-53)
+    return (bits(seed, purpose, *counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def integers(seed: int, purpose: str, high: int, *counters: Counter) -> npt.NDArray[np.int64]:

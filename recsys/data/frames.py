@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recsys.data.columns import id_column, number_column
 from recsys.data.problems import Problems
 from recsys.data.vocabulary import Vocabulary
 
@@ -31,24 +32,27 @@ def compile_frame(
     if duplicates not in ("raise", "first", "last", "sum"):
         problems.add(f'`duplicates` must be "raise", "first", "last" or "sum" (got {duplicates!r})')
     absent = [f"`{name}`" for name in columns.values() if name is not None and name not in frame.columns]
+    if not frame.columns.is_unique:
+        problems.add(f"columns must have different names (got {list(frame.columns)}); rename them")
+        problems.fail()
     if absent:
         have = ", ".join(f"`{name}`" for name in frame.columns)
         problems.add(f"columns {', '.join(absent)} must exist (got {have}); name the columns that hold them")
     elif not len(frame):
         problems.add("there must be at least one interaction (got none); check that this is the right file or table")
     present = {key: frame[name] for key, name in columns.items() if name is not None and name in frame.columns}
-    user_ids, user_ok = _ids(present.get("user"), len(frame), "user", problems)
-    item_ids, item_ok = _ids(present.get("item"), len(frame), "item", problems)
-    weight = _numbers(present.get("weight"), "weight", problems)
-    time = _numbers(present.get("time"), "time", problems)
+    user_ids, user_ok = id_column(present.get("user"), len(frame), "user", problems)
+    item_ids, item_ok = id_column(present.get("item"), len(frame), "item", problems)
+    weight = number_column(present.get("weight"), "weight", problems)
+    time = number_column(present.get("time"), "time", problems)
     pairs = None if ties is None else _tie_ids(ties, problems)
 
     if users is None:
-        known_kinds = {array.dtype.kind for array in (user_ids, *(pairs or ())) if len(array)}
-        if len(known_kinds) > 1:
+        valid = user_ids[user_ok]
+        if pairs is not None and len(valid) and len(pairs[0]) and valid.dtype != pairs[0].dtype:
             problems.add("user ids must be all int or all str in interactions and ties; convert them to str first")
-            problems.fail()
-        users = _vocabulary([user_ids[user_ok], *(pairs or ())])
+            pairs = None
+        users = _vocabulary([valid, *(pairs or ())])
     items = _vocabulary([item_ids[item_ok]]) if items is None else items
     user_rows = _rows(users, user_ids, user_ok, frame.index, "user", problems)
     item_rows = _rows(items, item_ids, item_ok, frame.index, "item", problems)
@@ -101,70 +105,18 @@ def _canonical(
     }
 
 
-def _ids(
-    column: pd.Series[Any] | None, size: int, name: str, problems: Problems
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Ids of a column as int64 or object of str, and the mask of the valid ones; problems are noted."""
-    nothing = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.bool_)
-    if column is None:
-        return nothing
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    missing = np.array(column.isna(), dtype=np.bool_)
-    values: NDArray[Any] = column.to_numpy(dtype=object)
-    if pd.api.types.is_bool_dtype(column):
-        problems.add(f"`{name}` must hold ids (got booleans); name the column that holds them")
-        return nothing
-    if pd.api.types.is_numeric_dtype(column):
-        real = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        whole = missing | (np.isfinite(real) & (real == np.floor(real)) & (np.abs(real) < 2.0**63))
-        remedy = "pass ids that fit int64, or convert them to str"
-        problems.rows(~whole, column.index, f"`{name}` must hold whole numbers or strings", remedy)
-        good = whole & ~missing
-        ids = np.zeros(size, dtype=np.int64)
-        ids[good] = column[good].to_numpy(dtype=np.int64)
-    else:
-        text = np.fromiter((isinstance(value, str) for value in values), np.bool_, size)
-        number = np.fromiter(
-            (isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values), np.bool_, size
-        )
-        missing |= np.fromiter((isinstance(value, str) and not value.strip() for value in values), np.bool_, size)
-        text &= ~missing
-        if text.any() and number.any():
-            remedy = "convert the column to str"
-            problems.rows(number, column.index, f"`{name}` must be all int or all str, and some are str", remedy)
-        other = ~(missing | text | number)
-        problems.rows(other, column.index, f"`{name}` must hold whole numbers or strings", "convert the column to str")
-        good = text if text.any() else number
-        ids = np.where(good, values, "") if text.any() else np.where(good, values, 0).astype(np.int64)
-    problems.rows(missing, column.index, f"`{name}` must not be missing", "drop these rows or fill in the id")
-    if ids.dtype == np.int64:
-        negative = good & (ids < 0)
-        remedy = "pass ids of at least 0, or convert them to str"
-        problems.rows(negative, column.index, f"`{name}` must not be negative", remedy)
-        good = good & ~negative
-    return ids, good
-
-
-def _numbers(column: pd.Series[Any] | None, name: str, problems: Problems) -> NDArray[np.float64] | None:
-    if column is None:
-        return None
-    if pd.api.types.is_datetime64_any_dtype(column):
-        problems.add(f"`{name}` must hold numbers (got dates); convert them to seconds first")
-        return None
-    parsed = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    remedy = "drop these rows or correct the value"
-    problems.rows(~np.isfinite(parsed), column.index, f"`{name}` must hold finite numbers", remedy)
-    return parsed
-
-
 def _vocabulary(parts: list[NDArray[Any]]) -> Vocabulary:
     parts = [part for part in parts if len(part)]
     return Vocabulary(np.sort(pd.unique(np.concatenate(parts))) if parts else [])
 
 
 def _rows(
-    vocabulary: Vocabulary, ids: NDArray[Any], ok: NDArray[np.bool_], index: pd.Index[Any], name: str, problems: Problems
+    vocabulary: Vocabulary,
+    ids: NDArray[Any],
+    ok: NDArray[np.bool_],
+    index: pd.Index[Any],
+    name: str,
+    problems: Problems,
 ) -> NDArray[np.int64]:
     """Row of each id [n]; -1 where the id is invalid or unknown, which is noted."""
     rows = np.full(len(ids), -1, dtype=np.int64)
@@ -180,8 +132,8 @@ def _tie_ids(ties: pd.DataFrame, problems: Problems) -> tuple[NDArray[Any], NDAr
         problems.add(f"ties must have two columns of user ids (got {ties.shape[1]}); keep source and target only")
         return None
     before = len(problems.found)
-    source, _ = _ids(ties.iloc[:, 0], len(ties), "ties, first column", problems)
-    target, _ = _ids(ties.iloc[:, 1], len(ties), "ties, second column", problems)
+    source, _ = id_column(ties.iloc[:, 0], len(ties), "ties, first column", problems)
+    target, _ = id_column(ties.iloc[:, 1], len(ties), "ties, second column", problems)
     if len(source) and source.dtype != target.dtype:
         problems.add("both columns of ties must be int or both str; convert them to str first")
     return None if len(problems.found) > before else (source, target)

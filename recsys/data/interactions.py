@@ -70,7 +70,7 @@ class Interactions:
         """Interactions from a frame with one row each; `ties` is a frame of two columns of user ids.
 
         Ids get rows in ascending order, unless vocabularies are given. `duplicates` says what becomes of a pair that
-        occurs more than once: "sum" adds the weights (counts the rows where there is no weight) and keeps the last time.
+        occurs more than once: "sum" adds the weights (where there are none, counts the rows) and keeps the last time.
 
         Raises: InvalidInteractions listing every problem with the labels of its rows (`frame.index`).
         """
@@ -178,7 +178,7 @@ class Interactions:
         return ForgetSet(**kept)
 
     def positions(self, forget: ForgetSet) -> NDArray[np.int64]:
-        """Sorted positions in `indices` of every interaction that the forget set removes; what is not here is skipped."""
+        """Sorted positions in `indices` of every interaction that a forget set removes; what is not here is skipped."""
         users, items = self._forgotten_rows(forget)
         return np.flatnonzero(self._removed(forget, users, items))
 
@@ -187,9 +187,7 @@ class Interactions:
         items = self.items.rows(forget.items, unknown="mark")
         return users[users >= 0], items[items >= 0]
 
-    def _removed(
-        self, forget: ForgetSet, users: NDArray[np.int64], items: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def _removed(self, forget: ForgetSet, users: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Mask [nnz] of the interactions that go with these user rows, item rows and single interactions."""
         if len(items):
             gone = np.zeros(self.n_items, dtype=np.bool_)

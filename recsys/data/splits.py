@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
-from recsys.data.problems import Problems
 from recsys.errors import InvalidInteractions
 from unlearn.forget import ForgetSet
 from unlearn.streams import uniforms
@@ -53,8 +52,8 @@ def given(train: Interactions, test: Interactions, *, validation: float = 0.1, s
     if overlap := int(train.contains(test.user_rows(), test.indices).sum()):
         raise InvalidInteractions(f"train and test must be disjoint (got {overlap} in both); remove them from train")
     size = _share(train, validation, "split/validation", seed)
-    held = _order(train, _draws(train, seed)) < np.repeat(np.minimum(size, np.maximum(_counts(train) - 1, 0)), _counts(train))
-    return Split(train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held)), test)
+    inner = _by_rank(train, _order(train, _draws(train, seed)), size, np.zeros_like(size))
+    return Split(inner.train, inner.validation, test)
 
 
 def ratio(interactions: Interactions, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
@@ -112,7 +111,7 @@ def temporal(interactions: Interactions, *, validation: float = 0.1, test: float
 def _by_rank(
     interactions: Interactions, order: NDArray[np.int64], validation: NDArray[np.int64], test: NDArray[np.int64]
 ) -> Split:
-    """The first `test` ranks of each user are the test, the next `validation` ranks validation, as far as one is left."""
+    """The first `test` ranks of each user are test, the next `validation` ranks validation; one is left for train."""
     counts = _counts(interactions)
     spare = np.maximum(counts - 1, 0)
     test_end = np.minimum(test, spare)
@@ -152,11 +151,12 @@ def _times(interactions: Interactions, caller: str) -> NDArray[np.float64]:
 
 
 def _check_shares(caller: str, **shares: float) -> None:
-    problems = Problems(f"`{caller}`")
-    for name, share in shares.items():
-        if not 0 < share < 1:
-            problems.add(f"`{name}` must lie between 0 and 1 for `{caller}` (got {share})")
-    if not problems.found and sum(shares.values()) >= 1:
-        problems.add(f"the shares must leave something for train in `{caller}` (got {shares})")
-    if problems.found:
-        raise ValueError("\n".join(problems.found))
+    problems = [
+        f"`{name}` must lie between 0 and 1 for `{caller}` (got {share})"
+        for name, share in shares.items()
+        if not 0 < share < 1
+    ]
+    if not problems and sum(shares.values()) >= 1:
+        problems.append(f"the shares must leave something for train in `{caller}` (got {shares})")
+    if problems:
+        raise ValueError("\n".join(problems))

@@ -41,7 +41,7 @@ def id_array(ids: Iterable[Id]) -> NDArray[Any]:
 
 
 class Vocabulary:
-    """Immutable map between external ids and rows 0..n-1; a forgotten row is a tombstone: its id is gone, the row stays.
+    """Immutable map between external ids and rows 0..n-1; forgotten rows are tombstones: the id is gone, the row stays.
 
     `ids` is int64 [n] (0 at a tombstone) or object [n] of str (None at a tombstone); `alive` is bool [n].
     """
@@ -126,13 +126,14 @@ class Vocabulary:
         Raises: UnknownIds naming up to ten unknown ids and their count, under `unknown="raise"`.
         """
         if isinstance(ids, np.ndarray) and ids.dtype.kind == "i" and self.kind == "int":
-            listed: Sequence[Any] | NDArray[Any] = ids
+            listed: list[Any] | NDArray[Any] = ids
             found = self._rows_of(ids)
         else:
-            listed = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-            found = self._mixed_rows(listed)
+            plain: list[Any] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+            listed = plain
+            found = self._mixed_rows(plain)
         if unknown == "raise" and bool((found < 0).any()):
-            missing = [listed[k] for k in np.flatnonzero(found < 0)]
+            missing = [listed[k] for k in np.flatnonzero(found < 0).tolist()]
             raise UnknownIds(
                 f"ids must be in the vocabulary ({len(missing)} of {len(listed)} are unknown or forgotten: "
                 f'{_named(missing)}); remove them, or pass unknown="mark" to get -1 in their place'
@@ -146,7 +147,7 @@ class Vocabulary:
         ours = np.fromiter((type(value) in kinds and _fits(value) for value in listed), np.bool_, len(listed))
         found = np.full(len(listed), -1, dtype=np.int64)
         if ours.any():
-            ids_of_ours = listed if ours.all() else [listed[k] for k in np.flatnonzero(ours)]
+            ids_of_ours = listed if ours.all() else [listed[k] for k in np.flatnonzero(ours).tolist()]
             found[ours] = self._rows_of(id_array(ids_of_ours))
         return found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ def to_inter(interactions: Interactions, path: str | Path) -> None:
         value
         for vocabulary in (interactions.users, interactions.items)
         for value in vocabulary.ids[vocabulary.alive].tolist()
-        if isinstance(value, str) and (value != value.strip() or len(value.splitlines()) != 1 or "\t" in value or '"' in value)
+        if isinstance(value, str) and not _writable(value)
     ]
     if bad:
         raise InvalidInteractions(
@@ -80,11 +80,15 @@ def to_inter(interactions: Interactions, path: str | Path) -> None:
     _write(net, lambda file: _atomic(ties, file))
 
 
+def _writable(value: str) -> bool:
+    return value == value.strip() and len(value.splitlines()) == 1 and not set(value) & {"\t", '"'}
+
+
 def _atomic(frame: pd.DataFrame, path: Path) -> None:
     frame.to_csv(path, sep="\t", index=False, lineterminator="\n")
 
 
-def _array(vocabulary: Vocabulary, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Array:
+def _array(vocabulary: Vocabulary, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Any:
     kind = pa.int64() if vocabulary.kind == "int" else pa.string()
     return pa.array(vocabulary.ids[rows], type=kind)
 
@@ -97,4 +101,4 @@ def _vocabulary(vocabulary: Vocabulary) -> bytes:
 def _write(path: Path, write: Callable[[Path], None]) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     write(unfinished)
-    os.replace(unfinished, path)
+    unfinished.replace(path)

@@ -11,7 +11,10 @@ from torch import Tensor
 
 
 class Adam:
-    """m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, x -= lr m' / (sqrt(v') + eps), with m', v' free of start-up bias."""
+    """m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, x -= lr m' / (sqrt(v') + eps).
+
+    m' = m / (1 - b1^t) and v' = v / (1 - b2^t) are free of the bias of starting at zero.
+    """
 
     beta1, beta2, epsilon = 0.9, 0.999, 1e-8
 

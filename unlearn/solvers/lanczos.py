@@ -49,22 +49,22 @@ def smallest_eigenvalue(
 
         sqrt(eps) = tanh(asinh(sqrt(1 / tau^2 - 1)) / (2k - 1)),    ln >= tk - (t1 - tk) eps / (1 - 2 eps).
 
-    Proof. Scale so that l1 = 1, ln = 0. A polynomial p of degree k - 1 with p(1) = 1 leaves 1 - t1 at most
-    sum_i b_i^2 p(l_i)^2 (1 - l_i) / sum_i b_i^2 p(l_i)^2; if that exceeds eps then tau^2 eps is below (1 - tau^2) times
-    the largest p(x)^2 (1 - eps - x) on [0, 1 - eps]. With x = (1 - eps)(1 - u^2) and u p = c T_{2k-1}(u), T Chebyshev's,
-    that largest value is eps / sinh^2((2k - 1) atanh(sqrt eps)), which contradicts the choice of eps. So, with
-    e = eps / (1 - eps), l1 - t1 <= e (t1 - ln), and by the same argument at the other end tk - ln <= e (l1 - tk);
-    eliminating l1 gives the claim. For b uniform on the sphere, |b . v|^2 is Beta(1/2, (n - 1)/2): tau is its quantile
-    at (1 - probability) / 2, so both ends hold together. They hold for **every** k at once, since the only random event
-    is the one about b: stopping early when the bracket is small costs no probability.
+    Proof. Scale so that l1 = 1, ln = 0. For every polynomial p of degree k - 1 with p(1) = 1, 1 - t1 is at most
+    sum_i b_i^2 p(l_i)^2 (1 - l_i) / sum_i b_i^2 p(l_i)^2. If that exceeds eps, then tau^2 eps is below (1 - tau^2)
+    times the largest p(x)^2 (1 - eps - x) on [0, 1 - eps]. With x = (1 - eps)(1 - u^2) and u p = c T_{2k-1}(u), T
+    Chebyshev's, that largest value is eps / sinh^2((2k - 1) atanh(sqrt eps)), which contradicts the choice of eps. So
+    l1 - t1 <= e (t1 - ln) with e = eps / (1 - eps), and by the same argument at the other end tk - ln <= e (l1 - tk);
+    eliminating l1 gives the claim. For b uniform on the sphere, (b . v)^2 is Beta(1/2, (n - 1)/2): tau^2 is its
+    quantile at (1 - probability) / 2, so both ends hold together. They hold for **every** k at once, since the only
+    random event is the one about b: stopping early when the bracket is small costs no probability.
 
     Args:
         product: v [n] float64 -> Q v [n]; may return a buffer that it reuses.
         accuracy: stop when ritz - lower is at most this, or ...
         relative: ... at most this part of |ritz| when ritz < 0.
 
-    Memory: (k + 1) n float64. Orthogonality is kept at the square root of the unit round-off, which leaves the Ritz values
-    exact to the unit round-off (Simon, "The Lanczos algorithm with partial reorthogonalization", 1984).
+    Memory: (k + 1) n float64. Orthogonality is kept at the square root of the unit round-off, which leaves the Ritz
+    values exact to the unit round-off (Simon, "The Lanczos algorithm with partial reorthogonalization", 1984).
 
     **Differences from the paper:** the exact quantile in place of its bound 1.648 sqrt(n); both ends of the spectrum
     from one run, so that no upper bound on Q need be known; the union over k is free.
@@ -132,7 +132,7 @@ class _Basis:
         return False
 
     def _orthogonalise(self, k: int, w: Tensor, beta: float) -> float:
-        """Bring `w` back to orthogonality with all earlier vectors where the estimate says it was lost; its new norm."""
+        """Make `w` orthogonal to all earlier vectors where the estimate says that this was lost; its new norm."""
         a, b, new, old = self._alphas, self._betas, self._omega, self._omega_before
         estimate = np.zeros_like(new)
         if k:
@@ -146,7 +146,7 @@ class _Basis:
         lost = bool(np.abs(estimate[: k + 1]).max() > math.sqrt(_UNIT))
         if lost or self._again:
             earlier = self._vectors[: k + 1]
-            before, after = beta, float(w.norm())
+            before = after = beta
             for _ in range(2):  # twice is enough (Kahan); the second time only where much was taken away
                 torch.addmv(w, earlier.T, earlier @ w, alpha=-1.0, out=w)
                 before, after = after, float(w.norm())
@@ -186,6 +186,7 @@ def _check(size: int, accuracy: float, relative: float, probability: float, max_
         ("probability", probability, 0.0 < probability < 1.0, "a number strictly between 0 and 1"),
         ("max_iterations", max_iterations, max_iterations >= 1, "a positive integer"),
     )
-    wrong = [f"`{name}` must be {rule} for `smallest_eigenvalue` (got {got})" for name, got, ok, rule in rules if not ok]
+    caller = "smallest_eigenvalue"
+    wrong = [f"`{name}` must be {rule} for `{caller}` (got {got})" for name, got, ok, rule in rules if not ok]
     if wrong:
         raise ValueError("\n".join(wrong))

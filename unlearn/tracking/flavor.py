@@ -11,9 +11,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-import mlflow
 import pandas as pd
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class Ranker(Protocol):
@@ -39,11 +39,11 @@ class RecommenderModel(PythonModel):
             )
         self._ranker: Ranker = offered[named].load()(directory)
 
-    def predict(
+    def predict(  # pyright: ignore[reportIncompatibleMethodOverride]  (MLflow annotates its stub as returning None)
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Rank for each row of `model_input`; `params["k"]` items each."""
         return self._ranker.rank(list(model_input["user_id"]), k=int((params or {}).get("k", 10)))
 
 
-mlflow.models.set_model(RecommenderModel())
+set_model(RecommenderModel())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -33,6 +33,7 @@ class MlflowTracker:
     def __init__(self, location: str | Path, *, experiment: str = "unlearn") -> None:
         # A tool for people who want to be forgotten reports to nobody.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
         self.uri, artifacts = _resolve(location)
         import mlflow
 
@@ -46,7 +47,7 @@ class MlflowTracker:
         )
 
     @contextmanager
-    def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Iterator[MlflowRun]:
+    def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Generator[MlflowRun]:
         """Open a run; it ends as FINISHED, as KILLED when interrupted, as FAILED on any other exception.
 
         Raises:
@@ -90,7 +91,9 @@ def _resolve(location: str | Path) -> tuple[str, str | None]:
     """The tracking URI, and where artifacts lie if that is ours to say."""
     named = str(location)
     if named.startswith("file:"):
-        raise ValueError(f"`location` must be a SQLite file or a server's URI (got {named!r}): MLflow reads no file store")
+        raise ValueError(
+            f"`location` must be a SQLite file or a server's URI (got {named!r}): MLflow serves no file store any more"
+        )
     if "://" in named and not named.startswith("sqlite:///"):
         return named, None
     path = Path(named.removeprefix("sqlite:///")).expanduser().resolve()

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -104,7 +104,7 @@ class MlflowRun:
         return model_id
 
     @contextmanager
-    def _file(self, name: str) -> Iterator[Path]:
+    def _file(self, name: str) -> Generator[Path]:
         """A scratch file that becomes the artifact `name`."""
         place = PurePosixPath(name)
         with tempfile.TemporaryDirectory() as scratch:

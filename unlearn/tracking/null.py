@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ class NullTracker:
     """Takes everything, keeps nothing."""
 
     @contextmanager
-    def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Iterator[_NullRun]:
+    def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Generator[_NullRun]:
         """Open a run that forgets at once."""
         yield _NullRun()
 

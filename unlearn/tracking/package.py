@@ -66,4 +66,5 @@ def _check(directory: Path) -> None:
         programs = sorted(p.name for p in directory.rglob("*") if p.suffix in {".pkl", ".pickle", ".pt", ".pth", ".py"})
         problems += [f"{name} may run code when loaded: keep tensors as safetensors" for name in programs]
     if problems:
-        raise ValueError("\n".join(["`directory` must hold a stored model for `model`:", *(f"- {p}" for p in problems)]))
+        head = "`directory` must hold a stored model for `model`:"
+        raise ValueError("\n".join([head, *(f"- {problem}" for problem in problems)]))

@@ -78,7 +78,7 @@ def _separator(line: str) -> str | None:
     return next((mark for mark in ("::", "\t", ",", ";") if mark in line), None)
 
 
-def _lightgcn(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
+def _lightgcn(lines: pd.Series[str], _asked: Columns, problems: Problems) -> Table:
     return Table(one_line_a_user(lines, problems), Columns("user", "item"))
 
 

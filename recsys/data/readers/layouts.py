@@ -9,7 +9,11 @@ from recsys.errors import InvalidInteractions
 
 _SPLITS = (
     ("data1.txt", None, "test1.txt"),
-    *((f"train.{end}", f"{valid}.{end}", f"test.{end}") for end in ("txt", "csv", "parquet") for valid in ("validation", "valid")),
+    *(
+        (f"train.{end}", f"{valid}.{end}", f"test.{end}")
+        for end in ("txt", "csv", "parquet")
+        for valid in ("validation", "valid")
+    ),
 )
 _WHOLE = ("interactions.parquet", "interactions.csv", "u.data", "ratings.dat", "ratings.csv")
 _TIES = ("trustnetwork.txt", "ties.txt", "ties.csv", "ties.parquet")

@@ -72,7 +72,9 @@ def from_hetero(
     for name in (user, item):
         nodes = data[name].num_nodes if name in data.node_types else None
         if nodes is None:
-            problems.add(f"node type `{name}` must exist and know its size (got {data.node_types}); name it, set num_nodes")
+            problems.add(
+                f"node type `{name}` must exist and have num_nodes (got {data.node_types}); name it or set them"
+            )
         else:
             counts[name] = int(nodes)
     main = [kind for kind in data.edge_types if (kind[0], kind[2]) == (user, item)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from recsys.data.frames import Duplicates
 from recsys.data.interactions import Interactions
 from recsys.data.problems import Problems
 from recsys.data.readers.formats import Format, kept_ratings, read_table, read_ties
-from recsys.data.readers.layouts import find_layout
+from recsys.data.readers.layouts import Layout, find_layout
 from recsys.data.readers.snapshot import from_parquet, is_snapshot
 from recsys.data.readers.table import Columns, Table, same_kind
 from recsys.data.splits import Split, given
@@ -62,9 +63,9 @@ def read(
         layout = find_layout(path)
         tie_path = Path(ties) if ties is not None else layout.ties
         if layout.test is not None:
-            return _split(layout.train, layout.test, layout.validation, tie_path, options, "keep", validation, seed)
+            return _split(replace(layout, ties=tie_path), options, "keep", validation, seed)
         return _compile({"train": layout.train}, tie_path, options)[0]["train"]
-    if is_snapshot(path):
+    if options.format is None and options.columns == Columns() and ties is None and is_snapshot(path):
         return from_parquet(path)
     return _compile({"train": path}, None if ties is None else Path(ties), options)[0]["train"]
 
@@ -90,24 +91,16 @@ def read_split(
     Raises: InvalidInteractions listing every problem of every file, with line numbers.
     """
     options = _Options(format, columns or Columns(), threshold, duplicates)
-    optional = [None if path is None else Path(path) for path in (validation_file, ties)]
-    return _split(Path(train), Path(test), *optional, options, unseen, validation, seed)
+    held, tie_path = (None if path is None else Path(path) for path in (validation_file, ties))
+    return _split(Layout(Path(train), held, Path(test), tie_path), options, unseen, validation, seed)
 
 
-def _split(
-    train: Path,
-    test: Path,
-    validation_file: Path | None,
-    ties: Path | None,
-    options: _Options,
-    unseen: Literal["raise", "keep"],
-    validation: float,
-    seed: int,
-) -> Split:
-    paths = {"train": train, "validation": validation_file, "test": test}
-    parts, tables = _compile({name: path for name, path in paths.items() if path is not None}, ties, options)
+def _split(files: Layout, options: _Options, unseen: Literal["raise", "keep"], validation: float, seed: int) -> Split:
+    named = {"train": files.train, "validation": files.validation, "test": files.test}
+    paths = {name: path for name, path in named.items() if path is not None}
+    parts, tables = _compile(paths, files.ties, options)
     problems = Problems("this split")
-    for name in parts.keys() - {"train"}:
+    for name in list(paths)[1:]:
         _check_held_out(name, paths[name], parts, tables, unseen, problems)
     problems.raise_any()
     if "validation" in parts:
@@ -117,14 +110,14 @@ def _split(
 
 def _check_held_out(
     name: str,
-    path: Path | None,
+    path: Path,
     parts: Mapping[str, Interactions],
     tables: Mapping[str, Table],
     unseen: Literal["raise", "keep"],
     problems: Problems,
 ) -> None:
     """Notes interactions that are in train too and, under `unseen="raise"`, ids that never are."""
-    file = "" if path is None else f"{path.name}: "
+    file = f"{path.name}: "
     frame, columns, train = tables[name].frame, tables[name].columns, parts["train"]
     users = train.users.rows(frame[columns.user].to_numpy())
     items = train.items.rows(frame[columns.item].to_numpy())
@@ -134,7 +127,7 @@ def _check_held_out(
         return
     for side, rows, degree in zip(("user", "item"), (users, items), train.degrees(), strict=True):
         remedy = 'remove these lines, or pass unseen="keep"'
-        problems.rows(degree[rows] == 0, frame.index, f"{file}a {side} must occur in train", remedy)
+        problems.rows(degree[rows] == 0, frame.index, f"{file}every {side} must occur in train", remedy)
 
 
 def _compile(
@@ -146,7 +139,8 @@ def _compile(
     for name, path in paths.items():
         problems = Problems(path.name)
         try:
-            table = kept_ratings(read_table(path, options.format, options.columns, problems), options.threshold, problems)
+            table = read_table(path, options.format, options.columns, problems)
+            table = kept_ratings(table, options.threshold, problems)
         except InvalidInteractions:
             table = None
         found += [f"{path.name}: {problem}" for problem in problems.found]
@@ -155,10 +149,8 @@ def _compile(
     ties: pd.DataFrame | None = None
     if ties_path is not None:
         problems = Problems(ties_path.name)
-        try:
+        with suppress(InvalidInteractions):  # it is in `problems`
             ties = read_ties(ties_path, problems)
-        except InvalidInteractions:
-            pass
         found += [f"{ties_path.name}: {problem}" for problem in problems.found]
     tables, ties = _one_kind(tables, ties)
     parts: dict[str, Interactions] = {}
@@ -186,9 +178,7 @@ def _interactions(table: Table, ties: pd.DataFrame | None, duplicates: Duplicate
     )
 
 
-def _one_kind(
-    tables: dict[str, Table], ties: pd.DataFrame | None
-) -> tuple[dict[str, Table], pd.DataFrame | None]:
+def _one_kind(tables: dict[str, Table], ties: pd.DataFrame | None) -> tuple[dict[str, Table], pd.DataFrame | None]:
     """The same tables and ties, with users all int or all str, and items likewise."""
     frames = {name: table.frame.copy() for name, table in tables.items()}
     ties = None if ties is None else ties.copy()

@@ -19,7 +19,7 @@ def atomic(lines: pd.Series[str], problems: Problems) -> tuple[pd.DataFrame, dic
     types = {name: kind for name, _, kind in (field.rpartition(":") for field in header)}
     for field in header:
         if field.rpartition(":")[2] not in _TYPES or not field.rpartition(":")[0]:
-            problems.add(f"a column must be `name:type` with type {', '.join(_TYPES)} (got `{field}`); correct the header")
+            problems.add(f"a column must be `name:type` with type {', '.join(_TYPES)} (got `{field}`); correct it")
     if len(types) < len(header):
         problems.add(f"columns must have different names (got {', '.join(header)}); correct the header")
     if problems.found:
@@ -49,6 +49,7 @@ def read_features(path: str | Path) -> pd.DataFrame:
             frame[name] = pd.to_numeric(frame[name], errors="coerce")
         else:
             number = float if kind == "float_seq" else str
-            frame[name] = pd.Series([[number(v) for v in text.split()] for text in frame[name]], frame.index, dtype=object)
+            lists = [[number(value) for value in text.split()] for text in frame[name]]
+            frame[name] = pd.Series(lists, frame.index, dtype=object)
     problems.raise_any()
     return frame

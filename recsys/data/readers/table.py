@@ -62,7 +62,8 @@ def find_columns(frame: pd.DataFrame, asked: Columns, problems: Problems) -> Col
 def whole_or_text(column: pd.Series[Any]) -> pd.Series[Any]:
     """Ids read as text become int when every one is a whole number that prints as it was written ("007" is text)."""
     codes, unique = pd.factorize(column.to_numpy(dtype=object))
-    if len(unique) and all(isinstance(value, str) and _WHOLE.fullmatch(value) for value in unique) and (codes >= 0).all():
+    whole = all(isinstance(value, str) and _WHOLE.fullmatch(value) for value in unique)
+    if whole and len(unique) and (codes >= 0).all():
         numbers = np.array([int(value) for value in unique], dtype=np.int64)
         return pd.Series(numbers[codes], index=column.index, name=column.name)
     return column

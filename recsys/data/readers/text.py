@@ -51,7 +51,7 @@ def delimited(
     if not good.any():
         return pd.DataFrame(columns=names, index=index[:0], dtype=str)
     text = StringIO("\n".join(row for row, kept in zip(rows, good, strict=True) if kept))
-    frame = pd.read_csv(text, sep=separator, header=None, names=names, dtype=str, keep_default_na=False, index_col=False)
+    frame = pd.read_csv(text, sep=separator, header=None, names=names, dtype=str, keep_default_na=False)
     frame.index = index[good]
     return frame.apply(lambda column: column.str.strip())
 

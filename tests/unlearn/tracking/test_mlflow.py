@@ -36,14 +36,11 @@ def test_a_child_without_a_parent_is_refused(tracker: MlflowTracker) -> None:
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-def test_an_exception_ends_the_run_and_goes_on(
-    tracker: MlflowTracker, error: type[BaseException], status: str
-) -> None:
-    opened = []
-    with pytest.raises(error), tracker.run("unlucky") as run:
-        opened.append(run.id)
+def test_an_exception_ends_the_run_and_goes_on(tracker: MlflowTracker, error: type[BaseException], status: str) -> None:
+    with pytest.raises(error), tracker.run("unlucky"):
         raise error
-    assert tracker._client.get_run(opened[0]).info.status == status
+    (kept,) = tracker._client.search_runs([tracker.experiment_id])
+    assert kept.info.status == status
     with tracker.run("next") as run:
         assert "mlflow.parentRunId" not in tracker._client.get_run(run.id).data.tags
 
@@ -135,7 +132,9 @@ def test_global_state_and_working_directory_stay_as_they_were(
 
 
 def test_an_experiment_is_found_again(location: Path) -> None:
-    assert MlflowTracker(location, experiment="e").experiment_id == MlflowTracker(location, experiment="e").experiment_id
+    assert (
+        MlflowTracker(location, experiment="e").experiment_id == MlflowTracker(location, experiment="e").experiment_id
+    )
 
 
 @pytest.mark.parametrize("wrong", ["file:///tmp/mlruns", "."])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from unlearn.tracking import MlflowTracker, Purged
-from unlearn.tracking.purge import PurgeRefused
+from unlearn.tracking.purge import PurgeRefused, _rewrite
 
 
 def holders(root: Path, canary: str) -> list[str]:
@@ -42,8 +44,13 @@ def test_a_purged_run_and_its_model_leave_no_byte(
 
 
 def test_a_model_is_purged_alone_even_when_registered_and_deleted(
-    tracker: MlflowTracker, stored_model: Callable[..., Path], offered_ranker: str, tmp_path: Path
+    tracker: MlflowTracker,
+    stored_model: Callable[..., Path],
+    offered_ranker: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)  # registering looks models up there
     gone = secrets.token_hex(16)
     directory = stored_model(offered_ranker, users=(gone, "bob"))
     with tracker.run("train") as run:
@@ -61,6 +68,20 @@ def test_a_model_is_purged_alone_even_when_registered_and_deleted(
     assert holders(tmp_path / "mlflow-artifacts", model_id) == []
     assert tracker._client.search_model_versions("name = 'served'") == []
     assert tracker._client.get_run(run.id).info.status == "FINISHED"
+
+
+def test_deleted_rows_leave_the_database_file(tmp_path: Path) -> None:
+    gone, file = secrets.token_hex(16), tmp_path / "rows.db"
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")  # some builds of SQLite overwrite rows by themselves
+        connection.execute("CREATE TABLE note (text TEXT)")
+        connection.execute("INSERT INTO note VALUES (?)", (gone,))
+        connection.commit()
+        connection.execute("DELETE FROM note")
+        connection.commit()
+    assert holders(tmp_path, gone) == ["rows.db"]
+    _rewrite(str(file))
+    assert holders(tmp_path, gone) == []
 
 
 def test_a_second_purge_finds_nothing_to_do(tracker: MlflowTracker) -> None:

@@ -1,0 +1,77 @@
+"""One column of a frame -> ids or numbers, with every bad row noted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recsys.data.problems import Problems
+
+_Valid = NDArray[np.bool_]
+
+
+def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Problems) -> tuple[NDArray[Any], _Valid]:
+    """Ids of a column as int64 or object of str [size], and the mask of the valid ones; problems are noted."""
+    nothing = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.bool_)
+    if column is None:
+        return nothing
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if pd.api.types.is_bool_dtype(column):
+        problems.add(f"`{name}` must hold ids (got booleans); name the column that holds them")
+        return nothing
+    missing = np.array(column.isna(), dtype=np.bool_)
+    numeric = pd.api.types.is_numeric_dtype(column)
+    ids, good = _whole(column, missing) if numeric else _objects(column, missing)
+    remedy = "pass ids that fit int64, or convert the column to str"
+    problems.rows(~(good | missing), column.index, f"`{name}` must hold whole numbers, or strings, not both", remedy)
+    problems.rows(missing, column.index, f"`{name}` must not be missing", "drop these rows or fill in the id")
+    if ids.dtype == np.int64:
+        negative = good & (ids < 0)
+        remedy = "pass ids of at least 0, or convert them to str"
+        problems.rows(negative, column.index, f"`{name}` must not be negative", remedy)
+        good = good & ~negative
+    return ids, good
+
+
+def _whole(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:
+    """Numbers as int64; those with a fraction, infinite or too large are invalid."""
+    real = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    good = ~missing & (real == np.floor(real)) & (np.abs(real) < 2.0**63)
+    ids = np.zeros(len(column), dtype=np.int64)
+    ids[good] = column[good].to_numpy(dtype=np.int64)
+    return ids, good
+
+
+def _objects(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:
+    """Strings, or Python's ints where there is no string; a blank string counts as missing (marked in `missing`)."""
+    values: NDArray[Any] = column.to_numpy(dtype=object)
+    text = np.fromiter((isinstance(value, str) for value in values), np.bool_, len(values))
+    blank = np.fromiter((isinstance(value, str) and not value.strip() for value in values), np.bool_, len(values))
+    missing |= blank
+    text &= ~blank
+    if text.any():
+        return np.where(text, values, ""), text
+    number = np.fromiter((_is_int(value) for value in values), np.bool_, len(values))
+    return np.where(number, values, 0).astype(np.int64), number
+
+
+def _is_int(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and -(2**63) <= int(value) < 2**63
+
+
+def number_column(column: pd.Series[Any] | None, name: str, problems: Problems) -> NDArray[np.float64] | None:
+    """Finite numbers of a column as float64; bad rows are noted."""
+    if column is None:
+        return None
+    if pd.api.types.is_datetime64_any_dtype(column):
+        problems.add(f"`{name}` must hold numbers (got dates); convert them to seconds first")
+        return None
+    parsed = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    remedy = "drop these rows or correct the value"
+    problems.rows(~np.isfinite(parsed), column.index, f"`{name}` must hold finite numbers", remedy)
+    return parsed

@@ -1,0 +1,229 @@
+"""How far the scores of a linear model are from those of any exact solution: a proven bound.
+
+Let E [n, d] be the layer-0 table, W = E E^T, M the model's propagation and S = (M W M) restricted to user rows and
+item columns. `WholeData` plus l2 |E|^2 is F(W) = f(S) + l2 tr(W), convex over W >= 0 (positive semidefinite), where f
+is mu-strongly convex in S with mu = 2a. Let W*, S* be any minimiser over all W >= 0, of whatever rank, G = df/dS, and
+
+    Q = 1/2 M [0 G; G^T 0] M + l2 I,        so that F(V) >= F(W) + <Q, V - W> + mu/2 |S_V - S|^2 for every V >= 0.
+
+First E is scaled to its exact best multiple, where <Q, W> = 0. Write r = |S - S*|, delta = max(0, -lambda_min(Q)).
+
+1. V = W* above, and the same inequality at W*, whose Q* has <Q*, W - W*> >= 0, sum to
+       mu r^2 <= <Q, W> - <Q, W*> <= delta tr(W*).
+2. l2 tr(W*) = F(W*) - f(S*); with F(W*) <= F(W) - mu/2 r^2 and f(S*) >= f(S) + <G, S* - S> + mu/2 r^2,
+       l2 tr(W*) <= l2 tr(W) + |G| r - mu r^2,
+   so that r is at most the positive root of mu (1 + delta / l2) r^2 - (delta / l2) |G| r - delta tr(W) = 0.
+3. Scaling W* cannot lower F, so l2 tr(W*) = -<G*, S*> = sum_observed [2w (y - y^2) - 2a (1 - w) y^2]
+   - 2a sum_unobserved y^2 <= 1/2 sum_observed w, for weights 0 <= w <= 1; and l2 tr(W*) <= F(W), for f >= 0. These go
+   straight into 1, and may be smaller than 2 while E is far from the solution.
+
+And F(W) - F* <= <Q, W> - <Q, W*> <= delta tr(W*). The distance moved by scaling, |S| times its relative size, is added
+at the end. Everything is computed in float64 from the parameters as they are, whatever their own precision.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from recsys.models.base import LinearRecommender, build
+from recsys.objectives import WholeData
+from unlearn.problem import Bound, History
+from unlearn.solvers.lanczos import smallest_eigenvalue
+
+if TYPE_CHECKING:
+    from recsys.problem import RecommenderProblem
+
+
+def bound(
+    problem: RecommenderProblem,
+    *,
+    probability: float = 0.99,
+    seed: int = 0,
+    accuracy: float = 2e-4,
+    max_iterations: int = 1500,
+) -> Bound | None:
+    """The proven bound at the problem's own parameters, converged or not; None without L2, where nothing bounds tr(W*).
+
+    Args:
+        accuracy: how closely the smallest eigenvalue of Q is bracketed, as a part of l2 (or a tenth of its own size,
+            if that is more). The bound cannot fall below its square root; products needed grow as its inverse root.
+        max_iterations: products spent on it at most; the bound is then wider, never wrong.
+
+    Raises:
+        ValueError: the model is not linear or the objective is not `whole_data`.
+    """
+    started = time.perf_counter()
+    point = Certificate.at(problem)
+    l2, mu = point.l2, 2.0 * point.a
+    if l2 == 0.0:
+        return None
+    extreme = smallest_eigenvalue(
+        point.product,
+        point.size,
+        seed=seed,
+        accuracy=accuracy * l2,
+        relative=0.1,
+        probability=probability,
+        max_iterations=max_iterations,
+        device=point.device,
+    )
+    delta = max(0.0, -extreme.lower)
+    simple_trace = min(point.value, 0.5 * point.observed_weight) / l2
+    ratio = delta / l2
+    linear, square = ratio * point.slope_norm, mu * (1.0 + ratio)
+    root = (linear + math.sqrt(linear**2 + 4.0 * square * delta * point.trace)) / (2.0 * square)
+    radius = min(root, math.sqrt(delta * simple_trace / mu))
+    trace = min(simple_trace, point.trace + point.slope_norm * radius / l2)
+    distance = radius + point.moved
+    return Bound(
+        score_distance=distance,
+        relative=distance / point.score_norm if point.score_norm > 0.0 else math.inf,
+        objective_gap=delta * trace + point.gained,
+        curvature=extreme.lower,
+        probability=probability,
+        seconds=time.perf_counter() - started,
+        ascent=extreme.vector if extreme.ritz < 0.0 else None,
+    )
+
+
+def grow(problem: RecommenderProblem, certificate: Bound) -> RecommenderProblem:
+    """The same problem with one more column, where the certificate found F to fall: sqrt(s) times `certificate.ascent`.
+
+    F(W + s v v^T) = F(W) + s <v, Q v> + s^2/2 |X|_H^2, with X the scores of the column v alone and H the diagonal
+    Hessian of f: s is the exact minimiser. Trained on from there, the table leaves the saddle that held it.
+
+    Raises:
+        ValueError: the certificate has no such direction, or the model is not linear.
+    """
+    if certificate.ascent is None:
+        raise ValueError(
+            f"`certificate` must hold a direction of negative curvature for `grow` (got curvature "
+            f"{certificate.curvature:.3g} and none): the rank suffices, train on to tighten the bound"
+        )
+    point = Certificate.at(problem, scaled=False)
+    direction = certificate.ascent.to(device=point.device, dtype=torch.float64)
+    step = point.best_step(direction)
+    table = problem.params["table"]
+    column = (math.sqrt(step) * direction).to(table.dtype)[:, None]
+    model = problem.model
+    wider = build(model.name, model.n_users, model.n_items, **{**model.arguments(), "dim": table.shape[1] + 1})
+    return replace(
+        problem,
+        model=wider.to(table.device),
+        params={"table": torch.cat([table, column], dim=1)},
+        history=History(seed=problem.history.seed),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """Q as an operator at one table, with the scalars that the bound needs; all float64, all at the scaled point."""
+
+    l2: float
+    a: float
+    value: float  # F(W)
+    trace: float  # tr(W) = |E|^2
+    score_norm: float  # |S| before scaling
+    moved: float  # how far scaling moved S
+    gained: float  # how much scaling lowered F
+    slope_norm: float  # |G|
+    observed_weight: float  # sum of the weights of the observed pairs
+    _graph: BipartiteGraph
+    _polynomial: tuple[float, ...]  # coefficients c of M = sum_l c_l A^l
+    _users: Tensor
+    _items: Tensor
+    _sparse: Tensor
+    _sparse_t: Tensor
+
+    @classmethod
+    def at(cls, problem: RecommenderProblem, *, scaled: bool = True) -> Certificate:
+        """At the problem's parameters, or at their best multiple."""
+        model, objective = problem.model, problem.objective_function
+        if not isinstance(model, LinearRecommender) or not isinstance(objective, WholeData):
+            raise ValueError(
+                "a bound is known for linear models (mf, lightgcn) under `whole_data` only "
+                f"(got {model.name} under {objective.name})"
+            )
+        a, l2 = objective.a, objective.l2
+        weights = problem.graph.weights
+        ones = problem.graph.values.new_ones(problem.graph.n_edges)
+        graph = problem.graph.weighted((ones if weights is None else weights.detach()).double())
+        assert graph.weights is not None
+        table = problem.params["table"].detach().double()
+        users, items = _propagate(graph, model.polynomial(), table).split([graph.n_users, graph.n_items])
+        y = graph.edge_products(users, items)
+        trace = float(table.square().sum())
+        square = float(((users.T @ users) * (items.T @ items)).sum())  # |S|^2
+        # F(s W) = sum w + linear s + quadratic s^2
+        linear = l2 * trace - 2.0 * float((graph.weights * y).sum())
+        quadratic = (1.0 - a) * float((graph.weights * y * y).sum()) + a * square
+        scale = max(0.0, -0.5 * linear / quadratic) if scaled and quadratic > 0.0 else 1.0
+        y, users = scale * y, scale * users
+        slopes = objective.slopes(y, graph)
+        weight = float(graph.weights.sum())
+        dense = 2.0 * a  # G = slopes on the observed pairs + dense * S
+        slope_square = float((slopes * slopes + 2.0 * dense * slopes * y).sum()) + (dense * scale) ** 2 * square
+        return cls(
+            l2=l2,
+            a=a,
+            value=weight + linear * scale + quadratic * scale**2,
+            trace=scale * trace,
+            score_norm=math.sqrt(square),
+            moved=abs(1.0 - scale) * math.sqrt(square),
+            gained=max(0.0, linear * (1.0 - scale) + quadratic * (1.0 - scale**2)),
+            slope_norm=math.sqrt(max(slope_square, 0.0)),
+            observed_weight=weight,
+            _graph=graph,
+            _polynomial=model.polynomial(),
+            _users=users.contiguous(),
+            _items=items.contiguous(),
+            _sparse=graph.interaction_matrix(slopes),
+            _sparse_t=graph.transposed_matrix(slopes),
+        )
+
+    @property
+    def size(self) -> int:
+        return len(self._users) + len(self._items)
+
+    @property
+    def device(self) -> torch.device:
+        return self._users.device
+
+    def _embed(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The user and the item half of M v."""
+        final = _propagate(self._graph, self._polynomial, v)
+        return final[: self._graph.n_users], final[self._graph.n_users :]
+
+    def product(self, v: Tensor) -> Tensor:
+        """Q v for v [n]."""
+        users, items = self._embed(v)
+        of_users = torch.mv(self._users, self._items.T @ items).mul_(2.0 * self.a).add_(self._sparse @ items)
+        of_items = torch.mv(self._items, self._users.T @ users).mul_(2.0 * self.a).add_(self._sparse_t @ users)
+        of_both = torch.cat([of_users, of_items])
+        return _propagate(self._graph, self._polynomial, of_both).mul_(0.5).add_(v, alpha=self.l2)
+
+    def best_step(self, v: Tensor) -> float:
+        """The s >= 0 that minimises F(W + s v v^T)."""
+        graph = self._graph
+        users, items = self._embed(v)
+        y = users[graph.rows] * items[graph.cols]
+        assert graph.weights is not None
+        curvature = 2.0 * self.a * float(users @ users) * float(items @ items)
+        curvature += (2.0 - 2.0 * self.a) * float((graph.weights * y * y).sum())
+        return max(0.0, -float(v @ self.product(v)) / curvature) if curvature > 0.0 else 0.0
+
+
+def _propagate(graph: BipartiteGraph, polynomial: tuple[float, ...], x: Tensor) -> Tensor:
+    """M x for x [n] or [n, d], by Horner's rule; without the bookkeeping of autograd, a third of a vector's product."""
+    *lower, top = polynomial
+    out = top * x
+    for coefficient in reversed(lower):
+        out = (graph.normalized @ out).add_(x, alpha=coefficient)
+    return out

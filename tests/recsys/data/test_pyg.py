@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recsys.data import from_edge_index, from_hetero
+from recsys.errors import InvalidInteractions
+
+EDGES = torch.tensor([[2, 0, 0], [1, 3, 0]])
+
+
+def rows(data):
+    return list(data.frame().itertuples(index=False, name=None))
+
+
+def hetero():
+    from torch_geometric.data import HeteroData
+
+    data = HeteroData()
+    data["user"].num_nodes = 4
+    data["item"].num_nodes = 5
+    data["user", "rates", "item"].edge_index = EDGES
+    data["user", "rates", "item"].stars = torch.tensor([1.0, 2.0, 3.0])
+    data["user", "rates", "item"].at = torch.tensor([7, 8, 9])
+    data["item", "rated_by", "user"].edge_index = EDGES.flip(0)
+    data["user", "knows", "user"].edge_index = torch.tensor([[3, 0], [1, 3]])
+    return data
+
+
+def test_edges_become_interactions_of_all_rows():
+    data = from_edge_index(EDGES, 4, 5)
+    assert (data.n_users, data.n_items) == (4, 5)
+    assert rows(data) == [(0, 0), (0, 3), (2, 1)]
+
+
+def test_homogeneous_numbering_in_either_direction():
+    shifted = EDGES + torch.tensor([[0], [4]])
+    both = torch.cat([shifted, shifted.flip(0)], dim=1)
+    for edges in (shifted, shifted.flip(0), both):
+        assert from_edge_index(edges, 4, 5, homogeneous=True).digest() == from_edge_index(EDGES, 4, 5).digest()
+    with pytest.raises(InvalidInteractions, match=r"a user and an item \(1 bad, edge 3\)"):
+        from_edge_index(torch.cat([shifted, torch.tensor([[0], [1]])], dim=1), 4, 5, homogeneous=True)
+
+
+def test_bad_edges_are_listed():
+    with pytest.raises(InvalidInteractions) as caught:
+        from_edge_index(torch.tensor([[0, 0, 9, -1], [1, 1, 1, 7]]), 4, 5)
+    for part in ("`user` must not be negative (1 bad, edge 3)", "`user` must be in", "`item` must be in", "only once"):
+        assert part in str(caught.value)
+    with pytest.raises(InvalidInteractions, match=r"\[2, E\]"):
+        from_edge_index(torch.zeros(3, 2), 4, 5)
+
+
+def test_hetero_data_with_ties_and_attributes():
+    data = from_hetero(hetero(), weight="stars", time="at")
+    assert rows(data) == [(0, 0, 3, 9), (0, 3, 2, 8), (2, 1, 1, 7)]
+    assert data.ties.tolist() == [[0, 3], [3, 1]]
+    assert (data.n_users, data.n_items) == (4, 5)
+
+
+def test_hetero_problems_come_together():
+    graph = hetero()
+    graph["user", "likes", "item"].edge_index = EDGES
+    graph["user", "trusts", "user"].edge_index = torch.tensor([[0], [1]])
+    with pytest.raises(InvalidInteractions) as caught:
+        from_hetero(graph)
+    assert [part in str(caught.value) for part in ("one edge type from user to item", "at most one")] == [True] * 2
+    with pytest.raises(InvalidInteractions, match=r"\['plays'\] must exist"):
+        from_hetero(hetero(), weight="plays")
+    with pytest.raises(InvalidInteractions, match="node type `movie`"):
+        from_hetero(hetero(), item="movie")

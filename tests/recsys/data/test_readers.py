@@ -1,0 +1,225 @@
+"""Every format on small files: what is read, and what is said of what cannot be."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from recsys.data import Columns, Interactions, Split, read, read_features, read_split
+from recsys.errors import InvalidInteractions
+
+
+@pytest.fixture
+def write(tmp_path):
+    def writer(name, text):
+        path = tmp_path / name
+        path.write_bytes(text.encode())
+        return path
+
+    return writer
+
+
+def rows(data):
+    return list(data.frame().itertuples(index=False, name=None))
+
+
+FILES = {
+    "lightgcn": (
+        "train.txt",
+        "0 5 3\n2 3\n1\n\n7 1 2 3 4 5\n",
+        [(0, 3), (0, 5), (2, 3)] + [(7, k) for k in range(1, 6)],
+    ),
+    "pairs": ("ties.txt", "1 2\n1 3\n2 3\n", [(1, 2), (1, 3), (2, 3)]),
+    "triples": (
+        "d.txt",
+        "1\t51\t13883\r\n1\t52\t1.2e+04\r\n2\t51\t5\r\n",
+        [(1, 51, 13883), (1, 52, 12000), (2, 51, 5)],
+    ),
+    "triples in commas": ("d.txt", "1,51,2\n2,51,5", [(1, 51, 2), (2, 51, 5)]),
+    "triples in spaces": ("d.txt", "1  51 2\n1 52 .5\n", [(1, 51, 2), (1, 52, 0.5)]),
+    "headed triples": ("d.txt", "userID\tartistID\tweight\n3\t1\t7\n3\t2\t9\n", [(3, 1, 7), (3, 2, 9)]),
+    "u.data": ("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n2\t2\t5\t99\n", [(1, 2, 100), (2, 2, 99)]),
+    "ratings.dat": ("ratings.dat", "1::2::4::100\n1::3::3.5::101\n", [(1, 2, 100)]),
+    "ratings.csv": ("ratings.csv", "userId,movieId,rating,timestamp\n1,2,4.0,100\n1,3,1.0,101\n", [(1, 2, 100)]),
+    "csv": ("x.csv", '\ufeffitem,user,extra\n"a,b",u2,x\nc,u1,"y"\n', [("u1", "c"), ("u2", "a,b")]),
+    "csv with semicolons": ("x.csv", "user_id;product_id;count\n1;2;3\n", [(1, 2, 3)]),
+    "recbole": (
+        "x.inter",
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\nb\t007\t5\t1\na\t8\t2\t2\nb\t9\t4\t3\n",
+        [("b", "007", 1), ("b", "9", 3)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), FILES.values(), ids=FILES)
+def test_formats_are_found_by_content(write, name, text, expected):
+    assert rows(read(write(name, text))) == expected
+
+
+def test_ratings_stay_weights_without_a_threshold(write):
+    path = write("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n")
+    assert rows(read(path, threshold=None)) == [(1, 2, 4, 100), (1, 3, 3, 101)]
+    assert rows(read(path, threshold=3)) == [(1, 2, 100), (1, 3, 101)]
+
+
+def test_columns_can_be_named(write, tmp_path):
+    table = pd.DataFrame({"who": ["b", "a"], "what": [1, 2], "how_much": [1.5, 2.5], "stars": [5, 4], "when": [7, 8]})
+    table.to_csv(tmp_path / "x.csv", index=False)
+    table.to_parquet(tmp_path / "x.parquet")
+    for name in ("x.csv", "x.parquet"):
+        data = read(
+            tmp_path / name, user="who", item="what", weight="how_much", rating="stars", time="when", threshold=5
+        )
+        assert rows(data) == [("b", 1, 1.5, 7)]
+    with pytest.raises(InvalidInteractions) as caught:
+        read(tmp_path / "x.csv", item="what", time="then")
+    assert "column of user ids must be named" in caught.value.problems[0]
+    assert "`then` must exist" in caught.value.problems[1]
+
+
+def test_named_format_settles_what_content_cannot(write):
+    path = write("x.txt", "0 1 2\n1 4 5\n")
+    with pytest.raises(InvalidInteractions, match='format="triples" or format="lightgcn"'):
+        read(path)
+    assert rows(read(path, format="lightgcn")) == [(0, 1), (0, 2), (1, 4), (1, 5)]
+    assert rows(read(path, format="triples")) == [(0, 1, 2), (1, 4, 5)]
+    with pytest.raises(InvalidInteractions, match="must be one of lightgcn, triples"):
+        read(path, format="xml")
+
+
+def test_every_problem_with_its_line(write):
+    path = write("x.txt", "1\t10\t3\n1\t10\t4\n2\t11\n\n-3\t12\t1\n4\t13\tmany\n5\t14\tnan\n6\t15\t1\t2\n\t16\t1\n")
+    with pytest.raises(InvalidInteractions) as caught:
+        read(path)
+    text = str(caught.value)
+    for part in (
+        "a line must have 3 fields (user, item, weight) (2 bad, line 3, 8)",
+        "`user` must not be missing (1 bad, line 9)",
+        "`weight` must hold finite numbers (2 bad, line 6, 7)",
+        "a user and item must occur together only once (1 bad, line 2)",
+    ):
+        assert f"x.txt: {part}" in text
+    negative = write("y.txt", "1\t10\t3\n-3\t12\t1\n")
+    with pytest.raises(InvalidInteractions, match=r"negative \(1 bad, line 2\)"):
+        read(negative)
+
+
+def test_lightgcn_problems(write):
+    with pytest.raises(InvalidInteractions, match=r"whole numbers \(2 bad, line 2, 4\)"):
+        read(write("x.txt", "0 1 2 3 9\n1 x\n2 5\n3 1.5\n"))
+    with pytest.raises(InvalidInteractions, match=r"only once \(1 bad, line 3\)"):
+        read(write("x.txt", "0 1 2 3 9\n1 6\n2 5 5\n"))
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.inter"])
+def test_an_empty_file_is_a_problem(write, name):
+    with pytest.raises(InvalidInteractions, match="at least one line"):
+        read(write(name, " \n"))
+
+
+def test_headers_alone_and_bad_headers(write):
+    with pytest.raises(InvalidInteractions, match="at least one interaction"):
+        read(write("x.csv", "user,item\n"))
+    with pytest.raises(InvalidInteractions, match="`name:type`") as caught:
+        read(write("x.inter", "user_id:token\titem\tuser_id:token\n1\t2\t3\n"))
+    assert "different names" in str(caught.value)
+    path = write("x.csv", "")
+    path.write_bytes(b"user,item\n\xff,1\n")
+    with pytest.raises(InvalidInteractions, match="UTF-8"):
+        read(path)
+
+
+def test_nothing_passes_below_the_threshold(write):
+    with pytest.raises(InvalidInteractions, match="at least one interaction"):
+        read(write("u.data", "1\t2\t3\t100\n1\t3\t3\t101\n"))
+
+
+def test_kinds_of_ids_agree_across_files(write, tmp_path):
+    write("x.inter", "user_id:token\titem_id:token\n1\t5\n2\t6\n")
+    write("x.net", "source_id:token\ttarget_id:token\n1\tbob\nbob\t2\n")
+    data = read(tmp_path)
+    assert data.users.take(range(3)) == ["1", "2", "bob"]
+    assert data.items.kind == "int"
+    assert data.ties.tolist() == [[0, 2], [2, 1]]
+
+
+def test_a_folder_with_a_split_is_one_vocabulary(write, tmp_path):
+    write("train.txt", "4 10 30\n1 20 10 30\n")
+    write("test.txt", "4 20\n1 40\n9 10 20 5\n")
+    write("trustnetwork.txt", "4\t7\n7\t4\n")
+    split = read(tmp_path)
+    assert isinstance(split, Split)
+    assert split.train.users.take(range(4)) == [1, 4, 7, 9]
+    assert split.train.items.take(range(5)) == [5, 10, 20, 30, 40]
+    assert rows(split.test) == [(1, 40), (4, 20), (9, 5), (9, 10), (9, 20)]
+    assert rows(split.refit()) == [(1, 10), (1, 20), (1, 30), (4, 10), (4, 30)]
+    assert split.train.ties.tolist() == split.test.ties.tolist() == [[1, 2], [2, 1]]
+
+
+def test_unseen_and_overlapping_lines_of_a_test_file(write):
+    train, test = write("train.txt", "0 1 2 3 4\n1 2\n"), write("test.txt", "0 9 5 1 8\n3 1\n")
+    with pytest.raises(InvalidInteractions) as caught:
+        read_split(train, test)
+    assert [
+        part in str(caught.value) for part in ("not be in train too (1 bad, line 1)", "every user", "every item")
+    ] == [True] * 3
+    assert "every user must occur in train (1 bad, line 2)" in str(caught.value)
+    assert "every item must occur in train (3 bad, line 1, 1, 1)" in str(caught.value)
+    clean = write("clean.txt", "0 9 5 8 11\n")
+    assert len(read_split(train, clean, unseen="keep").test) == 4
+
+
+def test_problems_of_all_files_come_together(write):
+    train, test = write("train.txt", "1\t2\t3\n1\t2\t3\n"), write("test.txt", "5\tx\t1\n6\t7\n")
+    ties = write("ties.txt", "1\t1\n")
+    with pytest.raises(InvalidInteractions) as caught:
+        read_split(train, test, ties=ties)
+    text = str(caught.value)
+    for part in ("train.txt: a user and item", "test.txt: a line must have", "two different users"):
+        assert part in text
+
+
+def test_a_validation_file_is_used_as_it_is(write, tmp_path):
+    for name, text in {"train": "1\t2\n1\t3\n2\t2", "valid": "2\t3", "test": "1\t4"}.items():
+        write(f"x.{name}.inter", f"user_id:token\titem_id:token\n{text}\n")
+    split = read(tmp_path)
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [3, 1, 1]
+    named = read_split(
+        tmp_path / "x.train.inter",
+        tmp_path / "x.test.inter",
+        validation_file=tmp_path / "x.valid.inter",
+        unseen="keep",
+        columns=Columns(user="item_id", item="user_id"),
+    )
+    assert rows(named.test) == [(4, 1)]
+
+
+def test_unknown_folders_and_paths(tmp_path, write):
+    with pytest.raises(InvalidInteractions, match="exists"):
+        read(tmp_path / "nowhere")
+    write("graph.txt", "1 2\n")
+    with pytest.raises(InvalidInteractions, match=r"known layout.*got graph\.txt"):
+        read(tmp_path)
+
+
+def test_features_are_typed(write):
+    path = write(
+        "x.item",
+        "item_id:token\tname:token_seq\tyear:float\tvec:float_seq\tcode:token\n"
+        "1\tToy Story\t1995\t.5 1\t01\n2\tÉté\t\t\t2\n",
+    )
+    table = read_features(path)
+    assert table["item_id"].tolist() == [1, 2]
+    assert table["name"].tolist() == [["Toy", "Story"], ["Été"]]
+    assert table["year"].iloc[0] == 1995
+    assert pd.isna(table["year"].iloc[1])
+    assert table["vec"].tolist() == [[0.5, 1.0], []]
+    assert table["code"].tolist() == ["01", "2"]
+
+
+def test_reading_gives_interactions_with_ties(write):
+    path, ties = write("x.csv", "user,item\na,1\nb,1\n"), write("t.csv", "from,to\na,c\n")
+    data = read(path, ties=ties)
+    assert isinstance(data, Interactions)
+    assert data.users.take(range(3)) == ["a", "b", "c"]
+    assert data.ties.tolist() == [[0, 2]]

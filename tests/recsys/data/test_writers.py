@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from recsys.data import Interactions, from_parquet, read, synthetic, to_inter, to_parquet
+from recsys.errors import InvalidInteractions
+from unlearn.forget import ForgetSet
+
+
+@pytest.fixture
+def data():
+    return synthetic(60, 40, 500)
+
+
+def test_a_snapshot_comes_back_with_its_rows(data, tmp_path):
+    path = tmp_path / "x.parquet"
+    remaining = data.without(ForgetSet(users=data.users.take([3]), items=data.items.take([7])))
+    for version in (data, remaining, remaining.take(remaining.indices[:0])):
+        to_parquet(version, path)
+        assert from_parquet(path).digest() == version.digest()
+        assert read(path).digest() == version.digest()
+
+
+def test_int_ids_weights_and_no_ties(tmp_path):
+    frame = pd.DataFrame({"user": [5, 5, 2], "item": ["a", "b", "a"], "w": [1.5, 2, 3]})
+    data = Interactions.from_frame(frame, weight="w").without(ForgetSet(users=(2,)))
+    to_parquet(data, tmp_path / "x.parquet")
+    back = from_parquet(tmp_path / "x.parquet")
+    assert back.digest() == data.digest()
+    assert back.users.kind == "int"
+    assert back.weight.tolist() == [1.5, 2]
+    assert back.ties is None
+
+
+def test_a_rewritten_snapshot_holds_nothing_of_the_forgotten(tmp_path):
+    canary = "9f4be0d1c55a4f0e8a1d2b7c6e3f9a10"
+    frame = pd.DataFrame({"user": [canary, "b", "c"], "item": ["x", "x", f"i{canary[::-1]}"]})
+    ties = pd.DataFrame({"a": [canary, "b"], "b": ["b", "c"]})
+    data = Interactions.from_frame(frame, ties=ties)
+    path = tmp_path / "x.parquet"
+    to_parquet(data, path)
+    assert any(canary.encode() in file.read_bytes() for file in tmp_path.iterdir())
+    to_parquet(data.without(ForgetSet(users=(canary,), items=(f"i{canary[::-1]}",))), path)
+    written = [file.read_bytes() for file in tmp_path.iterdir()]
+    assert len(written) == 2
+    assert not any(word.encode() in content for content in written for word in (canary, canary[::-1]))
+    to_parquet(Interactions(data.users, data.items, data.indptr, data.indices), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.parquet"]
+
+
+def test_atomic_files_come_back(data, tmp_path):
+    to_inter(data, tmp_path / "x.inter")
+    assert (tmp_path / "x.inter").read_text().startswith("user_id:token\titem_id:token\ttimestamp:float\n")
+    back = read(tmp_path)
+    pd.testing.assert_frame_equal(back.frame(), data.frame())
+    assert back.users.take(back.ties[:, 0]) == data.users.take(data.ties[:, 0])
+    assert back.users.take(back.ties[:, 1]) == data.users.take(data.ties[:, 1])
+
+
+def test_what_cannot_be_written_is_refused(data, tmp_path):
+    odd = Interactions.from_frame(pd.DataFrame({"user": ["a\tb", "ok", 'q"'], "item": [1, 2, 3]}))
+    with pytest.raises(InvalidInteractions, match=r"2 are not: 'a\\tb', 'q\"'"):
+        to_inter(odd, tmp_path / "x.inter")
+    with pytest.raises(ValueError, match=r"end in \.inter"):
+        to_inter(data, tmp_path / "x.csv")
+    with pytest.raises(ValueError, match=r"end in \.parquet"):
+        to_parquet(data, tmp_path / "x.csv")
+    data.frame().to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InvalidInteractions, match="`to_parquet`"):
+        from_parquet(tmp_path / "other.parquet")
+    assert not list(tmp_path.glob("x.*"))

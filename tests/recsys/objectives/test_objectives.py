@@ -1,0 +1,154 @@
+"""Every objective against a dense double loop, its fast gradient against autograd and finite differences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.graph import BipartiteGraph
+from recsys.objectives import BPR, Multinomial, Objective, SampledSoftmax, WholeData, objective
+from recsys.objectives.negatives import uniform_negatives
+from tests.tolerances import EXACT64
+
+DTYPE = torch.float64
+
+
+def factors(graph: BipartiteGraph, dim: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return (
+        torch.randn(graph.n_users, dim, dtype=DTYPE, generator=generator),
+        torch.randn(graph.n_items, dim, dtype=DTYPE, generator=generator),
+    )
+
+
+def total(function: Objective, users: torch.Tensor, items: torch.Tensor, graph: BipartiteGraph) -> torch.Tensor:
+    return function.record_losses(users, items, graph).sum() + function.background(users, items, graph)
+
+
+def dense_whole_data(users: torch.Tensor, items: torch.Tensor, graph: BipartiteGraph, a: float) -> float:
+    observed = {(int(u), int(i)) for u, i in zip(graph.rows, graph.cols, strict=True)}
+    value = 0.0
+    for u in range(graph.n_users):
+        for i in range(graph.n_items):
+            y = float(users[u] @ items[i])
+            value += (1 - y) ** 2 if (u, i) in observed else a * y**2
+    return value
+
+
+def dense_multinomial(users: torch.Tensor, items: torch.Tensor, graph: BipartiteGraph) -> float:
+    return -sum(
+        float(torch.log_softmax(users[u] @ items.T, 0)[i]) for u, i in zip(graph.rows, graph.cols, strict=True)
+    )
+
+
+def test_whole_data_equals_the_dense_double_loop(graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    expected = dense_whole_data(users, items, graph, 0.07)
+    assert float(total(WholeData(a=0.07), users, items, graph)) == pytest.approx(expected, rel=1e-12)
+    assert WholeData(a=0.07).value_and_gradient(users, items, graph)[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_multinomial_equals_the_dense_loop(graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    expected = dense_multinomial(users, items, graph)
+    assert float(total(Multinomial(), users, items, graph)) == pytest.approx(expected, rel=1e-12)
+    assert Multinomial().value_and_gradient(users, items, graph)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("function", [WholeData(a=0.2), Multinomial(), BPR(negatives=3), SampledSoftmax(negatives=5)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fast_gradient_equals_autograd_and_finite_differences(
+    function: Objective, weighted: bool, graph: BipartiteGraph
+) -> None:
+    if weighted:
+        graph = replace(graph, weights=torch.rand(graph.n_edges, dtype=DTYPE))
+    users, items = factors(graph)
+    value, of_users, of_items = function.value_and_gradient(users, items, graph)
+    leaves = [users.clone().requires_grad_(), items.clone().requires_grad_()]
+    slow = total(function, *leaves, graph)
+    assert value == pytest.approx(float(slow.detach()), rel=1e-12)
+    for fast, reference in zip((of_users, of_items), torch.autograd.grad(slow, leaves), strict=True):
+        torch.testing.assert_close(fast, reference, **EXACT64)
+    du, di = torch.randn_like(users), torch.randn_like(items)
+    step = 1e-5
+    ahead = float(total(function, users + step * du, items + step * di, graph))
+    behind = float(total(function, users - step * du, items - step * di, graph))
+    slope = float((of_users * du).sum() + (of_items * di).sum())
+    assert slope == pytest.approx((ahead - behind) / (2 * step), rel=1e-6)
+    assert abs(slope) > 1e-3
+
+
+@pytest.mark.parametrize("function", [WholeData(), Multinomial(), BPR(), SampledSoftmax()])
+def test_chosen_records_are_a_part_of_all(function: Objective, graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    some = torch.tensor([5, 0, 7])
+    torch.testing.assert_close(
+        function.record_losses(users, items, graph, some), function.record_losses(users, items, graph)[some], **EXACT64
+    )
+
+
+def test_row_resolve_of_whole_data_equals_the_ridge_closed_form(graph: BipartiteGraph) -> None:
+    """With items fixed and no propagation, one user's optimum is a weighted ridge regression."""
+    _, items = factors(graph)
+    a, l2, u = 0.1, 0.7, 3
+    mine = graph.cols[graph.rows == u]
+    weight = torch.full((graph.n_items,), a, dtype=DTYPE)
+    weight[mine] = 1.0
+    target = torch.zeros(graph.n_items, dtype=DTYPE)
+    target[mine] = 1.0
+    normal = items.T @ (weight[:, None] * items) + l2 * torch.eye(items.shape[1], dtype=DTYPE)
+    closed_form = torch.linalg.solve(normal, items.T @ (weight * target))
+    users = torch.zeros(graph.n_users, items.shape[1], dtype=DTYPE)
+    users[u] = closed_form
+    _, of_users, _ = WholeData(a=a).value_and_gradient(users, items, graph)
+    torch.testing.assert_close(of_users[u] + 2 * l2 * closed_form, torch.zeros_like(closed_form), rtol=0, atol=1e-10)
+
+
+def test_negatives_avoid_positives_and_everybody_elses_survive_a_deletion(graph: BipartiteGraph) -> None:
+    records = torch.arange(graph.n_edges)
+    before = uniform_negatives(graph, records, 6, seed=3, epoch=2)
+    observed = set(zip(graph.rows.tolist(), graph.cols.tolist(), strict=True))
+    for e in range(graph.n_edges):
+        assert all((int(graph.rows[e]), j) not in observed for j in before[e].tolist())
+    keep = graph.rows != 4
+    smaller = replace(graph, rows=graph.rows[keep], cols=graph.cols[keep])
+    after = uniform_negatives(smaller, torch.arange(int(keep.sum())), 6, seed=3, epoch=2)
+    assert torch.equal(before[keep], after)
+    assert not torch.equal(before, uniform_negatives(graph, records, 6, seed=3, epoch=3))
+
+
+def test_a_forgotten_item_does_not_compete(graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    gone = 4
+    keep = graph.cols != gone
+    keys = graph.item_keys.copy()
+    keys[gone] = 0
+    from recsys.data import Interactions, Vocabulary
+
+    rows, cols = graph.rows[keep].numpy(), graph.cols[keep].numpy()
+    data = Interactions(
+        users=Vocabulary([f"u{u:02}" for u in range(graph.n_users)]),
+        items=Vocabulary(range(100, 100 + graph.n_items)),
+        indptr=np.searchsorted(rows, np.arange(graph.n_users + 1)),
+        indices=cols,
+    )
+    remaining = replace(BipartiteGraph.from_interactions(data, dtype=DTYPE), item_keys=keys)
+    value, _, of_items = Multinomial().value_and_gradient(users, items, remaining)
+    others = [i for i in range(graph.n_items) if i != gone]
+    expected = -sum(
+        float(torch.log_softmax(users[u] @ items[others].T, 0)[others.index(int(i))])
+        for u, i in zip(remaining.rows, remaining.cols, strict=True)
+    )
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert of_items[gone].abs().max() == 0
+    assert float(Multinomial().record_losses(users, items, remaining).sum()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_unknown_objective_lists_those_there_are() -> None:
+    with pytest.raises(KeyError, match="whole_data"):
+        objective("nope")
+    with pytest.raises(ValueError, match="`a`"):
+        WholeData(a=0.0)

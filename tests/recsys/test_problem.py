@@ -1,0 +1,153 @@
+"""RecommenderProblem: the contract's derivatives, weights and removals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recsys.data import Interactions
+from recsys.objectives import BPR, Multinomial, Objective, WholeData
+from recsys.problem import RecommenderProblem
+from recsys.train import TrainingOptions
+from tests.tolerances import EXACT64
+from unlearn.forget import ForgetSet
+from unlearn.methods.reconverge import Reconverge
+
+REQUESTS = [
+    ForgetSet(users=["u02"]),
+    ForgetSet(items=[103]),
+    ForgetSet(users=["u01", "u07"], items=[110]),
+]
+
+
+def build(data: Interactions, objective: Objective, dim: int = 5, **options: float) -> RecommenderProblem:
+    return RecommenderProblem.build(
+        data,
+        objective=objective,
+        dim=dim,
+        layers=2,
+        dtype=torch.float64,
+        options=TrainingOptions(**options),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("objective", [WholeData(l2=0.3), Multinomial(), BPR(negatives=2)])
+def test_gradient_and_hessian_product_match_finite_differences(objective: Objective, data: Interactions) -> None:
+    problem = build(data, objective)
+    table = problem.params["table"]
+    direction = torch.randn_like(table)
+    step = 1e-5
+    ahead, ahead_gradient = problem.value_and_gradient({"table": table + step * direction})
+    behind, behind_gradient = problem.value_and_gradient({"table": table - step * direction})
+    value, gradient = problem.value_and_gradient(problem.params)
+    assert value == pytest.approx(float(problem.objective(problem.params)), rel=1e-12)
+    assert float((gradient["table"] * direction).sum()) == pytest.approx((ahead - behind) / (2 * step), rel=1e-6)
+    product = problem.hessian_product(problem.params, {"table": direction})["table"]
+    expected = (ahead_gradient["table"] - behind_gradient["table"]) / (2 * step)
+    torch.testing.assert_close(product, expected, rtol=1e-5, atol=1e-5)
+    assert product.norm() > 1e-3
+
+
+@pytest.mark.parametrize("objective", [WholeData(l2=0.3), Multinomial()])
+@pytest.mark.parametrize("unit", ["interaction", "user", "item"])
+def test_weights_are_differentiable_and_zero_means_removed(objective: Objective, unit: str, data: Interactions) -> None:
+    problem = build(data, objective)
+    size = {"interaction": len(data), "user": data.n_users, "item": data.n_items}[unit]
+    weights = torch.rand(size, dtype=torch.float64).clamp_min(0.2).requires_grad_()
+    value = problem.weighted(unit, weights).objective(problem.params)  # type: ignore[arg-type]
+    (gradient,) = torch.autograd.grad(value, weights)
+    probe = 2
+    step = torch.zeros(size, dtype=torch.float64)
+    step[probe] = 1e-6
+    with torch.no_grad():
+        ahead, behind = (
+            float(problem.weighted(unit, weights + sign * step).objective(problem.params))  # type: ignore[arg-type]
+            for sign in (1, -1)
+        )
+    assert float(gradient[probe]) == pytest.approx((ahead - behind) / 2e-6, rel=1e-5)
+
+    removed = torch.ones(size, dtype=torch.float64)
+    removed[probe] = 0.0
+    rows, cols = int(problem.graph.rows[probe]), int(problem.graph.cols[probe])
+    request = {
+        "user": ForgetSet(users=data.users.take([probe])),
+        "item": ForgetSet(items=data.items.take([probe])),
+        "interaction": ForgetSet(interactions=[(data.users.take([rows])[0], data.items.take([cols])[0])]),
+    }[unit]
+    faded = problem.weighted(unit, removed)  # type: ignore[arg-type]
+    remaining = problem.without(request)
+    if isinstance(objective, WholeData):  # its background is of all pairs, whoever is still there
+        torch.testing.assert_close(faded.objective(problem.params), remaining.objective(problem.params), **EXACT64)
+    for one, other in zip(faded.readout(), remaining.readout(), strict=True):
+        torch.testing.assert_close(one, other, **EXACT64)
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_without_rebuilds_data_and_graph_and_keeps_rows(request_: ForgetSet, data: Interactions) -> None:
+    problem = build(data, WholeData())
+    remaining = problem.without(request_)
+    assert remaining.graph.n_nodes == problem.graph.n_nodes
+    assert remaining.n_records == problem.n_records - problem.records(request_).numel() < problem.n_records
+    assert torch.equal(remaining.params["table"], problem.params["table"])
+    assert not torch.equal(remaining.readout()[0], problem.readout()[0])
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_touched_rows_are_the_hops_of_the_graph(request_: ForgetSet, data: Interactions) -> None:
+    problem = build(data, WholeData())
+    layers = problem.touched(request_, hops=2)["table"]
+    adjacency = problem.graph.normalized.to_dense() > 0
+    reached = torch.zeros(problem.graph.n_nodes, dtype=torch.bool)
+    for e in problem.records(request_).tolist():
+        reached[problem.graph.rows[e]] = reached[problem.graph.cols[e] + data.n_users] = True
+    assert set(layers[0].tolist()) == set(reached.nonzero().flatten().tolist())
+    for layer in layers[1:]:
+        nearby = adjacency[reached].any(0) & ~reached
+        assert set(layer.tolist()) == set(nearby.nonzero().flatten().tolist())
+        reached |= nearby
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize("model", ["mf", "lightgcn"])
+def test_reconverge_to_tolerance_equals_a_cold_retrain_from_another_seed(
+    request_: ForgetSet, model: str, data: Interactions
+) -> None:
+    options = TrainingOptions(tolerance=1e-10, max_iterations=5000)
+    objective = WholeData(l2=0.3, a=0.2)
+    problem = RecommenderProblem.build(
+        data, model=model, objective=objective, dim=20, options=options, dtype=torch.float64
+    ).fit()
+    result = Reconverge(reduction=0.0, max_iterations=3000).forget(problem, request_)
+    cold = problem.without(request_).fit(options=TrainingOptions(tolerance=1e-10, max_iterations=5000, seed=9))
+
+    def scores(p: RecommenderProblem) -> torch.Tensor:
+        users, items = p.readout()
+        return users @ items.T
+
+    after = result.problem
+    assert isinstance(after, RecommenderProblem)
+    effect = (scores(problem) - scores(cold)).norm()
+    assert effect > 0.05 * scores(cold).norm()
+    assert (scores(after) - scores(cold)).norm() < 1e-5 * effect
+    assert result.residual_ratio < 1e-4
+    for user in data.users.rows(request_.users):
+        assert after.params["table"][user].abs().max() < 1e-8
+
+
+def test_a_few_iterations_come_most_of_the_way(data: Interactions) -> None:
+    options = TrainingOptions(tolerance=1e-10, max_iterations=5000)
+    problem = RecommenderProblem.build(
+        data, objective=WholeData(l2=0.3, a=0.2), dim=20, options=options, dtype=torch.float64
+    ).fit()
+    request = ForgetSet(users=["u02"])
+    reference = Reconverge(reduction=0.0, max_iterations=3000).forget(problem, request).problem
+    remaining = [row for row in range(data.n_users) if row != data.users.rows(["u02"])[0]]
+
+    def scores(p: object) -> torch.Tensor:
+        assert isinstance(p, RecommenderProblem)
+        users, items = p.readout()
+        return users[remaining] @ items.T
+
+    gap = (scores(Reconverge().forget(problem, request).problem) - scores(reference)).norm()
+    dropped = (scores(problem.without(request)) - scores(reference)).norm()
+    assert gap < 0.5 * dropped

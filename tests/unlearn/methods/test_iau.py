@@ -1,0 +1,191 @@
+"""IAU: the published step to the letter, the forms around it, and what it must do in a stream of requests."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.tolerances import EXACT64
+from tests.unlearn.toys import blobs, classifier
+from unlearn.attached import AttachedProblem
+from unlearn.forget import ForgetSet
+from unlearn.hooks import attach
+from unlearn.methods import IAU, Retrain
+from unlearn.problem import Params, flatten, unflatten
+
+FORGOTTEN = tuple(range(0, 400, 20))
+REQUEST = ForgetSet(records=FORGOTTEN)
+
+
+@pytest.fixture(scope="module")
+def problem() -> AttachedProblem:
+    return classifier(dtype=torch.float64, epochs=40).fit()
+
+
+def mean_gradient(problem: AttachedProblem, params: Params, data: tuple[Tensor, Tensor]) -> Tensor:
+    """The slow truth: gradient [p] of the mean loss, record by record, on a module of its own."""
+    x, labels = data
+    total = torch.zeros(flatten(params).shape, dtype=x.dtype)
+    for i in range(len(x)):
+        leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+        hidden = torch.relu(x[i] @ leaves["hidden.weight"].T + leaves["hidden.bias"])
+        scores = hidden @ leaves["out.weight"].T + leaves["out.bias"]
+        loss = torch.logsumexp(scores, 0) - scores[labels[i]]
+        total += torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(leaves.values()))])
+    return total / len(x)
+
+
+def split(problem: AttachedProblem, *forgotten: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    x, labels = problem.payload
+    gone = torch.zeros(len(x), dtype=torch.bool)
+    gone[list(forgotten)] = True
+    return (x[gone], labels[gone]), (x[~gone], labels[~gone])
+
+
+def error(params: Params, data: tuple[Tensor, Tensor], problem: AttachedProblem) -> float:
+    x, labels = data
+    predicted = problem.with_params(params).outputs(x.to(next(iter(params.values())).dtype)).argmax(1)
+    return float((predicted != labels).double().mean())
+
+
+def forget_loss(problem: AttachedProblem, params: Params) -> float:
+    return float(problem.record_losses(params, problem.records(REQUEST)).mean())
+
+
+def test_the_default_is_the_published_sign_step(problem: AttachedProblem) -> None:
+    forgotten, remaining = split(problem, *FORGOTTEN)
+    direction = mean_gradient(problem, problem.params, remaining) - mean_gradient(problem, problem.params, forgotten)
+    result = IAU().forget(problem, REQUEST)
+    torch.testing.assert_close(
+        flatten(result.problem.params), flatten(problem.params) - 1e-3 * direction.sign(), **EXACT64
+    )
+
+
+@pytest.mark.parametrize("n", [1, 20])
+def test_a_sign_step_moves_everything_by_its_rate_whatever_is_deleted(problem: AttachedProblem, n: int) -> None:
+    result = IAU(lr=3e-3).forget(problem, ForgetSet(records=FORGOTTEN[:n]))
+    change = (flatten(result.problem.params) - flatten(problem.params)).abs()
+    assert change.max() <= 3e-3 * (1 + 1e-6)
+    assert change.mean() >= 0.95 * 3e-3
+
+
+def test_a_fresh_adam_step_is_a_sign_step_where_gradients_are_not_tiny(problem: AttachedProblem) -> None:
+    sign, adam = (flatten(IAU(update=u).forget(problem, REQUEST).problem.params) for u in ("sign", "adam"))
+    forgotten, remaining = split(problem, *FORGOTTEN)
+    direction = mean_gradient(problem, problem.params, remaining) - mean_gradient(problem, problem.params, forgotten)
+    large = direction.abs() > 1e-5
+    assert large.double().mean() > 0.9
+    assert (sign - adam)[large].abs().max() < 2e-3 * 1e-3
+
+
+def test_without_correction_it_is_one_step_of_gradient_ascent(problem: AttachedProblem) -> None:
+    forgotten, _ = split(problem, *FORGOTTEN)
+    expected = flatten(problem.params) + 0.05 * mean_gradient(problem, problem.params, forgotten)
+    result = IAU(update="sgd", gc_weight=0.0, lr=0.05).forget(problem, REQUEST)
+    torch.testing.assert_close(flatten(result.problem.params), expected, **EXACT64)
+    assert forget_loss(problem, result.problem.params) > forget_loss(problem, problem.params)
+
+
+def test_sum_scale_divides_by_the_remaining_and_has_two_rates(problem: AttachedProblem) -> None:
+    forgotten, remaining = split(problem, *FORGOTTEN)
+    ascent = mean_gradient(problem, problem.params, forgotten) * len(forgotten[0]) / len(remaining[0])
+    descent = mean_gradient(problem, problem.params, remaining)
+    expected = flatten(problem.params) + 2.0 * ascent - 0.7 * 0.01 * descent
+    unlearner = IAU(update="sgd", scale="sum", lr=2.0, lr_retain=0.01, gc_weight=0.7)
+    torch.testing.assert_close(flatten(unlearner.forget(problem, REQUEST).problem.params), expected, **EXACT64)
+
+
+def test_gradients_are_taken_anew_at_every_step(problem: AttachedProblem) -> None:
+    forgotten, remaining = split(problem, *FORGOTTEN)
+    x = flatten(problem.params)
+    for _ in range(3):
+        params = unflatten(x, problem.params)
+        x = x - 0.05 * (mean_gradient(problem, params, remaining) - mean_gradient(problem, params, forgotten))
+    result = IAU(update="sgd", lr=0.05, steps=3).forget(problem, REQUEST)
+    torch.testing.assert_close(flatten(result.problem.params), x, **EXACT64)
+
+
+def test_a_later_request_never_sees_what_an_earlier_one_removed(problem: AttachedProblem) -> None:
+    first = IAU(update="sgd", lr=0.05).forget(problem, ForgetSet(records=FORGOTTEN[:10]))
+    second = IAU(update="sgd", lr=0.05).forget(first.problem, ForgetSet(records=FORGOTTEN[10:]))
+    forgotten, _ = split(problem, *FORGOTTEN[10:])
+    _, remaining = split(problem, *FORGOTTEN)
+    start = first.problem.params
+    direction = mean_gradient(problem, start, remaining) - mean_gradient(problem, start, forgotten)
+    torch.testing.assert_close(flatten(second.problem.params), flatten(start) - 0.05 * direction, **EXACT64)
+
+
+def test_forgetting_grows_with_the_rate(problem: AttachedProblem) -> None:
+    losses = [forget_loss(problem, IAU(lr=lr).forget(problem, REQUEST).problem.params) for lr in (1e-3, 3e-3, 1e-2)]
+    assert forget_loss(problem, problem.params) < losses[0] < losses[1] < losses[2]
+
+
+def test_calibration_stops_at_the_first_step_that_reaches_the_target(problem: AttachedProblem) -> None:
+    held_out = blobs(400, noise=1.5, seed=1)
+    labels = held_out[1]
+    target = float(nn.functional.cross_entropy(problem.outputs(held_out[0].double()), labels))
+    assert forget_loss(problem, problem.params) < target
+    after = IAU(lr=1e-3, steps=200, calibrate=target).forget(problem, REQUEST).problem
+    assert forget_loss(problem, after.params) >= target
+    steps = next(
+        k
+        for k in range(1, 200)
+        if torch.equal(flatten(IAU(lr=1e-3, steps=k).forget(problem, REQUEST).problem.params), flatten(after.params))
+    )
+    assert steps > 1
+    early = IAU(lr=1e-3, steps=steps - 1).forget(problem, REQUEST).problem
+    assert forget_loss(problem, early.params) < target
+
+
+def test_calibration_takes_no_step_where_the_target_is_met(problem: AttachedProblem) -> None:
+    result = IAU(steps=10, calibrate=0.0).forget(problem, REQUEST)
+    assert torch.equal(flatten(result.problem.params), flatten(problem.params))
+
+
+class Bilinear(nn.Module):
+    """Scores of pairs from two tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users, self.items = nn.Embedding(8, 3), nn.Embedding(9, 3)
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        return (self.users(pairs[:, 0]) * self.items(pairs[:, 1])).sum(1) + self.bias
+
+
+def test_touched_rows_alone_move() -> None:
+    torch.manual_seed(0)
+    pairs = torch.tensor([[u, (u + k) % 9] for u in range(8) for k in range(3)])
+    problem = attach(Bilinear(), lambda module, data: nn.functional.softplus(-module(data)), pairs)
+    result = IAU(rows="touched", lr=0.1).forget(problem, ForgetSet(records=(0, 4)))  # pairs (0, 0) and (1, 2)
+    changed = {name: rows.nonzero().flatten().tolist() for name, rows in result.rows_changed.items()}
+    assert changed == {"users.weight": [0, 1], "items.weight": [0, 2], "bias": [0]}
+    everywhere = IAU(lr=0.1).forget(problem, ForgetSet(records=(0, 4)))
+    assert all(rows.all() for rows in everywhere.rows_changed.values())
+
+
+def test_gradient_correction_holds_a_stream_of_requests_together() -> None:
+    problem = classifier(800, d=8, hidden=512, noise=0.8, lr=3e-3, epochs=60)
+    original, test = problem.fit(), blobs(1000, d=8, noise=0.8, seed=2)
+    everything = range(0, 800, 20)
+    accuracy: dict[float, float] = {}
+    for weight in (0.0, 1.0):
+        current = original
+        for k in range(20):
+            request = ForgetSet(records=tuple(everything[k::20]))
+            current = IAU(gc_weight=weight, lr=3e-3).forget(current, request).problem
+        accuracy[weight] = 1 - error(current.params, test, original)
+    retrained = Retrain().forget(original, ForgetSet(records=tuple(everything))).problem
+    assert accuracy[1.0] - accuracy[0.0] >= 0.05
+    assert accuracy[1.0] >= 1 - error(retrained.params, test, original) - 0.04
+
+
+def test_every_bad_argument_is_reported_at_once() -> None:
+    with pytest.raises(ValueError) as caught:
+        IAU(update="newton", scale="sum", gc_weight=-1, lr=0, steps=0, rows="none")  # type: ignore[arg-type]
+    for name in ("update", "gc_weight", "lr", "steps", "rows"):
+        assert f"`{name}` must be" in str(caught.value)
+    with pytest.raises(ValueError, match="`lr_retain` must be given"):
+        IAU(update="sgd", scale="sum")

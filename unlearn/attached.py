@@ -1,0 +1,231 @@
+"""An arbitrary torch module with a loss, seen as a `Problem`."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from unlearn.forget import ForgetSet
+from unlearn.problem import History, Params, Problem, Touched, Unit, flatten, unflatten
+from unlearn.records import NumberedRecords, Removable
+from unlearn.solvers.adam import Adam
+from unlearn.solvers.landscape import FunctionLandscape
+from unlearn.solvers.lbfgs import lbfgs
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedOptions:
+    """How an attached module is trained, always on the whole objective at once.
+
+    Raises:
+        ValueError: listing every option that is out of range.
+    """
+
+    solver: Literal["lbfgs", "adam"] = "lbfgs"
+    tolerance: float = 1e-6  # lbfgs: stop at this gradient norm
+    max_iterations: int = 2000  # lbfgs
+    epochs: int = 200  # adam: full-batch steps
+    lr: float = 1e-2  # adam
+    seed: int = 0  # of the initial parameters
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` must be {what} for `AttachedOptions` (got {getattr(self, name)!r})"
+            for name, what, fine in (
+                ("solver", '"lbfgs" or "adam"', self.solver in ("lbfgs", "adam")),
+                ("tolerance", "at least 0", self.tolerance >= 0),
+                ("max_iterations", "a positive integer", self.max_iterations >= 1),
+                ("epochs", "a positive integer", self.epochs >= 1),
+                ("lr", "positive", self.lr > 0),
+            )
+            if not fine
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+
+
+class _Call(nn.Module):
+    """Lets any function of the module run under replaced parameters, not only the module's own `forward`."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, function: Callable[..., R], *arguments: Any) -> R:
+        return function(self.module, *arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What stays the same whatever is forgotten: the module without its solution, and the functions of it."""
+
+    call: _Call
+    losses: Callable[[nn.Module, Any], Tensor]
+    penalty: float
+    background: Callable[[nn.Module, Any], Tensor] | None
+    outputs: Callable[[nn.Module, Any, Tensor], Tensor] | None
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        losses: Callable[[nn.Module, Any], Tensor],
+        penalty: float,
+        background: Callable[[nn.Module, Any], Tensor] | None,
+        outputs: Callable[[nn.Module, Any, Tensor], Tensor] | None,
+    ) -> Recipe:
+        """A recipe around a private copy of `module` in evaluation mode."""
+        inner = copy.deepcopy(module).eval()
+        for value in inner.parameters():
+            if (
+                value.requires_grad
+            ):  # no second copy of a solution that may have to be forgotten; stride 0 takes no room
+                value.data = value.new_zeros(()).expand(value.shape)
+        return cls(_Call(inner), losses, penalty, background, outputs)
+
+    def run(self, params: Params, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        """`function(module, *arguments)` with the module holding `params`; fixed tensors are lent as copies."""
+        tensors = {f"module.{name}": value for name, value in params.items()}
+        tensors |= {name: value.clone() for name, value in self.call.named_buffers()}
+        return functional_call(self.call, tensors, (function, *arguments))
+
+    def initial(self, seed: int, like: Params) -> Params:
+        """Fresh parameters from the module's own `reset_parameters`, drawn on the CPU whatever the device."""
+        module = copy.deepcopy(self.call.module).to("cpu")
+        trainable = {name: value for name, value in module.named_parameters() if name in like}
+        for value in trainable.values():
+            value.data = torch.full_like(value, torch.nan)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed other devices too
+            for part in module.modules():
+                if callable(reset := getattr(part, "reset_parameters", None)):
+                    reset()
+        forgotten = [name for name, value in trainable.items() if value.isnan().any()]
+        if forgotten:
+            raise ValueError(
+                f"training from the seed needs a `reset_parameters` that draws every parameter (got none for "
+                f"{', '.join(forgotten)}). Give the module that owns them one, or pass `init` to `fit`."
+            )
+        return {name: value.detach().to(like[name].device) for name, value in trainable.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class AttachedProblem(Problem):
+    """objective = sum of losses(module, data) + background(module, data) + (penalty / 2) |params|^2. See `attach`."""
+
+    params: Params
+    data: Removable
+    recipe: Recipe
+    options: AttachedOptions
+    history: History
+    weights: Tensor | None = None  # [n records]
+
+    @property
+    def n_records(self) -> int:
+        return len(self.data)
+
+    @property
+    def payload(self) -> Any:
+        """The data as the module's functions see it."""
+        return self.data.data if isinstance(self.data, NumberedRecords) else self.data
+
+    def with_params(self, params: Params, *, history: History | None = None) -> Self:
+        return replace(self, params=params, history=self.history if history is None else history)
+
+    # ---- the objective ----------------------------------------------------------------------------------------------
+
+    def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
+        losses = self.recipe.run(params, self.recipe.losses, self.payload)
+        if self.weights is not None:
+            losses = losses * self.weights
+        return losses if records is None else losses[records.to(losses.device)]
+
+    def background(self, params: Params) -> Tensor:
+        if self.recipe.background is None:
+            return super().background(params)
+        return self.recipe.run(params, self.recipe.background, self.payload)
+
+    def penalty(self, params: Params) -> Tensor:
+        return 0.5 * self.recipe.penalty * torch.stack([value.square().sum() for value in params.values()]).sum()
+
+    def outputs(self, queries: Tensor) -> Tensor:
+        if self.recipe.outputs is None:
+            raise ValueError("`outputs` must be given to `attach` before a problem can answer queries (got None)")
+        with torch.no_grad():
+            return self.recipe.run(self.params, self.recipe.outputs, self.payload, queries)
+
+    # ---- forgetting -------------------------------------------------------------------------------------------------
+
+    def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
+        return self.data.resolve(forget, unknown=unknown)
+
+    def records(self, forget: ForgetSet) -> Tensor:
+        return torch.as_tensor(self.data.positions(forget), dtype=torch.int64)
+
+    def without(self, forget: ForgetSet) -> Self:
+        weights = self.weights
+        if weights is not None:
+            kept = torch.ones(self.n_records, dtype=torch.bool)
+            kept[self.records(forget)] = False
+            weights = weights[kept.to(weights.device)]
+        return replace(self, data=self.data.without(forget), weights=weights)
+
+    def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:
+        """Rows on which the forgotten records' losses depend, by their gradient at the current parameters.
+
+        For a message-passing module these are all rows within its depth; what is further away is not known here, so
+        there is one hop whatever `hops` asks for.
+        """
+        leaves = {name: value.detach().requires_grad_() for name, value in self.params.items()}
+        loss = self.record_losses(leaves, self.records(forget)).sum()
+        gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
+        rows = (g.reshape(g.shape[0] if g.dim() else 1, -1).ne(0).any(1).nonzero().flatten() for g in gradients)
+        return {name: [found] for name, found in zip(leaves, rows, strict=True)}
+
+    def weighted(self, unit: Unit, weights: Tensor) -> AttachedProblem:
+        """Weights reach the losses alone: the message edges inside an attached module are its own affair."""
+        problems: list[str] = []
+        if unit != "record":
+            problems.append(f'`unit` must be "record" for an attached module (got {unit!r})')
+        if weights.shape != (self.n_records,):
+            problems.append(f"`weights` must have shape ({self.n_records},), one a record (got {tuple(weights.shape)})")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return replace(self, weights=weights if self.weights is None else self.weights * weights)
+
+    # ---- training ---------------------------------------------------------------------------------------------------
+
+    def fit(self, init: Params | None = None, *, options: AttachedOptions | None = None) -> Self:
+        started = time.perf_counter()
+        options = self.options if options is None else options
+        x = flatten(self.recipe.initial(options.seed, self.params) if init is None else init)
+        if options.solver == "lbfgs":
+            landscape = FunctionLandscape(self._training_gradient)
+            x = lbfgs(landscape, x, tolerance=options.tolerance, max_iterations=options.max_iterations).x
+        else:
+            adam = Adam(x, lr=options.lr)
+            for _ in range(options.epochs):
+                adam.step(x, self._training_gradient(x)[1])
+        params = {name: value.clone() for name, value in unflatten(x, self.params).items()}
+        fitted = replace(self, params=params, options=options)
+        seconds = time.perf_counter() - started
+        history = History(residual=fitted.residual(), seconds=seconds, seed=options.seed, hooks=self.history.hooks)
+        return fitted.with_params(params, history=history)
+
+    def _training_gradient(self, x: Tensor) -> tuple[float, Tensor]:
+        """The objective with the training hooks' terms, and its gradient [p]."""
+        leaves = {name: value.detach().requires_grad_() for name, value in unflatten(x, self.params).items()}
+        value = self.objective(leaves)
+        for hook in self.history.hooks:
+            value = value + hook(self, leaves)
+        gradients = torch.autograd.grad(value, list(leaves.values()))
+        return float(value.detach()), flatten(dict(zip(leaves, gradients, strict=True)))

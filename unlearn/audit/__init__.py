@@ -1,0 +1,10 @@
+"""Evidence: how close an unlearned model is to one that never saw the data, and at what price."""
+
+from __future__ import annotations
+
+from unlearn.audit.comparison import Comparison
+from unlearn.audit.contract import Panel, Scorer
+from unlearn.audit.log import record
+from unlearn.audit.runner import compare
+
+__all__ = ["Comparison", "Panel", "Scorer", "compare", "record"]

@@ -1,0 +1,176 @@
+"""What an evaluation found: every measurement, and its summary as table and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite, nan
+from typing import Any, Literal
+
+from rich.table import Table
+
+from unlearn.audit.measures import Interval, Quantiles, interval, quantiles
+
+FORMAT = 1
+_COLUMNS = {
+    "recall_at_20": "Recall@20",
+    "ndcg_at_20": "NDCG@20",
+    "forget_auc": "forget AUC",
+    "retrain_auc": "retrain's",
+    "retrain_gap": "gap",
+    "gap_floor": "floor",
+    "overlap": "overlap",
+    "effect": "effect",
+    "score_bound": "bound",
+    "seconds": "seconds",
+    "speedup_vs_retrain": "speed-up",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One method on one request: its figures (None: there is no such figure), and the raw values behind them."""
+
+    method: str
+    seed: int
+    request: int
+    values: dict[str, float | None]
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """One request without its ids: how much it named, its keyed digest if there was a key, and its raw values."""
+
+    seed: int
+    request: int
+    counts: dict[str, int]
+    digest: str | None
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Measurements of one or several seeds.
+
+    One request a seed: figures are means over seeds with 95 % t intervals. Several requests a seed (many small ones,
+    such as thirty single users): median, 10th and 90th percentile over all requests.
+    """
+
+    measurements: tuple[Measurement, ...]
+    requests: tuple[RequestFacts, ...]
+    settings: dict[str, Any]
+    digests: dict[str, str]
+
+    @classmethod
+    def join(cls, parts: Sequence[Comparison]) -> Comparison:
+        """The comparison of all seeds from those of each.
+
+        Raises:
+            ValueError: no parts, parts that share a seed, or whose digests differ.
+        """
+        seeds = [seed for part in parts for seed in part.seeds]
+        if not parts or len(set(seeds)) < len(seeds) or any(part.digests != parts[0].digests for part in parts):
+            raise ValueError(
+                f"`parts` must be comparisons of different seeds on the same data for `join` (got {len(parts)} parts "
+                f"with seeds {seeds} and {len({str(part.digests) for part in parts})} different data)"
+            )
+        return cls(
+            measurements=tuple(m for part in parts for m in part.measurements),
+            requests=tuple(r for part in parts for r in part.requests),
+            settings=parts[0].settings,
+            digests=parts[0].digests,
+        )
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(request.seed for request in self.requests))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Rows of the table, in order of first appearance."""
+        return tuple(dict.fromkeys(m.method for m in self.measurements))
+
+    @property
+    def statistic(self) -> Literal["interval", "quantiles"]:
+        return "quantiles" if len(self.requests) > len(self.seeds) else "interval"
+
+    def figure(self, method: str, name: str) -> Interval | Quantiles | None:
+        """Summary of one figure of one method; None where no measurement has it."""
+        found = [m.values.get(name) for m in self.measurements if m.method == method]
+        if all(value is None for value in found):
+            return None
+        values = [nan if value is None else value for value in found]
+        return quantiles(values) if self.statistic == "quantiles" else interval(values)
+
+    def central(self, method: str) -> dict[str, float | None]:
+        """Mean, or median, of every figure of one method."""
+        figures = {name: self.figure(method, name) for name in self._figures(method)}
+        return {
+            name: None if found is None else found.mean if isinstance(found, Interval) else found.median
+            for name, found in figures.items()
+        }
+
+    def table(self) -> Table:
+        """The main figures for a terminal."""
+        what = "median (90th percentile)" if self.statistic == "quantiles" else "mean ± half the 95 % interval"
+        table = Table(title=f"Unlearning against retraining: {what}, {len(self.requests)} request(s)")
+        table.add_column("method")
+        for title in _COLUMNS.values():
+            table.add_column(title, justify="right")
+        for method in self.names:
+            below = self.central(method).get("below_floor")
+            cells = [_cell(self.figure(method, name)) for name in _COLUMNS]
+            gap = list(_COLUMNS).index("retrain_gap")
+            cells[gap] += " (below floor)" if below else ""
+            table.add_row(method, *cells)
+        return table
+
+    def to_json(self) -> str:
+        """Everything: {"methods", "settings", "seeds", "digests", "raw"}; what is no finite number is null."""
+        methods = [
+            {"name": method}
+            | {
+                name: None if (found := self.figure(method, name)) is None else asdict(found)
+                for name in self._figures(method)
+            }
+            for method in self.names
+        ]
+        content = {
+            "format": FORMAT,
+            "statistic": self.statistic,
+            "methods": methods,
+            "settings": self.settings,
+            "seeds": list(self.seeds),
+            "digests": self.digests,
+            "raw": {
+                "requests": [asdict(request) for request in self.requests],
+                "measurements": [asdict(m) for m in self.measurements],
+            },
+        }
+        return json.dumps(_without_nan(content), indent=1, allow_nan=False)
+
+    def _figures(self, method: str) -> Iterable[str]:
+        return dict.fromkeys(name for m in self.measurements if m.method == method for name in m.values)
+
+
+def _cell(found: Interval | Quantiles | None) -> str:
+    if found is None:
+        return "-"
+    if isinstance(found, Quantiles):
+        return f"{_short(found.median)} ({_short(found.p90)})"
+    half = found.high - found.mean
+    return _short(found.mean) + (f" ± {_short(half)}" if isfinite(half) else "")
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if 0.0005 <= abs(value) < 10 else f"{value:.3g}"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,36 @@
+"""A comparison in a tracker: one run for the evaluation, one inside it for each method."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from unlearn.audit.comparison import Comparison
+from unlearn.tracking.base import Tracker, lineage
+
+
+def record(
+    comparison: Comparison, tracker: Tracker, *, name: str = "evaluation", parent_model: str | None = None
+) -> None:
+    """Keep the settings, the data's digests, every figure's mean or median, and the whole comparison as JSON.
+
+    Raises:
+        ValueError: the comparison was made without a key, so there is no digest to name its requests by.
+    """
+    digests = [request.digest or "" for request in comparison.requests]
+    if not all(digests):
+        raise ValueError("`comparison` must carry keyed digests for `record`: pass `key` to `compare`")
+    # One request is named by its own digest, many by the digest of theirs.
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    counts = {name: sum(r.counts[name] for r in comparison.requests) for name in comparison.requests[0].counts}
+    with tracker.run(name) as parent:
+        parent.params({"seeds": list(comparison.seeds), "statistic": comparison.statistic, **comparison.settings})
+        for context, of_data in comparison.digests.items():
+            parent.dataset(context, digest=of_data, counts={}, context=context)
+        parent.dataset("requests", digest=digest, counts=counts, context="forget")
+        parent.artifact("comparison.json", json.loads(comparison.to_json()))
+        for method in comparison.names:
+            tags = lineage(method=method, parent_model=parent_model, request_digest=digest)
+            with tracker.run(method, tags=tags, nested=True) as run:
+                run.params(comparison.settings["methods"].get(method, {}))
+                run.metrics(comparison.central(method))

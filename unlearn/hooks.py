@@ -1,0 +1,143 @@
+"""Hooks into other people's training: attach a torch module, add terms to its training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unlearn.attached import AttachedOptions, AttachedProblem, Recipe
+from unlearn.problem import History, Params, Problem, TrainingHook
+from unlearn.records import NumberedRecords, Removable, Remove, leaves, remove_rows
+
+__all__ = ["AttachedOptions", "AttachedProblem", "attach", "gradient_restriction"]
+
+
+def attach(
+    module: nn.Module,
+    losses: Callable[[nn.Module, Any], Tensor],
+    data: Any,
+    *,
+    remove: Remove | None = None,
+    penalty: float = 0.0,
+    background: Callable[[nn.Module, Any], Tensor] | None = None,
+    outputs: Callable[[nn.Module, Any, Tensor], Tensor] | None = None,
+    options: AttachedOptions | None = None,
+    hooks: Iterable[TrainingHook] = (),
+) -> AttachedProblem:
+    """A torch module and its loss as a `Problem`; trained or not (call `.fit()` to train from the options' seed).
+
+        objective = sum of losses(module, data) + background(module, data) + (penalty / 2) |params|^2
+
+    The module is copied, never changed, and runs in evaluation mode, because the objective must be deterministic.
+    Parameters without `requires_grad` and buffers stay as they are.
+
+    Args:
+        losses: (module, data) -> [n], one loss a record, not averaged. It must build what it derives from the data, a
+            message graph included, from the `data` that it is given: that is what forgetting changes.
+        data: a tensor, or nested tuples, lists and mappings of tensors with one row a record; records then go by their
+            number in `ForgetSet.records`. Or anything with `resolve`, `positions` and `without` (as
+            `recsys.Interactions`), to which forgetting is left. Or anything at all, with `remove`.
+        remove: (data, ascending positions of records [r]) -> remaining data, its message graph included.
+        background: (module, data) -> scalar: what belongs to no record, as a term of all unobserved pairs.
+        outputs: (module, data, queries) -> [q, ...]: what `Problem.outputs` answers.
+        hooks: extra terms of the training loss, as `gradient_restriction`; a retrain runs with the same ones.
+
+    Raises:
+        ValueError: listing all that keeps the module from being attached.
+    """
+    problems: list[str] = []
+    params = {name: value.detach().clone() for name, value in module.named_parameters() if value.requires_grad}
+    if not params:
+        problems.append("`module` must have a parameter that requires a gradient (got none)")
+    if len(kinds := {(value.dtype, value.device) for value in params.values()}) > 1:
+        problems.append(f"`module` must have its parameters in one dtype on one device (got {sorted(map(str, kinds))})")
+    if cached := [name for name, part in module.named_modules() if getattr(part, "cached", False)]:
+        problems.append(
+            f"`module` must not cache its graph, or forgotten edges live on (got `cached=True` in "
+            f"{', '.join(name or type(module).__name__ for name in cached)}); build it with `cached=False`"
+        )
+    if penalty < 0:
+        problems.append(f"`penalty` must be at least 0 for `attach` (got {penalty})")
+    if problems:
+        raise ValueError("this module cannot be attached:\n  - " + "\n  - ".join(problems))
+
+    recipe = Recipe.of(module, losses, penalty, background, outputs)
+    with torch.no_grad():
+        shape = tuple(recipe.run(params, losses, data).shape)
+    if len(shape) != 1:
+        raise ValueError(f"`losses` must return one loss a record, shape [n], not reduced (got shape {list(shape)})")
+    return AttachedProblem(
+        params=params,
+        data=_removable(data, shape[0], remove),
+        recipe=recipe,
+        options=AttachedOptions() if options is None else options,
+        history=History(hooks=tuple(hooks)),
+    )
+
+
+def _removable(data: Any, n: int, remove: Remove | None) -> Removable:
+    if remove is not None:
+        return NumberedRecords(data, torch.arange(n), remove)
+    if isinstance(data, Removable):
+        if len(data) != n:
+            raise ValueError(f"`losses` must return one loss for each of the {len(data)} records of `data` (got {n})")
+        return data
+    wrong = [
+        f"  - {name}: {list(value.shape) if isinstance(value, Tensor) else type(value).__name__}"
+        for name, value in leaves(data)
+        if not isinstance(value, Tensor) or not value.dim() or len(value) != n
+    ]
+    if wrong:
+        raise ValueError(
+            f"`data` must consist of tensors with one row for each of the {n} records, so that rows can be removed; "
+            "got:\n" + "\n".join(wrong) + "\nPass `remove`, which says what the data is without some records."
+        )
+    return NumberedRecords(data, torch.arange(n), remove_rows)
+
+
+def gradient_restriction(alpha: float, *, batch: int | None = 64) -> TrainingHook:
+    """A training term that keeps gradients small, so that no record moves the model far when it has to leave.
+
+    "Efficient Machine Unlearning via Influence Approximation", 2025, arXiv 2507.23257 (its gradient restriction).
+
+        alpha * sum over batches B of sqrt(|gradient of (sum of the losses in B)|^2 + 1e-12)
+
+    over all parameters at once. The root's 1e-12 gives the norm a gradient at 0. Costs a backward pass for each
+    batch, and one through them.
+
+    Args:
+        alpha: weight of the term; the paper's default is 0.005.
+        batch: records in one norm, in their order; 1 restricts every record by itself, None takes all in one norm,
+            which leaves the solution of a converged training where it was.
+
+    Raises:
+        ValueError: `alpha` is negative or `batch` is not positive.
+
+    Differences from the paper: the norm is of the whole gradient, where the released code adds up the norms of its
+    tensors; losses are summed instead of averaged, in both terms, which leaves their balance as it was; batches do not
+    change from epoch to epoch. The paper's text has the norm of a single record (`batch=1`), its code that of a batch.
+    """
+    problems: list[str] = []
+    if alpha < 0:
+        problems.append(f"`alpha` must be at least 0 for `gradient_restriction` (got {alpha})")
+    if batch is not None and batch < 1:
+        problems.append(f"`batch` must be a positive integer or None for `gradient_restriction` (got {batch})")
+    if problems:
+        raise ValueError("\n".join(problems))
+
+    def hook(problem: Problem, params: Params) -> Tensor:
+        losses = problem.record_losses(params)
+        tensors = list(params.values())
+        norms: list[Tensor] = []
+        for part in losses.split(batch or max(len(losses), 1)):
+            gradients = torch.autograd.grad(
+                part.sum(), tensors, create_graph=True, materialize_grads=True, allow_unused=True
+            )
+            squared = torch.stack([g.square().sum() for g in gradients]).sum()
+            norms.append(torch.sqrt(squared + 1e-12))
+        return alpha * torch.stack(norms).sum()
+
+    return hook

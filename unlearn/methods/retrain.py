@@ -1,0 +1,34 @@
+"""Retraining from the start: what every other method is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from unlearn.forget import ForgetSet
+from unlearn.methods.base import State, Unlearner, register
+from unlearn.problem import Problem
+
+_OTHER_SEED = 1_000_003  # far from the small seeds that people choose
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Retrain(Unlearner):
+    """Trains on the remaining data with the problem's own options and training hooks.
+
+    `coupled` keeps the seed: whoever remains begins from the same rows and meets the same draws as before. Otherwise
+    the retrain is cold: it takes another seed, as one would who never saw the original.
+    """
+
+    coupled: bool = False
+
+    name = "retrain"
+    exact = True
+
+    def _forget(
+        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
+    ) -> tuple[Problem, State | None]:
+        if self.coupled:
+            return remaining.fit(), state
+        other = replace(remaining.options, seed=remaining.options.seed + _OTHER_SEED)
+        return remaining.fit(options=other), state
