@@ -6,18 +6,19 @@ is mu-strongly convex in S with mu = 2a. Let W*, S* be any minimiser over all W 
 
     Q = 1/2 M [0 G; G^T 0] M + l2 I,        so that F(V) >= F(W) + <Q, V - W> + mu/2 |S_V - S|^2 for every V >= 0.
 
-First E is scaled to its exact best multiple, where <Q, W> = 0. Write r = |S - S*|, delta = max(0, -lambda_min(Q)).
+First E is scaled to its exact best multiple, where <Q, W> = 0 (it is computed and kept below, so that a mistake could
+not hide). Write r = |S - S*| and delta = max(0, -lambda_min(Q)).
 
 1. V = W* above, and the same inequality at W*, whose Q* has <Q*, W - W*> >= 0, sum to
-       mu r^2 <= <Q, W> - <Q, W*> <= delta tr(W*).
+       mu r^2 <= <Q, W> - <Q, W*> <= <Q, W> + delta tr(W*).
 2. l2 tr(W*) = F(W*) - f(S*); with F(W*) <= F(W) - mu/2 r^2 and f(S*) >= f(S) + <G, S* - S> + mu/2 r^2,
        l2 tr(W*) <= l2 tr(W) + |G| r - mu r^2,
-   so that r is at most the positive root of mu (1 + delta / l2) r^2 - (delta / l2) |G| r - delta tr(W) = 0.
+   so that r is at most the positive root of mu (1 + delta / l2) r^2 - (delta / l2) |G| r - delta tr(W) - <Q, W> = 0.
 3. Scaling W* cannot lower F, so l2 tr(W*) = -<G*, S*> = sum_observed [2w (y - y^2) - 2a (1 - w) y^2]
    - 2a sum_unobserved y^2 <= 1/2 sum_observed w, for weights 0 <= w <= 1; and l2 tr(W*) <= F(W), for f >= 0. These go
    straight into 1, and may be smaller than 2 while E is far from the solution.
 
-And F(W) - F* <= <Q, W> - <Q, W*> <= delta tr(W*). The distance moved by scaling, |S| times its relative size, is added
+And F(W) - F* <= <Q, W> - <Q, W*> <= <Q, W> + delta tr(W*). The distance moved by scaling, |S| times its relative size, is added
 at the end. Everything is computed in float64 from the parameters as they are, whatever their own precision.
 """
 
@@ -76,16 +77,17 @@ def bound(
     )
     delta = max(0.0, -extreme.lower)
     simple_trace = min(point.value, 0.5 * point.observed_weight) / l2
+    first_order = max(0.0, point.first_order)
     ratio = delta / l2
     linear, square = ratio * point.slope_norm, mu * (1.0 + ratio)
-    root = (linear + math.sqrt(linear**2 + 4.0 * square * delta * point.trace)) / (2.0 * square)
-    radius = min(root, math.sqrt(delta * simple_trace / mu))
+    root = (linear + math.sqrt(linear**2 + 4.0 * square * (delta * point.trace + first_order))) / (2.0 * square)
+    radius = min(root, math.sqrt((delta * simple_trace + first_order) / mu))
     trace = min(simple_trace, point.trace + point.slope_norm * radius / l2)
     distance = radius + point.moved
     return Bound(
         score_distance=distance,
         relative=distance / point.score_norm if point.score_norm > 0.0 else math.inf,
-        objective_gap=delta * trace + point.gained,
+        objective_gap=delta * trace + first_order + point.gained,
         curvature=extreme.lower,
         probability=probability,
         seconds=time.perf_counter() - started,
@@ -134,6 +136,7 @@ class Certificate:
     moved: float  # how far scaling moved S
     gained: float  # how much scaling lowered F
     slope_norm: float  # |G|
+    first_order: float  # <Q, W>, zero at the best multiple
     observed_weight: float  # sum of the weights of the observed pairs
     _graph: BipartiteGraph
     _polynomial: tuple[float, ...]  # coefficients c of M = sum_l c_l A^l
@@ -178,6 +181,7 @@ class Certificate:
             score_norm=math.sqrt(square),
             moved=abs(1.0 - scale) * math.sqrt(square),
             gained=max(0.0, linear * (1.0 - scale) + quadratic * (1.0 - scale**2)),
+            first_order=scale * l2 * trace + float((slopes * y).sum()) + dense * scale**2 * square,
             slope_norm=math.sqrt(max(slope_square, 0.0)),
             observed_weight=weight,
             _graph=graph,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,8 +30,7 @@ def requests(specification: str, data: Interactions, *, seed: int) -> list[Forge
     if not separator or kind not in ("random", "users", "items", "one-user", "user") or not value:
         raise ValueError(f"`delete` must be {FORMS} (got {specification!r})")
     if kind == "user":
-        found: Any = int(value) if data.users.kind == "int" and value.lstrip("-").isdigit() else value
-        return [data.resolve(ForgetSet(users=(found,)))]
+        return [data.resolve(ForgetSet(users=tuple(data.users.parse([value]))))]
     if kind == "random":
         return [_random(_share(value, specification), data, seed)]
     count = _count(value, specification)

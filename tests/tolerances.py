@@ -7,3 +7,6 @@ EXACT64: dict[str, float] = {"rtol": 1e-9, "atol": 1e-11}
 
 CONVERGED64: dict[str, float] = {"rtol": 1e-8, "atol": 1e-8}
 """A solution found by iteration in float64 against its closed form."""
+
+FINITE_DIFFERENCE64: dict[str, float] = {"rtol": 1e-5, "atol": 1e-6}
+"""Central differences in float64 with steps around 1e-6."""

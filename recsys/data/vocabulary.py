@@ -151,6 +151,10 @@ class Vocabulary:
             found[ours] = self._rows_of(id_array(ids_of_ours))
         return found
 
+    def parse(self, texts: Iterable[str]) -> list[Id]:
+        """Ids from text, as typed on a command line: of this vocabulary's kind where the text allows it."""
+        return [int(text) if self.kind == "int" and text.lstrip("-").isdigit() else text for text in texts]
+
     def take(self, rows: Iterable[int] | NDArray[np.integer[Any]]) -> list[Any]:
         """External ids of the rows, as plain int or str; None for a tombstone."""
         chosen = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), dtype=np.int64)

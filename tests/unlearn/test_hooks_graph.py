@@ -89,7 +89,8 @@ def dense_lightgcn(table: Tensor, pairs: Tensor, negatives: Tensor) -> Tensor:
         adjacency[u, i] = adjacency[i, u] = 1.0
     scale = adjacency.sum(1).clamp(min=1).rsqrt()
     adjacency = scale[:, None] * adjacency * scale
-    final = (table + adjacency @ table + adjacency @ adjacency @ table) / 3
+    third = float(torch.tensor(1 / 3))  # PyG keeps the layers' weights in float32
+    final = third * (table + adjacency @ table + adjacency @ adjacency @ table)
     losses = [
         torch.log1p(torch.exp(-(final[u] @ (final[i] - final[j]))))
         for (u, i), j in zip(pairs.tolist(), negatives.tolist(), strict=True)
@@ -143,7 +144,6 @@ def test_an_edge_that_still_carries_messages_is_noticed(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["lightgcn", "sage"])
 def test_reconverging_reaches_a_stationary_point_of_the_remaining_graph(kind: str) -> None:
-    # Iterations enough for a coupled retrain and the re-convergence to end in the one minimum that L2 leaves.
     problem = attached(kind).fit()
     result = method("reconverge", reduction=1e-9, max_iterations=500).forget(problem, FORGET)
     kept = torch.tensor([i for i in range(len(PAIRS)) if i not in FORGOTTEN])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isfinite, nan, sqrt
 
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 Factors = tuple[Tensor, Tensor]
@@ -110,7 +110,7 @@ def interval(values: Sequence[float]) -> Interval:
     mean = float(kept.mean())
     if len(kept) == 1:
         return Interval(mean, nan, nan)
-    half = float(stats.t.ppf(0.975, len(kept) - 1)) * float(kept.std()) / sqrt(len(kept))
+    half = float(stdtrit(len(kept) - 1, 0.975)) * float(kept.std()) / sqrt(len(kept))
     return Interval(mean, mean - half, mean + half)
 
 

@@ -22,7 +22,6 @@ from unlearn.problem import Problem
 
 _KEPT_SCORES = 5_000
 _AMORTISED_OVER = 100
-_PRICE = ("seconds", "prepare_seconds", "prepare_mb", "speedup_vs_retrain", "speedup_amortised_100")
 
 
 def compare(
@@ -142,8 +141,12 @@ def _cold(against: Reference) -> dict[str, float | None]:
         "score_bound": None if bound is None else bound.relative,
         "bound_seconds": None if bound is None else bound.seconds,
         "rows_changed": float(sum(int(rows.sum()) for _, rows in against.remaining.row_changes(against.second.params))),
+        "seconds": seconds,
+        "prepare_seconds": 0.0,
+        "prepare_mb": 0.0,
+        "speedup_vs_retrain": 1.0,
+        "speedup_amortised_100": 1.0,
         "fallback": 0.0,
-        **dict(zip(_PRICE, (seconds, 0.0, 0.0, 1.0, 1.0), strict=True)),
     }
 
 
@@ -167,25 +170,36 @@ def _measured(
         "effect": against.effect,
         **own,
     }
-    raw = {
-        "distance_after": gap * against.distance,
-        "positive": _kept(positive),
-        "negative": _kept(negative),
-        "n_positive": positive.numel(),
-        "n_negative": negative.numel(),
-    }
-    return values, raw
+    return values, _raw(positive, negative) | {"distance_after": gap * against.distance}
 
 
 def _placebo(
     problem: Problem, forget: ForgetSet, scorer: Scorer, against: Reference, seed: int
 ) -> tuple[dict[str, float | None], dict[str, Any]]:
-    """A retrain that forgot something else: its own effect, and what the measures say of a model that kept the data."""
-    other = scorer.polish(problem.without(scorer.placebo(problem, forget, seed=seed)), seed=seed)
-    factors, rows = against.panel.factors(other), against.panel.remaining
-    effect = ratio(score_distance(against.original, factors, rows), score_norm(factors, rows))
-    nothing = dict.fromkeys(("residual_ratio", "score_bound", "bound_seconds", "rows_changed", *_PRICE))
-    return _measured(against, other, {**nothing, "fallback": 0.0, "effect": effect})
+    """A retrain that forgot something else: its own utility and effect, and how a model that kept the data scores it."""
+    instead = scorer.placebo(problem, forget, seed=seed)
+    panel = scorer.panel(problem, instead, seed=seed)  # those it forgot in its turn are not asked for their utility
+    other = scorer.polish(problem.without(instead), seed=seed)
+    factors = panel.factors(other)
+    positive, negative = against.panel.forget_scores(other)
+    values: dict[str, float | None] = {
+        **panel.utility(other),
+        "forget_auc": auc(positive, negative),
+        "retrain_auc": against.retrain_auc,
+        "effect": ratio(
+            score_distance(against.original, factors, panel.remaining), score_norm(factors, panel.remaining)
+        ),
+    }
+    return values, _raw(positive, negative)
+
+
+def _raw(positive: Tensor, negative: Tensor) -> dict[str, Any]:
+    return {
+        "positive": _kept(positive),
+        "negative": _kept(negative),
+        "n_positive": positive.numel(),
+        "n_negative": negative.numel(),
+    }
 
 
 def _kept(scores: Tensor) -> list[float]:

@@ -1,0 +1,1 @@
+"""GNN recommenders that can be unlearned from."""

@@ -1,0 +1,263 @@
+"""The proven bound against a dense convex solve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.data import Interactions
+from recsys.models import LightGCN
+from recsys.objectives import Multinomial, WholeData
+from recsys.optimality import Certificate, bound, grow
+from recsys.problem import RecommenderProblem
+from recsys.train import TrainingOptions
+from tests.oracles.convex_recommender import ConvexRecommender
+from tests.recsys.conftest import tiny_interactions
+from tests.tolerances import EXACT64
+from unlearn.forget import ForgetSet
+from unlearn.problem import Params
+
+CASES = [("mf", {}), ("lightgcn", {"layers": 1}), ("lightgcn", {"layers": 3})]
+TIGHT = 1e-12  # brackets the eigenvalue by exhausting the small Krylov space
+
+
+@pytest.fixture(scope="module")
+def small() -> Interactions:
+    return tiny_interactions(8, 10, density=0.35)
+
+
+def built(
+    data: Interactions, case: tuple[str, dict[str, Any]], *, dim: int = 8, l2: float = 0.15
+) -> RecommenderProblem:
+    name, arguments = case
+    options = TrainingOptions(seed=5, tolerance=1e-9, max_iterations=600)
+    objective = WholeData(a=0.1, l2=l2)
+    return RecommenderProblem.build(
+        data, model=name, objective=objective, options=options, dtype=torch.float64, dim=dim, **arguments
+    )
+
+
+def convex(problem: RecommenderProblem) -> ConvexRecommender:
+    objective, model = problem.objective_function, problem.model
+    assert isinstance(objective, WholeData)
+    observed = np.asarray(problem.data.csr().todense(), dtype=np.float64)
+    return ConvexRecommender(observed, model.polynomial(), objective.a, objective.l2)  # type: ignore[operator]
+
+
+def gram(params: Params) -> np.ndarray[Any, np.dtype[np.float64]]:
+    table = params["table"].double().numpy()
+    return table @ table.T
+
+
+def trajectory(problem: RecommenderProblem) -> list[Params]:
+    """The parameters after every iteration of a training from the start, the start included."""
+    seen = [problem.params]
+    final = problem.fit(monitor=lambda _iteration, _seconds, current: seen.append(current()))
+    return [*seen, final.params]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_certificate_equals_the_dense_one(small: Interactions, case: tuple[str, dict[str, Any]]) -> None:
+    """Fails if a sign of G is flipped, the graph is cut or the propagation left out."""
+    problem, oracle = built(small, case), convex(built(small, case))
+    point = Certificate.at(problem, scaled=False)
+    w = gram(problem.params)
+    dense = torch.from_numpy(oracle.certificate(w))
+    columns = torch.stack([point.product(unit) for unit in torch.eye(point.size, dtype=torch.float64)], dim=1)
+    torch.testing.assert_close(columns, dense, **EXACT64)
+    assert point.value == pytest.approx(oracle.value(w), rel=1e-12)
+    assert point.trace == pytest.approx(np.trace(w), rel=1e-12)
+    assert point.slope_norm == pytest.approx(np.linalg.norm(oracle.slope(w)), rel=1e-10)
+    assert point.first_order == pytest.approx((dense.numpy() * w).sum(), rel=1e-10)
+    assert point.score_norm == pytest.approx(np.linalg.norm(oracle.scores(w)), rel=1e-10)
+
+
+def test_scaling_is_the_exact_minimum_over_multiples(small: Interactions) -> None:
+    problem, oracle = built(small, CASES[2]), convex(built(small, CASES[2]))
+    w, point = gram(problem.params), Certificate.at(problem)
+    scale = point.trace / np.trace(w)
+    assert point.value == pytest.approx(oracle.value(scale * w), rel=1e-12)
+    assert all(point.value <= oracle.value(t * w) + 1e-12 for t in np.linspace(0.0, 4.0 * scale, 81))
+    assert (oracle.certificate(scale * w) * w).sum() == pytest.approx(0.0, abs=1e-9)
+    assert point.gained == pytest.approx(oracle.value(w) - point.value, rel=1e-9)
+    assert point.moved == pytest.approx(abs(1 - scale) * np.linalg.norm(oracle.scores(w)), rel=1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 8], ids=["below the rank", "above the rank"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_bound_holds_for_every_iterate(small: Interactions, case: tuple[str, dict[str, Any]], dim: int) -> None:
+    problem = built(small, case, dim=dim)
+    oracle = convex(problem)
+    best = oracle.solve()
+    scores, value = oracle.scores(best), oracle.value(best)
+    ratios: list[float] = []
+    last = None
+    for number, params in enumerate(trajectory(problem)):
+        # Alternately as tight as can be and as loose as by default: both must hold.
+        last = bound(problem.with_params(params), seed=number, accuracy=TIGHT if number % 2 else 2e-4)
+        assert last is not None
+        w = gram(params)
+        distance = float(np.linalg.norm(oracle.scores(w) - scores))
+        assert distance <= last.score_distance + 1e-9
+        assert oracle.value(w) - value <= last.objective_gap + 1e-10
+        if distance > 1e-4:
+            ratios.append(last.score_distance / distance)
+    assert last is not None
+    if dim == 8:
+        assert np.median(ratios) < 30.0, "the bound is no longer within a small factor of the truth"
+        assert last.relative < 1e-3
+        assert last.curvature > -1e-6
+    else:
+        assert last.relative > 0.02, "below the rank nothing can be certified"
+        assert last.ascent is not None
+
+
+def test_bound_holds_from_zero_and_from_far(small: Interactions) -> None:
+    problem = built(small, CASES[1])
+    oracle = convex(problem)
+    best = oracle.scores(oracle.solve())
+    for factor in (0.0, 1e-3, 1.0, 100.0):
+        table = factor * problem.params["table"]
+        found = bound(problem.with_params({"table": table}))
+        assert found is not None
+        distance = np.linalg.norm(oracle.scores(gram({"table": table})) - best)
+        assert distance <= found.score_distance
+        # tr(W*) <= F(0) / (2 l2) keeps it finite and of the solution's own order, wherever it starts
+        assert found.score_distance <= distance + 30.0 * np.linalg.norm(best)
+    assert bound(problem.with_params({"table": 0.0 * problem.params["table"]})).relative == np.inf  # type: ignore[union-attr]
+
+
+def test_bound_sees_a_deletion(small: Interactions) -> None:
+    """At a converged table the bound is small; on a graph with interactions cut it must exceed what they did."""
+    problem = built(small, CASES[2]).fit()
+    before = bound(problem, accuracy=TIGHT)
+    frame = problem.data.user_rows()[:3], problem.data.item_rows()[:3]
+    pairs = tuple(zip(problem.data.users.take(frame[0]), problem.data.items.take(frame[1]), strict=True))
+    remaining = problem.without(ForgetSet(interactions=pairs))
+    after = bound(remaining, accuracy=TIGHT)
+    assert before is not None
+    assert after is not None
+    oracle = convex(remaining)
+    effect = np.linalg.norm(oracle.scores(gram(remaining.params)) - oracle.scores(oracle.solve()))
+    assert before.score_distance < 0.01 * effect
+    assert after.score_distance > effect
+    again = bound(remaining.fit(remaining.params), accuracy=TIGHT)
+    assert again is not None
+    assert again.score_distance < 0.01 * effect
+
+
+class _Flipped(WholeData):
+    def slopes(self, y: Tensor, graph: Any) -> Tensor:
+        return -super().slopes(y, graph)
+
+
+def test_a_wrong_certificate_does_not_pass(small: Interactions) -> None:
+    """The solution passes; with the sign of its slopes flipped, or another propagation, it does not."""
+    problem = built(small, CASES[2]).fit()
+    right = bound(problem, accuracy=TIGHT)
+    flipped = bound(replace(problem, objective_function=_Flipped(a=0.1, l2=0.15)), accuracy=TIGHT)
+    shallower = LightGCN(problem.data.n_users, problem.data.n_items, dim=8, layers=2)
+    cut = bound(replace(problem, model=shallower), accuracy=TIGHT)
+    assert right is not None
+    assert flipped is not None
+    assert cut is not None
+    assert right.relative < 1e-3
+    assert min(flipped.relative, cut.relative) > 0.05
+
+
+def test_weights_enter_the_bound(small: Interactions) -> None:
+    """Weights of one are no weights; an interaction of weight (almost) zero is a deleted one."""
+    problem = built(small, CASES[1])
+    n = len(problem.data)
+    plain = bound(problem, accuracy=TIGHT)
+    ones = bound(problem.weighted("interaction", torch.ones(n, dtype=torch.float64)), accuracy=TIGHT)
+    assert plain is not None
+    assert ones is not None
+    assert ones.score_distance == pytest.approx(plain.score_distance, rel=1e-9)
+    weights = torch.ones(n, dtype=torch.float64)
+    user, item = problem.data.user_rows()[1], problem.data.item_rows()[1]
+    weights[1] = 1e-12
+    pair = (problem.data.users.take([user])[0], problem.data.items.take([item])[0])
+    faded = bound(problem.weighted("interaction", weights), accuracy=TIGHT)
+    gone = bound(problem.without(ForgetSet(interactions=(pair,))), accuracy=TIGHT)
+    assert faded is not None
+    assert gone is not None
+    assert faded.score_distance == pytest.approx(gone.score_distance, rel=1e-5)
+    assert faded.score_distance != pytest.approx(plain.score_distance, rel=1e-3)
+
+
+def test_growing_from_below_the_rank_reaches_the_solution(small: Interactions) -> None:
+    problem = built(small, CASES[1], dim=1).fit()
+    oracle = convex(problem)
+    best = oracle.solve()
+    rank = int((np.linalg.eigvalsh(best) > 1e-6).sum())
+    assert rank >= 3, "the case is too easy to show growth"
+    first = found = bound(problem, accuracy=1e-9)
+    assert first is not None
+    assert first.relative > 0.05
+    while found is not None and found.relative > 1e-3:
+        wider = grow(problem, found)
+        assert wider.params["table"].shape[1] == problem.params["table"].shape[1] + 1 == wider.model.dim
+        assert float(wider.objective(wider.params)) < float(problem.objective(problem.params))
+        problem = wider.fit(wider.params)
+        assert problem.model.dim <= 2 * rank, "growth does not end"
+        found = bound(problem, accuracy=1e-9)
+    np.testing.assert_allclose(oracle.scores(gram(problem.params)), oracle.scores(best), atol=1e-4)
+    assert problem.model.dim >= rank
+
+
+def test_growth_takes_the_exact_best_step(small: Interactions) -> None:
+    problem = built(small, CASES[2], dim=1).fit()
+    found = bound(problem)
+    assert found is not None
+    oracle, wider = convex(problem), grow(problem, found)
+    w, column = gram(problem.params), wider.params["table"][:, -1:].numpy()
+    values = [oracle.value(w + t * column @ column.T) for t in np.linspace(0.0, 2.0, 41)]
+    assert int(np.argmin(values)) == 20
+
+
+def test_growth_without_a_direction_says_so(small: Interactions) -> None:
+    problem = built(small, CASES[2])
+    found = bound(problem)
+    assert found is not None
+    with pytest.raises(ValueError, match="negative curvature"):
+        grow(problem, replace(found, ascent=None))
+
+
+def test_where_no_bound_is_known(small: Interactions) -> None:
+    problem = built(small, CASES[0])
+    assert bound(replace(problem, objective_function=WholeData(a=0.1, l2=0.0))) is None
+    other = replace(problem, objective_function=Multinomial(l2=1.0))
+    assert other.optimality() is None
+    with pytest.raises(ValueError, match="whole_data"):
+        bound(other)
+
+
+def test_problem_reports_the_bound(small: Interactions) -> None:
+    problem = built(small, CASES[2]).fit()
+    single = problem.with_params({"table": problem.params["table"].float()})
+    for each in (problem, single):
+        found = each.optimality(probability=0.999, seed=3)
+        assert found is not None
+        assert found.probability == 0.999
+        assert found.relative < 0.1
+        assert found.seconds > 0.0
+
+
+def test_lastfm(data_dir: Any) -> None:
+    """Real size: above the rank, the bound of a converged table is a few hundredths; untrained it is useless."""
+    from recsys.data import read
+
+    data = read(data_dir / "lastfm" / "data1.txt")
+    options = TrainingOptions(seed=0, tolerance=5e-4, max_iterations=150)
+    problem = RecommenderProblem.build(data, objective=WholeData(a=0.2, l2=2.0), options=options, dim=64, layers=3)
+    untrained = bound(problem)
+    trained = bound(problem.fit())
+    assert untrained is not None
+    assert trained is not None
+    assert trained.relative < 0.3 < untrained.relative
