@@ -20,7 +20,9 @@ from recsys.models.base import LinearRecommender
 from recsys.objectives.whole_data import WholeData
 from unlearn.solvers.landscape import Landscape, Step
 
-_STIFFNESS = 10.0  # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
+_STIFFNESS = (
+    10.0  # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
+)
 _REFRESH = 5  # searches between two preconditioners
 
 

@@ -18,8 +18,8 @@ not hide). Write r = |S - S*| and delta = max(0, -lambda_min(Q)).
    - 2a sum_unobserved y^2 <= 1/2 sum_observed w, for weights 0 <= w <= 1; and l2 tr(W*) <= F(W), for f >= 0. These go
    straight into 1, and may be smaller than 2 while E is far from the solution.
 
-And F(W) - F* <= <Q, W> - <Q, W*> <= <Q, W> + delta tr(W*). The distance moved by scaling, |S| times its relative size, is added
-at the end. Everything is computed in float64 from the parameters as they are, whatever their own precision.
+And F(W) - F* <= <Q, W> - <Q, W*> <= <Q, W> + delta tr(W*). The distance moved by scaling is added at
+the end. Everything is computed in float64 from the parameters as they are, whatever their own precision.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ def bound(
     *,
     probability: float = 0.99,
     seed: int = 0,
-    accuracy: float = 2e-4,
+    resolution: float = 0.015,
     max_iterations: int = 1500,
 ) -> Bound | None:
     """The proven bound at the problem's own parameters, converged or not; None without L2, where nothing bounds tr(W*).
 
     Args:
-        accuracy: how closely the smallest eigenvalue of Q is bracketed, as a part of l2 (or a tenth of its own size,
-            if that is more). The bound cannot fall below its square root; products needed grow as its inverse root.
-        max_iterations: products spent on it at most; the bound is then wider, never wrong.
+        resolution: the relative bound that an exact solution would get: the smallest eigenvalue of Q is bracketed
+            closely enough for that, or to a tenth of its own size. The products needed grow as its inverse.
+        max_iterations: products spent at most; where they do not suffice the bound is wider, never wrong.
 
     Raises:
         ValueError: the model is not linear or the objective is not `whole_data`.
@@ -65,11 +65,12 @@ def bound(
     l2, mu = point.l2, 2.0 * point.a
     if l2 == 0.0:
         return None
+    score_norm = point.scale * point.score_norm
     extreme = smallest_eigenvalue(
         point.product,
         point.size,
         seed=seed,
-        accuracy=accuracy * l2,
+        accuracy=mu * (resolution * score_norm) ** 2 / point.trace if point.trace > 0.0 else resolution * l2,
         relative=0.1,
         probability=probability,
         max_iterations=max_iterations,
@@ -83,7 +84,7 @@ def bound(
     root = (linear + math.sqrt(linear**2 + 4.0 * square * (delta * point.trace + first_order))) / (2.0 * square)
     radius = min(root, math.sqrt((delta * simple_trace + first_order) / mu))
     trace = min(simple_trace, point.trace + point.slope_norm * radius / l2)
-    distance = radius + point.moved
+    distance = radius + abs(1.0 - point.scale) * point.score_norm
     return Bound(
         score_distance=distance,
         relative=distance / point.score_norm if point.score_norm > 0.0 else math.inf,
@@ -132,8 +133,8 @@ class Certificate:
     a: float
     value: float  # F(W)
     trace: float  # tr(W) = |E|^2
+    scale: float  # what W was multiplied by
     score_norm: float  # |S| before scaling
-    moved: float  # how far scaling moved S
     gained: float  # how much scaling lowered F
     slope_norm: float  # |G|
     first_order: float  # <Q, W>, zero at the best multiple
@@ -178,8 +179,8 @@ class Certificate:
             a=a,
             value=weight + linear * scale + quadratic * scale**2,
             trace=scale * trace,
+            scale=scale,
             score_norm=math.sqrt(square),
-            moved=abs(1.0 - scale) * math.sqrt(square),
             gained=max(0.0, linear * (1.0 - scale) + quadratic * (1.0 - scale**2)),
             first_order=scale * l2 * trace + float((slopes * y).sum()) + dense * scale**2 * square,
             slope_norm=math.sqrt(max(slope_square, 0.0)),

@@ -15,6 +15,7 @@ from recsys.graph import BipartiteGraph
 from recsys.landscape import WholeDataLandscape
 from recsys.models.base import LinearRecommender, Recommender, build
 from recsys.objectives import Objective, SampledObjective, WholeData
+from recsys.recommend import Ranker
 from recsys.train import Monitor, TrainingOptions, train
 from unlearn.forget import ForgetSet
 from unlearn.problem import Bound, History, Params, Problem, Touched, Unit
@@ -117,6 +118,12 @@ class RecommenderProblem(Problem):
         """Final embeddings [n_users, d] and [n_items, d] whose dot products are the scores."""
         with torch.no_grad():
             return self.embed(self.params)
+
+    def ranker(self) -> Ranker:
+        """What serving needs: final embeddings and ids, no interactions."""
+        users, items = self.readout()
+        popularity = torch.from_numpy(self.data.degrees()[1])
+        return Ranker(users, items, self.data.users, self.data.items, popularity)
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         return self.objective_function.record_losses(*self.embed(params), self.graph, records)

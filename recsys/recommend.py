@@ -99,7 +99,8 @@ class Ranker:
         seen = None if exclude is None else self._seen(exclude, asked)
         tables = [(known, self.users[torch.from_numpy(rows[known]).to(self.users.device)], self.items)]
         if self.popularity is not None:
-            tables.append((~known, self.popularity.new_ones(int((~known).sum()), 1), self.popularity[:, None]))
+            counts = self.popularity.double()[:, None]
+            tables.append((~known, counts.new_ones(int((~known).sum()), 1), counts))
         for places, users, items in tables:
             for found, values, columns in self._best(np.flatnonzero(places), users, items, k, seen, banned):
                 ids[found, : columns.shape[1]], scores[found, : columns.shape[1]] = columns, values

@@ -37,7 +37,9 @@ def requests(specification: str, data: Interactions, *, seed: int) -> list[Forge
     users, items = (np.flatnonzero(degrees > 0) for degrees in data.degrees())
     available = len(items) if kind == "items" else len(users)
     if count > available:
-        raise ValueError(f"`delete` asks for {count} {kind.removeprefix('one-')} (got {available} with interactions)")
+        raise ValueError(
+            f"`delete` asks for {count} {'items' if kind == 'items' else 'users'} (got {available} with interactions)"
+        )
     if kind == "items":
         return [ForgetSet(items=tuple(data.items.take(_draw(items, data.items, count, seed))))]
     if kind == "users":

@@ -21,12 +21,13 @@ from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
-from unlearn.problem import Params
+from unlearn.problem import History, Params
 
 FORMAT = 1
 LOADER = "recsys.store:load_ranker"
 _READOUT = "readout."
 _PARAMS = "params."
+_TRAINING = ("residual", "seconds", "seed", "removed")
 _FILES = ("model.safetensors", "users.parquet", "items.parquet")
 
 
@@ -56,7 +57,7 @@ def save(problem: RecommenderProblem, directory: Path, *, overwrite: bool = Fals
         "model": {"name": problem.model.name, "arguments": problem.model.arguments()},
         "objective": {"name": problem.objective_function.name, "arguments": problem.objective_function.arguments()},
         "options": options,
-        "training": {"seed": problem.history.seed, "removed": problem.history.removed},
+        "training": {name: getattr(problem.history, name) for name in _TRAINING},
         "users": problem.data.n_users,
         "items": problem.data.n_items,
         "tensors": {name: _kind(value) for name, value in tensors.items()},
@@ -95,15 +96,16 @@ def load(directory: Path, data: Interactions) -> RecommenderProblem:
     params = {name.removeprefix(_PARAMS): value for name, value in tensors.items() if name.startswith(_PARAMS)}
     model = build(manifest["model"]["name"], data.n_users, data.n_items, **manifest["model"]["arguments"])
     _check_params(Path(directory), params, dict(model.named_parameters()))
-    options = TrainingOptions(**{**manifest["options"], "keep": frozenset(manifest["options"]["keep"])})
+    options: dict[str, Any] = manifest["options"]
+    options["keep"] = frozenset(options["keep"])
     built = RecommenderProblem.build(
         data,
         model=model,
         objective=objective(manifest["objective"]["name"], **manifest["objective"]["arguments"]),
-        options=options,
+        options=TrainingOptions(**options),
         dtype=next(iter(params.values())).dtype,
     )
-    return built.with_params(params)
+    return built.with_params(params, history=History(**manifest["training"]))
 
 
 def load_ranker(directory: Path) -> Ranker:
@@ -142,7 +144,8 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
         tensors = load_file(directory / _FILES[0])
         expected: dict[str, Any] = manifest["tensors"]
         problems = [
-            f"`{name}` must be {expected.get(name, 'absent')} (got {_kind(tensors[name]) if name in tensors else 'none'})"
+            f"`{name}` must be {expected.get(name, 'absent')} "
+            f"(got {_kind(tensors[name]) if name in tensors else 'none'})"
             for name in sorted(expected.keys() | tensors.keys())
             if name not in tensors or _kind(tensors[name]) != expected.get(name)
         ]
@@ -178,7 +181,7 @@ def _refuse(directory: Path, digest: str, overwrite: bool) -> None:
         )
 
 
-def _table(ids: Vocabulary) -> pa.Table:
+def _table(ids: Vocabulary) -> Any:
     """Row and id; a forgotten row has no id."""
     kind = pa.int64() if ids.kind == "int" else pa.string()
     rows = np.arange(len(ids))
@@ -187,17 +190,7 @@ def _table(ids: Vocabulary) -> pa.Table:
 
 def _vocabulary(path: Path) -> Vocabulary:
     column = pq.read_table(path, columns=["id"])["id"]
-    values = column.to_pylist()
-    gone = np.array([row for row, value in enumerate(values) if value is None], dtype=np.int64)
-    if not len(gone):
-        return Vocabulary(values)
-    # A tombstone needs an id before it can lose it: any that no row has.
-    taken = {value for value in values if value is not None}
-    numbers = iter(range(len(values) + len(taken)))
-    integer = pa.types.is_integer(column.type)
-    unused = (value for value in (number if integer else f"\x00{number}" for number in numbers) if value not in taken)
-    filled: list[Any] = [next(unused) if value is None else value for value in values]
-    return Vocabulary(filled).without(gone)
+    return Vocabulary.restore(column.to_pylist(), "int" if pa.types.is_integer(column.type) else "str")
 
 
 def _kind(value: Tensor) -> str:

@@ -106,7 +106,7 @@ class Fitted(ABC):
 
     @abstractmethod
     def outputs(self, queries: Tensor) -> Tensor:
-        """Model outputs [q] (or [q, c]) for integer queries [q, k]; for a recommender, (user row, item row) -> score."""
+        """Model outputs [q] (or [q, c]) for queries [q, k]; for a recommender, (user row, item row) -> score."""
 
     @abstractmethod
     def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:
@@ -208,4 +208,6 @@ class Problem(Fitted):
 
     def aged(self, removed: int, residual: float | None = None) -> History:
         """This problem's history after `removed` more records were forgotten approximately."""
-        return replace(self.history, removed=self.history.removed + removed, residual=residual, checkpoints=(), optimizer={})
+        return replace(
+            self.history, removed=self.history.removed + removed, residual=residual, checkpoints=(), optimizer={}
+        )

@@ -29,7 +29,7 @@ from recsys.commands.options import (
     build_problem,
     load_split,
 )
-from unlearn.cli import command
+from unlearn.command import command
 
 if TYPE_CHECKING:
     from unlearn.audit import Comparison

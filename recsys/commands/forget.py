@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from recsys.commands.options import Json
-from unlearn.cli import command
+from unlearn.command import command
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -29,7 +29,7 @@ def forget(
     """Forget users, items or single interactions: data, graph and parameters."""
     from rich.console import Console
 
-    from recsys import store
+    from recsys.commands import workspace
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import method as make
 
@@ -43,7 +43,7 @@ def forget(
     wrong += [f"`interaction` must be USER,ITEM (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
     if wrong:
         raise ValueError("\n".join(wrong))
-    problem = store.load_with_data(model)
+    problem = workspace.load(model)
     users, items = problem.data.users, problem.data.items
     request = ForgetSet(
         users=tuple(users.parse(user or [])),
@@ -63,7 +63,7 @@ def forget(
         "seconds": served.seconds,
         "fallback": served.fallback,
     }
-    store.save_with_data(served.problem, out or model, overwrite=True)  # pyright: ignore[reportArgumentType]
+    workspace.save(served.problem, out or model)  # pyright: ignore[reportArgumentType]
     if not json_:
         Console().print(
             f"Forgot {request!r}: {served.records_removed} interactions, residual {served.residual_before:.3g} -> "

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from recsys.commands.options import Json
-from unlearn.cli import command
+from unlearn.command import command
 
 
 @command
@@ -25,11 +25,11 @@ def recommend(
     from rich.console import Console
     from rich.table import Table
 
-    from recsys import store
+    from recsys.commands import workspace
 
-    problem = store.load_with_data(model)
+    problem = workspace.load(model)
     data = problem.data
-    found = store.ranker(problem).recommend(
+    found = problem.ranker().recommend(
         data.users.parse(user), k=k, exclude=data, suppress=data.items.parse(suppress or []), unknown=unknown  # pyright: ignore[reportArgumentType]
     )
     lists = [

@@ -28,7 +28,7 @@ from recsys.commands.options import (
     build_problem,
     load_split,
 )
-from unlearn.cli import command
+from unlearn.command import command
 
 
 @command
@@ -52,7 +52,7 @@ def train(
     """Train a recommender, test it, and keep it with the data it was trained on."""
     from rich.console import Console
 
-    from recsys import store
+    from recsys.commands import workspace
     from recsys.evaluate import evaluate as measure
 
     parts = load_split(data, format, split, threshold, seed)
@@ -62,7 +62,7 @@ def train(
     ).fit()  # fmt: skip
     users, items = problem.readout()
     metrics = measure(users, items, train=problem.data, test=parts.test, ks=(10, 20)).summary()
-    store.save_with_data(problem, out)
+    workspace.save(problem, out)
     result = {
         "out": str(out),
         "users": int(problem.data.users.alive.sum()),
@@ -79,7 +79,7 @@ def train(
             run.params({"model": model, "objective": objective, "dim": dim, "seed": seed, **problem.objective_function.arguments()})
             run.metrics(metrics)
             run.dataset("train", digest=problem.data.digest(), counts={"interactions": len(problem.data)}, context="train")
-            result["model_id"] = run.model(store.model_folder(out), name=model)
+            result["model_id"] = run.model(workspace.model_folder(out), name=model)
     if not json_:
         figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         Console().print(f"Trained {model} on {problem.data!r} in {problem.history.seconds:.1f} s: {figures}\nKept in {out}")

@@ -30,7 +30,7 @@ class ConvexRecommender:
         for u, i in np.argwhere(self.observed > 0):
             value = 1.0 / np.sqrt(self.observed[u].sum() * self.observed[:, i].sum())
             adjacency[u, n_users + i] = adjacency[n_users + i, u] = value
-        return np.sum([c * np.linalg.matrix_power(adjacency, l) for l, c in enumerate(self.polynomial)], axis=0)
+        return np.sum([c * np.linalg.matrix_power(adjacency, power) for power, c in enumerate(self.polynomial)], axis=0)
 
     def scores(self, w: Array) -> Array:
         m, n_users = self.propagation, len(self.observed)

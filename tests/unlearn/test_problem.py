@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -17,9 +15,9 @@ DTYPE = torch.float64
 
 
 @pytest.fixture(params=["ridge", "classifier"])
-def problem(request: pytest.FixtureRequest) -> Iterator[Problem]:
+def problem(request: pytest.FixtureRequest) -> Problem:
     torch.manual_seed(0)
-    yield ridge() if request.param == "ridge" else classifier(30, hidden=4, d=6, dtype=DTYPE)
+    return ridge() if request.param == "ridge" else classifier(30, hidden=4, d=6, dtype=DTYPE)
 
 
 def test_parameters_become_a_vector_and_back() -> None:

@@ -176,7 +176,7 @@ def _measured(
 def _placebo(
     problem: Problem, forget: ForgetSet, scorer: Scorer, against: Reference, seed: int
 ) -> tuple[dict[str, float | None], dict[str, Any]]:
-    """A retrain that forgot something else: its own utility and effect, and how a model that kept the data scores it."""
+    """A retrain that forgot something else: its own utility and effect, and how it scores what it kept."""
     instead = scorer.placebo(problem, forget, seed=seed)
     panel = scorer.panel(problem, instead, seed=seed)  # those it forgot in its turn are not asked for their utility
     other = scorer.polish(problem.without(instead), seed=seed)

@@ -61,7 +61,7 @@ def smallest_eigenvalue(
     Args:
         product: v [n] float64 -> Q v [n]; may return a buffer that it reuses.
         accuracy: stop when ritz - lower is at most this, or ...
-        relative: ... at most this part of |ritz| when ritz < 0.
+        relative: ... at most this part of |ritz|.
 
     Memory: (k + 1) n float64. Orthogonality is kept at the square root of the unit round-off, which leaves the Ritz
     values exact to the unit round-off (Simon, "The Lanczos algorithm with partial reorthogonalization", 1984).
@@ -85,7 +85,7 @@ def smallest_eigenvalue(
         root = 0.0 if exhausted else math.tanh(spread_angle / (2 * k - 1))
         slack = (high - low) * root**2 / (1.0 - 2.0 * root**2) if 2.0 * root**2 < 1.0 else math.inf
         slack += size * _UNIT * max(abs(low), abs(high))  # rounding of the Ritz values themselves
-        if exhausted or k == steps or slack <= max(accuracy, relative * max(0.0, -low)):
+        if exhausted or k == steps or slack <= max(accuracy, relative * abs(low)):
             return Extreme(lower=low - slack, ritz=low, vector=basis.lowest_vector(), iterations=k)
         check = max(check + 1, int(1.15 * check))
 

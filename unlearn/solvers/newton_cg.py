@@ -47,8 +47,8 @@ def newton_cg(
     decrease; the point reached is returned in every case. A saddle point at the very start has no gradient and is
     returned as it is.
 
-    **Differences from the papers:** where the predicted decrease is below the rounding of f, the ratio test compares
-    the gradient's norm instead (f is then constant to all its digits and cannot judge a step).
+    **Differences from the papers:** where the predicted decrease is below the square root of the unit round-off times
+    |f|, the actual one is -1/2 (g + g_new) . s: f no longer has the digits to judge a step, its gradients still do.
 
     Raises:
         ValueError: `radius` or a limit is out of range, or f is not finite at the start.
@@ -66,7 +66,8 @@ def newton_cg(
         evaluations += step.products + 1
         trial = x + step.step
         new_value, new_gradient = value_and_gradient(trial)
-        ratio = _ratio(value, new_value, step.decrease, residual, float(new_gradient.norm()), x.dtype)
+        by_gradients = -0.5 * float((gradient + new_gradient) @ step.step)  # exact for a quadratic
+        ratio = _ratio(value, new_value, step.decrease, by_gradients, x.dtype)
         if ratio < _POOR:
             radius = 0.25 * min(radius, step.length)
         elif ratio > _GOOD and step.boundary:
@@ -128,16 +129,12 @@ def _to_boundary(step: Tensor, direction: Tensor, radius: float) -> float:
     return inside / (cross + root) if cross > 0.0 else (root - cross) / square
 
 
-def _ratio(
-    value: float, new: float, predicted: float, residual: float, new_residual: float, dtype: torch.dtype
-) -> float:
-    """Actual over predicted decrease; of the gradient norm where f has no digits left to tell."""
-    if not math.isfinite(new) or not math.isfinite(new_residual) or predicted <= 0.0:
+def _ratio(value: float, new: float, predicted: float, by_gradients: float, dtype: torch.dtype) -> float:
+    """Actual over predicted decrease; by the gradients at both ends where f has too few digits left to tell."""
+    if not math.isfinite(new) or not math.isfinite(by_gradients) or predicted <= 0.0:
         return -math.inf
-    noise = 10.0 * float(torch.finfo(dtype).eps) * max(abs(value), 1e-300)
-    if predicted > noise:
-        return (value - new) / predicted
-    return 1.0 if new_residual < residual and new - value <= noise else -math.inf
+    visible = math.sqrt(float(torch.finfo(dtype).eps)) * abs(value)
+    return (value - new if predicted > visible else by_gradients) / predicted
 
 
 def _check(tolerance: float, max_iterations: int, max_products: int, radius: float) -> None:

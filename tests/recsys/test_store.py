@@ -1,0 +1,126 @@
+"""A stored model comes back equal, holds no forgotten id, and does not load once changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from recsys.data import Interactions
+from recsys.objectives import WholeData
+from recsys.problem import RecommenderProblem
+from recsys.store import StoredModelError, load, load_ranker, save
+from recsys.train import TrainingOptions
+from unlearn.forget import ForgetSet
+
+CANARY = "canary-5f0c5d7ae9b14bd2"
+
+
+@pytest.fixture(scope="module")
+def problem() -> RecommenderProblem:
+    users = [CANARY, CANARY, "b", "b", "c", "c", "d"]
+    data = Interactions.from_frame(pd.DataFrame({"user": users, "item": [1, 2, 1, 3, 2, 3, 4]}))
+    options = TrainingOptions(seed=3, max_iterations=30)
+    return RecommenderProblem.build(
+        data, model="lightgcn", objective=WholeData(l2=0.1, a=0.2), options=options, dim=4, layers=2
+    ).fit()
+
+
+def test_round_trip(problem: RecommenderProblem, tmp_path: Path) -> None:
+    digest = save(problem, tmp_path)
+    back = load(tmp_path, problem.data)
+    assert torch.equal(back.params["table"], problem.params["table"])
+    assert (back.objective_function, back.options, back.model.arguments()) == (
+        problem.objective_function,
+        problem.options,
+        problem.model.arguments(),
+    )
+    for ours, theirs in zip(back.readout(), problem.readout(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert back.history == problem.history
+    assert back.residual() == pytest.approx(problem.residual())
+    assert save(back, tmp_path / "again") == digest
+
+
+def test_the_ranker_needs_no_data(problem: RecommenderProblem, tmp_path: Path) -> None:
+    save(problem, tmp_path)
+    ranker = load_ranker(tmp_path)
+    scores = problem.readout()[0] @ problem.readout()[1].T
+    row = int(problem.data.users.rows(["b"])[0])
+    best = problem.data.items.take([int(scores[row].argmax())])
+    assert ranker.recommend("b", k=1).ids.tolist() == best
+    assert ranker.recommend("new", k=1, unknown="popular").ids.tolist() == [1]
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "manifest.json", "model.safetensors", "users.parquet", "items.parquet"
+    }  # fmt: skip
+
+
+def test_a_forgotten_id_is_in_no_file(problem: RecommenderProblem, tmp_path: Path) -> None:
+    forget = ForgetSet(users=(CANARY,))
+    remaining = problem.without(forget)
+    remaining = remaining.with_params(remaining.settled(forget))
+    save(problem, tmp_path / "before")
+    save(remaining, tmp_path / "after")
+    found = {
+        where: any(CANARY.encode() in file.read_bytes() for file in (tmp_path / where).iterdir())
+        for where in ("before", "after")
+    }
+    assert found == {"before": True, "after": False}
+    ranker = load_ranker(tmp_path / "after")
+    assert ranker.user_ids == remaining.data.users
+    assert ranker.users[~torch.tensor(ranker.user_ids.alive)].abs().sum() == 0
+    assert torch.equal(load(tmp_path / "after", remaining.data).params["table"], remaining.params["table"])
+    with pytest.raises(StoredModelError, match="must have the users"):
+        load(tmp_path / "after", problem.data)
+
+
+def test_another_model_is_not_overwritten_unasked(problem: RecommenderProblem, tmp_path: Path) -> None:
+    save(problem, tmp_path)
+    save(problem, tmp_path)  # the very same: nothing is lost
+    other = problem.with_params({"table": problem.params["table"] + 1})
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        save(other, tmp_path)
+    assert torch.equal(load(tmp_path, problem.data).params["table"], problem.params["table"])
+    save(other, tmp_path, overwrite=True)
+    assert torch.equal(load(tmp_path, problem.data).params["table"], other.params["table"])
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError):
+        save(problem, tmp_path / "foreign")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "users.parquet", "items.parquet"])
+def test_a_changed_or_missing_file_is_an_error(problem: RecommenderProblem, tmp_path: Path, name: str) -> None:
+    save(problem, tmp_path)
+    file = tmp_path / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(StoredModelError, match=f"{name} was changed"):
+        load_ranker(tmp_path)
+    file.unlink()
+    with pytest.raises(StoredModelError, match=f"{name} must exist"):
+        load(tmp_path, problem.data)
+    with pytest.raises(StoredModelError, match="no manifest"):
+        load_ranker(tmp_path / "nowhere")
+
+
+def test_the_key_that_does_not_fit_is_named(problem: RecommenderProblem, tmp_path: Path) -> None:
+    save(problem, tmp_path)
+    file, manifest = tmp_path / "model.safetensors", json.loads((tmp_path / "manifest.json").read_text())
+    tensors = load_file(file)
+    tensors["params.table"] = tensors["params.table"].double()
+    tensors["readout.users"] = tensors["readout.users"][1:].clone()
+    save_file(tensors, file)
+    import hashlib
+
+    manifest["files"]["model.safetensors"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoredModelError) as caught:
+        load(tmp_path, problem.data)
+    assert "`params.table` must be float32 [8, 4] (got float64 [8, 4])" in str(caught.value)
+    assert "`readout.users` must be float32 [4, 4] (got float32 [3, 4])" in str(caught.value)

@@ -1,0 +1,282 @@
+"""The evaluation as a whole, on a small recommender: what it finds, and that its raw values say the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from recsys.data import Interactions, ratio, synthetic
+from recsys.errors import UnknownIds
+from recsys.objectives import WholeData
+from recsys.problem import RecommenderProblem
+from recsys.requests import requests
+from recsys.scorer import RankingScorer
+from unlearn.audit import Comparison, compare, record
+from unlearn.audit.measures import auc
+from unlearn.forget import ForgetSet
+from unlearn.methods.base import State, Unlearner, method
+from unlearn.problem import Problem
+
+FIGURES = {
+    "recall_at_20", "ndcg_at_20", "recall_at_20_low", "ndcg_at_20_high", "forget_auc", "retrain_auc", "retrain_gap",
+    "gap_floor", "original_drift", "below_floor", "overlap", "overlap_floor", "residual_ratio", "effect", "score_bound",
+    "rows_changed", "seconds", "prepare_seconds", "prepare_mb", "speedup_vs_retrain", "speedup_amortised_100",
+    "fallback",
+}  # fmt: skip
+KEY = b"a key of these tests"
+
+
+@dataclass(frozen=True)
+class Prepared(Unlearner):
+    """Takes fifty seconds to prepare, by its own account, and then drops the graph's edges."""
+
+    name = "prepared"
+
+    def prepare(self, problem: Problem) -> State | None:
+        return State(payload=None, seconds=50.0, megabytes=3.0)
+
+    def _forget(
+        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
+    ) -> tuple[Problem, State | None]:
+        return remaining, state
+
+
+@dataclass(frozen=True)
+class Diverging(Unlearner):
+    """Ends where no number is."""
+
+    name = "diverging"
+
+    def _forget(
+        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
+    ) -> tuple[Problem, State | None]:
+        return remaining.with_params({name: value * torch.nan for name, value in problem.params.items()}), state
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Interactions, Interactions]:
+    split = ratio(synthetic(200, 120, 4_000, seed=0), seed=0)
+    return split.train, split.test
+
+
+@pytest.fixture(scope="module")
+def problem(parts: tuple[Interactions, Interactions]) -> RecommenderProblem:
+    built = RecommenderProblem.build(parts[0], objective=WholeData(l2=0.5, a=0.1), dtype=torch.float64, dim=48)
+    return built.fit(options=built.options.polished())
+
+
+@pytest.fixture(scope="module")
+def scorer(parts: tuple[Interactions, Interactions]) -> RankingScorer:
+    return RankingScorer(parts[1])
+
+
+@pytest.fixture(scope="module")
+def found(problem: RecommenderProblem, scorer: RankingScorer) -> Comparison:
+    asked = requests("users:10", problem.data, seed=0)
+    methods = [method("reconverge"), Prepared(), Diverging()]
+    return compare(problem, asked, methods, scorer, seed=0, settings={"data": "synthetic"}, key=KEY)
+
+
+@pytest.fixture(scope="module")
+def content(found: Comparison) -> dict[str, Any]:
+    return json.loads(found.to_json())
+
+
+def row(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    (there,) = [entry for entry in content["methods"] if entry["name"] == name]
+    return {figure: value["mean"] if isinstance(value, dict) else value for figure, value in there.items()}
+
+
+def test_every_baseline_is_there_and_every_figure(content: dict[str, Any]) -> None:
+    names = [entry["name"] for entry in content["methods"]]
+    assert names == ["no_op", "graph_drop", "row_drop", "reconverge", "prepared", "diverging", "retrain", "placebo"]
+    for name in names[:-1]:
+        assert set(row(content, name)) >= FIGURES, name
+    assert (content["seeds"], content["statistic"]) == ([0], "interval")
+    assert set(content["digests"]) == {"train", "test"}
+    assert content["settings"]["methods"]["reconverge"] == method("reconverge").arguments()
+
+
+def test_the_measures_order_the_methods(content: dict[str, Any]) -> None:
+    nothing, dropped, reconverged, retrained = (
+        row(content, name) for name in ("no_op", "graph_drop", "reconverge", "retrain")
+    )
+    assert nothing["retrain_gap"] == 1.0
+    assert retrained["retrain_gap"] == retrained["gap_floor"] < 0.01
+    assert retrained["gap_floor"] < reconverged["retrain_gap"] < dropped["retrain_gap"] < 1.0
+    distance = [abs(entry["forget_auc"] - entry["retrain_auc"]) for entry in (reconverged, dropped, nothing)]
+    assert distance == sorted(distance)
+    assert distance[2] > 0.05
+    assert nothing["overlap"] < reconverged["overlap"] <= 1.0
+    assert reconverged["residual_ratio"] < 1.0 == nothing["residual_ratio"]
+    assert nothing["below_floor"] == 0.0
+    assert reconverged["original_drift"] < 0.01
+
+
+def test_the_bound_holds_and_only_what_worked_is_bounded(found: Comparison, content: dict[str, Any]) -> None:
+    reconverged, retrained = row(content, "reconverge"), row(content, "retrain")
+    assert row(content, "no_op")["score_bound"] is None
+    # The gap is over affected users; the bound is over everyone, and so at least as large.
+    raw = {m.method: m.raw for m in found.measurements}
+    norm = found.requests[0].raw["reference_norm"]
+    assert raw["reconverge"]["distance_after"] <= reconverged["score_bound"] * norm * 1.5
+    assert 0 < retrained["score_bound"] < reconverged["score_bound"]
+
+
+def test_raw_values_score_the_same(found: Comparison) -> None:
+    for one in found.measurements:
+        if one.method == "diverging":
+            continue
+        positive, negative = (torch.tensor(one.raw[side], dtype=torch.float64) for side in ("positive", "negative"))
+        assert auc(positive, negative) == pytest.approx(one.values["forget_auc"], abs=1e-4)
+        assert (len(positive), len(negative)) == (one.raw["n_positive"], one.raw["n_negative"])
+        if one.method != "placebo":
+            gap = one.raw["distance_after"] / found.requests[0].raw["distance_before"]
+            assert gap == pytest.approx(one.values["retrain_gap"])
+
+
+def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> None:
+    trajectory = found.requests[0].raw["trajectory"]
+    assert trajectory[-1][1] == pytest.approx(found.measurements[0].values["gap_floor"])
+    assert [point[0] for point in trajectory] == sorted(point[0] for point in trajectory)
+    for one in found.measurements:
+        if one.method not in ("reconverge", "prepared"):
+            continue
+        values = {name: value or 0.0 for name, value in one.values.items()}
+        target = max(values["retrain_gap"], values["gap_floor"])
+        cold = next(seconds for seconds, gap in trajectory if gap <= target)
+        assert values["speedup_vs_retrain"] == pytest.approx(cold / values["seconds"])
+        price = values["seconds"] + values["prepare_seconds"] / 100
+        assert values["speedup_amortised_100"] == pytest.approx(cold / price)
+    prepared = next(one for one in found.measurements if one.method == "prepared")
+    assert (prepared.values["prepare_seconds"], prepared.values["prepare_mb"]) == (50.0, 3.0)
+
+
+def test_a_method_that_ends_in_no_number_is_a_row_without_figures(content: dict[str, Any]) -> None:
+    diverged = row(content, "diverging")
+    for name in ("retrain_gap", "forget_auc", "recall_at_20", "score_bound", "speedup_vs_retrain"):
+        assert diverged[name] is None
+    assert diverged["below_floor"] == 0.0
+
+
+def test_the_placebo_forgets_others(content: dict[str, Any]) -> None:
+    placebo, nothing = row(content, "placebo"), row(content, "no_op")
+    assert "retrain_gap" not in placebo
+    assert abs(placebo["forget_auc"] - nothing["forget_auc"]) < 0.5 * abs(
+        nothing["forget_auc"] - placebo["retrain_auc"]
+    )
+    assert placebo["recall_at_20"] == pytest.approx(nothing["recall_at_20"], rel=0.1)
+    assert 0.1 * nothing["effect"] < placebo["effect"] < 10 * nothing["effect"]
+
+
+def test_nothing_names_a_user(found: Comparison, problem: RecommenderProblem) -> None:
+    text = found.to_json()
+    assert not any(user in text for user in problem.data.users.take(range(problem.data.n_users)))
+    assert found.requests[0].digest == requests("users:10", problem.data, seed=0)[0].digest(KEY)
+
+
+def test_many_requests_give_quantiles(problem: RecommenderProblem, scorer: RankingScorer) -> None:
+    asked = requests("one-user:3", problem.data, seed=1)
+    found = compare(problem, asked, [method("reconverge")], scorer, seed=1)
+    (entry,) = [entry for entry in json.loads(found.to_json())["methods"] if entry["name"] == "reconverge"]
+    gaps = sorted(m.values["retrain_gap"] or 0.0 for m in found.measurements if m.method == "reconverge")
+    assert entry["retrain_gap"]["median"] == pytest.approx(gaps[1])
+    assert entry["retrain_gap"]["p90"] == pytest.approx(0.2 * gaps[1] + 0.8 * gaps[2])
+    assert entry["retrain_gap"]["n"] == 3
+    assert "(" in render(found)
+
+
+def test_seeds_give_intervals(found: Comparison) -> None:
+    def moved(seed: int) -> Comparison:
+        return Comparison(
+            tuple(type(m)(m.method, seed, 0, m.values | {"seconds": float(seed)}, m.raw) for m in found.measurements),
+            tuple(type(r)(seed, 0, r.counts, r.digest, r.raw) for r in found.requests),
+            found.settings,
+            found.digests,
+        )
+
+    joined = Comparison.join([moved(1), moved(2), moved(3)])
+    entry = json.loads(joined.to_json())["methods"][3]
+    assert joined.seeds == (1, 2, 3)
+    assert entry["seconds"]["mean"] == 2.0
+    assert entry["seconds"]["high"] == pytest.approx(2.0 + 4.302652729696 / math.sqrt(3))
+    assert "2.000 ± 2.48" in render(joined)
+    with pytest.raises(ValueError, match="different seeds"):
+        Comparison.join([moved(1), moved(1)])
+
+
+def test_unknown_ids_stop_it_before_any_work(problem: RecommenderProblem, scorer: RankingScorer) -> None:
+    with pytest.raises(UnknownIds, match="nobody"):
+        compare(problem, [ForgetSet(users=("nobody",))], [Diverging()], scorer, seed=0)
+
+
+def test_methods_of_one_name_are_told_apart(problem: RecommenderProblem, scorer: RankingScorer) -> None:
+    both = [method("reconverge", max_iterations=n) for n in (1, 2)]
+    found = compare(problem, requests("random:0.05", problem.data, seed=0), both, scorer, seed=0)
+    assert "row_drop" not in found.names
+    named = [name for name in found.names if name.startswith("reconverge(")]
+    assert ["max_iterations=1" in named[0], "max_iterations=2" in named[1]] == [True, True]
+
+
+class Memory:
+    """A tracker that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    @contextlib.contextmanager
+    def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Iterator[Memory]:
+        self.told.append((name, {"tags": tags, "nested": nested}))
+        yield self
+
+    def params(self, values: Mapping[str, object]) -> None:
+        self.told[-1][1]["params"] = dict(values)
+
+    def metrics(self, values: Mapping[str, float | None], *, step: int | None = None) -> None:
+        self.told[-1][1]["metrics"] = dict(values)
+
+    def artifact(self, name: str, content: object) -> None:
+        self.told[-1][1][name] = content
+
+    def dataset(self, name: str, *, digest: str, counts: Mapping[str, int], context: str) -> None:
+        self.told[-1][1][f"dataset {name}"] = (digest, dict(counts))
+
+
+def test_record_tells_a_tracker_everything(found: Comparison, content: dict[str, Any]) -> None:
+    tracker = Memory()
+    record(found, tracker)  # type: ignore[arg-type]
+    (name, parent), *children = tracker.told
+    assert (name, parent["nested"]) == ("evaluation", False)
+    assert parent["comparison.json"] == content
+    digest = found.requests[0].digest
+    assert parent["dataset requests"] == (digest, found.requests[0].counts)
+    assert [child for child, _ in children] == list(found.names)
+    for child, told in children:
+        assert told["nested"]
+        assert told["tags"]["unlearn.request_digest"] == digest
+        assert told["metrics"] == found.central(child) or child == "diverging"  # NaN equals nothing
+    unkeyed = tuple(type(r)(r.seed, r.request, r.counts, None, r.raw) for r in found.requests)
+    nameless = Comparison(found.measurements, unkeyed, found.settings, found.digests)
+    with pytest.raises(ValueError, match="`key`"):
+        record(nameless, tracker)  # type: ignore[arg-type]
+
+
+def render(comparison: Comparison) -> str:
+    console = Console(width=240, force_terminal=False)
+    with console.capture() as captured:
+        console.print(comparison.table())
+    return captured.get()
+
+
+def test_the_table_has_a_line_a_method(found: Comparison) -> None:
+    text = render(found)
+    assert all(name in text for name in found.names)
+    assert "(below floor)" not in next(line for line in text.splitlines() if "no_op" in line)

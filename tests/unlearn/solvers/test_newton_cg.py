@@ -1,0 +1,173 @@
+"""Newton-CG against closed forms, a hard valley and a factorisation with flat directions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.tolerances import CONVERGED64
+from unlearn.solvers.newton_cg import newton_cg
+
+Function = Callable[[Tensor], Tensor]
+
+
+def derivatives(
+    function: Function,
+) -> tuple[Callable[[Tensor], tuple[float, Tensor]], Callable[[Tensor, Tensor], Tensor]]:
+    """Value with gradient, and Hessian products, by automatic differentiation."""
+
+    def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
+        x = x.detach().requires_grad_()
+        value = function(x)
+        return float(value.detach()), torch.autograd.grad(value, x)[0]
+
+    def product(x: Tensor, v: Tensor) -> Tensor:
+        return torch.autograd.functional.hvp(function, x, v)[1]
+
+    return value_and_gradient, product
+
+
+def rosenbrock(x: Tensor) -> Tensor:
+    return (100.0 * (x[1:] - x[:-1].square()).square() + (1.0 - x[:-1]).square()).sum()
+
+
+def quadratic(n: int = 20, condition: float = 1e4) -> tuple[Tensor, Tensor, Function]:
+    generator = torch.Generator().manual_seed(0)
+    basis, _ = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=generator))
+    matrix = (basis * torch.logspace(0, math.log10(condition), n, dtype=torch.float64)) @ basis.T
+    matrix = 0.5 * (matrix + matrix.T)
+    right = torch.randn(n, dtype=torch.float64, generator=generator)
+    return matrix, right, lambda x: 0.5 * x @ matrix @ x - right @ x
+
+
+def test_quadratic_is_solved_exactly() -> None:
+    matrix, right, function = quadratic()
+    start = torch.zeros(20, dtype=torch.float64)
+    found = newton_cg(*derivatives(function), start, tolerance=1e-10)
+    assert found.converged
+    assert found.iterations <= 12
+    torch.testing.assert_close(found.x, torch.linalg.solve(matrix, right), **CONVERGED64)
+    assert found.value == pytest.approx(float(function(found.x)), rel=1e-12)
+    assert torch.equal(start, torch.zeros(20, dtype=torch.float64)), "the start was overwritten"
+
+
+@pytest.mark.parametrize("n", [2, 10])
+def test_rosenbrock(n: int) -> None:
+    start = torch.full((n,), -1.2, dtype=torch.float64)
+    values: list[float] = []
+    found = newton_cg(*derivatives(rosenbrock), start, tolerance=1e-9, callback=lambda _i, v, _r: values.append(v))
+    assert found.converged
+    assert all(b <= a + 1e-15 for a, b in itertools.pairwise(values)), "a step raised the objective"
+    if n == 2:
+        torch.testing.assert_close(found.x, torch.ones(n, dtype=torch.float64), **CONVERGED64)
+
+
+def test_convergence_is_superlinear() -> None:
+    residuals: list[float] = []
+    start = torch.tensor([0.9, 0.9], dtype=torch.float64)
+    newton_cg(*derivatives(rosenbrock), start, tolerance=1e-12, callback=lambda _i, _v, r: residuals.append(r))
+    assert residuals[-1] < 1e-12
+    assert len([r for r in residuals if r < 1e-2]) <= 6
+    assert residuals[-1] < residuals[-2] ** 1.4
+
+
+def factorisation(rank: int, width: int) -> tuple[Function, Tensor]:
+    """1/2 |A B^T - T|^2 + 0.05 (|A|^2 + |B|^2): invariant under rotations of the width, a saddle at zero."""
+    generator = torch.Generator().manual_seed(1)
+    left, right = (torch.randn(n, rank, dtype=torch.float64, generator=generator) for n in (9, 7))
+    target = left @ right.T
+
+    def function(x: Tensor) -> Tensor:
+        a, b = x.view(16, width).split([9, 7])
+        return 0.5 * (a @ b.T - target).square().sum() + 0.05 * x.square().sum()
+
+    return function, target
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.1, 3.0], ids=["by the saddle", "near", "far"])
+@pytest.mark.parametrize("width", [3, 6])
+def test_flat_directions_and_the_saddle_never_explode(width: int, scale: float) -> None:
+    function, target = factorisation(3, width)
+    generator = torch.Generator().manual_seed(2)
+    start = scale * torch.randn(16 * width, dtype=torch.float64, generator=generator)
+    norms: list[float] = []
+    value_and_gradient, product = derivatives(function)
+
+    def watched(x: Tensor) -> tuple[float, Tensor]:
+        norms.append(float(x.norm()))
+        return value_and_gradient(x)
+
+    found = newton_cg(watched, product, start, tolerance=1e-9, max_iterations=300)
+    assert found.converged
+    assert max(norms) < 10.0 * max(float(start.norm()), float(target.norm()))
+    # closed form: the singular values of the solution are those of the target, soft-thresholded
+    left, values, right = torch.linalg.svd(target, full_matrices=False)
+    expected = (left * (values - 0.1).clamp(min=0.0)) @ right
+    a, b = found.x.view(16, width).split([9, 7])
+    torch.testing.assert_close(a @ b.T, expected, **CONVERGED64)
+
+
+def test_rotating_the_start_rotates_the_path() -> None:
+    function, _ = factorisation(3, 4)
+    generator = torch.Generator().manual_seed(3)
+    start = torch.randn(16, 4, dtype=torch.float64, generator=generator)
+    rotation, _ = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=generator))
+    one, other = (
+        newton_cg(*derivatives(function), s.reshape(-1), max_iterations=3).x.view(16, 4)
+        for s in (start, start @ rotation)
+    )
+    torch.testing.assert_close(one @ rotation, other, **CONVERGED64)
+
+
+def test_unbounded_negative_curvature_is_followed_at_growing_radius() -> None:
+    function: Function = lambda x: -0.5 * x.square().sum()  # noqa: E731
+    start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    found = newton_cg(*derivatives(function), start, radius=0.5, max_iterations=4)
+    torch.testing.assert_close(found.x, torch.tensor([1.0 + 0.5 + 1.0 + 2.0 + 4.0, 0.0], dtype=torch.float64))
+
+
+def test_polishes_to_rounding_in_single_precision() -> None:
+    """f has no digits left to compare there; the gradient still falls, and the run ends by itself."""
+    matrix, right, function = quadratic(20, 100.0)
+    offset = 1e6
+    single: Function = lambda x: 0.5 * x @ matrix.to(x.dtype) @ x - right.to(x.dtype) @ x + offset  # noqa: E731
+    start = torch.zeros(20)
+    found = newton_cg(*derivatives(single), start, max_iterations=60)
+    assert found.iterations <= 60
+    assert found.residual < 1e-4
+    torch.testing.assert_close(found.x.double(), torch.linalg.solve(matrix, right), rtol=0.0, atol=1e-3)
+    assert float(function(found.x.double())) < 0.0
+
+
+def test_infinite_trials_shrink_the_region() -> None:
+    barrier: Function = lambda x: (x - torch.log(x)).sum()  # noqa: E731
+    start = torch.tensor([0.05, 3.0], dtype=torch.float64)
+    found = newton_cg(*derivatives(barrier), start, tolerance=1e-10, radius=100.0)
+    torch.testing.assert_close(found.x, torch.ones(2, dtype=torch.float64), **CONVERGED64)
+
+
+def test_limits_and_callback_stop_it() -> None:
+    start = torch.full((10,), -1.2, dtype=torch.float64)
+    assert newton_cg(*derivatives(rosenbrock), start, max_iterations=0).iterations == 0
+    stopped = newton_cg(*derivatives(rosenbrock), start, callback=lambda i, _v, _r: i == 3)
+    assert stopped.iterations == 3
+    assert not stopped.converged
+    few = newton_cg(*derivatives(rosenbrock), start, max_iterations=5, max_products=2)
+    assert few.evaluations <= 1 + 5 * 3
+
+
+def test_wrong_arguments_are_all_named() -> None:
+    with pytest.raises(ValueError) as error:
+        newton_cg(
+            *derivatives(rosenbrock), torch.zeros(2), tolerance=-1.0, max_iterations=-1, max_products=0, radius=0.0
+        )
+    for name in ("tolerance", "max_iterations", "max_products", "radius"):
+        assert f"`{name}` must be" in str(error.value)
+    infinite: Function = lambda x: x.sum() * math.inf  # noqa: E731
+    with pytest.raises(ValueError, match="finite"):
+        newton_cg(*derivatives(infinite), torch.ones(2, dtype=torch.float64))
