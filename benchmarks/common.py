@@ -91,6 +91,10 @@ def shown(figures: Mapping[str, Any], form: str = ".3g") -> str:
     return f"{figures['median']:{form}} ({figures['low']:{form}} to {figures['high']:{form}})"
 
 
+def verdict(met: bool) -> str:
+    return "met" if met else "missed"
+
+
 def alternate(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Seconds of every contender in every round.
 

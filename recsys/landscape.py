@@ -24,6 +24,7 @@ _STIFFNESS = (
     10.0  # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
 )
 _REFRESH = 5  # searches between two preconditioners
+_RENEW = 25  # searches after which everything that follows from the table is computed afresh: rounding adds up
 
 
 class WholeDataLandscape(Landscape):
@@ -65,11 +66,15 @@ class WholeDataLandscape(Landscape):
 
     def start(self, x: Tensor) -> float:
         self._table.copy_(x.view(self._shape))
+        self._age = 0
+        return self._evaluate()
+
+    def _evaluate(self) -> float:
+        """Everything that follows from the table, and the value."""
         users, items = self._halves(self._propagate(self._table, self._z))
         self._y = self._edges(users, items)
         self._gram_users, self._gram_items = users.T @ users, items.T @ items
         self.evaluations += 1
-        self._age = 0
         y, a = self._y.double(), self._objective.a
         observed = self._observed((1.0 - y).square() - a * y.square())
         self._value = float(observed + a * _inner(self._gram_users, self._gram_items))
@@ -120,12 +125,14 @@ class WholeDataLandscape(Landscape):
         ]  # fmt: skip
         length = _lowest(quartic)
         self._table.add_(step, alpha=length)
+        self._age += 1
+        if self._age % _RENEW == 0:
+            return Step(length, self._evaluate())
         self._z.add_(self._dz, alpha=length)
         self._y = y0.add_(y1, alpha=length).add_(y2, alpha=length * length)
         self._gram_users = users0.add_(users1, alpha=length).add_(users2, alpha=length * length)
         self._gram_items = items0.add_(items1, alpha=length).add_(items2, alpha=length * length)
         self._value += float(np.polyval(quartic, length))
-        self._age += 1
         return Step(length, self._value)
 
     def precondition(self, vector: Tensor) -> Tensor:

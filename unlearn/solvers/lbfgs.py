@@ -39,17 +39,20 @@ def lbfgs(
     reduction: float = 0.0,
     max_iterations: int = 1000,
     memory: int = 20,
+    patience: int = 50,
     callback: Callback | None = None,
 ) -> Solution:
     """Minimise from `start` [p] until the gradient norm is at most `tolerance`, or `reduction` times its first value.
 
-    Stops earlier when the line search finds nothing lower (rounding), when the callback says so, and on a keyboard
-    interrupt; the point reached is returned in every case.
+    Stops earlier when rounding leaves nothing to gain (the line search finds nothing lower, or the residual has had no
+    new minimum for `patience` iterations), when the callback says so, and on a keyboard interrupt; the point reached
+    is returned in every case.
     """
     value = landscape.start(start)
     gradient = landscape.gradient().clone()
     residual = _norm(gradient)
     goal = max(tolerance, reduction * residual)
+    best, best_at = residual, 0
     slots = min(memory, max(max_iterations, 1))
     steps, yields = (gradient.new_empty(slots, gradient.numel()) for _ in range(2))
     curvature = [0.0] * slots  # 1 / (s . y) of each slot
@@ -84,6 +87,10 @@ def lbfgs(
             gradient.copy_(new)
             value, residual = step.value, _norm(gradient)
             iteration += 1
+            if residual < best:
+                best, best_at = residual, iteration
+            elif iteration - best_at >= patience:
+                break
             if callback is not None and callback(iteration, value, residual):
                 break
     except KeyboardInterrupt:
