@@ -9,8 +9,8 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ def arguments(description: str | None) -> argparse.Namespace:
     named = os.environ.get("UNLEARN_DATA")
     parser.add_argument("--data", type=Path, default=named, help="folder of the data sets [UNLEARN_DATA]")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
-    parser.add_argument("--quick", action="store_true", help="seconds on small synthetic data: that it runs, no figures")
+    parser.add_argument(
+        "--quick", action="store_true", help="seconds on small synthetic data: that it runs, no figures"
+    )
     options = parser.parse_args()
     if not options.quick and (options.data is None or not options.data.is_dir()):
         came = "none" if options.data is None else f"`{options.data}`"
@@ -38,7 +40,7 @@ def arguments(description: str | None) -> argparse.Namespace:
 def load(options: argparse.Namespace, name: str) -> Split:
     """The published split `name`, with a validation part taken from train; under --quick a synthetic one."""
     if options.quick:
-        return ratio(synthetic(300, 200, 6_000, seed=0))
+        return ratio(synthetic(200, 120, 4_000, seed=0))
     found = read(options.data / name)
     if not isinstance(found, Split):
         raise SystemExit(f"`{name}` must hold a published train and test file (got interactions without a split)")
@@ -120,11 +122,8 @@ class Stopwatch:
     def seconds(self) -> float:
         return time.perf_counter() - self._began
 
-    def paused(self) -> AbstractContextManager[None]:
-        return self._paused()
-
     @contextmanager
-    def _paused(self):
+    def paused(self) -> Generator[None]:
         stopped = time.perf_counter()
         try:
             yield

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -46,7 +46,7 @@ def main() -> None:
     options = arguments(__doc__)
     effort = Effort(3, 5, 5, 10) if options.quick else Effort(9, 30, 60, 250)
     split = load(options, "gowalla")
-    settings = {"dim": DIM, "layers": LAYERS, "timed": TIMED.arguments(), "choices": CHOICES, **vars(effort)}
+    settings = {"dim": DIM, "layers": LAYERS, "timed": TIMED.arguments(), "choices": CHOICES, **asdict(effort)}
     result = report(options, "gradient", split, settings)
     result["gradient"] = gradients(split.refit(), effort.repeats)
     # An iteration of `multinomial` takes a minute: one gradient shows its memory, which does not grow with the number.
@@ -97,7 +97,9 @@ def gradients(data: Interactions, repeats: int) -> dict[str, Any]:
             for name in ours
         },
     }
-    say(f"floor {shown(figures['floor']['sum'])} s: " + ", ".join(f"{n} {shown(figures['floor'][n])}" for n in products))
+    say(
+        f"floor {shown(figures['floor']['sum'])} s: " + ", ".join(f"{n} {shown(figures['floor'][n])}" for n in products)
+    )
     for name, figure in figures["contenders"].items():
         met = figure["ratio"]["median"] <= BAR_RATIO
         say(f"{name}: {shown(figure['seconds'])} s, {shown(figure['ratio'])} x floor; {verdict(met)} <= {BAR_RATIO}")

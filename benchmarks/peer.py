@@ -25,7 +25,8 @@ class Peer:
         one_way = torch.stack([self._positives[0], self._positives[1] + data.n_users])
         n_nodes = data.n_users + data.n_items
         edges, weights = gcn_norm(torch.cat([one_way, one_way.flip(0)], 1), num_nodes=n_nodes, add_self_loops=False)
-        self._graph = torch.sparse_coo_tensor(edges, weights, (n_nodes, n_nodes)).coalesce().to_sparse_csr()
+        matrix = torch.sparse_coo_tensor(edges, weights, (n_nodes, n_nodes), check_invariants=True)
+        self._graph = matrix.coalesce().to_sparse_csr()
         self._model = LightGCN(n_nodes, dim, layers, normalize=False)
         self._optimizer = torch.optim.Adam(self._model.parameters(), lr=learning_rate)
 

@@ -10,9 +10,9 @@ values of the preconditioner's one constant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from common import Stopwatch, arguments, finish, load, report, say, shown, sprea
 from torch import Tensor
 
 import recsys.landscape
+from recsys.data import Interactions
 from recsys.landscape import WholeDataLandscape
 from recsys.models import LightGCN
 from recsys.objectives import WholeData
@@ -70,20 +71,21 @@ class ExactSearchOnly(WholeDataLandscape):
 
 def main() -> None:
     options = arguments(__doc__)
-    effort = Effort(1, 30, 1e-3) if options.quick else Effort(3, 600, 2e-6)
+    effort = Effort(1, 60, 1e-4) if options.quick else Effort(3, 250, 1e-5)
     split = load(options, "lastfm")
     settings = {"dim": DIM, "layers": LAYERS, **OBJECTIVE.arguments(), "deletions": DELETIONS, **asdict(effort)}
     result = report(options, "solver", split, settings)
     found = list(tasks(split.refit(), effort))
-    contenders = {"ours": {}, "exact search": {}, "strong Wolfe": {}}
-    result["contenders"] = table(found, {name: (name, None) for name in contenders}, effort)
-    result["stiffness"] = table(found, {f"stiffness {c:g}": ("ours", c) for c in STIFFNESSES}, effort)
+    contenders = {name: (name, None) for name in ("ours", "exact search", "strong Wolfe")}
+    result["contenders"] = table(found, contenders, effort)
+    constants = {f"stiffness {c:g}": ("ours", c) for c in STIFFNESSES}
+    result["stiffness"] = table(found, constants, replace(effort, repeats=1))  # evaluations are the same every time
     finish(options, result)
 
 
-def tasks(data: Any, effort: Effort) -> Iterator[Task]:
+def tasks(data: Interactions, effort: Effort) -> Iterator[Task]:
     """Cold, then warm; the references are converged far beyond what is measured."""
-    options = TrainingOptions(tolerance=effort.reference, max_iterations=20 * effort.iterations)
+    options = TrainingOptions(tolerance=effort.reference, max_iterations=4 * effort.iterations)
     subject = RecommenderProblem.build(data, objective=OBJECTIVE, options=options, dim=DIM, layers=LAYERS)
     trained = subject.fit()
     yield task("cold", subject, subject.params, trained)
@@ -116,7 +118,7 @@ def landscape(contender: str, subject: RecommenderProblem) -> Landscape:
 
 
 @contextmanager
-def stiffness(value: float | None) -> Iterator[None]:
+def stiffness(value: float | None) -> Generator[None]:
     """The preconditioner with another constant; it is no option of the library, since one value serves all."""
     kept = recsys.landscape._STIFFNESS
     recsys.landscape._STIFFNESS = kept if value is None else value
@@ -130,10 +132,10 @@ def solve(given: Task, contender: str, effort: Effort) -> dict[str, tuple[int, f
     """Evaluations and seconds at which each goal was first met; a goal that was not is missing."""
     goals = {f"residual {g:g}": g for g in RESIDUALS} | {f"gap {g:g}": g for g in GAPS}
     met: dict[str, tuple[int, float]] = {}
-    ground = landscape(contender, given.problem)
     first = given.distance(given.init)
     init = flatten(given.init)
     watch = Stopwatch()
+    ground = landscape(contender, given.problem)
 
     def judge(_iteration: int, _value: float, residual: float) -> bool:
         seconds = watch.seconds
@@ -151,7 +153,9 @@ def solve(given: Task, contender: str, effort: Effort) -> dict[str, tuple[int, f
     return met
 
 
-def table(found: list[Task], contenders: dict[str, tuple[str, float | None]], effort: Effort) -> list[dict[str, Any]]:
+def table(
+    found: list[Task], contenders: Mapping[str, tuple[str, float | None]], effort: Effort
+) -> list[dict[str, Any]]:
     """A row for every start, goal and contender: figures where every run met the goal."""
     runs: dict[tuple[str, str], list[dict[str, tuple[int, float]]]] = {}
     for _ in range(effort.repeats):
@@ -163,12 +167,17 @@ def table(found: list[Task], contenders: dict[str, tuple[str, float | None]], ef
     for (start, label), solved in runs.items():
         for goal in (*(f"residual {g:g}" for g in RESIDUALS), *(f"gap {g:g}" for g in GAPS)):
             met = [run[goal] for run in solved if goal in run]
-            row: dict[str, Any] = {"start": start, "contender": label, "goal": goal, "met": f"{len(met)} of {len(solved)}"}
+            row: dict[str, Any] = {
+                "start": start,
+                "contender": label,
+                "goal": goal,
+                "met": f"{len(met)} of {len(solved)}",
+            }
+            said = f"met by {row['met']} within {effort.iterations} iterations"
             if len(met) == len(solved):
                 row |= {"evaluations": spread(e for e, _ in met), "seconds": spread(s for _, s in met)}
-                say(f"{start:9} {goal:14} {label:14} {shown(row['evaluations'], 'g')} evaluations, {shown(row['seconds'])} s")
-            else:
-                say(f"{start:9} {goal:14} {label:14} met by {row['met']} within {effort.iterations} iterations")
+                said = f"{shown(row['evaluations'], 'g')} evaluations, {shown(row['seconds'])} s"
+            say(f"{start:9} {goal:15} {label:14} {said}")
             rows.append(row)
     return rows
 

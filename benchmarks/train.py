@@ -95,8 +95,8 @@ def main() -> None:
 
 
 def problem(data: Interactions, seed: int, **options: Any) -> RecommenderProblem:
-    options = TrainingOptions(seed=seed, **options)
-    return RecommenderProblem.build(data, objective=OBJECTIVE, options=options, dim=DIM, layers=LAYERS)
+    training = TrainingOptions(seed=seed, **options)
+    return RecommenderProblem.build(data, objective=OBJECTIVE, options=training, dim=DIM, layers=LAYERS)
 
 
 def ndcg(split: Split, embeddings: Any) -> float:

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-class UnknownIds(KeyError):
-    """Ids were asked for that the data does not hold (never held, or already forgotten)."""
-
-    def __str__(self) -> str:
-        # KeyError prints the repr of its argument, which turns a message of several lines into one escaped line.
-        return str(self.args[0]) if self.args else ""
+from unlearn.forget import UnknownIds as UnknownIds
 
 
 class InvalidInteractions(ValueError):

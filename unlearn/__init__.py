@@ -1,0 +1,1 @@
+"""Unlearning for recommenders and social graphs: methods, audits, tracking; it knows neither of the two."""

@@ -17,8 +17,9 @@ Every command takes --json. Exit codes: 0 done; 1 the work failed its own verifi
 app = typer.Typer(name="unlearn", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback()
+@app.callback(help=HELP)
 def main() -> None:
+    """Settings of the whole process, before any command."""
     keep_freed_memory()
 
 

@@ -64,8 +64,10 @@ def demo(
         run.metrics({"seconds": result.seconds, "residual_ratio": result.residual_ratio})
         run.model(workspace.model_folder(folder), name="lightgcn", tags=tags)
     left = traces(out, request)
-    erased = after.data.users.rows(users.users, unknown="mark")
-    say(f"[bold]4. Gone[/]      ids found in {left} of the files written; rows left in the data: {int((erased >= 0).sum())}")
+    rows = int((after.data.users.rows(users.users, unknown="mark") >= 0).sum())
+    say(
+        f"[bold]4. Gone[/]      ids found in {left} of the files written; rows left in the data: {int((erased >= 0).sum())}"
+    )
 
     chosen = [method(name) for name in ("reconverge", "fine_tune", "iau")]
     settings = {"data": "synthetic", "delete": "5 % of all interactions"}
@@ -77,7 +79,8 @@ def demo(
     (out / "comparison.json").write_text(comparison.to_json() + "\n", "utf-8")
     say("[bold]5. Evidence[/]  deleting 5 % of all interactions, against two retrains that never saw them:")
     say(comparison.table())
-    say(f"[bold]6. Story[/]     mlflow server --backend-store-uri sqlite:///{out}/mlflow.db   then open the link it prints")
+    store = f"sqlite:///{out}/mlflow.db"
+    say(f"[bold]6. Story[/]     mlflow server --backend-store-uri {store}   then open the link it prints")
     return {
         "forgotten": request.counts(),
         "interactions_removed": result.records_removed,

@@ -66,15 +66,14 @@ def evaluate(
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `evaluate` (got {seeds})")
     chosen = [make(name.strip()) for name in methods.split(",") if name.strip()]
-    parts: list[Comparison] = []
-    for number in range(seed, seed + seeds):
-        parts.append(
-            one_seed(
-                chosen, delete, number,
-                data=data, format=format, split=split, threshold=threshold, model=model, objective=objective, dim=dim,
-                layers=layers, l2=l2, a=a, epochs=epochs, progress=json_ is None,
-            )
-        )  # fmt: skip
+    parts = [
+        one_seed(
+            chosen, delete, number,
+            data=data, format=format, split=split, threshold=threshold, model=model, objective=objective, dim=dim,
+            layers=layers, l2=l2, a=a, epochs=epochs, progress=json_ is None,
+        )
+        for number in range(seed, seed + seeds)
+    ]  # fmt: skip
     comparison = Comparison.join(parts)
     if track is not None:
         from unlearn.tracking.mlflow import MlflowTracker

@@ -79,6 +79,7 @@ def build_problem(
         KeyError: there is no such model or objective.
         ValueError: an argument is out of range, or is none of that objective's.
     """
+    from recsys.models import build
     from recsys.objectives import objective as make
     from recsys.problem import RecommenderProblem
     from recsys.train import TrainingOptions
@@ -86,11 +87,11 @@ def build_problem(
     arguments = {name: value for name, value in (("l2", l2), ("a", a)) if value is not None}
     if a is not None and objective != "whole_data":
         raise ValueError(f"`--a` belongs to whole_data (got --objective {objective})")
+    data = split.refit()
+    model_arguments = {"dim": dim} | ({"layers": layers} if model == "lightgcn" else {})
     return RecommenderProblem.build(
-        split.refit(),
-        model=model,
+        data,
+        model=build(model, data.n_users, data.n_items, **model_arguments),
         objective=make(objective, **arguments),
         options=TrainingOptions(seed=seed, epochs=epochs, progress=progress),
-        dim=dim,
-        **({"layers": layers} if model == "lightgcn" else {}),
     )

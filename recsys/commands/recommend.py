@@ -30,13 +30,17 @@ def recommend(
     problem = workspace.load(model)
     data = problem.data
     found = problem.ranker().recommend(
-        data.users.parse(user), k=k, exclude=data, suppress=data.items.parse(suppress or []), unknown=unknown  # pyright: ignore[reportArgumentType]
+        data.users.parse(user),
+        k=k,
+        exclude=data,
+        suppress=data.items.parse(suppress or []),
+        unknown=unknown,  # pyright: ignore[reportArgumentType]
     )
     lists = [
         {"user": name, "items": [
             {"item": item, "score": float(score)} for item, score in zip(ids, scores, strict=True) if item is not None
         ]}
-        for name, ids, scores in zip(found.users, found.ids, found.scores, strict=True)
+        for name, ids, scores in zip(found.users, found.ids.tolist(), found.scores.tolist(), strict=True)
     ]  # fmt: skip
     if not json_:
         table = Table("user", "items, best first")

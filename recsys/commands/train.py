@@ -76,11 +76,23 @@ def train(
         from unlearn.tracking.mlflow import MlflowTracker
 
         with MlflowTracker(track).run("train") as run:
-            run.params({"model": model, "objective": objective, "dim": dim, "seed": seed, **problem.objective_function.arguments()})
+            run.params(
+                {
+                    "model": model,
+                    "objective": objective,
+                    "dim": dim,
+                    "seed": seed,
+                    **problem.objective_function.arguments(),
+                }
+            )
             run.metrics(metrics)
-            run.dataset("train", digest=problem.data.digest(), counts={"interactions": len(problem.data)}, context="train")
+            run.dataset(
+                "train", digest=problem.data.digest(), counts={"interactions": len(problem.data)}, context="train"
+            )
             result["model_id"] = run.model(workspace.model_folder(out), name=model)
     if not json_:
         figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        Console().print(f"Trained {model} on {problem.data!r} in {problem.history.seconds:.1f} s: {figures}\nKept in {out}")
+        Console().print(
+            f"Trained {model} on {problem.data!r} in {problem.history.seconds:.1f} s: {figures}\nKept in {out}"
+        )
     return result

@@ -26,8 +26,8 @@ class WholeData(Objective):
     """
 
     name = "whole_data"
-    l2: float = 1.0
-    a: float = 0.1
+    l2: float = 0.6
+    a: float = 0.05
 
     def __post_init__(self) -> None:
         if not 0 < self.a <= 1 or not self.l2 >= 0:

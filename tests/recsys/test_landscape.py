@@ -16,9 +16,9 @@ from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 
 
-@pytest.fixture(params=[("mf", {}), ("lightgcn", {"layers": 1}), ("lightgcn", {"layers": 2}), ("lightgcn", {"layers": 3})])
+@pytest.fixture(params=[None, 1, 2, 3])
 def problem(request: pytest.FixtureRequest, data: Interactions) -> RecommenderProblem:
-    name, arguments = request.param
+    name, arguments = ("mf", {}) if request.param is None else ("lightgcn", {"layers": request.param})
     objective = WholeData(l2=0.3, a=0.2)
     return RecommenderProblem.build(data, model=name, objective=objective, dim=5, dtype=torch.float64, **arguments)
 

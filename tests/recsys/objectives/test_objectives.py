@@ -39,9 +39,7 @@ def dense_whole_data(users: torch.Tensor, items: torch.Tensor, graph: BipartiteG
 
 
 def dense_multinomial(users: torch.Tensor, items: torch.Tensor, graph: BipartiteGraph) -> float:
-    return -sum(
-        float(torch.log_softmax(users[u] @ items.T, 0)[i]) for u, i in zip(graph.rows, graph.cols, strict=True)
-    )
+    return -sum(float(torch.log_softmax(users[u] @ items.T, 0)[i]) for u, i in zip(graph.rows, graph.cols, strict=True))
 
 
 def test_whole_data_equals_the_dense_double_loop(graph: BipartiteGraph) -> None:

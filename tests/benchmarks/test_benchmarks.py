@@ -1,0 +1,156 @@
+"""Every benchmark runs from end to end and writes what it says; times are for a machine at rest, not for tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from recsys.data import ratio, synthetic
+from tests.tolerances import EXACT64
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    @cache
+    def result(name: str) -> dict[str, Any]:
+        out = tmp_path_factory.mktemp(name) / "result.json"
+        command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--json", str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=out.parent)
+        assert done.returncode == 0, done.stderr
+        text = out.read_text("utf-8")
+        for private in (str(BENCHMARKS.parent), str(out.parent), platform.node()):
+            assert private not in text + done.stdout
+        return json.loads(text)
+
+    return result
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["gradient", "solver", "train"])
+def test_says_what_was_measured_and_by_which_machine(run: Any, name: str) -> None:
+    result = run(name)
+    assert result["benchmark"] == name and result["quick"] is True
+    assert result["machine"]["torch"] == torch.__version__ and result["machine"]["cores"] == os.cpu_count()
+    assert result["data"]["train"] > result["data"]["test"] > 0 and len(result["data"]["digest"]) >= 32
+    assert result["settings"]["layers"] == 3
+
+
+def test_gradient_ratios_are_to_the_floor_of_the_same_round(run: Any) -> None:
+    result = run("gradient")
+    floor = result["gradient"]["floor"]
+    parts = [floor[name]["values"] for name in ("propagations", "gram_products", "edge_terms")]
+    assert floor["sum"]["values"] == [sum(row) for row in zip(*parts, strict=True)]
+    assert set(result["gradient"]["contenders"]) == {"step", "fresh", "autograd"}
+    for figures in result["gradient"]["contenders"].values():
+        rounds = zip(figures["seconds"]["values"], floor["sum"]["values"], strict=True)
+        assert figures["ratio"]["values"] == pytest.approx([mine / least for mine, least in rounds])
+    for figures in result["memory"].values():
+        peaks = figures["peak_bytes"]
+        assert 2**27 < peaks["reading"] <= peaks["gradient"] <= peaks["training"]
+    tried = result["quality"]["validation"]
+    chosen = max(tried, key=lambda row: row["ndcg_at_20"])
+    assert result["quality"]["chosen"] == {"a": chosen["a"], "l2": chosen["l2"]}
+    assert 0 < result["quality"]["recall_at_20"] < 1
+
+
+def test_train_ratios_follow_from_the_curves(run: Any) -> None:
+    result = run("train")
+    for row, curve in zip(result["speed"]["by_learning_rate"], result["peer_curves"], strict=True):
+        best = max(curve["ndcg_at_20"])
+        assert (row["learning_rate"], row["peer_ndcg_at_20"]) == (curve["key"], best)
+        assert row["peer_seconds"] == curve["seconds"][curve["ndcg_at_20"].index(best)]
+        reached = [
+            next(s for s, n in zip(ours["seconds"], ours["ndcg_at_20"], strict=True) if n >= best)
+            for ours in result["ours_curves"]
+        ]
+        assert row["ratio"]["values"] == pytest.approx([row["peer_seconds"] / seconds for seconds in reached])
+    assert len(result["ours_curves"]) == 3  # before, between and after the peer's runs
+    assert set(result["test"]) == {
+        f"{who}, {part}" for who in ("ours", "peer") for part in ("train", "train and validation")
+    }
+
+
+def test_solver_measures_every_start_and_goal_and_each_part_helps(run: Any) -> None:
+    result = run("solver")
+    starts, goals = (
+        {"cold", "5 %", "20 users", "one user"},
+        {"residual 0.01", "residual 0.001", "residual 0.0001", "gap 0.3", "gap 0.1"},
+    )
+    by_key = {(row["start"], row["goal"], row["contender"]): row for row in result["contenders"] + result["stiffness"]}
+    labels = {"ours", "exact search", "strong Wolfe", "stiffness 2", "stiffness 5", "stiffness 10", "stiffness 20"}
+    assert set(by_key) == {(s, g, c) for s in starts for g in goals for c in labels}
+
+    def evaluations(contender: str) -> float:
+        return by_key["cold", "residual 0.001", contender]["evaluations"]["median"]
+
+    # Counts, not times: the same on every machine up to rounding.
+    assert evaluations("ours") < evaluations("exact search") and evaluations("ours") < evaluations("strong Wolfe")
+    assert evaluations("stiffness 2") != evaluations("stiffness 20")
+
+
+def test_without_data_it_says_what_it_wants() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "UNLEARN_DATA"}
+    command = [sys.executable, str(BENCHMARKS / "solver.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2 and "UNLEARN_DATA" in done.stderr and "--quick" in done.stderr
+
+
+def test_the_peer_is_pyg_lightgcn_and_learns() -> None:
+    from torch_geometric.nn import LightGCN
+
+    data = ratio(synthetic(60, 40, 900, seed=0)).train
+    peer = load("peer").Peer(data, dim=8, layers=3, learning_rate=1e-2, seed=0)
+    plain = LightGCN(data.n_users + data.n_items, 8, 3)
+    plain.load_state_dict(peer._model.state_dict())
+    one_way = torch.stack([torch.from_numpy(data.user_rows()), torch.from_numpy(data.indices) + data.n_users])
+    with torch.no_grad():
+        expected = plain.get_embedding(torch.cat([one_way, one_way.flip(0)], 1))
+    torch.testing.assert_close(torch.cat(peer.embeddings()), expected, rtol=1e-5, atol=1e-7)
+
+    def margin() -> float:
+        users, items = peer.embeddings()
+        scores = users @ items.T
+        return float(scores[one_way[0], one_way[1] - data.n_users].mean() - scores.mean())
+
+    before = margin()
+    for _ in range(5):
+        peer.epoch(128)
+    assert margin() > before + 0.01
+
+
+def test_the_clock_stands_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    common = load("common")
+    now = [100.0]
+    monkeypatch.setattr(common.time, "perf_counter", lambda: now[0])
+    watch = common.Stopwatch()
+    now[0] += 2.0
+    with watch.paused():
+        now[0] += 5.0
+    now[0] += 1.0
+    torch.testing.assert_close(torch.tensor(watch.seconds), torch.tensor(3.0), **EXACT64)
+
+
+def test_contenders_take_turns_and_the_first_round_is_not_counted() -> None:
+    order: list[str] = []
+    seconds = load("common").alternate({name: lambda name=name: order.append(name) for name in "ab"}, 2)
+    assert order == list("ab" * 3) and {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
