@@ -1,11 +1,16 @@
-"""What every test may ask for: the data directory, a fixed number of threads, a seed."""
+"""What every test may ask for: the data directory, an MLflow store, a fixed number of threads, a seed."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from unlearn.tracking import MlflowTracker
 
 # Before anything imports them: a test talks to nobody, and a plot needs no screen.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -38,3 +43,29 @@ def data_dir() -> Path:
     if os.environ.get("UNLEARN_REQUIRE_DATA") == "1":
         pytest.fail(f"needs real data, but {came} and UNLEARN_REQUIRE_DATA=1")
     pytest.skip(f"needs real data: {came}")
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow store: made once, because migrations take ten seconds, and copied for each test."""
+    store = tmp_path_factory.mktemp("store") / "template.db"
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels.models import SqlExperiment  # noqa: F401  (registers the tables)
+
+    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{store}")
+    utils._initialize_tables(engine)
+    engine.dispose()
+    return store
+
+
+@pytest.fixture
+def location(migrated_store: Path, tmp_path: Path) -> Path:
+    """A fresh store of this test's own."""
+    return Path(shutil.copyfile(migrated_store, tmp_path / "mlflow.db"))
+
+
+@pytest.fixture
+def tracker(location: Path) -> MlflowTracker:
+    from unlearn.tracking import MlflowTracker
+
+    return MlflowTracker(location, experiment="tests")

@@ -24,10 +24,12 @@ def demo(
     from rich.console import Console
 
     from recsys.commands import workspace
-    from recsys.commands.options import build_problem
     from recsys.data import ratio, synthetic
+    from recsys.objectives import WholeData
+    from recsys.problem import RecommenderProblem
     from recsys.requests import requests
     from recsys.scorer import RankingScorer
+    from recsys.train import TrainingOptions
     from unlearn.audit import compare, record
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import method
@@ -39,11 +41,9 @@ def demo(
     split = ratio(synthetic(seed=seed), seed=seed)
     say(f"[bold]1. Data[/]      {split.refit()!r}, held out for the test: {len(split.test)}")
 
-    problem = build_problem(
-        split, model="lightgcn", objective="whole_data", dim=64, layers=2, l2=2.0, a=0.1, epochs=0, seed=seed,
-        progress=not json_,
-    )  # fmt: skip
-    problem = problem.fit(options=problem.options.polished())
+    options = TrainingOptions(seed=seed, progress=not json_).polished()
+    objective = WholeData(l2=2.0, a=0.1)
+    problem = RecommenderProblem.build(split.refit(), objective=objective, options=options, dim=64, layers=2).fit()
     say(f"[bold]2. Training[/]  LightGCN in {problem.history.seconds:.1f} s, residual {problem.history.residual:.2g}")
 
     users = requests("users:20", problem.data, seed=seed)[0]
@@ -65,9 +65,7 @@ def demo(
         run.model(workspace.model_folder(folder), name="lightgcn", tags=tags)
     left = traces(out, request)
     rows = int((after.data.users.rows(users.users, unknown="mark") >= 0).sum())
-    say(
-        f"[bold]4. Gone[/]      ids found in {left} of the files written; rows left in the data: {int((erased >= 0).sum())}"
-    )
+    say(f"[bold]4. Gone[/]      ids found in {left} of the files written; rows left in the data: {rows}")
 
     chosen = [method(name) for name in ("reconverge", "fine_tune", "iau")]
     settings = {"data": "synthetic", "delete": "5 % of all interactions"}
@@ -87,7 +85,7 @@ def demo(
         "seconds": result.seconds,
         "residual_ratio": result.residual_ratio,
         "files_with_forgotten_ids": left,
-        "comparison": json.loads(comparison.to_json()),
+        **json.loads(comparison.to_json()),
     }
 
 

@@ -29,7 +29,7 @@ from recsys.commands.options import (
     build_problem,
     load_split,
 )
-from unlearn.command import command
+from unlearn.command import command, named
 
 if TYPE_CHECKING:
     from unlearn.audit import Comparison
@@ -65,7 +65,7 @@ def evaluate(
 
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `evaluate` (got {seeds})")
-    chosen = [make(name.strip()) for name in methods.split(",") if name.strip()]
+    chosen = [named(make, name.strip()) for name in methods.split(",") if name.strip()]
     parts = [
         one_seed(
             chosen, delete, number,
@@ -86,8 +86,6 @@ def evaluate(
         json_.parent.mkdir(parents=True, exist_ok=True)
         json_.write_text(text + "\n", "utf-8")
         Console(stderr=True).print(comparison.table())
-    else:
-        typer.echo(text)
     return json.loads(text)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from recsys.commands.options import Json
-from unlearn.command import command
+from unlearn.command import command, named
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -31,6 +31,7 @@ def forget(
 
     from recsys.commands import workspace
     from unlearn.forget import ForgetSet
+    from unlearn.methods.base import VerificationFailed
     from unlearn.methods.base import method as make
 
     choices = {"unknown": (unknown, ("raise", "skip")), "on_failure": (on_failure, ("keep", "raise", "retrain"))}
@@ -43,6 +44,8 @@ def forget(
     wrong += [f"`interaction` must be USER,ITEM (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
     if wrong:
         raise ValueError("\n".join(wrong))
+    unlearner = named(make, method)
+    workspace.check(out or model)
     problem = workspace.load(model)
     users, items = problem.data.users, problem.data.items
     request = ForgetSet(
@@ -51,7 +54,9 @@ def forget(
         interactions=tuple(zip(users.parse([p[0] for p in pairs]), items.parse([p[1] for p in pairs]), strict=True)),
     )
     request = problem.resolve(request, unknown=unknown)  # pyright: ignore[reportArgumentType]
-    served = make(method).forget(problem, request, on_failure=on_failure)  # pyright: ignore[reportArgumentType]
+    served = unlearner.forget(problem, request, on_failure=on_failure)  # pyright: ignore[reportArgumentType]
+    if left := served.problem.resolve(request, unknown="skip"):
+        raise VerificationFailed(f"`{method}` leaves {left!r} in the data, so nothing was saved; use another method")
     result = {
         "out": str(out or model),
         "method": served.method,
@@ -65,7 +70,7 @@ def forget(
     }
     workspace.save(served.problem, out or model)  # pyright: ignore[reportArgumentType]
     if not json_:
-        Console().print(
+        Console(markup=False, soft_wrap=True).print(
             f"Forgot {request!r}: {served.records_removed} interactions, residual {served.residual_before:.3g} -> "
             f"{served.residual_after:.3g} in {served.seconds:.2f} s{' (retrained)' if served.fallback else ''}"
         )

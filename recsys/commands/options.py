@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from unlearn.command import named
+
 if TYPE_CHECKING:
     from recsys.data import Split
     from recsys.problem import RecommenderProblem
@@ -76,8 +78,7 @@ def build_problem(
     """An untrained problem on train and validation together.
 
     Raises:
-        KeyError: there is no such model or objective.
-        ValueError: an argument is out of range, or is none of that objective's.
+        ValueError: there is no such model or objective; an argument is out of range, or is none of that objective's.
     """
     from recsys.models import build
     from recsys.objectives import objective as make
@@ -91,7 +92,7 @@ def build_problem(
     model_arguments = {"dim": dim} | ({"layers": layers} if model == "lightgcn" else {})
     return RecommenderProblem.build(
         data,
-        model=build(model, data.n_users, data.n_items, **model_arguments),
-        objective=make(objective, **arguments),
+        model=named(build, model, data.n_users, data.n_items, **model_arguments),
+        objective=named(make, objective, **arguments),
         options=TrainingOptions(seed=seed, epochs=epochs, progress=progress),
     )

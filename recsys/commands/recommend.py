@@ -40,11 +40,11 @@ def recommend(
         {"user": name, "items": [
             {"item": item, "score": float(score)} for item, score in zip(ids, scores, strict=True) if item is not None
         ]}
-        for name, ids, scores in zip(found.users, found.ids.tolist(), found.scores.tolist(), strict=True)
+        for name, ids, scores in zip(found.users, [*found.ids], [*found.scores], strict=True)
     ]  # fmt: skip
     if not json_:
         table = Table("user", "items, best first")
         for row in lists:
             table.add_row(str(row["user"]), ", ".join(str(entry["item"]) for entry in row["items"]))
-        Console().print(table)
+        Console(markup=False).print(table)  # brackets in an id are no styles
     return {"recommendations": lists}

@@ -55,6 +55,7 @@ def train(
     from recsys.commands import workspace
     from recsys.evaluate import evaluate as measure
 
+    workspace.check(out)
     parts = load_split(data, format, split, threshold, seed)
     problem = build_problem(
         parts, model=model, objective=objective, dim=dim, layers=layers, l2=l2, a=a, epochs=epochs, seed=seed,
@@ -76,23 +77,15 @@ def train(
         from unlearn.tracking.mlflow import MlflowTracker
 
         with MlflowTracker(track).run("train") as run:
-            run.params(
-                {
-                    "model": model,
-                    "objective": objective,
-                    "dim": dim,
-                    "seed": seed,
-                    **problem.objective_function.arguments(),
-                }
-            )
+            settings = {"model": model, **problem.model.arguments(), "objective": objective, "seed": seed}
+            run.params(settings | problem.objective_function.arguments())
             run.metrics(metrics)
-            run.dataset(
-                "train", digest=problem.data.digest(), counts={"interactions": len(problem.data)}, context="train"
-            )
+            counts = {"interactions": len(problem.data)}
+            run.dataset("train", digest=problem.data.digest(), counts=counts, context="train")
             result["model_id"] = run.model(workspace.model_folder(out), name=model)
     if not json_:
         figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        Console().print(
+        Console(markup=False, soft_wrap=True).print(
             f"Trained {model} on {problem.data!r} in {problem.history.seconds:.1f} s: {figures}\nKept in {out}"
         )
     return result

@@ -18,15 +18,24 @@ def model_folder(folder: Path) -> Path:
     return folder / "model"
 
 
+def check(folder: Path) -> None:
+    """Refuse what `save` would refuse, before any work is done for it.
+
+    Raises:
+        FileExistsError: there is something, and it is no workspace.
+    """
+    if folder.exists() and not (folder / _SNAPSHOT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileExistsError(f"`out` must be a new folder or one that `unlearn train` made (got {str(folder)!r})")
+
+
 def save(problem: RecommenderProblem, folder: Path) -> None:
     """Write beside `folder` first and swap, so that a reader finds the old state or the new one, never half of each.
 
     Raises:
         FileExistsError: the folder exists and is no workspace.
     """
+    check(folder)
     folder = folder.absolute()
-    if folder.exists() and any(folder.iterdir()) and not (folder / _SNAPSHOT).exists():
-        raise FileExistsError(f"`out` must be a new folder or one that `unlearn train` made (got {folder.name!r})")
     folder.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

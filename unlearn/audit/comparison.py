@@ -17,14 +17,21 @@ _COLUMNS = {
     "recall_at_20": "Recall@20",
     "ndcg_at_20": "NDCG@20",
     "forget_auc": "forget AUC",
-    "retrain_auc": "retrain's",
     "retrain_gap": "gap",
-    "gap_floor": "floor",
     "overlap": "overlap",
-    "effect": "effect",
+    "residual_ratio": "residual",
     "score_bound": "bound",
     "seconds": "seconds",
     "speedup_vs_retrain": "speed-up",
+}
+
+
+# The same for every method: said once, below the table.
+_COMMON = {
+    "retrain_auc": "forget AUC of a retrain",
+    "gap_floor": "gap between two retrains",
+    "overlap_floor": "overlap of two retrains",
+    "effect": "effect of the deletion",
 }
 
 
@@ -113,7 +120,7 @@ class Comparison:
         }
 
     def table(self) -> Table:
-        """The main figures for a terminal."""
+        """The main figures for a terminal; a star marks a gap below its floor."""
         what = "median (90th percentile)" if self.statistic == "quantiles" else "mean ± half the 95 % interval"
         table = Table(title=f"Unlearning against retraining: {what}, {len(self.requests)} request(s)")
         table.add_column("method")
@@ -123,8 +130,10 @@ class Comparison:
             below = self.central(method).get("below_floor")
             cells = [_cell(self.figure(method, name)) for name in _COLUMNS]
             gap = list(_COLUMNS).index("retrain_gap")
-            cells[gap] += " (below floor)" if below else ""
+            cells[gap] += " *" if below else ""
             table.add_row(method, *cells)
+        shared = next((name for name in self.names if self.figure(name, "gap_floor") is not None), self.names[0])
+        table.caption = "; ".join(f"{title} {_cell(self.figure(shared, name))}" for name, title in _COMMON.items())
         return table
 
     def to_json(self) -> str:

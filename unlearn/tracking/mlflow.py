@@ -34,6 +34,7 @@ class MlflowTracker:
         # A tool for people who want to be forgotten reports to nobody.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # the steps of making a new store
         self.uri, artifacts = _resolve(location)
         import mlflow
 

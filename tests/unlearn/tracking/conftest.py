@@ -1,17 +1,14 @@
-"""A migrated store: made once, because migrations take ten seconds, and copied for each test."""
+"""A package that offers a ranker, and models for it."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-
-from unlearn.tracking import MlflowTracker
 
 RANKER = """
 import json
@@ -31,29 +28,6 @@ class Ranker:
                 rows.append((user, self.vocabulary["items"][item], float(scores[item]), place))
         return pd.DataFrame(rows, columns=["user_id", "item_id", "score", "rank"])
 """
-
-
-@pytest.fixture(scope="session")
-def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("store") / "template.db"
-    from mlflow.store.db import utils
-    from mlflow.store.tracking.dbmodels.models import SqlExperiment  # noqa: F401  (registers the tables)
-
-    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{store}")
-    utils._initialize_tables(engine)
-    engine.dispose()
-    return store
-
-
-@pytest.fixture
-def location(migrated_store: Path, tmp_path: Path) -> Path:
-    """A fresh store of this test's own."""
-    return Path(shutil.copyfile(migrated_store, tmp_path / "mlflow.db"))
-
-
-@pytest.fixture
-def tracker(location: Path) -> MlflowTracker:
-    return MlflowTracker(location, experiment="tests")
 
 
 @pytest.fixture
