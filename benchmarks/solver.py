@@ -71,7 +71,7 @@ class ExactSearchOnly(WholeDataLandscape):
 
 def main() -> None:
     options = arguments(__doc__)
-    effort = Effort(1, 60, 1e-4) if options.quick else Effort(3, 250, 1e-5)
+    effort = Effort(1, 60, 1e-4) if options.quick else Effort(3, 200, 2e-5)
     split = load(options, "lastfm")
     settings = {"dim": DIM, "layers": LAYERS, **OBJECTIVE.arguments(), "deletions": DELETIONS, **asdict(effort)}
     result = report(options, "solver", split, settings)
@@ -85,7 +85,7 @@ def main() -> None:
 
 def tasks(data: Interactions, effort: Effort) -> Iterator[Task]:
     """Cold, then warm; the references are converged far beyond what is measured."""
-    options = TrainingOptions(tolerance=effort.reference, max_iterations=4 * effort.iterations)
+    options = TrainingOptions(tolerance=effort.reference, max_iterations=3 * effort.iterations)
     subject = RecommenderProblem.build(data, objective=OBJECTIVE, options=options, dim=DIM, layers=LAYERS)
     trained = subject.fit()
     yield task("cold", subject, subject.params, trained)

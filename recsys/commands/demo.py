@@ -42,8 +42,8 @@ def demo(
     say(f"[bold]1. Data[/]      {split.refit()!r}, held out for the test: {len(split.test)}")
 
     options = TrainingOptions(seed=seed, progress=not json_).polished()
-    objective = WholeData(l2=2.0, a=0.1)
-    problem = RecommenderProblem.build(split.refit(), objective=objective, options=options, dim=64, layers=2).fit()
+    objective = WholeData(l2=1.0, a=0.1)
+    problem = RecommenderProblem.build(split.refit(), objective=objective, options=options, dim=128, layers=2).fit()
     say(f"[bold]2. Training[/]  LightGCN in {problem.history.seconds:.1f} s, residual {problem.history.residual:.2g}")
 
     users = requests("users:20", problem.data, seed=seed)[0]

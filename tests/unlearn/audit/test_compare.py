@@ -279,4 +279,6 @@ def render(comparison: Comparison) -> str:
 def test_the_table_has_a_line_a_method(found: Comparison) -> None:
     text = render(found)
     assert all(name in text for name in found.names)
-    assert "(below floor)" not in next(line for line in text.splitlines() if "no_op" in line)
+    assert "*" not in next(line for line in text.splitlines() if "no_op" in line)
+    assert "*" in next(line for line in text.splitlines() if "retrain " in line)
+    assert "gap between two retrains" in text
