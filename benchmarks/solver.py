@@ -71,7 +71,7 @@ class ExactSearchOnly(WholeDataLandscape):
 
 def main() -> None:
     options = arguments(__doc__)
-    effort = Effort(1, 60, 1e-4) if options.quick else Effort(3, 200, 2e-5)
+    effort = Effort(1, 60, 1e-4) if options.quick else Effort(3, 150, 1e-5)
     split = load(options, "lastfm")
     settings = {"dim": DIM, "layers": LAYERS, **OBJECTIVE.arguments(), "deletions": DELETIONS, **asdict(effort)}
     result = report(options, "solver", split, settings)
@@ -158,7 +158,8 @@ def table(
 ) -> list[dict[str, Any]]:
     """A row for every start, goal and contender: figures where every run met the goal."""
     runs: dict[tuple[str, str], list[dict[str, tuple[int, float]]]] = {}
-    for _ in range(effort.repeats):
+    for turn in range(effort.repeats):
+        say(f"round {turn + 1} of {effort.repeats}: {', '.join(contenders)}")
         for given in found:
             for label, (contender, constant) in contenders.items():
                 with stiffness(constant):

@@ -275,7 +275,8 @@ assert cold >= 2 * warm
 # the scores by about that much, so here it is not: `bound(..., resolution=0.001)` spends more products to look closer.
 # The proven line stays well above the true distance, as bounds do, and falls below the effect of the deletion: from
 # there on it is proven that the model is nearer to every exact retrain than the old model was. (The effect is measured
-# with the retrain at hand; the bound is not.)
+# with the retrain at hand; the bound is not. The true distance at 0 iterations includes the deleted user's own row,
+# which cutting the graph alone leaves in place.)
 
 # %%
 quick = {steps: model.optimality() for steps, model in settled.items()}

@@ -50,7 +50,9 @@ def canary_data() -> Interactions:
         return np.array([uuid.UUID(bytes=rng.bytes(16)).hex for _ in range(count)])
 
     users, items = ids(data.n_users), ids(data.n_items)
-    frame = pd.DataFrame({"user": users[data.user_rows()], "item": items[data.item_rows()], "time": rng.random(len(data))})
+    frame = pd.DataFrame(
+        {"user": users[data.user_rows()], "item": items[data.item_rows()], "time": rng.random(len(data))}
+    )
     ties = pd.DataFrame({"source": users[data.ties[:, 0]], "target": users[data.ties[:, 1]]})
     return Interactions.from_frame(frame, time="time", ties=ties)
 
@@ -190,13 +192,13 @@ def logged(tracker: MlflowTracker, folder: Path, result: UnlearnResult) -> str:
     return run.id
 
 
-@pytest.fixture
-def before(location: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def before(migrated_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the workspace of the original and with a store that holds the original."""
-    folder = tmp_path / "before"
-    workspace.save(trained("whole_data"), folder / "workspace")
-    shutil.copyfile(location, folder / "mlflow.db")
+    folder = tmp_path_factory.mktemp("before")
     problem = trained("whole_data")
+    workspace.save(problem, folder / "workspace")
+    shutil.copyfile(migrated_store, folder / "mlflow.db")
     logged(MlflowTracker(folder / "mlflow.db"), folder / "workspace", method("no_op").forget(problem, ForgetSet()))
     return folder
 
@@ -205,7 +207,9 @@ def by_name(paths: Iterable[str]) -> set[str]:
     return {"/".join(Path(path).parts[-2:]) for path in paths}
 
 
-def test_the_search_finds_what_is_there(before: Path) -> None:
+def test_the_search_finds_every_canary_before(before: Path) -> None:
+    for case in cases().values():
+        assert all(holders(before, [canary]) for canary in case.canaries)
     data = canary_data()
     assert data.ties is not None
     tied = str(data.users.ids[data.ties[0, 0]])
@@ -242,13 +246,54 @@ def test_the_search_sees_through_parquet(tmp_path: Path, compression: str) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", METHODS)
-def test_no_file_of_a_result_remembers(name: str, kind: str, before: Path, migrated_store: Path, tmp_path: Path) -> None:
+def test_no_file_of_a_result_remembers(name: str, kind: str, migrated_store: Path, tmp_path: Path) -> None:
     after, case = tmp_path / "after", cases()[kind]
     result = served(name, kind)
     assert isinstance(result.problem, RecommenderProblem)
     workspace.save(result.problem, after / "workspace")
     shutil.copyfile(migrated_store, after / "mlflow.db")
     logged(MlflowTracker(after / "mlflow.db"), after / "workspace", result)
-    assert len([path for path in holders(after, []) if True]) == 0
     assert holders(after, case.canaries) == set()
     assert workspace.load(after / "workspace").data.digest() == result.problem.data.digest()
+
+
+def test_a_store_that_held_the_original_forgets_it_by_purging(migrated_store: Path, tmp_path: Path) -> None:
+    problem, case, folder = trained("whole_data"), cases()["mixed"], tmp_path / "workspace"
+    tracker = MlflowTracker(shutil.copyfile(migrated_store, tmp_path / "mlflow.db"))
+    workspace.save(problem, folder)
+    original = logged(tracker, folder, method("no_op").forget(problem, ForgetSet()))
+    result = served("reconverge", "mixed")
+    assert isinstance(result.problem, RecommenderProblem)
+    workspace.save(result.problem, folder)  # in place: the old state goes with it
+    logged(tracker, folder, result)
+    left = holders(tmp_path, case.canaries)
+    assert left
+    assert all(path.startswith("mlflow-artifacts/") for path in left)
+    tracker.purge(runs=[original])
+    assert holders(tmp_path, case.canaries) == set()
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_an_evaluation_names_nobody_whether_forgotten_or_not(migrated_store: Path, tmp_path: Path) -> None:
+    problem = trained("whole_data")
+    tracker = MlflowTracker(shutil.copyfile(migrated_store, tmp_path / "mlflow.db"))
+    held_out = synthetic_test(problem.data)
+    asked = [case.forget for case in cases().values()] + requests("one-user:2", problem.data, seed=0)
+    chosen = [method(name) for name in METHODS]
+    comparison = compare(problem, asked, chosen, RankingScorer(held_out), seed=1, key=KEY)
+    record(comparison, tracker)
+    (tmp_path / "comparison.json").write_text(comparison.to_json(), "utf-8")
+    assert holders(tmp_path, everyone(problem.data)) == set()
+
+
+def synthetic_test(data: Interactions) -> Interactions:
+    """Held-out interactions of every other user: two items not seen in training."""
+    rows, columns = np.nonzero(data.csr().toarray() == 0)
+    first = np.flatnonzero(np.diff(rows, prepend=-1) > 0)[::2]
+    chosen = np.sort(np.concatenate([first, first + 1]))
+    frame = pd.DataFrame({"user": data.users.ids[rows[chosen]], "item": data.items.ids[columns[chosen]]})
+    return Interactions.from_frame(frame, users=data.users, items=data.items)
+
+
+def everyone(data: Interactions) -> list[str]:
+    return [str(value) for value in (*data.users.ids, *data.items.ids)]

@@ -1,0 +1,101 @@
+"""What the README says is true: its Python runs, its commands run, what it points at exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from recsys.data import synthetic
+from unlearn.cli import app
+from unlearn.methods import methods
+from unlearn.problem import flatten
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(block: str) -> list[list[str]]:
+    """The arguments of every `unlearn` line."""
+    lines = (shlex.split(line, comments=True) for line in block.splitlines())
+    return [words[1:] for words in lines if words and words[0] == "unlearn"]
+
+
+def run(source: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.chdir(directory)
+    names: dict[str, Any] = {"__name__": "__readme__"}
+    exec(compile(source, "README.md", "exec"), names)
+    return names
+
+
+def test_the_first_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run(blocks("python")[0], tmp_path, monkeypatch)
+    before, after, result, request = (names[name] for name in ("before", "after", "result", "request"))
+    assert all(user in before.data.users and user not in after.data.users for user in request.users)
+    assert all(item in before.data.items and item not in after.data.items for item in request.items)
+    assert len(before.data) - len(after.data) == result.records_removed > 0
+    assert result.residual_ratio < 0.2 and not result.fallback
+    bound, *_ = re.findall(r"within ([\d.]+)%", capsys.readouterr().out)
+    assert 0 < float(bound) < 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_attaching_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    names = run(blocks("python")[1], tmp_path, monkeypatch)
+    problem, after = names["problem"], names["after"]
+    kept = torch.ones(500, dtype=torch.bool)
+    kept[[3, 141, 59]] = False
+    x = torch.cat([names["x"], torch.ones(500, 1)], dim=1)[kept].double()
+    y = names["y"][kept].double()
+    exact = torch.linalg.solve(x.T @ x + 0.5 * torch.eye(9), x.T @ y)[:, 0]
+    old, new = (float((flatten(one.params).double() - exact).norm()) for one in (problem, after))
+    assert new < 0.1 * old
+
+
+def test_the_commands_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    synthetic(120, 60, 2_400).frame()[["user", "item"]].to_csv("clicks.csv", index=False)
+    for arguments in commands(blocks("sh")[0]):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, (arguments, done.output)
+    gone = CliRunner().invoke(app, ["recommend", "--model", "model", "--user", "u000017"])
+    assert gone.exit_code == 3
+
+
+def test_commands_and_options_exist() -> None:
+    known: dict[str, Any] = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
+    found = [words for block in blocks("sh") for words in commands(block)]
+    assert {words[0] for words in found} >= {"train", "recommend", "forget", "evaluate"}
+    for name, *words in found:
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, name
+
+
+def test_every_method_is_named() -> None:
+    assert [name for name in methods() if f"`{name}`" not in README] == []
+
+
+def test_what_the_readme_points_at_exists() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    folders = re.findall(r"^ *- `([\w/]+/)`", README, flags=re.MULTILINE)
+    files = re.findall(r"`((?:unlearn|recsys|benchmarks|notebooks)/[\w/]+\.py)`", README)
+    assert len(folders) > 10 and len(files) > 3
+    assert [name for name in [*links, *folders, *files] if not (ROOT / name).exists()] == []
+
+
+def test_sections_linked_within_exist() -> None:
+    titles = {
+        re.sub(r"[^\w -]", "", t).strip().lower().replace(" ", "-") for t in re.findall(r"^## (.*)$", README, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= titles
