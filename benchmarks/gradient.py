@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -139,8 +140,8 @@ def floor(graph: BipartiteGraph) -> dict[str, Callable[[], object]]:
 
 def alone(options: argparse.Namespace, objective: Objective, iterations: int) -> dict[str, Any]:
     """A short training in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        figures = pool.apply(_train_shortly, (options, objective, iterations))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        figures = pool.submit(_train_shortly, options, objective, iterations).result()
     met = max(figures["peak_bytes"].values()) < BAR_BYTES
     say(
         f"{objective.name}: one gradient {shown(figures['gradient_seconds'])} s, "
@@ -183,7 +184,8 @@ def quality(options: argparse.Namespace, effort: Effort) -> dict[str, Any]:
         "validation": tried,
         "chosen": {"a": best["a"], "l2": best["l2"]},
         "seconds": fitted.history.seconds,
-        "residual": fitted.history.residual,
+        "iterations_at_most": effort.final,
+        "relative_residual": fitted.residual() / (2.0 * best["l2"] * float(fitted.params["table"].norm())),
         "recall_at_20": metrics["recall_at_20"],
         "ndcg_at_20": metrics["ndcg_at_20"],
     }

@@ -45,8 +45,9 @@ def save(problem: RecommenderProblem, directory: Path, *, overwrite: bool = Fals
     users, items = problem.readout()
     tensors = {f"{_PARAMS}{name}": value for name, value in problem.params.items()}
     tensors |= {
-        f"{_READOUT}users": users,
-        f"{_READOUT}items": items,
+        # Copies: a readout may be a view of the parameters, and safetensors stores no memory twice.
+        f"{_READOUT}users": users.clone(),
+        f"{_READOUT}items": items.clone(),
         f"{_READOUT}popularity": torch.from_numpy(problem.data.degrees()[1]),
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

@@ -76,7 +76,7 @@ def demo(
     record(comparison, tracker, name="evaluate")
     (out / "comparison.json").write_text(comparison.to_json() + "\n", "utf-8")
     say("[bold]5. Evidence[/]  deleting 5 % of all interactions, against two retrains that never saw them:")
-    say(comparison.table())
+    say(comparison.table(spread=False))
     store = f"sqlite:///{out}/mlflow.db"
     say(f"[bold]6. Story[/]     mlflow server --backend-store-uri {store}   then open the link it prints")
     return {

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from unlearn.audit import Comparison
     from unlearn.methods.base import Unlearner
 
+_WIDE = 150  # columns from which intervals fit beside the figures
+
 
 @command
 def evaluate(
@@ -80,12 +82,16 @@ def evaluate(
 
         record(comparison, MlflowTracker(track), name=f"evaluate {model} {delete.partition(':')[0]}")
     text = comparison.to_json()
+
+    def show(console: Console) -> None:
+        console.print(comparison.table(spread=console.width >= _WIDE))
+
     if json_ is None:
-        Console().print(comparison.table())
+        show(Console())
     elif str(json_) != "-":
         json_.parent.mkdir(parents=True, exist_ok=True)
         json_.write_text(text + "\n", "utf-8")
-        Console(stderr=True).print(comparison.table())
+        show(Console(stderr=True))
     return json.loads(text)
 
 

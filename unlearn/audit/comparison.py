@@ -119,21 +119,25 @@ class Comparison:
             for name, found in figures.items()
         }
 
-    def table(self) -> Table:
-        """The main figures for a terminal; a star marks a gap below its floor."""
-        what = "median (90th percentile)" if self.statistic == "quantiles" else "mean ± half the 95 % interval"
+    def table(self, *, spread: bool = True) -> Table:
+        """The main figures for a terminal; a star marks a gap below its floor. `spread` adds to each how it varies."""
+        quantiled = self.statistic == "quantiles"
+        middle, around = ("median", " (90th percentile)") if quantiled else ("mean", " ± half the 95 % interval")
+        what = middle + (around if spread else "")
         table = Table(title=f"Unlearning against retraining: {what}, {len(self.requests)} request(s)")
         table.add_column("method")
         for title in _COLUMNS.values():
             table.add_column(title, justify="right")
         for method in self.names:
             below = self.central(method).get("below_floor")
-            cells = [_cell(self.figure(method, name)) for name in _COLUMNS]
+            cells = [_cell(self.figure(method, name), spread) for name in _COLUMNS]
             gap = list(_COLUMNS).index("retrain_gap")
             cells[gap] += " *" if below else ""
             table.add_row(method, *cells)
         shared = next((name for name in self.names if self.figure(name, "gap_floor") is not None), self.names[0])
-        table.caption = "; ".join(f"{title} {_cell(self.figure(shared, name))}" for name, title in _COMMON.items())
+        table.caption = "; ".join(
+            f"{title} {_cell(self.figure(shared, name), spread)}" for name, title in _COMMON.items()
+        )
         return table
 
     def to_json(self) -> str:
@@ -164,11 +168,13 @@ class Comparison:
         return dict.fromkeys(name for m in self.measurements if m.method == method for name in m.values)
 
 
-def _cell(found: Interval | Quantiles | None) -> str:
+def _cell(found: Interval | Quantiles | None, spread: bool) -> str:
     if found is None:
         return "-"
     if isinstance(found, Quantiles):
-        return f"{_short(found.median)} ({_short(found.p90)})"
+        return _short(found.median) + (f" ({_short(found.p90)})" if spread else "")
+    if not spread:
+        return _short(found.mean)
     half = found.high - found.mean
     return _short(found.mean) + (f" ± {_short(half)}" if isfinite(half) else "")
 
