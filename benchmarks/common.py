@@ -75,6 +75,7 @@ def report(options: argparse.Namespace, benchmark: str, split: Split, settings: 
 def finish(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
     """Write the result where it was asked for."""
     if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
 

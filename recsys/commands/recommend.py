@@ -36,12 +36,15 @@ def recommend(
         suppress=data.items.parse(suppress or []),
         unknown=unknown,  # pyright: ignore[reportArgumentType]
     )
-    lists = [
-        {"user": name, "items": [
-            {"item": item, "score": float(score)} for item, score in zip(ids, scores, strict=True) if item is not None
-        ]}
-        for name, ids, scores in zip(found.users, [*found.ids], [*found.scores], strict=True)
-    ]  # fmt: skip
+    ids: list[list[Any]] = found.ids.tolist()
+    scores: list[list[float]] = found.scores.tolist()
+    lists: list[dict[str, Any]] = [
+        {
+            "user": name,
+            "items": [{"item": item, "score": score} for item, score in zip(*best, strict=True) if item is not None],
+        }
+        for name, *best in zip(found.users, ids, scores, strict=True)
+    ]
     if not json_:
         table = Table("user", "items, best first")
         for row in lists:

@@ -103,6 +103,13 @@ def test_solver_measures_every_start_and_goal_and_each_part_helps(run: Any) -> N
     def evaluations(contender: str) -> float:
         return by_key["cold", "residual 0.001", contender]["evaluations"]["median"]
 
+    for (start, goal, contender), row in by_key.items():
+        if "ratio" in row and contender in ("exact search", "strong Wolfe"):
+            ours = by_key[start, goal, "ours"]["seconds"]["values"]
+            pairs = zip(row["seconds"]["values"], ours, strict=True)
+            assert row["ratio"]["seconds"]["values"] == pytest.approx([theirs / mine for theirs, mine in pairs])
+    assert by_key["cold", "residual 0.001", "ours"]["ratio"]["seconds"]["median"] == 1.0
+
     # Counts, not times: the same on every machine up to rounding.
     assert evaluations("ours") < evaluations("exact search") and evaluations("ours") < evaluations("strong Wolfe")
     assert evaluations("stiffness 2") != evaluations("stiffness 20")
