@@ -39,7 +39,7 @@ class FineTune(Unlearner):
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
     ) -> tuple[Problem, State | None]:
-        x = flatten(remaining.params)
+        x = flatten(remaining.settled(forget))
         adam = Adam(x, lr=self.lr)
         for _ in range(self.epochs):
             _, gradient = remaining.value_and_gradient(unflatten(x, remaining.params))

@@ -107,7 +107,9 @@ class IAU(Unlearner):
                 adam.step(x, direction)
             else:
                 x.sub_(direction.sign_() if self.update == "sign" else direction, alpha=self.lr)
-        return remaining.with_params(unflatten(x, start)), state
+        # A sign step moves every row, those of the forgotten included.
+        after = remaining.with_params(unflatten(x, start))
+        return after.with_params(after.settled(forget)), state
 
     def _movable(self, problem: Problem, forget: ForgetSet) -> Tensor | None:
         """A 0/1 vector [p] of what may move, or None for everything."""

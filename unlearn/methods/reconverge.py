@@ -24,8 +24,8 @@ class Reconverge(Unlearner):
     """
 
     name = "reconverge"
-    reduction: float = 0.05
-    max_iterations: int = 4
+    reduction: float = 0.1
+    max_iterations: int = 50
     memory: int = 20
 
     def _forget(
