@@ -47,7 +47,10 @@ format: $(VENV)/tools
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/installed $(VENV)/tools
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@mkdir -p benchmarks/results
+	@for name in train gradient solver; do \
+		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS); \
+	done
 
 $(VENV)/dependencies: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once; a few minutes, mostly downloads)" >&2

@@ -73,7 +73,8 @@ def test_movielens_without_a_twentieth(data_dir: Path) -> None:
 
 def test_yelp2_without_a_twentieth(data_dir: Path) -> None:
     split = ratio(read(data_dir / "yelp2"))
-    problem = trained(split, dim=32, l2=1.5, tolerance=2e-3)  # l2 chosen on the validation part
+    # More L2 than validation asks for: it keeps the rank below the width, without which there is no single retrain.
+    problem = trained(split, dim=32, l2=3.0, tolerance=2e-3)
     assert_most_of_the_way(compared(problem, split, "random:0.05"))
 
 
