@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite, nan
 from typing import Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from unlearn.audit.measures import Interval, Quantiles, interval, quantiles
@@ -26,6 +27,7 @@ _COLUMNS = {
 }
 
 
+_NARROW = [name for name in _COLUMNS if name not in ("ndcg_at_20", "residual_ratio")]  # what 80 columns hold
 # The same for every method: said once, below the table.
 _COMMON = {
     "retrain_auc": "forget AUC of a retrain",
@@ -120,18 +122,23 @@ class Comparison:
         }
 
     def table(self, *, spread: bool = True) -> Table:
-        """The main figures for a terminal; a star marks a gap below its floor. `spread` adds to each how it varies."""
+        """The main figures for a terminal; a star marks a gap below its floor.
+
+        `spread` adds to each how it varies, and two more columns; without it the table fits into 80 columns.
+        """
+        columns = list(_COLUMNS) if spread else _NARROW
         quantiled = self.statistic == "quantiles"
         middle, around = ("median", " (90th percentile)") if quantiled else ("mean", " ± half the 95 % interval")
         what = middle + (around if spread else "")
-        table = Table(title=f"Unlearning against retraining: {what}, {len(self.requests)} request(s)")
+        title = f"Unlearning against retraining: {what}, {len(self.requests)} request(s)"
+        table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("method")
-        for title in _COLUMNS.values():
-            table.add_column(title, justify="right")
+        for name in columns:
+            table.add_column(_COLUMNS[name], justify="right")
         for method in self.names:
             below = self.central(method).get("below_floor")
-            cells = [_cell(self.figure(method, name), spread) for name in _COLUMNS]
-            gap = list(_COLUMNS).index("retrain_gap")
+            cells = [_cell(self.figure(method, name), spread) for name in columns]
+            gap = columns.index("retrain_gap")
             cells[gap] += " *" if below else ""
             table.add_row(method, *cells)
         shared = next((name for name in self.names if self.figure(name, "gap_floor") is not None), self.names[0])
