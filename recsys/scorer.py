@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -136,7 +136,7 @@ class RankingPanel:
             return torch.from_numpy(found)
         dead = np.flatnonzero(~self.left.items.alive)
         start = 0
-        seen: Callable[[Rows], tuple[Rows, Rows]] = lambda rows: seen_items(self.left, rows)  # noqa: E731
+        seen = partial(seen_items, self.left)
         for chunk, values, columns in best(users, items, self.affected.numpy(), k=K, seen=seen, banned=dead):
             found[start : start + len(chunk), : columns.shape[1]] = np.where(values > -np.inf, columns, -1)
             start += len(chunk)

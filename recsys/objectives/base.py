@@ -71,10 +71,10 @@ class SampledObjective(Objective):
 
 
 _REGISTRY: dict[str, type[Objective]] = {}
-O = TypeVar("O", bound=type[Objective])  # noqa: E741
+Registered = TypeVar("Registered", bound=type[Objective])
 
 
-def register(cls: O) -> O:
+def register(cls: Registered) -> Registered:
     """Class decorator: makes an objective findable by its `name`."""
     _REGISTRY[cls.name] = cls
     return cls
