@@ -1,27 +1,36 @@
-"""What the benchmarks share: their options, the data, fair timing, and the JSON they write."""
+"""What the benchmarks share: their options, the data, fair timing, and the JSON they write and go on from."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from tqdm import tqdm
 
-from recsys.data import Split, ratio, read, synthetic
+from recsys.commands.build import load_split
+from recsys.commands.options import Setup
+from recsys.data import Split, ratio, synthetic
+from unlearn.audit.measures import interval
 from unlearn.memory import keep_freed_memory
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The options of every benchmark: data, json, quick."""
+def arguments(
+    description: str | None, own: Callable[[argparse.ArgumentParser], object] | None = None
+) -> argparse.Namespace:
+    """The options of every benchmark (data, json, quick) and those that `own` adds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     named = os.environ.get("UNLEARN_DATA")
     parser.add_argument("--data", type=Path, default=named, help="folder of the data sets [UNLEARN_DATA]")
@@ -29,22 +38,64 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="seconds on small synthetic data: that it runs, no figures"
     )
+    if own is not None:
+        own(parser)
     options = parser.parse_args()
     if not options.quick and (options.data is None or not options.data.is_dir()):
         came = "none" if options.data is None else f"`{options.data}`"
         parser.error(f"`--data` must be the folder of the data sets (got {came}); set UNLEARN_DATA, or pass --quick")
     keep_freed_memory()
+    signal.signal(signal.SIGINT, _stop)
     return options
 
 
-def load(options: argparse.Namespace, name: str) -> Split:
-    """The published split `name`, with a validation part taken from train; under --quick a synthetic one."""
+def _stop(*_: object) -> NoReturn:
+    # Training answers a KeyboardInterrupt with what it has reached, which no table may mistake for a trained model.
+    say("interrupted")
+    raise SystemExit(130)
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """The options that choose the data set."""
+    parser.add_argument("--dataset", default="lastfm", help="a folder or file in the folder of the data sets [lastfm]")
+    parser.add_argument("--split", help="given, ratio, leave-last-out, temporal-user or temporal [by the data]")
+
+
+def at_least(lowest: int) -> Callable[[str], int]:
+    """The type of an option that counts something."""
+
+    def count(text: str) -> int:
+        if not text.isdigit() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"must be an integer of at least {lowest} (got {text!r})")
+        return int(text)
+
+    return count
+
+
+def above_zero(highest: float = math.inf) -> Callable[[str], float]:
+    """The type of an option that weighs something."""
+
+    def weight(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0.0 < value <= highest:
+            most = "" if highest == math.inf else f" and at most {highest:g}"
+            raise argparse.ArgumentTypeError(f"must be a number above 0{most} (got {text!r})")
+        return value
+
+    return weight
+
+
+def load(options: argparse.Namespace, name: str, split: str | None = None) -> Split:
+    """The data set `name` split as `unlearn evaluate` splits it; under --quick a synthetic one."""
     if options.quick:
         return ratio(synthetic(200, 120, 4_000, seed=0))
-    found = read(options.data / name)
-    if not isinstance(found, Split):
-        raise SystemExit(f"`{name}` must hold a published train and test file (got interactions without a split)")
-    return found
+    try:
+        return load_split(Setup(data=options.data / name, split=split), 0)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
 
 
 def report(options: argparse.Namespace, benchmark: str, split: Split, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,20 +124,54 @@ def report(options: argparse.Namespace, benchmark: str, split: Split, settings: 
 
 
 def finish(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
-    """Write the result where it was asked for."""
+    """Write the result, or what there is of it so far, where it was asked for; never half a file."""
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        part = options.json.with_name(f"{options.json.name}.part")
+        part.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        part.replace(options.json)
+
+
+def kept(options: argparse.Namespace, head: Mapping[str, Any], rows: str) -> list[dict[str, Any]]:
+    """The `rows` that an earlier run has written to the same file under the same settings; none where there is no file.
+
+    Seconds are comparable on one machine only, so that is among what must agree.
+    """
+    if options.json is None:
+        raise SystemExit("`--resume` goes on from the file of `--json` (got none); pass --json OUT")
+    if not options.json.exists():
+        return []
+    found = json.loads(options.json.read_text("utf-8"))
+    now = json.loads(json.dumps(head))
+    differing = [f"  {key}: {found.get(key)} there, {now[key]} now" for key in now if found.get(key) != now[key]]
+    if differing:
+        told = "\n".join(differing)
+        raise SystemExit(f"`--resume` needs a file of the same settings; name another, or leave it out:\n{told}")
+    return found[rows]
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    tqdm.write(text)  # above a progress bar, where there is one
+    sys.stdout.flush()
 
 
 def spread(values: Iterable[float]) -> dict[str, Any]:
     """Median, ends and raw values."""
     values = list(values)
     return {"median": statistics.median(values), "low": min(values), "high": max(values), "values": values}
+
+
+def average(values: Iterable[float]) -> dict[str, Any]:
+    """Mean, the ends of its 95 % interval (None for a single value) and raw values."""
+    values = list(values)
+    figures = {name: None if math.isnan(value) else value for name, value in asdict(interval(values)).items()}
+    return figures | {"values": values}
+
+
+def around(figures: Mapping[str, Any], form: str = ".4f") -> str:
+    """An average in words."""
+    half = "" if figures["high"] is None else f" ± {figures['high'] - figures['mean']:{form}}"
+    return f"{figures['mean']:{form}}{half}"
 
 
 def shown(figures: Mapping[str, Any], form: str = ".3g") -> str:

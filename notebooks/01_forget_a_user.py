@@ -33,12 +33,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from recsys.answers import score_distance, score_norm
 from recsys.data import ratio, synthetic
 from recsys.objectives import WholeData
 from recsys.optimality import bound
 from recsys.problem import RecommenderProblem
 from recsys.scorer import RankingScorer
-from unlearn.audit.measures import auc, score_distance, score_norm, top_k_overlap
+from unlearn.audit.measures import auc, top_k_overlap
 from unlearn.forget import ForgetSet
 from unlearn.memory import keep_freed_memory
 from unlearn.methods import method

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.ranking import best, seen_items
+from recsys.ranking import Scores, best, dot_products, seen_items
 
 _NAMES = ("recall", "ndcg", "precision", "map", "mrr", "hit_rate", "popularity")
 
@@ -73,6 +73,18 @@ def evaluate(
         ValueError: shapes do not fit, a table is not finite, a `k` is not a positive integer, or a row does not exist.
     """
     _check(users, items, train, test, ks, users_subset)
+    return evaluate_scores(dot_products(users, items), train=train, test=test, ks=ks, users_subset=users_subset)
+
+
+def evaluate_scores(
+    scores: Scores,
+    *,
+    train: Interactions,
+    test: Interactions,
+    ks: Sequence[int] = (20,),
+    users_subset: NDArray[np.int64] | None = None,
+) -> Metrics:
+    """The same for a model without embeddings: `scores` gives finite scores of all items for some user rows."""
     wanted = np.zeros(train.n_users, dtype=np.bool_)
     wanted[slice(None) if users_subset is None else users_subset] = True
     truth = test.degrees()[0]
@@ -82,7 +94,8 @@ def evaluate(
     parts: dict[str, list[NDArray[np.float64]]] = {f"{name}_at_{k}": [np.zeros(0)] for k in ks for name in _NAMES}
     shown = {k: np.zeros(train.n_items, dtype=np.bool_) for k in ks}
     banned = np.flatnonzero(~train.items.alive)
-    for chunk, values, columns in best(users, items, rows, k=max(ks), seen=partial(seen_items, train), banned=banned):
+    seen = partial(seen_items, train)
+    for chunk, values, columns in best(scores, rows, train.n_items, k=max(ks), seen=seen, banned=banned):
         real = values > -np.inf
         hits = test.contains(np.repeat(chunk, columns.shape[1]), columns.reshape(-1)).reshape(columns.shape) & real
         for k in ks:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.problem import RecommenderProblem
+from recsys.data.vocabulary import Vocabulary
+from recsys.graph import BipartiteGraph
+from recsys.models.base import build
 from unlearn.forget import ForgetSet
 from unlearn.streams import uniforms
+
+if TYPE_CHECKING:
+    from recsys.problem import RecommenderProblem
 
 Rows = NDArray[np.int64]
 Pairs = tuple[Rows, Rows]
@@ -46,35 +53,57 @@ def split_history(data: Interactions, forget: ForgetSet, *, seed: int) -> Halves
     return Halves((rows[asked], columns[asked]), (rows[folded], columns[folded]))
 
 
-def folded_readout(
-    problem: RecommenderProblem, original: RecommenderProblem, forget: ForgetSet, halves: Halves
-) -> tuple[Tensor, Tensor]:
-    """Final embeddings of users [n, d] and items [m, d] of `problem`, with what it no longer holds folded in.
+def folded_users(problem: RecommenderProblem, histories: sparse.csr_array) -> Tensor:
+    """Scores [q, n_items] of users with these interactions [q, n_items].
 
-    The folded half's edges join the remaining graph; the layer-0 rows of the forgotten are zero, so their final
-    embeddings are the propagated ones of their neighbours: z_u = sum_l c_l (A^l E)_u with E_u = 0. In a model without
-    a graph, where that is zero, the mean of the neighbours' embeddings stands in.
+    They join the remaining graph with a layer-0 row of zero, so their final embeddings are the propagated ones of
+    their neighbours: z_u = sum_l c_l (A^l E)_u with E_u = 0. In a model without a graph, where that is zero, the mean
+    of the neighbours' embeddings stands in.
     """
-    users = original.data.users.rows(forget.users)
-    items = original.data.items.rows(forget.items)
-    if problem.data.users.alive[users].all() and problem.data.items.alive[items].all():
-        return problem.readout()
-    asked = zip(original.data.users.take(halves.asked[0]), original.data.items.take(halves.asked[1]), strict=True)
-    widened = original.without(ForgetSet(interactions=tuple(asked), ties=forget.ties))
-    gone = torch.from_numpy(np.concatenate([users, items + original.data.n_users])).to(problem.graph.rows.device)
+    before = problem.data.n_users
+    matrix = sparse.csr_array(sparse.vstack([problem.data.csr(), histories]))
+    users, items = _embedded(problem, matrix, after=before)
+    return _or_means(users[before:], histories, items) @ items.T
+
+
+def folded_items(problem: RecommenderProblem, histories: sparse.csr_array) -> Tensor:
+    """Scores [n_users, p] of items with these interactions [p, n_users], by the same rule."""
+    matrix = sparse.csr_array(sparse.hstack([problem.data.csr(), histories.T]))
+    users, items = _embedded(problem, matrix, after=problem.graph.n_nodes)
+    return users @ _or_means(items[problem.data.n_items :], histories, users).T
+
+
+def _embedded(problem: RecommenderProblem, matrix: sparse.csr_array, *, after: int) -> tuple[Tensor, Tensor]:
+    """Final embeddings over the interactions `matrix`, which has nodes more than the model from row `after` on."""
+    matrix.sort_indices()
+    n_users, n_items = cast("tuple[int, int]", matrix.shape)
+    graph, model = problem.graph, problem.model
+    wider = Interactions(
+        Vocabulary(range(n_users)),
+        Vocabulary(range(n_items)),
+        matrix.indptr.astype(np.int64),
+        matrix.indices.astype(np.int64),
+    )
+    new = n_users + n_items - graph.n_nodes
     params = {
-        name: value.index_fill(0, gone, 0.0) if value.shape[:1] == (problem.graph.n_nodes,) else value
+        name: torch.cat([value[:after], value.new_zeros(new, *value.shape[1:]), value[after:]])
+        if name in problem.row_parameters
+        else value
         for name, value in problem.params.items()
     }
-    of_users, of_items = widened.with_params(params).readout()
-    rows, columns = (torch.from_numpy(part).to(of_users.device) for part in halves.folded)
-    return _with_means(of_users, of_items, rows, columns, users), _with_means(of_items, of_users, columns, rows, items)
+    return replace(
+        problem,
+        data=wider,
+        model=build(model.name, n_users, n_items, **model.arguments()).to(graph.values.device),
+        graph=BipartiteGraph.from_interactions(wider, dtype=graph.values.dtype, device=graph.values.device),
+        params=params,
+    ).readout()
 
 
-def _with_means(table: Tensor, others: Tensor, rows: Tensor, columns: Tensor, forgotten: Rows) -> Tensor:
-    """`table` with the mean of `others[columns]` in those forgotten rows that are zero."""
+def _or_means(table: Tensor, histories: sparse.csr_array, others: Tensor) -> Tensor:
+    """`table` [q, d] with the mean of the neighbours among `others` in rows that are zero."""
+    neighbours = sparse.coo_array(histories)
+    rows, columns = (torch.from_numpy(part.astype(np.int64)).to(table.device) for part in neighbours.coords)
     total = torch.zeros_like(table).index_add_(0, rows, others[columns])
     count = torch.bincount(rows, minlength=len(table)).clamp_min(1)[:, None]
-    empty = torch.zeros(len(table), 1, dtype=torch.bool, device=table.device)
-    empty[torch.from_numpy(forgotten).to(table.device)] = True
-    return torch.where(empty & (table == 0).all(1, keepdim=True), total / count, table)
+    return torch.where((table == 0).all(1, keepdim=True), total / count, table)

@@ -114,6 +114,12 @@ class BipartiteGraph:
         return torch.from_numpy(np.flatnonzero(self.item_keys == 0)).to(self.rows.device)
 
     @property
+    def forgotten_nodes(self) -> Tensor:
+        """Rows [k] of the table that no longer stand for anybody or anything."""
+        gone = np.concatenate([self.user_keys == 0, self.item_keys == 0])
+        return torch.from_numpy(np.flatnonzero(gone)).to(self.rows.device)
+
+    @property
     def normalized(self) -> Tensor:
         """The adjacency with the graph's own arc values, detached; built once."""
         cached = self.__dict__.get("_normalized")

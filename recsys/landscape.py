@@ -11,6 +11,8 @@ descent (Tong, Ma and Chi, 2021, arXiv 2005.08898), with the regulariser added a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,13 +29,41 @@ _REFRESH = 5  # searches between two preconditioners
 _RENEW = 25  # searches after which everything that follows from the table is computed afresh: rounding adds up
 
 
-class WholeDataLandscape(Landscape):
-    """The objective over the flattened layer-0 table [n_nodes * d], all work in buffers made once."""
+@dataclass(frozen=True, eq=False)
+class FrozenColumns:
+    """The part of the final embeddings that stays as it is while k directions of the table's row space move.
 
-    def __init__(self, model: LinearRecommender, objective: WholeData, graph: BipartiteGraph) -> None:
-        self._objective, self._graph = objective, graph
+    With F = final (I - B B^T) and T [n_nodes, k] the final embeddings of the moving part, the scores are
+    T_U T_I^T + F_U F_I^T.
+    """
+
+    final: Tensor  # [n_nodes, d]
+    basis: Tensor  # B [d, k], orthonormal
+    scores: Tensor  # [n_edges], F_u . F_i of the interactions
+    empty: Tensor  # rows that stay zero
+
+    def cross(self, final: Tensor, moving: Tensor) -> Tensor:
+        """F^T T [d, k] over the given rows of both."""
+        product = final.T @ moving
+        return product.sub_(self.basis @ (self.basis.T @ product))
+
+
+class WholeDataLandscape(Landscape):
+    """The objective over the flattened layer-0 table [n_nodes * d], all work in buffers made once.
+
+    With frozen columns, over the k moving columns of the table alone; values are then up to a constant.
+    """
+
+    def __init__(
+        self,
+        model: LinearRecommender,
+        objective: WholeData,
+        graph: BipartiteGraph,
+        frozen: FrozenColumns | None = None,
+    ) -> None:
+        self._objective, self._graph, self._frozen = objective, graph, frozen
         self._coefficients = model.polynomial()
-        self._shape = (graph.n_nodes, model.dim)
+        self._shape = (graph.n_nodes, model.dim if frozen is None else frozen.basis.shape[1])
         self._adjacency = graph.normalized
         values = graph.values
         self._table, self._z, self._dz, self._out, *self._scratch = (values.new_empty(self._shape) for _ in range(7))
@@ -75,9 +105,15 @@ class WholeDataLandscape(Landscape):
         self._y = self._edges(users, items)
         self._gram_users, self._gram_items = users.T @ users, items.T @ items
         self.evaluations += 1
+        pairs = _inner(self._gram_users, self._gram_items)
+        if self._frozen is not None:
+            self._y.add_(self._frozen.scores)
+            of_users, of_items = self._halves(self._frozen.final)
+            self._cross = self._frozen.cross(of_users, users), self._frozen.cross(of_items, items)
+            pairs += 2.0 * _inner(*self._cross)
         y, a = self._y.double(), self._objective.a
         observed = self._observed((1.0 - y).square() - a * y.square())
-        self._value = float(observed + a * _inner(self._gram_users, self._gram_items))
+        self._value = float(observed + a * pairs)
         self._value += self._objective.l2 * float(torch.linalg.vector_norm(self._table, dtype=torch.float64)) ** 2
         return self._value
 
@@ -87,8 +123,13 @@ class WholeDataLandscape(Landscape):
 
     @property
     def embeddings(self) -> Tensor:
-        """Final embeddings [n_nodes, d] at the current point."""
+        """Final embeddings [n_nodes, d] (of the moving columns) at the current point."""
         return self._z
+
+    @property
+    def scores(self) -> Tensor:
+        """Scores [n_edges] of the interactions at the current point."""
+        return self._y
 
     def gradient(self) -> Tensor:
         (users, items), graph = self._halves(self._z), self._graph
@@ -97,6 +138,11 @@ class WholeDataLandscape(Landscape):
         of_users, of_items = self._halves(inner)
         torch.mm(users, self._gram_items.mul(2.0 * self._objective.a), out=of_users)
         torch.mm(items, self._gram_users.mul(2.0 * self._objective.a), out=of_items)
+        if self._frozen is not None:
+            frozen_users, frozen_items = self._halves(self._frozen.final)
+            of_users.addmm_(frozen_users, self._cross[1], alpha=2.0 * self._objective.a)
+            of_items.addmm_(frozen_items, self._cross[0], alpha=2.0 * self._objective.a)
+            inner.index_fill_(0, self._frozen.empty, 0.0)
         torch.addmm(of_users, graph.interaction_matrix(slopes), items, out=of_users)
         torch.addmm(of_items, graph.transposed_matrix(slopes), users, out=of_items)
         out = self._propagate(inner, self._out)
@@ -113,12 +159,17 @@ class WholeDataLandscape(Landscape):
         users1, items1 = _symmetric(d_users.T @ users), _symmetric(d_items.T @ items)
         users2, items2 = d_users.T @ d_users, d_items.T @ d_items
         users0, items0 = self._gram_users, self._gram_items
+        curved, cross = 0.0, None  # what the frozen columns add to the quadratic term; the linear one is in `slope`
+        if self._frozen is not None:
+            of_users, of_items = self._halves(self._frozen.final)
+            cross = self._frozen.cross(of_users, d_users), self._frozen.cross(of_items, d_items)
+            curved = 2.0 * _inner(*cross)
         keep = 1.0 - a
         quartic = [
             keep * float(self._observed(y2.square())) + a * _inner(users2, items2),
             2.0 * keep * float(self._observed(y1 * y2)) + a * (_inner(users1, items2) + _inner(users2, items1)),
             keep * float(self._observed(y1.square() + 2.0 * y0 * y2)) - 2.0 * float(self._observed(y2))
-            + a * (_inner(users0, items2) + _inner(users2, items0) + _inner(users1, items1))
+            + a * (_inner(users0, items2) + _inner(users2, items0) + _inner(users1, items1) + curved)
             + l2 * float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2,
             slope,
             0.0,
@@ -132,21 +183,31 @@ class WholeDataLandscape(Landscape):
         self._y = y0.add_(y1, alpha=length).add_(y2, alpha=length * length)
         self._gram_users = users0.add_(users1, alpha=length).add_(users2, alpha=length * length)
         self._gram_items = items0.add_(items1, alpha=length).add_(items2, alpha=length * length)
+        if cross is not None:
+            for total, along in zip(self._cross, cross, strict=True):
+                total.add_(along, alpha=length)
         self._value += float(np.polyval(quartic, length))
         return Step(length, self._value)
 
+    def curvature_inverses(self) -> tuple[Tensor, Tensor]:
+        """Approximate inverse curvature of a user's row and of an item's row at the current point."""
+        return curvature_inverses(self._gram_users, self._gram_items, self._objective)
+
     def precondition(self, vector: Tensor) -> Tensor:
         if self._age % _REFRESH == 0:
-            shift = 2.0 * self._objective.l2
-            stiffness = _STIFFNESS * self._objective.a
-            self._inverse_users = _inverse(self._gram_items, shift, stiffness)
-            self._inverse_items = _inverse(self._gram_users, shift, stiffness)
+            self._inverse_users, self._inverse_items = self.curvature_inverses()
         users, items = self._halves(vector.view(self._shape))
         out = self._scratch[2]
         of_users, of_items = self._halves(out)
         torch.mm(users, self._inverse_users, out=of_users)
         torch.mm(items, self._inverse_items, out=of_items)
         return vector.copy_(out.view(-1))
+
+
+def curvature_inverses(gram_users: Tensor, gram_items: Tensor, objective: WholeData) -> tuple[Tensor, Tensor]:
+    """Approximate inverse curvature [d, d] of a user's row and of an item's row, from the other side's Gram matrix."""
+    shift, stiffness = 2.0 * objective.l2, _STIFFNESS * objective.a
+    return _inverse(gram_items, shift, stiffness), _inverse(gram_users, shift, stiffness)
 
 
 def _inner(left: Tensor, right: Tensor) -> float:

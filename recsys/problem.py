@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
+from recsys.curvature import linearized
 from recsys.data.interactions import Interactions
+from recsys.fitted import FittedRecommender
+from recsys.foldin import folded_items, folded_users
 from recsys.graph import BipartiteGraph
 from recsys.landscape import WholeDataLandscape
+from recsys.locality import Survey, locality, survey
 from recsys.models.base import LinearRecommender, Recommender, build
 from recsys.objectives import Objective, SampledObjective, WholeData
-from recsys.recommend import Ranker
-from recsys.train import Monitor, TrainingOptions, train
+from recsys.objectives.model_loss import ModelLoss
+from recsys.optimality import bound
+from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.forget import ForgetSet
-from unlearn.problem import Bound, History, Params, Problem, Touched, Unit
+from unlearn.problem import Bound, Checkpoint, History, Locality, Params, Problem, Touched, Unit
 from unlearn.solvers.landscape import Landscape
 
 
 @dataclass(frozen=True, eq=False)
-class RecommenderProblem(Problem):
-    """See `unlearn.problem.Problem`. Users and items keep their rows when others are forgotten."""
+class RecommenderProblem(FittedRecommender, Problem):
+    """An embedding model with data, objective and parameters: see both contracts that it fulfils."""
 
     data: Interactions
     model: Recommender
     objective_function: Objective
     graph: BipartiteGraph
     params: Params
+    record_unit = "interaction"
     options: TrainingOptions = field(default_factory=TrainingOptions)
     history: History = field(default_factory=History)
 
@@ -51,8 +60,9 @@ class RecommenderProblem(Problem):
             model = build(model, data.n_users, data.n_items, **model_arguments)
         graph = BipartiteGraph.from_interactions(data, dtype=dtype, device=device)
         options = options or TrainingOptions()
-        params = model.initial(graph, options.seed, std=options.init_std)
-        return cls(data, model.to(device), objective or WholeData(), graph, params, options)
+        objective = objective or WholeData()
+        params = ModelLoss(model, objective, graph).initial(options.seed, std=options.init_std)
+        return cls(data, model.to(device), objective, graph, params, options)
 
     # ---- Fitted ------------------------------------------------------------------------------------------------------
 
@@ -64,12 +74,13 @@ class RecommenderProblem(Problem):
         monitor: Monitor | None = None,
     ) -> RecommenderProblem:
         options = options or self.options
+        by = options.seed - self.options.seed
+        model, function = self.model.reseeded(by), self.objective_function
+        if isinstance(function, SampledObjective):  # another seed means other negatives, too
+            function = replace(function, seed=function.seed + by)
         if init is None:
-            init = self.model.initial(self.graph, options.seed, std=options.init_std)
-        return train(replace(self, options=options), init, options, monitor)
-
-    def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
-        return self.data.resolve(forget, unknown=unknown)
+            init = self.loss.initial(options.seed, std=options.init_std)
+        return train(replace(self, options=options, model=model, objective_function=function), init, options, monitor)
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)
@@ -82,32 +93,37 @@ class RecommenderProblem(Problem):
         return (users[queries[:, 0]] * items[queries[:, 1]]).sum(1)
 
     def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:
-        reached = np.zeros(self.graph.n_nodes, dtype=bool)
-        users = self.data.users.rows(forget.users, unknown="mark")
-        items = self.data.items.rows(forget.items, unknown="mark")
-        reached[users[users >= 0]] = True
-        reached[items[items >= 0] + self.data.n_users] = True
-        rows, cols = self.data.user_rows(), self.data.item_rows() + self.data.n_users
-        gone = self.data.positions(forget)
-        reached[rows[gone]] = True
-        reached[cols[gone]] = True
-        layers = [np.flatnonzero(reached)]
-        for _ in range(hops):
-            nearby = reached.copy()
-            nearby[rows[reached[cols]]] = True
-            nearby[cols[reached[rows]]] = True
-            layers.append(np.flatnonzero(nearby & ~reached))
-            reached = nearby
-        return {"table": [torch.from_numpy(layer) for layer in layers]}
+        layers = [torch.from_numpy(layer) for layer in self._reached(forget, hops)]
+        return {name: layers for name in self.params if name in self.row_parameters}
+
+    # ---- FittedRecommender -------------------------------------------------------------------------------------------
+
+    def scores(self, users: NDArray[np.int64]) -> Tensor:
+        of_users, of_items = self.readout()
+        return of_users[torch.from_numpy(users).to(of_users.device)] @ of_items.T
+
+    def fold_in(self, histories: csr_array) -> Tensor:
+        return folded_users(self, histories)
+
+    def fold_in_items(self, histories: csr_array) -> Tensor:
+        return folded_items(self, histories)
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        return self.readout()
 
     # ---- Problem -----------------------------------------------------------------------------------------------------
 
-    @property
-    def n_records(self) -> int:
-        return len(self.data)
-
     def with_params(self, params: Params, *, history: History | None = None) -> RecommenderProblem:
         return replace(self, params=params, history=history or self.history)
+
+    @property
+    def predicts(self) -> bool:
+        return True
+
+    def predictions(self, params: Params, records: Tensor) -> Tensor:
+        """Scores [r, n_items] of all items for the records' users."""
+        users, items = self.embed(params)
+        return users[self.graph.rows[records]] @ items.T
 
     def embed(self, params: Params) -> tuple[Tensor, Tensor]:
         """Final embeddings [n_users, d] and [n_items, d], differentiable in `params`."""
@@ -119,38 +135,29 @@ class RecommenderProblem(Problem):
         with torch.no_grad():
             return self.embed(self.params)
 
-    def ranker(self) -> Ranker:
-        """What serving needs: final embeddings and ids, no interactions."""
-        users, items = self.readout()
-        popularity = torch.from_numpy(self.data.degrees()[1])
-        return Ranker(users, items, self.data.users, self.data.items, popularity)
+    @property
+    def row_parameters(self) -> frozenset[str]:
+        """Names of the parameters with one row a node, users first."""
+        return self.model.row_parameters | self.objective_function.row_parameters
+
+    @property
+    def loss(self) -> ModelLoss:
+        return ModelLoss(self.model, self.objective_function, self.graph)
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
-        return self.objective_function.record_losses(*self.embed(params), self.graph, records)
+        return self.loss.record_losses(params, records)
 
     def background(self, params: Params) -> Tensor:
-        return self.objective_function.background(*self.embed(params), self.graph)
+        return self.loss.background(params)
 
     def penalty(self, params: Params) -> Tensor:
         return self.objective_function.penalty(params)
 
     def objective(self, params: Params) -> Tensor:
-        users, items = self.embed(params)
-        function = self.objective_function
-        losses = function.record_losses(users, items, self.graph).sum()
-        return losses + function.background(users, items, self.graph) + function.penalty(params)
+        return self.loss.value(params)
 
     def value_and_gradient(self, params: Params) -> tuple[float, Params]:
-        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        users, items = self.embed(leaves)
-        value, of_users, of_items = self.objective_function.value_and_gradient(
-            users.detach(), items.detach(), self.graph
-        )
-        penalty = self.objective_function.penalty(leaves)
-        gradients = torch.autograd.grad(
-            [users, items, penalty], list(leaves.values()), [of_users, of_items, torch.ones_like(penalty)]
-        )
-        return value + float(penalty.detach()), dict(zip(leaves, gradients, strict=True))
+        return self.loss.value_and_gradient(params)
 
     def landscape(self) -> Landscape:
         if isinstance(self.model, LinearRecommender) and isinstance(self.objective_function, WholeData):
@@ -178,21 +185,40 @@ class RecommenderProblem(Problem):
         Call it on the remaining problem. The moments an optimiser kept are not parameters and are dropped with the
         history (`aged`).
         """
-        gone = np.concatenate([self.graph.user_keys == 0, self.graph.item_keys == 0])
-        rows = torch.from_numpy(np.flatnonzero(gone)).to(self.graph.rows.device)
+        rows = self.graph.forgotten_nodes
+        by_row = self.row_parameters
         return {
-            name: value.index_fill(0, rows, 0.0) if value.shape[:1] == (self.graph.n_nodes,) else value
-            for name, value in self.params.items()
+            name: value.index_fill(0, rows, 0.0) if name in by_row else value for name, value in self.params.items()
         }
+
+    def linearized(self, params: Params) -> Callable[[Params], Tensor]:
+        """displacement -> the objective with scores linear in it: what Gauss-Newton products are made of."""
+        return linearized(self, params)
+
+    def shortened(self, share: float, rate: float) -> TrainingOptions | None:
+        options = self.options
+        if not self.stochastic:
+            return None
+        epochs = max(1, round(share * options.epochs))
+        return replace(options, epochs=epochs, learning_rate=rate * options.learning_rate, keep=frozenset())
+
+    def resume(self, checkpoint: Checkpoint) -> RecommenderProblem:
+        return resume(self, checkpoint, self.options)
+
+    def survey(self) -> Survey | None:
+        return survey(self)
+
+    def locality(self, before: Problem, forget: ForgetSet, known: Survey | None, *, tail: float) -> Locality:
+        if known is None:
+            return super().locality(before, forget, known, tail=tail)
+        assert isinstance(before, RecommenderProblem)
+        return locality(self, before, forget, known, tail)
 
     def optimality(self, *, probability: float = 0.99, seed: int = 0) -> Bound | None:
         if not (isinstance(self.model, LinearRecommender) and isinstance(self.objective_function, WholeData)):
             return None
-        from recsys.optimality import bound
-
         return bound(self, probability=probability, seed=seed)
 
     @property
     def stochastic(self) -> bool:
-        """Whether training samples, so that "the model without this user" is only defined up to coupling."""
         return isinstance(self.objective_function, SampledObjective)

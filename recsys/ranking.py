@@ -18,33 +18,51 @@ Seen = Callable[[Rows], tuple[Rows, Rows]]
 """Of user rows [c]: for every pair that must not be ranked, the index into those rows and the item row."""
 
 
+Scores = Callable[[Rows], Tensor]
+"""Of user rows [c]: their scores of all items [c, m], in a tensor that the caller may overwrite."""
+
+
+def dot_products(users: Tensor, items: Tensor) -> Scores:
+    """The scores of final embeddings [n, d] and [m, d]; each call overwrites what the one before it returned."""
+    users, items = users.detach(), items.detach()
+    buffer = items.new_empty(0, len(items))
+
+    def scores(rows: Rows) -> Tensor:
+        nonlocal buffer
+        if len(buffer) < len(rows):
+            buffer = items.new_empty(len(rows), len(items))
+        return torch.mm(users[torch.from_numpy(rows).to(users.device)], items.T, out=buffer[: len(rows)])
+
+    return scores
+
+
+def chunks(rows: Rows, n_items: int) -> Iterator[Rows]:
+    """The rows in parts whose scores fit into memory together."""
+    size = max(1, _CHUNK_ENTRIES // max(1, n_items))
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
 def best(
-    users: Tensor, items: Tensor, rows: Rows, *, k: int, seen: Seen | None = None, banned: Rows | None = None
+    scores: Scores, rows: Rows, n_items: int, *, k: int, seen: Seen | None = None, banned: Rows | None = None
 ) -> Iterator[tuple[Rows, NDArray[np.float64], Rows]]:
     """Chunk by chunk: user rows [c], and the scores and item rows [c, min(k, m)] of their best items, best first.
 
     Args:
-        users: final embeddings [n, d]; items: final embeddings [m, d]; scores are their dot products.
         rows: whom to rank for [q].
         seen: pairs that are no candidates; banned: item rows that are no candidates for anyone.
 
     A place without candidate has score -inf and an item of no meaning.
     """
-    items = items.detach()
-    size = max(1, _CHUNK_ENTRIES // max(1, len(items)))
-    buffer = items.new_empty(min(size, len(rows)), len(items))
-    never = None if banned is None else torch.from_numpy(banned).to(items.device)
-    for start in range(0, len(rows), size):
-        chunk = rows[start : start + size]
-        scores = buffer[: len(chunk)]
-        torch.mm(users.detach()[torch.from_numpy(chunk).to(users.device)], items.T, out=scores)
+    for chunk in chunks(rows, n_items):
+        found = scores(chunk)
         if seen is not None:
             local, columns = seen(chunk)
-            scores.view(-1).index_fill_(0, torch.from_numpy(local * len(items) + columns).to(items.device), -torch.inf)
-        if never is not None:
-            scores.index_fill_(1, never, -torch.inf)
-        values, found = top_k(scores, k)
-        yield chunk, values.double().cpu().numpy(), found.cpu().numpy()
+            found.view(-1).index_fill_(0, torch.from_numpy(local * n_items + columns).to(found.device), -torch.inf)
+        if banned is not None:
+            found.index_fill_(1, torch.from_numpy(banned).to(found.device), -torch.inf)
+        values, places = top_k(found, k)
+        yield chunk, values.double().cpu().numpy(), places.cpu().numpy()
 
 
 def seen_items(data: Interactions, rows: Rows) -> tuple[Rows, Rows]:

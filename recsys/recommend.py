@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import Id, Vocabulary
 from recsys.errors import UnknownIds
-from recsys.ranking import Rows, Seen, best, seen_items
+from recsys.ranking import Rows, Scores, Seen, best, seen_items
 
 Unknown = Literal["raise", "skip", "popular"]
 _SHOWN = 10
@@ -34,33 +35,16 @@ class Recommendations:
     popular: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class Ranker:
-    """What serving needs of a model: final embeddings and ids; no interactions.
+class BaseRanker(ABC):
+    """Serves in external ids, from scores by row."""
 
-    Shapes:
-        users [n, d]; items [m, d]; scores are their dot products; popularity [m], any count that ranks items.
-    """
-
-    users: Tensor
-    items: Tensor
     user_ids: Vocabulary
     item_ids: Vocabulary
-    popularity: Tensor | None = None
+    popularity: Tensor | None  # [n_items], any count that ranks items
 
-    def __post_init__(self) -> None:
-        problems = [
-            f"`{name}` must have shape [{len(ids)}, d], a row for each id (got {list(table.shape)})"
-            for name, table, ids in (("users", self.users, self.user_ids), ("items", self.items, self.item_ids))
-            if table.dim() != 2 or len(table) != len(ids)
-        ]
-        if self.users.shape[-1:] != self.items.shape[-1:]:
-            widths = f"{self.users.shape[-1]} and {self.items.shape[-1]}"
-            problems.append(f"`users` and `items` must have one width (got {widths})")
-        if self.popularity is not None and self.popularity.shape != (len(self.item_ids),):
-            problems.append(f"`popularity` must have shape [{len(self.item_ids)}] (got {list(self.popularity.shape)})")
-        if problems:
-            raise ValueError("These tables cannot rank:\n  - " + "\n  - ".join(problems))
+    @abstractmethod
+    def scores(self, rows: Rows) -> Tensor:
+        """Scores [q, n_items] of all items for user rows [q], in a tensor that the caller may overwrite."""
 
     def recommend(
         self,
@@ -97,12 +81,12 @@ class Ranker:
         ids = np.full((len(rows), k), None, dtype=object)
         scores = np.full((len(rows), k), -np.inf)
         seen = None if exclude is None else self._seen(exclude, asked)
-        tables = [(known, self.users[torch.from_numpy(rows[known]).to(self.users.device)], self.items)]
-        if self.popularity is not None:
-            counts = self.popularity.double()[:, None]
-            tables.append((~known, counts.new_ones(int((~known).sum()), 1), counts))
-        for places, users, items in tables:
-            for found, values, columns in self._best(np.flatnonzero(places), users, items, k, seen, banned):
+        sources: list[tuple[Rows, Scores]] = [(np.flatnonzero(known), lambda places: self.scores(rows[places]))]
+        if (popularity := self.popularity) is not None:
+            counts = popularity.double()
+            sources.append((np.flatnonzero(~known), lambda places: counts.repeat(len(places), 1)))
+        for places, source in sources:
+            for found, values, columns in self._best(places, source, k, seen, banned):
                 ids[found, : columns.shape[1]], scores[found, : columns.shape[1]] = columns, values
         if single and len(rows):
             ids, scores = ids[0], scores[0]
@@ -124,21 +108,13 @@ class Ranker:
         return pd.DataFrame(columns)
 
     def _best(
-        self, places: Rows, users: Tensor, items: Tensor, k: int, seen: Seen | None, banned: Rows
+        self, places: Rows, scores: Scores, k: int, seen: Seen | None, banned: Rows
     ) -> Iterator[tuple[Rows, NDArray[np.float64], NDArray[np.object_]]]:
-        """Places [c], and scores and item ids [c, at most k] of those places; `users` [q, d] are theirs."""
-
-        def seen_there(chunk: Rows) -> tuple[Rows, Rows]:
-            assert seen is not None
-            return seen(places[chunk])
-
-        rows = np.arange(len(places))
-        for chunk, values, columns in best(
-            users, items, rows, k=k, seen=None if seen is None else seen_there, banned=banned
-        ):
+        """Places [c], and scores and item ids [c, at most k] of those places."""
+        for chunk, values, columns in best(scores, places, len(self.item_ids), k=k, seen=seen, banned=banned):
             named = np.array(self.item_ids.take(columns.reshape(-1)), dtype=object).reshape(columns.shape)
             named[values == -np.inf] = None
-            yield places[chunk], values, named
+            yield chunk, values, named
 
     def _seen(self, exclude: Interactions, asked: list[Any]) -> Seen:
         """Of places in `asked`: the pairs in `exclude`, in our item rows; its vocabularies may differ from ours."""
@@ -186,3 +162,48 @@ class Ranker:
             if len(problems) > other:
                 text += '\nCorrect the ids, or pass unknown="skip" or unknown="popular".'
             raise ValueError(text) if other else UnknownIds(text)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker(BaseRanker):
+    """What serving needs of a model: final embeddings and ids; no interactions.
+
+    Shapes:
+        users [n, d]; items [m, d]; scores are their dot products; popularity [m], any count that ranks items.
+    """
+
+    users: Tensor
+    items: Tensor
+    user_ids: Vocabulary
+    item_ids: Vocabulary
+    popularity: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` must have shape [{len(ids)}, d], a row for each id (got {list(table.shape)})"
+            for name, table, ids in (("users", self.users, self.user_ids), ("items", self.items, self.item_ids))
+            if table.dim() != 2 or len(table) != len(ids)
+        ]
+        if self.users.shape[-1:] != self.items.shape[-1:]:
+            widths = f"{self.users.shape[-1]} and {self.items.shape[-1]}"
+            problems.append(f"`users` and `items` must have one width (got {widths})")
+        if self.popularity is not None and self.popularity.shape != (len(self.item_ids),):
+            problems.append(f"`popularity` must have shape [{len(self.item_ids)}] (got {list(self.popularity.shape)})")
+        if problems:
+            raise ValueError("These tables cannot rank:\n  - " + "\n  - ".join(problems))
+
+    def scores(self, rows: Rows) -> Tensor:
+        return self.users[torch.from_numpy(rows).to(self.users.device)] @ self.items.T
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreRanker(BaseRanker):
+    """Serving for a model without embeddings: `score` gives the scores of all items for user rows."""
+
+    score: Scores
+    user_ids: Vocabulary
+    item_ids: Vocabulary
+    popularity: Tensor | None = None
+
+    def scores(self, rows: Rows) -> Tensor:
+        return self.score(rows)

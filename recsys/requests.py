@@ -2,63 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
+from recsys.data.splits import Split
 from recsys.data.vocabulary import Vocabulary
 from recsys.evaluate import terciles
 from unlearn.forget import ForgetSet
-from unlearn.streams import uniforms
+from unlearn.streams import integers, uniforms
 
 Rows = NDArray[np.int64]
-FORMS = "random:0.05 (share of interactions), users:20, items:5, one-user:30 or user:ID"
+FORMS = (
+    "random:0.05 (share of interactions), users:20, items:5, popular-items:5, one-user:30, user:ID or corrupted:0.05 "
+    "(share of false interactions that are added first)"
+)
 
 
-def requests(specification: str, data: Interactions, *, seed: int) -> list[ForgetSet]:
-    """The requests that a specification asks for.
+def drawn(specification: str, split: Split, *, seed: int) -> tuple[Interactions, list[ForgetSet]]:
+    """What to train on, and the requests to serve then.
 
-    `random:0.05` deletes that share of all interactions, `users:20` and `items:5` that many at once, `user:ID` the one
-    with that id, each in one request; `one-user:30` is thirty requests of one user each, a third from each tercile of
-    activity. Draws are keyed by id, so they do not depend on the order of rows.
+    `corrupted:0.05` adds that share of false interactions to train and validation and deletes exactly these: pairs
+    of a random user and a random item that neither trained on nor held out, with the weight and time of some true
+    interaction. They are the same for every seed, as the split is. `forget_auc` then compares the false interactions
+    with held-out true ones of the same users, so that the retrain's is far below one half. Every other specification
+    trains on train and validation as they are: see `requests`.
 
     Raises:
         ValueError: the specification cannot be read or asks for more than there is.
         UnknownIds: there is no user of that id.
     """
-    kind, separator, value = specification.partition(":")
-    if not separator or kind not in ("random", "users", "items", "one-user", "user") or not value:
-        raise ValueError(f"`delete` must be {FORMS} (got {specification!r})")
+    data = split.refit()
+    kind, value = _read(specification)
+    if kind != "corrupted":
+        return data, requests(specification, data, seed=seed)
+    false = _false(_share(value, specification), data, split.test)
+    return data.merge(false), [_pairs(false, false.user_rows(), false.item_rows())]
+
+
+def requests(specification: str, data: Interactions, *, seed: int) -> list[ForgetSet]:
+    """The requests that a specification asks for, on the data that the model was trained on.
+
+    `random:0.05` deletes that share of all interactions, `users:20` and `items:5` that many at once, `popular-items:5`
+    those with most interactions, `user:ID` the one with that id, each in one request; `one-user:30` is thirty requests
+    of one user each, a third from each tercile of activity. Draws are keyed by id, so they do not depend on the order
+    of rows.
+
+    Raises:
+        ValueError: the specification cannot be read, asks for more than there is, or (`corrupted`) for other data.
+        UnknownIds: there is no user of that id.
+    """
+    kind, value = _read(specification)
+    if kind == "corrupted":
+        raise ValueError(
+            f"`delete` must be given to `drawn` where it changes the training data (got {specification!r})"
+        )
     if kind == "user":
         return [data.resolve(ForgetSet(users=tuple(data.users.parse([value]))))]
     if kind == "random":
         return [_random(_share(value, specification), data, seed)]
     count = _count(value, specification)
+    what = "items" if kind.endswith("items") else "users"
     users, items = (np.flatnonzero(degrees > 0) for degrees in data.degrees())
-    available = len(items) if kind == "items" else len(users)
-    if count > available:
-        raise ValueError(
-            f"`delete` asks for {count} {'items' if kind == 'items' else 'users'} (got {available} with interactions)"
-        )
-    if kind == "items":
-        return [ForgetSet(items=tuple(data.items.take(_draw(items, data.items, count, seed))))]
-    if kind == "users":
-        return [ForgetSet(users=tuple(data.users.take(_draw(users, data.users, count, seed))))]
-    return [ForgetSet(users=(user,)) for user in data.users.take(_stratified(data, count, seed))]
+    if count > (available := len(items if what == "items" else users)):
+        raise ValueError(f"`delete` asks for {count} {what} (got {available} with interactions)")
+    several: dict[str, Callable[[], list[ForgetSet]]] = {
+        "items": lambda: [ForgetSet(items=tuple(data.items.take(_draw(items, data.items, count, seed))))],
+        "popular-items": lambda: [ForgetSet(items=tuple(data.items.take(_popular(data, count))))],
+        "users": lambda: [ForgetSet(users=tuple(data.users.take(_draw(users, data.users, count, seed))))],
+        "one-user": lambda: [ForgetSet(users=(user,)) for user in data.users.take(_stratified(data, count, seed))],
+    }
+    return several[kind]()
+
+
+def _read(specification: str) -> tuple[str, str]:
+    kind, _, value = specification.partition(":")
+    if kind not in ("random", "users", "items", "popular-items", "one-user", "user", "corrupted") or not value:
+        raise ValueError(f"`delete` must be {FORMS} (got {specification!r})")
+    return kind, value
 
 
 def _random(share: float, data: Interactions, seed: int) -> ForgetSet:
     rows, columns = data.user_rows(), data.item_rows()
     draw = uniforms(seed, "request/interactions", data.users.keys[rows], data.items.keys[columns])
     chosen = np.argsort(draw, kind="stable")[: max(1, round(share * len(data)))]
-    return ForgetSet(
-        interactions=tuple(zip(data.users.take(rows[chosen]), data.items.take(columns[chosen]), strict=True))
-    )
+    return _pairs(data, rows[chosen], columns[chosen])
+
+
+def _pairs(data: Interactions, rows: Rows, columns: Rows) -> ForgetSet:
+    return ForgetSet(interactions=tuple(zip(data.users.take(rows), data.items.take(columns), strict=True)))
 
 
 def _draw(rows: Rows, ids: Vocabulary, count: int, seed: int) -> Rows:
     """`count` of the rows, in random order."""
     return rows[np.argsort(uniforms(seed, "request/rows", ids.keys[rows]), kind="stable")[:count]]
+
+
+def _popular(data: Interactions, count: int) -> Rows:
+    """The items of most interactions; of equals, those whose keys come first."""
+    return np.lexsort((data.items.keys, -data.degrees()[1]))[:count]
 
 
 def _stratified(data: Interactions, count: int, seed: int) -> Rows:
@@ -69,13 +114,41 @@ def _stratified(data: Interactions, count: int, seed: int) -> Rows:
     return np.array([row for _, _, row in in_turn[:count]], dtype=np.int64)
 
 
+def _false(share: float, data: Interactions, held_out: Interactions) -> Interactions:
+    """Interactions that never were, between users and items that have some."""
+    wanted = max(1, round(share * len(data)))
+    users, items = (np.flatnonzero(degrees > 0) for degrees in data.degrees())
+    empty = len(users) * len(items) - len(data) - len(held_out)
+    if wanted > empty // 2:
+        raise ValueError(f"`delete` asks for {wanted} false interactions (got room for {max(0, empty // 2)})")
+    codes = np.empty(0, dtype=np.int64)
+    begun = 0
+    while len(codes) < wanted:
+        number = np.arange(begun, begun := begun + 2 * wanted)
+        rows = users[integers(0, "request/false/users", len(users), number)]
+        columns = items[integers(0, "request/false/items", len(items), number)]
+        new = ~(data.contains(rows, columns) | held_out.contains(rows, columns))
+        codes = np.concatenate([codes, rows[new] * data.n_items + columns[new]])
+        codes = codes[np.sort(np.unique(codes, return_index=True)[1])]
+    rows, columns = np.divmod(np.sort(codes[:wanted]), data.n_items)
+    like = integers(0, "request/false/like", len(data), np.arange(wanted))
+    return replace(
+        data,
+        indptr=np.searchsorted(rows, np.arange(data.n_users + 1)).astype(np.int64),
+        indices=columns,
+        weight=None if data.weight is None else data.weight[like],
+        time=None if data.time is None else data.time[like],
+        ties=None,
+    )
+
+
 def _share(value: str, specification: str) -> float:
     try:
         share = float(value)
     except ValueError:
         share = float("nan")
     if not 0 < share < 1:
-        raise ValueError(f"`delete` must name a share between 0 and 1 after `random:` (got {specification!r})")
+        raise ValueError(f"`delete` must name a share between 0 and 1 after the colon (got {specification!r})")
     return share
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
+from recsys.answers import Answers
 from recsys.data.interactions import Interactions
-from recsys.evaluate import evaluate, terciles
-from recsys.foldin import Halves, folded_readout, split_history
+from recsys.evaluate import evaluate_scores, terciles
+from recsys.fitted import FittedRecommender
+from recsys.foldin import Halves, split_history
 from recsys.problem import RecommenderProblem
-from recsys.ranking import best, seen_items
+from recsys.ranking import Rows, best, seen_items
 from recsys.train import Monitor
 from unlearn.forget import ForgetSet
-from unlearn.problem import Problem
+from unlearn.problem import Fitted
 from unlearn.streams import uniforms
 
-Rows = NDArray[np.int64]
 K = 20
 _MOST_AFFECTED = 2_000
 _STRATA = ("low", "middle", "high")
@@ -32,33 +36,48 @@ class RankingScorer:
 
     test: Interactions
 
-    def panel(self, problem: Problem, forget: ForgetSet, *, seed: int) -> RankingPanel:
-        """The questions of one request; `forget` must have been resolved on `problem`."""
-        original = _recommender(problem)
-        remaining = original.data.without(forget)
+    def panel(self, model: Fitted, forget: ForgetSet, *, seed: int) -> RankingPanel:
+        """The questions of one request; `forget` must have been resolved on `model`."""
+        data = _recommender(model).data
+        remaining = data.without(forget)
         strata = terciles(remaining.degrees()[0])
         return RankingPanel(
-            original=original,
-            forget=forget,
             left=remaining,
             test=self.test,
-            affected=torch.from_numpy(affected_users(original.data, remaining, forget, seed=seed)),
+            affected=torch.from_numpy(affected_users(data, remaining, forget, seed=seed)),
             remaining=torch.from_numpy(np.flatnonzero(remaining.users.alive)),
-            halves=split_history(original.data, forget, seed=seed),
+            halves=split_history(data, forget, seed=seed),
             strata={name: np.flatnonzero(strata == number) for number, name in enumerate(_STRATA)},
         )
 
-    def polish(self, problem: Problem, *, seed: int | None = None, watch: Monitor | None = None) -> RecommenderProblem:
-        """Train to where arithmetic ends: on from the present parameters, or from a fresh start by `seed`."""
-        recommender = _recommender(problem)
-        options = recommender.options.polished()
-        if seed is None:
-            return recommender.fit(recommender.params, options=options, monitor=watch)
-        return recommender.fit(options=replace(options, seed=seed), monitor=watch)
+    def polish(self, model: Fitted, *, seed: int | None = None, watch: Monitor | None = None) -> FittedRecommender:
+        """Train to where references end: on from the present parameters, or from a fresh start by `seed`.
 
-    def placebo(self, problem: Problem, forget: ForgetSet, *, seed: int) -> ForgetSet:
+        A model with another way of training is fitted as it stands, by `seed` where its options know one; it cannot be
+        watched.
+        """
+        recommender = _recommender(model)
+        options: Any = getattr(recommender, "options", None)
+        if not isinstance(recommender, RecommenderProblem):
+            reseeded = seed is not None and hasattr(options, "seed")
+            return recommender.fit(options=replace(options, seed=seed) if reseeded else None)
+        init = recommender.params if seed is None else None
+        options = options.polished()
+        return recommender.fit(init, options=options if seed is None else replace(options, seed=seed), monitor=watch)
+
+    def continued(self, model: Fitted) -> FittedRecommender:
+        """Trained on until a sixteenth of the tolerance, to show how far the scores still move.
+
+        Training that samples ends by its number of epochs, wherever that is; other models than problems end somehow.
+        """
+        recommender = _recommender(model)
+        if not isinstance(recommender, RecommenderProblem) or recommender.stochastic:
+            return recommender
+        return recommender.fit(recommender.params, options=recommender.options.polished().polished())
+
+    def placebo(self, model: Fitted, forget: ForgetSet, *, seed: int) -> ForgetSet:
         """As many users, items and single interactions as `forget` names, drawn from what it leaves."""
-        data = _recommender(problem).data.without(forget)
+        data = _recommender(model).data.without(forget)
         users, items = (np.flatnonzero(degrees > 0) for degrees in data.degrees())
         chosen_users = _drawn(users, data.users.keys[users], len(forget.users), seed)
         chosen_items = _drawn(items, data.items.keys[items], len(forget.items), seed)
@@ -72,17 +91,15 @@ class RankingScorer:
             interactions=tuple(zip(data.users.take(rows[edges]), data.items.take(columns[edges]), strict=True)),
         )
 
-    def digests(self, problem: Problem) -> dict[str, str]:
+    def digests(self, model: Fitted) -> dict[str, str]:
         """Digests of training and held-out data."""
-        return {"train": _recommender(problem).data.digest(), "test": self.test.digest()}
+        return {"train": _recommender(model).data.digest(), "test": self.test.digest()}
 
 
 @dataclass(frozen=True, eq=False)
 class RankingPanel:
     """One request's questions to every model that comes of it; see `unlearn.audit.contract.Panel`."""
 
-    original: RecommenderProblem
-    forget: ForgetSet
     left: Interactions  # remaining training data
     test: Interactions
     affected: Tensor
@@ -90,54 +107,82 @@ class RankingPanel:
     halves: Halves
     strata: dict[str, Rows]
 
-    def factors(self, problem: Problem) -> tuple[Tensor, Tensor]:
-        """Final embeddings of users and items."""
-        return _recommender(problem).readout()
+    def answers(self, model: Fitted) -> Answers:
+        """All scores of a model."""
+        return Answers.of(_recommender(model))
 
-    def utility(self, problem: Problem) -> dict[str, float]:
+    def distance(self, left: Answers, right: Answers, rows: Tensor) -> float:
+        """Frobenius distance of the scores at the user rows."""
+        return left.distance(right, rows)
+
+    def norm(self, answers: Answers, rows: Tensor) -> float:
+        """Frobenius norm of the scores at the user rows."""
+        return answers.norm(rows)
+
+    def utility(self, model: Fitted) -> dict[str, float]:
         """Recall@20 and NDCG@20 of remaining users with test items, and by tercile of activity; NaN if not finite."""
         names = ("recall_at_20", "ndcg_at_20")
-        users, items = self.factors(problem)
-        if not bool(users.isfinite().all() and items.isfinite().all()):
-            return {f"{name}{part}": float("nan") for part in ("", *(f"_{s}" for s in _STRATA)) for name in names}
-        metrics = evaluate(users, items, train=self.left, test=self.test, ks=(K,))
+        answers = self.answers(model)
+        if isnan(answers.norm(self.remaining)):
+            return {f"{name}{part}": nan for part in ("", *(f"_{s}" for s in _STRATA)) for name in names}
+        metrics = evaluate_scores(answers.scores, train=self.left, test=self.test, ks=(K,))
         whole = metrics.summary()
         by_stratum = {part: metrics.summary(rows) for part, rows in self.strata.items()}
         return {name: whole[name] for name in names} | {
             f"{name}_{part}": found[name] for part, found in by_stratum.items() for name in names
         }
 
-    def forget_scores(self, problem: Problem) -> tuple[Tensor, Tensor]:
+    def forget_scores(self, model: Fitted) -> tuple[Tensor, Tensor]:
         """Scores of deleted interactions [p] and of held-out positives [q] of the same users.
 
         A model that no longer holds a forgotten user or item is asked after folding in half of its history, about the
-        other half; a model that still holds it is asked as it is, about the same half.
+        other half; a model that still holds it is asked as it is, about the same half. What cannot be asked is left
+        out: an interaction of a forgotten user with a forgotten item, and, where the model cannot fold in items, those
+        of a forgotten item.
         """
-        recommender = _recommender(problem)
-        users, items = folded_readout(recommender, self.original, self.forget, self.halves)
+        recommender = _recommender(model)
         rows, columns = self.halves.asked
         owners = np.unique(rows)
         local, held_items = seen_items(self.test, owners)
         held_rows = owners[local]
         # A forgotten item is no yardstick for what is held out.
         kept = self.left.items.alive[held_items]
+        return self._scored(recommender, rows, columns), self._scored(recommender, held_rows[kept], held_items[kept])
 
-        def scores(rows: Rows, columns: Rows) -> Tensor:
-            left, right = (torch.from_numpy(index).to(users.device) for index in (rows, columns))
-            return (users[left] * items[right]).sum(1).cpu()
+    def _scored(self, model: FittedRecommender, rows: Rows, columns: Rows) -> Tensor:
+        """Scores of the pairs that can be asked, those of forgotten users and items by folding in."""
+        user_here, item_here = model.data.users.alive[rows], model.data.items.alive[columns]
+        plain = user_here & item_here
+        found = [model.outputs(torch.from_numpy(np.stack([rows[plain], columns[plain]], axis=1))).cpu()]
+        if (of_users := np.flatnonzero(~user_here & item_here)).size:
+            gone, place = np.unique(rows[of_users], return_inverse=True)
+            scores = model.fold_in(self._folded(gone, model.data.items.alive))
+            found.append(scores[place, columns[of_users]].cpu())
+        if (of_items := np.flatnonzero(user_here & ~item_here)).size:
+            gone, place = np.unique(columns[of_items], return_inverse=True)
+            scores = model.fold_in_items(self._folded(gone, model.data.users.alive, items=True))
+            if scores is not None:
+                found.append(scores[rows[of_items], place].cpu())
+        return torch.cat(found)
 
-        return scores(rows, columns), scores(held_rows[kept], held_items[kept])
+    def _folded(self, gone: Rows, there: NDArray[np.bool_], *, items: bool = False) -> csr_array:
+        """Folded halves [g, n] of the forgotten user rows (or item rows), as far as the other side is `there`."""
+        owners, others = reversed(self.halves.folded) if items else self.halves.folded
+        mine = np.isin(owners, gone) & there[others]
+        ones = np.ones(int(mine.sum()), dtype=np.float32)
+        return csr_array((ones, (np.searchsorted(gone, owners[mine]), others[mine])), shape=(len(gone), len(there)))
 
-    def lists(self, problem: Problem) -> Tensor:
+    def lists(self, model: Fitted) -> Tensor:
         """Top-20 item rows [affected, 20] that are not remaining training data; -1 marks an empty place."""
-        users, items = self.factors(problem)
+        answers = self.answers(model)
         found = np.full((len(self.affected), K), -1, dtype=np.int64)
-        if not bool(users.isfinite().all() and items.isfinite().all()):
+        if isnan(answers.norm(self.affected)):
             return torch.from_numpy(found)
         dead = np.flatnonzero(~self.left.items.alive)
         start = 0
         seen = partial(seen_items, self.left)
-        for chunk, values, columns in best(users, items, self.affected.numpy(), k=K, seen=seen, banned=dead):
+        affected = self.affected.numpy()
+        for chunk, values, columns in best(answers.scores, affected, answers.n_items, k=K, seen=seen, banned=dead):
             found[start : start + len(chunk), : columns.shape[1]] = np.where(values > -np.inf, columns, -1)
             start += len(chunk)
         return torch.from_numpy(found)
@@ -167,7 +212,7 @@ def _drawn(rows: Rows, keys: NDArray[np.uint64], count: int, seed: int) -> Rows:
     return rows[np.argsort(uniforms(seed, "audit/draw", keys), kind="stable")[:count]] if len(rows) else rows
 
 
-def _recommender(problem: Problem) -> RecommenderProblem:
-    if not isinstance(problem, RecommenderProblem):
-        raise TypeError(f"`problem` must be a RecommenderProblem for a ranking scorer (got {type(problem).__name__})")
-    return problem
+def _recommender(model: Fitted) -> FittedRecommender:
+    if not isinstance(model, FittedRecommender):
+        raise TypeError(f"`model` must be a FittedRecommender for a ranking scorer (got {type(model).__name__})")
+    return model

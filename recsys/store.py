@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from recsys.closed_form import ClosedForm, closed_form
 from recsys.data.interactions import Interactions
 from recsys.data.vocabulary import Vocabulary
 from recsys.models import build
@@ -21,66 +23,74 @@ from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
-from unlearn.problem import History, Params
+from unlearn.problem import AdamState, Checkpoint, History, Params
 
+Storable = RecommenderProblem | ClosedForm
 FORMAT = 1
 LOADER = "recsys.store:load_ranker"
-_READOUT = "readout."
+_TABLES = ("readout.users", "readout.items")  # only of a model that has tables
+_POPULARITY = "readout.popularity"
 _PARAMS = "params."
+_OPTIMIZER = "optimizer."
+_CHECKPOINTS = "checkpoints."
+_MEAN, _SQUARE, _STEPS = "mean.", "square.", "steps"
 _TRAINING = ("residual", "seconds", "seed", "removed")
 _FILES = ("model.safetensors", "users.parquet", "items.parquet")
+_KEPT = "history.safetensors"  # only where training kept something
 
 
 class StoredModelError(ValueError):
     """A stored model is damaged, is of another kind, or does not fit; the message lists every problem."""
 
 
-def save(problem: RecommenderProblem, directory: Path, *, overwrite: bool = False) -> str:
+def save(model: Storable, directory: Path, *, overwrite: bool = False) -> str:
     """Write the model to `directory` and return its digest; forgotten ids are in none of its files.
 
     Raises:
         FileExistsError: the directory holds something else already, and `overwrite` was not given.
     """
     directory = Path(directory)
-    users, items = problem.readout()
-    tensors = {f"{_PARAMS}{name}": value for name, value in problem.params.items()}
-    tensors |= {
+    tensors = {f"{_PARAMS}{name}": value for name, value in model.params.items()}
+    tensors[_POPULARITY] = torch.from_numpy(model.data.degrees()[1])
+    if (tables := model.factors()) is not None:
         # Copies: a readout may be a view of the parameters, and safetensors stores no memory twice.
-        f"{_READOUT}users": users.clone(),
-        f"{_READOUT}items": items.clone(),
-        f"{_READOUT}popularity": torch.from_numpy(problem.data.degrees()[1]),
+        tensors |= {name: table.clone() for name, table in zip(_TABLES, tables, strict=True)}
+    kept = _kept(model.history)
+    files = {_FILES[0]: tensors} | ({_KEPT: kept} if kept else {})
+    files = {
+        file: {name: value.detach().cpu().contiguous() for name, value in held.items()} for file, held in files.items()
     }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    options = vars(problem.options) | {"keep": sorted(problem.options.keep)}
+    tensors = {name: value for held in files.values() for name, value in held.items()}
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "loader": LOADER,
-        "model": {"name": problem.model.name, "arguments": problem.model.arguments()},
-        "objective": {"name": problem.objective_function.name, "arguments": problem.objective_function.arguments()},
-        "options": options,
-        "training": {name: getattr(problem.history, name) for name in _TRAINING},
-        "users": problem.data.n_users,
-        "items": problem.data.n_items,
+        **_described(model),
+        "training": {name: getattr(model.history, name) for name in _TRAINING},
+        "checkpoints": [one.epoch for one in model.history.checkpoints],
+        "users": model.data.n_users,
+        "items": model.data.n_items,
         "tensors": {name: _kind(value) for name, value in tensors.items()},
     }
     described = json.dumps(manifest, sort_keys=True).encode()
     content = hashlib.sha256(described + b"".join(_digest_of(tensors[name]) for name in sorted(tensors)))
-    for ids in (problem.data.users, problem.data.items):
+    for ids in (model.data.users, model.data.items):
         content.update(repr((ids.kind, ids.take(np.arange(len(ids))))).encode())
     manifest["digest"] = content.hexdigest()
     _refuse(directory, manifest["digest"], overwrite)
     directory.mkdir(parents=True, exist_ok=True)
     # Without a manifest a half-written directory is no model; it goes first and comes last.
     (directory / "manifest.json").unlink(missing_ok=True)
-    save_file(tensors, directory / _FILES[0])
-    for name, ids in zip(_FILES[1:], (problem.data.users, problem.data.items), strict=True):
+    (directory / _KEPT).unlink(missing_ok=True)
+    for name, held in files.items():
+        save_file(held, directory / name)
+    for name, ids in zip(_FILES[1:], (model.data.users, model.data.items), strict=True):
         pq.write_table(_table(ids), directory / name)
-    manifest["files"] = {name: _sha256(directory / name) for name in _FILES}
+    manifest["files"] = {name: _sha256(directory / name) for name in (*files, *_FILES[1:])}
     (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
 
-def load(directory: Path, data: Interactions) -> RecommenderProblem:
+def load(directory: Path, data: Interactions) -> Storable:
     """The stored model on `data`, the interactions that it was trained on or what remains of them.
 
     Raises:
@@ -94,9 +104,19 @@ def load(directory: Path, data: Interactions) -> RecommenderProblem:
     ]
     if problems:
         raise StoredModelError(f"{directory} does not fit this data:\n  - " + "\n  - ".join(problems))
-    params = {name.removeprefix(_PARAMS): value for name, value in tensors.items() if name.startswith(_PARAMS)}
+    params = _part(tensors, _PARAMS)
+    history = History(
+        **manifest["training"],
+        checkpoints=tuple(_checkpoint(tensors, epoch) for epoch in manifest["checkpoints"]),
+        optimizer=_optimizer(tensors, _OPTIMIZER),
+    )
+    if "closed_form" in manifest:
+        arguments = manifest["closed_form"]["arguments"]
+        solved = closed_form(
+            manifest["closed_form"]["name"], data, **arguments | {"dtype": getattr(torch, arguments["dtype"])}
+        )
+        return replace(solved, params=params, history=history)
     model = build(manifest["model"]["name"], data.n_users, data.n_items, **manifest["model"]["arguments"])
-    _check_params(Path(directory), params, dict(model.named_parameters()))
     options: dict[str, Any] = manifest["options"]
     options["keep"] = frozenset(options["keep"])
     built = RecommenderProblem.build(
@@ -104,26 +124,38 @@ def load(directory: Path, data: Interactions) -> RecommenderProblem:
         model=model,
         objective=objective(manifest["objective"]["name"], **manifest["objective"]["arguments"]),
         options=TrainingOptions(**options),
-        dtype=next(iter(params.values())).dtype,
+        dtype=tensors[_TABLES[0]].dtype,
     )
-    return built.with_params(params, history=History(**manifest["training"]))
+    _check_params(Path(directory), params, built.params)
+    return built.with_params(params, history=history)
 
 
 def load_ranker(directory: Path) -> Ranker:
     """What serving needs of the stored model.
 
     Raises:
-        StoredModelError: a file is missing or was changed, or a tensor does not fit.
+        StoredModelError: a file is missing or was changed, a tensor does not fit, or the model has no tables: it
+            scores from interactions, which are not stored with it.
     """
     directory = Path(directory)
     _, tensors = _read(directory)
-    return Ranker(
-        tensors[f"{_READOUT}users"],
-        tensors[f"{_READOUT}items"],
-        _vocabulary(directory / "users.parquet"),
-        _vocabulary(directory / "items.parquet"),
-        tensors[f"{_READOUT}popularity"],
-    )
+    if not all(name in tensors for name in _TABLES):
+        raise StoredModelError(f"{directory} must hold a model with user and item tables (got none); load it with data")
+    users, items = (tensors[name] for name in _TABLES)
+    user_ids, item_ids = (_vocabulary(directory / name) for name in _FILES[1:])
+    return Ranker(users, items, user_ids, item_ids, tensors[_POPULARITY])
+
+
+def _described(model: Storable) -> dict[str, Any]:
+    """What builds the same model on other data, as JSON has it."""
+    if isinstance(model, ClosedForm):
+        arguments = model.arguments() | {"dtype": str(model.dtype).removeprefix("torch.")}
+        return {"closed_form": {"name": model.name, "arguments": arguments}}
+    return {
+        "model": {"name": model.model.name, "arguments": model.model.arguments()},
+        "objective": {"name": model.objective_function.name, "arguments": model.objective_function.arguments()},
+        "options": vars(model.options) | {"keep": sorted(model.options.keep)},
+    }
 
 
 def _read(directory: Path) -> tuple[dict[str, Any], Params]:
@@ -142,7 +174,8 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
         if not (directory / name).is_file() or _sha256(directory / name) != expected
     ]
     if not problems:
-        tensors = load_file(directory / _FILES[0])
+        stored = [name for name in manifest["files"] if name.endswith(".safetensors")]
+        tensors = {name: value for file in stored for name, value in load_file(directory / file).items()}
         expected: dict[str, Any] = manifest["tensors"]
         problems = [
             f"`{name}` must be {expected.get(name, 'absent')} "
@@ -153,6 +186,41 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
         if not problems:
             return manifest, tensors
     raise StoredModelError(f"{directory} cannot be loaded:\n  - " + "\n  - ".join(problems) + "\nSave the model again.")
+
+
+def _kept(history: History) -> Params:
+    """Moments and checkpoints of a history."""
+    kept = _remembered(_OPTIMIZER, history.optimizer)
+    for one in history.checkpoints:
+        prefix = f"{_CHECKPOINTS}{one.epoch}."
+        kept |= {f"{prefix}{_PARAMS}{name}": value for name, value in one.params.items()}
+        kept |= _remembered(f"{prefix}{_OPTIMIZER}", one.optimizer)
+    return kept
+
+
+def _remembered(prefix: str, state: AdamState | None) -> Params:
+    if state is None:
+        return {}
+    moments = {_MEAN: state.mean, _SQUARE: state.square}
+    tensors = {f"{prefix}{part}{name}": value for part, moment in moments.items() for name, value in moment.items()}
+    return tensors | {f"{prefix}{_STEPS}": torch.tensor([state.steps, state.rates], dtype=torch.float64)}
+
+
+def _checkpoint(tensors: Params, epoch: int) -> Checkpoint:
+    prefix = f"{_CHECKPOINTS}{epoch}."
+    return Checkpoint(epoch, _part(tensors, f"{prefix}{_PARAMS}"), _optimizer(tensors, f"{prefix}{_OPTIMIZER}"))
+
+
+def _optimizer(tensors: Params, prefix: str) -> AdamState | None:
+    if f"{prefix}{_STEPS}" not in tensors:
+        return None
+    steps, rates = tensors[f"{prefix}{_STEPS}"].tolist()
+    return AdamState(_part(tensors, f"{prefix}{_MEAN}"), _part(tensors, f"{prefix}{_SQUARE}"), int(steps), rates)
+
+
+def _part(tensors: Params, prefix: str) -> Params:
+    """Those whose names begin so, by the rest of the name."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _check_params(directory: Path, params: Params, expected: dict[str, Any]) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 from tqdm import tqdm
 
 from recsys.objectives import SampledObjective
-from unlearn.problem import History, Params, flatten, unflatten
+from unlearn.problem import AdamState, Checkpoint, History, Params, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.streams import uniforms
@@ -71,8 +70,9 @@ def train(
     problem: RecommenderProblem, init: Params, options: TrainingOptions, monitor: Monitor | None = None
 ) -> RecommenderProblem:
     """The trained problem; interrupted by the keyboard, the state reached so far."""
-    stochastic = isinstance(problem.objective_function, SampledObjective)
-    return (_sample if stochastic else _converge)(problem, init, options, monitor)
+    if isinstance(problem.objective_function, SampledObjective):
+        return resume(problem, Checkpoint(0, init), options, monitor)
+    return _converge(problem, init, options, monitor)
 
 
 def _converge(
@@ -123,31 +123,37 @@ def _with_hooks(problem: RecommenderProblem) -> FunctionLandscape:
     return FunctionLandscape(value_and_gradient)
 
 
-def _sample(
-    problem: RecommenderProblem, init: Params, options: TrainingOptions, monitor: Monitor | None
+def resume(
+    problem: RecommenderProblem, start: Checkpoint, options: TrainingOptions, monitor: Monitor | None = None
 ) -> RecommenderProblem:
+    """Stochastic training from a checkpoint on, with the draws of the epochs after it."""
     objective, graph, model = problem.objective_function, problem.graph, problem.model
     assert isinstance(objective, SampledObjective)
     batches = options.batches or -(-graph.n_edges // options.batch_size)
-    params = {name: value.detach().clone().requires_grad_() for name, value in init.items()}
-    optimizer = torch.optim.Adam(list(params.values()), lr=options.learning_rate)
-    checkpoints: list[Params] = []
+    params = {name: value.detach().clone().requires_grad_() for name, value in start.params.items()}
+    optimizer = _adam(params, options.learning_rate, start.optimizer)
+    checkpoints: list[Checkpoint] = []
     started = time.perf_counter()
     paused = 0.0
     try:
-        for epoch in tqdm(range(1, options.epochs + 1), desc="train", disable=_quiet(options), leave=False):
+        epochs = range(start.epoch + 1, options.epochs + 1)
+        for epoch in tqdm(epochs, desc="train", disable=_quiet(options), leave=False):
             for batch, records in enumerate(coupled_batches(problem, epoch, batches, options.seed)):
                 optimizer.zero_grad()
-                final: Tensor = functional_call(model, params, (graph,))
+                final, own = model.training_pass(params, graph, records, epoch=epoch, batch=batch)
                 users, items = final[: graph.n_users], final[graph.n_users :]
-                losses = objective.sampled_losses(users, items, graph, records, epoch=epoch, batch=batch)
+                function = objective.bound(params)
+                losses = function.sampled_losses(users, items, graph, records, epoch=epoch, batch=batch)
+                if own is not None:
+                    losses = losses + own
                 loss = losses.sum() * batches + objective.penalty(params)
                 for hook in problem.history.hooks:
                     loss = loss + hook(problem, params)
                 (loss / max(graph.n_edges, 1)).backward()  # pyright: ignore[reportUnknownMemberType]
                 optimizer.step()
             if "checkpoints" in options.keep and epoch % options.checkpoint_every == 0:
-                checkpoints.append(_snapshot(params))
+                state = _remembered(optimizer, params, start.optimizer)
+                checkpoints.append(Checkpoint(epoch, _snapshot(params), state))
             if monitor is not None:
                 now = time.perf_counter()
                 stop = monitor(epoch, now - started - paused, lambda: _snapshot(params))
@@ -160,7 +166,7 @@ def _sample(
         seconds=time.perf_counter() - started - paused,
         seed=options.seed,
         checkpoints=tuple(checkpoints),
-        optimizer=_moments(optimizer, params) if "optimizer" in options.keep else {},
+        optimizer=_remembered(optimizer, params, start.optimizer) if "optimizer" in options.keep else None,
         hooks=problem.history.hooks,
     )
     return replace(
@@ -183,12 +189,24 @@ def _snapshot(params: Params) -> Params:
     return {name: value.detach().clone() for name, value in params.items()}
 
 
-def _moments(optimizer: torch.optim.Adam, params: Params) -> Params:
-    kept: Params = {}
-    for name, value in params.items():
-        state: dict[str, Any] = optimizer.state[value]
-        kept |= {f"{name}.{key}": torch.as_tensor(state[key]).clone() for key in ("exp_avg", "exp_avg_sq", "step")}
-    return kept
+def _adam(params: Params, rate: float, before: AdamState | None) -> torch.optim.Adam:
+    optimizer = torch.optim.Adam(list(params.values()), lr=rate)
+    if before is not None:
+        for name, value in params.items():
+            moments = {"exp_avg": before.mean[name].clone(), "exp_avg_sq": before.square[name].clone()}
+            optimizer.state[value] = {"step": torch.tensor(float(before.steps)), **moments}
+    return optimizer
+
+
+def _remembered(optimizer: torch.optim.Adam, params: Params, before: AdamState | None) -> AdamState | None:
+    """What `_adam` goes on from; None before the first step."""
+    states: dict[str, dict[str, Tensor]] = {name: optimizer.state.get(value, {}) for name, value in params.items()}
+    if not all(states.values()):
+        return None
+    mean, square = ({name: state[key].clone() for name, state in states.items()} for key in ("exp_avg", "exp_avg_sq"))
+    steps = int(next(iter(states.values()))["step"])  # every parameter is in the penalty, so it is moved in every step
+    steps_before, rates_before = (before.steps, before.rates) if before else (0, 0.0)
+    return AdamState(mean, square, steps, rates_before + optimizer.param_groups[0]["lr"] * (steps - steps_before))
 
 
 def _quiet(options: TrainingOptions) -> bool | None:

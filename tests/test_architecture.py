@@ -9,15 +9,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from inspect import ismodule
 from pathlib import Path
 
 import pytest
 
 PACKAGES = ("unlearn", "recsys", "graph_influence")
 ROOT = Path(__file__).resolve().parent.parent
-# Of `unlearn`, the plug-ins may use the contracts and the solvers. A command that a plug-in contributes is an
-# application, above both floors, and may use all of `unlearn`.
-CONTRACTS = ("command", "forget", "hooks", "problem", "solvers", "streams", "target")
+# Of `unlearn`, the plug-ins may use the contracts and the solvers; a method that a plug-in contributes also builds on
+# the others' base. A command that a plug-in contributes is an application, above both floors, and may use everything.
+CONTRACTS = ("command", "curvature", "forget", "hooks", "problem", "solvers", "streams", "target")
+METHODS = ("recsys/methods", "graph_influence/methods")
 APPLICATIONS = ("recsys/commands", "graph_influence/commands")
 
 
@@ -43,6 +45,10 @@ def top(name: str) -> str:
     return name.partition(".")[0]
 
 
+def within(file: Path, folders: tuple[str, ...]) -> bool:
+    return any(file.is_relative_to(ROOT / folder) for folder in folders)
+
+
 def test_unlearn_knows_neither_recommenders_nor_social_graphs() -> None:
     wrong = [(str(f), name) for f in files("unlearn") for name in imports(f) if top(name) in PACKAGES[1:]]
     assert wrong == []
@@ -58,8 +64,8 @@ def test_plug_ins_use_only_the_contracts(package: str) -> None:
         if top(name) in others
         or (
             top(name) == "unlearn"
-            and name.split(".")[1] not in CONTRACTS
-            and not str(f.relative_to(ROOT)).startswith(APPLICATIONS)
+            and name.split(".")[1] not in (*CONTRACTS, *(["methods"] if within(f, METHODS) else []))
+            and not within(f, APPLICATIONS)
         )
     ]
     assert wrong == []
@@ -107,5 +113,6 @@ def test_every_file_of_the_packages_is_installed() -> None:
 
 def test_every_entry_point_leads_somewhere() -> None:
     points = [p for p in importlib.metadata.distribution("unlearn-recsys").entry_points if top(p.module) in PACKAGES]
-    assert {p.group for p in points} >= {"console_scripts", "unlearn.commands"}
-    assert all(callable(p.load()) for p in points)
+    assert {p.group for p in points} >= {"console_scripts", "unlearn.commands", "unlearn.methods"}
+    loaded = [(point.group, point.load()) for point in points]
+    assert all(ismodule(found) if group == "unlearn.methods" else callable(found) for group, found in loaded)

@@ -73,6 +73,7 @@ class Recipe:
     penalty: float
     background: Callable[[nn.Module, Any], Tensor] | None
     outputs: Callable[[nn.Module, Any, Tensor], Tensor] | None
+    predictions: Callable[[nn.Module, Any], Tensor] | None
 
     @classmethod
     def of(
@@ -82,6 +83,7 @@ class Recipe:
         penalty: float,
         background: Callable[[nn.Module, Any], Tensor] | None,
         outputs: Callable[[nn.Module, Any, Tensor], Tensor] | None,
+        predictions: Callable[[nn.Module, Any], Tensor] | None,
     ) -> Recipe:
         """A recipe around a private copy of `module` in evaluation mode."""
         inner = copy.deepcopy(module).eval()
@@ -90,7 +92,7 @@ class Recipe:
                 value.requires_grad
             ):  # no second copy of a solution that may have to be forgotten; stride 0 takes no room
                 value.data = value.new_zeros(()).expand(value.shape)
-        return cls(_Call(inner), losses, penalty, background, outputs)
+        return cls(_Call(inner), losses, penalty, background, outputs, predictions)
 
     def run(self, params: Params, function: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """`function(module, *arguments)` with the module holding `params`; fixed tensors are lent as copies."""
@@ -146,7 +148,7 @@ class AttachedProblem(Problem):
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         losses = self.recipe.run(params, self.recipe.losses, self.payload)
         if self.weights is not None:
-            losses = losses * self.weights
+            losses = losses * self.weights.to(losses)
         return losses if records is None else losses[records.to(losses.device)]
 
     def background(self, params: Params) -> Tensor:
@@ -162,6 +164,16 @@ class AttachedProblem(Problem):
             raise ValueError("`outputs` must be given to `attach` before a problem can answer queries (got None)")
         with torch.no_grad():
             return self.recipe.run(self.params, self.recipe.outputs, self.payload, queries)
+
+    @property
+    def predicts(self) -> bool:
+        return self.recipe.predictions is not None
+
+    def predictions(self, params: Params, records: Tensor) -> Tensor:
+        if self.recipe.predictions is None:
+            return super().predictions(params, records)
+        found = self.recipe.run(params, self.recipe.predictions, self.payload)
+        return found[records.to(found.device)]
 
     # ---- forgetting -------------------------------------------------------------------------------------------------
 
@@ -203,6 +215,12 @@ class AttachedProblem(Problem):
         return replace(self, weights=weights if self.weights is None else self.weights * weights)
 
     # ---- training ---------------------------------------------------------------------------------------------------
+
+    def shortened(self, share: float, rate: float) -> AttachedOptions | None:
+        options = self.options
+        if options.solver != "adam":
+            return None
+        return replace(options, epochs=max(1, round(share * options.epochs)), lr=rate * options.lr)
 
     def fit(self, init: Params | None = None, *, options: AttachedOptions | None = None) -> Self:
         started = time.perf_counter()

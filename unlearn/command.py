@@ -1,13 +1,15 @@
-"""What every command has in common: JSON on request, readable errors, documented exit codes."""
+"""What every command has in common: shared options, JSON on request, readable errors, documented exit codes."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from math import isfinite
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -15,22 +17,31 @@ from rich.text import Text
 
 from unlearn.forget import UnknownIds
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-def command(function: Callable[P, Mapping[str, Any]]) -> Callable[P, None]:
+def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
     """Wrap a command body: prints what it returns as JSON under `--json`, and turns errors into exit codes.
 
-    Where `--json` takes a path, the body writes that file, and only `-` is printed here. What is no finite number is
-    null in the JSON.
+    A parameter whose type is a dataclass stands for an option for each of its fields, so that commands share options
+    by naming the dataclass. Where `--json` takes a path, the body writes that file, and only `-` is printed here. What
+    is no finite number is null in the JSON.
     """
+    options: list[inspect.Parameter] = []
+    groups: dict[str, tuple[Callable[..., Any], list[str]]] = {}
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        members = [parameter]
+        if is_dataclass(kind := parameter.annotation):
+            assert isinstance(kind, type)
+            members = list(inspect.signature(kind, eval_str=True).parameters.values())
+            groups[name] = kind, [member.name for member in members]
+        options += [member.replace(kind=inspect.Parameter.KEYWORD_ONLY) for member in members]
 
     @functools.wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        asked = kwargs.get("json_")
+    def wrapped(**given: Any) -> None:
+        asked = given.get("json_")
         try:
-            result = function(*args, **kwargs)
+            for group, (kind, members) in groups.items():
+                given[group] = kind(**{member: given.pop(member) for member in members})
+            result = function(**given)
         except KeyboardInterrupt:
             fail("interrupted; what was written before is complete", 130, as_json=bool(asked))
         except UnknownIds as error:
@@ -46,19 +57,9 @@ def command(function: Callable[P, Mapping[str, Any]]) -> Callable[P, None]:
                 text = json.dumps(_without_nan(result), indent=1, allow_nan=False, default=str)
                 sys.stdout.write(text + "\n")
 
+    # What typer reads the options from; it looks no deeper than a signature of the function's own.
+    wrapped.__signature__ = inspect.Signature(options)  # pyright: ignore[reportAttributeAccessIssue]
     return wrapped
-
-
-def named(find: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a registry holds under a name that somebody typed.
-
-    Raises:
-        ValueError: it holds no such thing; a KeyError from elsewhere would be a defect, and exit code 3 is for ids.
-    """
-    try:
-        return find(*args, **kwargs)
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from error
 
 
 def fail(message: str, code: int, *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ def attach(
     penalty: float = 0.0,
     background: Callable[[nn.Module, Any], Tensor] | None = None,
     outputs: Callable[[nn.Module, Any, Tensor], Tensor] | None = None,
+    predictions: Callable[[nn.Module, Any], Tensor] | None = None,
     options: AttachedOptions | None = None,
     hooks: Iterable[TrainingHook] = (),
 ) -> AttachedProblem:
@@ -43,6 +44,8 @@ def attach(
         remove: (data, ascending positions of records [r]) -> remaining data, its message graph included.
         background: (module, data) -> scalar: what belongs to no record, as a term of all unobserved pairs.
         outputs: (module, data, queries) -> [q, ...]: what `Problem.outputs` answers.
+        predictions: (module, data) -> [n, c] or [n]: for each record logits of a distribution, or a value; methods
+            that teach by scores go by them. Built from the given `data`, as `losses`.
         hooks: extra terms of the training loss, as `gradient_restriction`; a retrain runs with the same ones.
 
     Raises:
@@ -64,7 +67,7 @@ def attach(
     if problems:
         raise ValueError("this module cannot be attached:\n  - " + "\n  - ".join(problems))
 
-    recipe = Recipe.of(module, losses, penalty, background, outputs)
+    recipe = Recipe.of(module, losses, penalty, background, outputs, predictions)
     with torch.no_grad():
         shape = tuple(recipe.run(params, losses, data).shape)
     if len(shape) != 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -59,14 +59,33 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
+class AdamState:
+    """What Adam remembers; either moment has the names and shapes of the parameters."""
+
+    mean: Params
+    square: Params
+    steps: int
+    rates: float  # the sum of the learning rates of these steps
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where training stood after an epoch, and all that it needs to go on from there."""
+
+    epoch: int
+    params: Params
+    optimizer: AdamState | None = None  # None: it begins here
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What training kept on request, for the methods that declare they need it."""
 
     residual: float | None = None  # gradient norm where training stopped
     seconds: float | None = None
     seed: int | None = None
-    checkpoints: tuple[Params, ...] = ()
-    optimizer: Params = field(default_factory=dict)
+    checkpoints: tuple[Checkpoint, ...] = ()  # by epoch
+    optimizer: AdamState | None = None  # at the end
     hooks: tuple[TrainingHook, ...] = ()  # a retrain runs with the same ones
     removed: int = 0  # records forgotten since the last full training: the debt of approximation
 
@@ -82,15 +101,33 @@ Touched = dict[str, list[Tensor]]
 """For each parameter, the rows reached at hop 0, 1, ... (each an int64 tensor, disjoint from the earlier ones)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Locality:
+    """The objective of the remaining data over the directions in which a request moves the parameters."""
+
+    landscape: Landscape
+    start: Tensor  # [k]
+    finish: Callable[[], tuple[Params, Any]]
+    """The parameters at the landscape's point, and the survey of the problem that has them."""
+    whole: bool  # whether these are all directions
+
+
 # ---- the contracts --------------------------------------------------------------------------------------------------
 
 
 class Fitted(ABC):
     """The least a model gives: train, shrink, answer."""
 
+    history: History
+
+    @property
+    @abstractmethod
+    def n_records(self) -> int:
+        """How many records the model's data holds."""
+
     @abstractmethod
     def fit(self, init: Params | None = None, *, options: Any = None) -> Self:
-        """Train on this problem's own data; from `init` if given, else from the seed. Returns a new problem."""
+        """Train on this model's own data; from `init` if given, else from the seed. Returns a new model."""
 
     @abstractmethod
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
@@ -99,6 +136,10 @@ class Fitted(ABC):
         Raises:
             UnknownIds: something does not exist and `unknown` is "raise"; nothing has changed.
         """
+
+    @abstractmethod
+    def records(self, forget: ForgetSet) -> Tensor:
+        """Indices [r] of the records that the forget set removes."""
 
     @abstractmethod
     def without(self, forget: ForgetSet) -> Self:
@@ -113,6 +154,18 @@ class Fitted(ABC):
         """Which rows of which parameter the forgotten data reaches, hop by hop."""
 
 
+class SelfUnlearning(Fitted):
+    """A model that brings its own rule of forgetting: a closed form that is updated, an ensemble of shards."""
+
+    @abstractmethod
+    def forget(self, forget: ForgetSet) -> Self:
+        """The model without what the forget set names, by the model's own rule; `forget` has been resolved here.
+
+        Its data no longer holds the forgotten. Where the rule is approximate, `history.removed` grows by their number;
+        where it ends at what `without(forget).fit()` gives, it does not.
+        """
+
+
 class Problem(Fitted):
     """The one seam for everything gradient-based.
 
@@ -121,12 +174,8 @@ class Problem(Fitted):
     """
 
     params: Params
-    history: History
     options: Any  # how `fit` trains: a frozen dataclass with a `seed`
-
-    @property
-    @abstractmethod
-    def n_records(self) -> int: ...
+    record_unit: ClassVar[Unit] = "record"  # of which there is one a record, for `weighted`
 
     @abstractmethod
     def with_params(self, params: Params, *, history: History | None = None) -> Self:
@@ -149,15 +198,38 @@ class Problem(Fitted):
         return losses + self.background(params) + self.penalty(params)
 
     @abstractmethod
-    def records(self, forget: ForgetSet) -> Tensor:
-        """Indices [r] of the records that the forget set removes."""
-
-    @abstractmethod
     def weighted(self, unit: Unit, weights: Tensor) -> Problem:
         """A copy in which every unit carries a weight in [0, 1], on its loss and on its message edges.
 
         The result's objective is differentiable in `weights` [n units].
         """
+
+    @property
+    def predicts(self) -> bool:
+        """Whether it has `predictions`."""
+        return False
+
+    def predictions(self, params: Params, records: Tensor) -> Tensor:
+        """What the model predicts for the given records, differentiable in `params`.
+
+        Logits [r, c] of a distribution (of a recommender over the items, for the record's user), or values [r].
+
+        Raises:
+            ValueError: this problem does not say.
+        """
+        raise ValueError(f"`predictions` must be known for this (got a {type(self).__name__} without; see `predicts`)")
+
+    def resume(self, checkpoint: Checkpoint) -> Self:
+        """What training still had to do at the checkpoint, done on this problem's data, with those epochs' own draws.
+
+        Without anything forgotten it ends where training did, bit for bit. A problem that keeps checkpoints has it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} keeps no checkpoints to resume from")
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether training samples: it then ends at no stationary point of `objective`, whose residual says nothing."""
+        return False
 
     def optimality(self, *, probability: float = 0.99, seed: int = 0) -> Bound | None:
         """A proven bound on the distance from the exact solution, or None where none is known."""
@@ -200,6 +272,26 @@ class Problem(Fitted):
         """
         return self.params
 
+    def shortened(self, share: float, rate: float) -> Any | None:
+        """Options for the same training in `share` of its epochs at `rate` times its rate; None where it has none."""
+        return None
+
+    def survey(self) -> Any:
+        """What `locality` needs to know before any request comes; None where nothing is gained by it."""
+        return None
+
+    def locality(self, before: Problem, forget: ForgetSet, known: Any, *, tail: float) -> Locality:
+        """This remaining problem over the directions that `forget` moves, or over all parameters.
+
+        Args:
+            before: the problem that still has the forgotten data; `known` is its survey, None where there is none.
+            tail: share of the request's first-order push that the directions may leave out.
+        """
+        start, landscape = self.settled(forget), self.landscape()
+        return Locality(
+            landscape, flatten(start), lambda: (unflatten(landscape.point.clone(), start), None), whole=True
+        )
+
     def row_changes(self, params: Params) -> Iterator[tuple[str, Tensor]]:
         """For each parameter, which rows (first axis) differ between `params` and this problem's own."""
         for name, before in self.params.items():
@@ -209,5 +301,5 @@ class Problem(Fitted):
     def aged(self, removed: int, residual: float | None = None) -> History:
         """This problem's history after `removed` more records were forgotten approximately."""
         return replace(
-            self.history, removed=self.history.removed + removed, residual=residual, checkpoints=(), optimizer={}
+            self.history, removed=self.history.removed + removed, residual=residual, checkpoints=(), optimizer=None
         )

@@ -1,4 +1,4 @@
-"""What `recsys` contributes to the command `unlearn`: demo, train, forget, recommend, evaluate.
+"""What `recsys` contributes to the command `unlearn`: demo, train, forget, recommend, evaluate, models.
 
 A command is an application: it may use all of `unlearn`. Heavy imports happen inside the commands, so that
 `unlearn --help` answers at once.
@@ -11,11 +11,12 @@ import typer
 from recsys.commands.demo import demo
 from recsys.commands.evaluate import evaluate
 from recsys.commands.forget import forget
+from recsys.commands.models import models
 from recsys.commands.recommend import recommend
 from recsys.commands.train import train
 
 
 def register(app: typer.Typer) -> None:
     """Entry point of the group `unlearn.commands`."""
-    for function in (demo, train, forget, recommend, evaluate):
+    for function in (demo, train, forget, recommend, evaluate, models):
         app.command()(function)

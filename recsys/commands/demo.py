@@ -41,7 +41,7 @@ def demo(
     split = ratio(synthetic(seed=seed), seed=seed)
     say(f"[bold]1. Data[/]      {split.refit()!r}, held out for the test: {len(split.test)}")
 
-    options = TrainingOptions(seed=seed, progress=not json_).polished()
+    options = TrainingOptions(seed=seed, progress=not json_)
     objective = WholeData(l2=1.0, a=0.1)
     problem = RecommenderProblem.build(split.refit(), objective=objective, options=options, dim=128, layers=2).fit()
     say(f"[bold]2. Training[/]  LightGCN in {problem.history.seconds:.1f} s, residual {problem.history.residual:.2g}")

@@ -10,26 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import (
-    DEFAULT_DIM,
-    DEFAULT_LAYERS,
-    L2,
-    Data,
-    Dim,
-    Epochs,
-    Format,
-    Layers,
-    Model,
-    ObjectiveName,
-    Seed,
-    SplitBy,
-    Threshold,
-    Track,
-    Unobserved,
-    build_problem,
-    load_split,
-)
-from unlearn.command import command, named
+from recsys.commands.options import Seed, Setup, Track
+from unlearn.command import command
 
 if TYPE_CHECKING:
     from unlearn.audit import Comparison
@@ -40,19 +22,22 @@ _WIDE = 150  # columns from which intervals fit beside the figures
 
 @command
 def evaluate(
-    delete: Annotated[str, typer.Option(help="random:0.05, users:20, one-user:30, user:ID or items:5.")],
-    data: Data = None,
-    format: Format = None,
-    split: SplitBy = None,
-    threshold: Threshold = 4.0,
-    model: Model = "lightgcn",
-    objective: ObjectiveName = "whole_data",
-    dim: Dim = DEFAULT_DIM,
-    layers: Layers = DEFAULT_LAYERS,
-    l2: L2 = None,
-    a: Unobserved = None,
-    epochs: Epochs = 100,
-    methods: Annotated[str, typer.Option(help="Comma-separated methods; baselines are added.")] = "reconverge",
+    *,
+    delete: Annotated[
+        str,
+        typer.Option(
+            help="random:0.05, users:20, one-user:30, user:ID, items:5, popular-items:5, or corrupted:0.05 (false "
+            "interactions are added first and deleted; forget AUC then compares them with held-out true ones)."
+        ),
+    ],
+    setup: Setup,
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="Methods with commas between, each by name or with arguments as in iau:lr=0.02:steps=3; all for every "
+            "one that applies. Baselines are added. See `unlearn methods`."
+        ),
+    ] = "reconverge",
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
     seed: Seed = 0,
     track: Track = None,
@@ -63,24 +48,19 @@ def evaluate(
 
     from unlearn.audit import Comparison
     from unlearn.audit.log import record
-    from unlearn.methods.base import method as make
+    from unlearn.specification import unlearners
 
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `evaluate` (got {seeds})")
-    chosen = [named(make, name.strip()) for name in methods.split(",") if name.strip()]
-    parts = [
-        one_seed(
-            chosen, delete, number,
-            data=data, format=format, split=split, threshold=threshold, model=model, objective=objective, dim=dim,
-            layers=layers, l2=l2, a=a, epochs=epochs, progress=json_ is None,
-        )
-        for number in range(seed, seed + seeds)
-    ]  # fmt: skip
+    chosen = unlearners(methods)
+    numbers = range(seed, seed + seeds)
+    parts = [one_seed(setup, chosen, delete, number, progress=json_ is None) for number in numbers]
     comparison = Comparison.join(parts)
     if track is not None:
         from unlearn.tracking.mlflow import MlflowTracker
 
-        record(comparison, MlflowTracker(track), name=f"evaluate {model} {delete.partition(':')[0]}")
+        model, asked = (text.partition(":")[0] for text in (setup.model, delete))
+        record(comparison, MlflowTracker(track), name=f"evaluate {model} {asked}")
     text = comparison.to_json()
 
     def show(console: Console) -> None:
@@ -95,33 +75,26 @@ def evaluate(
     return json.loads(text)
 
 
-def one_seed(
-    methods: list[Unlearner], delete: str, seed: int, *, data: Path | None, format: str | None, split: str | None,
-    threshold: float, model: str, objective: str, dim: int, layers: int, l2: float | None, a: float | None,
-    epochs: int, progress: bool,
-) -> Comparison:  # fmt: skip
+def one_seed(setup: Setup, methods: list[Unlearner], delete: str, seed: int, *, progress: bool) -> Comparison:
     """Train with one seed and serve the requests drawn with it."""
-    from recsys.requests import requests
+    from recsys.commands.build import build_model, described, load_split
+    from recsys.requests import drawn
     from recsys.scorer import RankingScorer
     from unlearn.audit import compare
 
-    parts = load_split(data, format, split, threshold, 0)  # one split for all seeds
-    problem = build_problem(
-        parts, model=model, objective=objective, dim=dim, layers=layers, l2=l2, a=a, epochs=epochs, seed=seed,
-        progress=progress,
-    )  # fmt: skip
-    trained = problem.fit(options=problem.options.polished())
+    parts = load_split(setup, 0)  # one split for all seeds
+    data, requests = drawn(delete, parts, seed=seed)
+    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
+    model = build_model(setup, data, seed=seed, progress=progress, keep=required)
+    trained = model.fit()  # the scorer continues it to where arithmetic ends, and says how far it moved
     settings = {
-        "data": "synthetic" if data is None else data.name,
+        "data": "synthetic" if setup.data is None else setup.data.name,
         "delete": delete if not delete.startswith("user:") else "user",
-        "model": model,
-        "model_arguments": problem.model.arguments(),
-        "objective": objective,
-        "objective_arguments": problem.objective_function.arguments(),
+        **described(trained),
     }
     return compare(
         trained,
-        requests(delete, problem.data, seed=seed),
+        requests,
         methods,
         RankingScorer(parts.test),
         seed=seed,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from recsys.commands.options import Json
-from unlearn.command import command, named
+from unlearn.command import command
+
+DEFAULTS = ("native", "reconverge", "two_level")
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -17,11 +20,17 @@ Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once
 @command
 def forget(
     model: Annotated[Path, typer.Option(help="Folder that `unlearn train` made.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for the result [in place].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result (default: in place).")] = None,
     user: Ids = None,
     item: Ids = None,
     interaction: Annotated[list[str] | None, typer.Option(help="USER,ITEM; may be given more than once.")] = None,
-    method: Annotated[str, typer.Option(help="Unlearning method.")] = "reconverge",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Unlearning method, or with arguments as in iau:lr=0.02; see `unlearn methods` (default: the first of "
+            f"{', '.join(DEFAULTS)} that applies to the model)."
+        ),
+    ] = None,
     unknown: Annotated[str, typer.Option(help="raise or skip what does not exist.")] = "raise",
     on_failure: Annotated[str, typer.Option(help="keep, raise or retrain.")] = "retrain",
     json_: Json = False,
@@ -30,9 +39,10 @@ def forget(
     from rich.console import Console
 
     from recsys.commands import workspace
+    from recsys.store import Storable
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import VerificationFailed
-    from unlearn.methods.base import method as make
+    from unlearn.specification import unlearner
 
     choices = {"unknown": (unknown, ("raise", "skip")), "on_failure": (on_failure, ("keep", "raise", "retrain"))}
     wrong = [
@@ -44,21 +54,33 @@ def forget(
     wrong += [f"`interaction` must be USER,ITEM (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
     if wrong:
         raise ValueError("\n".join(wrong))
-    unlearner = named(make, method)
-    workspace.check(out or model)
-    problem = workspace.load(model)
-    users, items = problem.data.users, problem.data.items
-    request = ForgetSet(
-        users=tuple(users.parse(user or [])),
-        items=tuple(items.parse(item or [])),
-        interactions=tuple(zip(users.parse([p[0] for p in pairs]), items.parse([p[1] for p in pairs]), strict=True)),
-    )
-    request = problem.resolve(request, unknown=unknown)  # pyright: ignore[reportArgumentType]
-    served = unlearner.forget(problem, request, on_failure=on_failure)  # pyright: ignore[reportArgumentType]
-    if left := served.problem.resolve(request, unknown="skip"):
-        raise VerificationFailed(f"`{method}` leaves {left!r} in the data, so nothing was saved; use another method")
+    chosen = None if method is None else unlearner(method)
+    workspace.require(model)
+    workspace.check(out := out or model)
+    # From load to save: of two requests at a time, the later one must see what the earlier one forgot.
+    with workspace.held(model) if out.resolve() == model.resolve() else nullcontext():
+        problem = workspace.load(model)
+        chosen = chosen or next(one for one in map(unlearner, DEFAULTS) if one.obstacle(problem) is None)
+        users, items = problem.data.users, problem.data.items
+        request = ForgetSet(
+            users=tuple(users.parse(user or [])),
+            items=tuple(items.parse(item or [])),
+            interactions=tuple(zip(users.parse(p[0] for p in pairs), items.parse(p[1] for p in pairs), strict=True)),
+        )
+        request = problem.resolve(request, unknown=unknown)  # pyright: ignore[reportArgumentType]
+        served = chosen.forget(problem, request, on_failure=on_failure)  # pyright: ignore[reportArgumentType]
+        if left := served.problem.resolve(request, unknown="skip"):
+            raise VerificationFailed(
+                f"`{chosen.name}` leaves {left!r} in the data, so nothing was saved; use another method"
+            )
+        if not isinstance(served.problem, Storable):
+            raise ValueError(
+                f"`method` must keep the kind of model for `forget` (got {chosen.name}, which serves with a "
+                f"{type(served.problem).__name__}); nothing was saved"
+            )
+        workspace.save(served.problem, out)
     result = {
-        "out": str(out or model),
+        "out": str(out),
         "method": served.method,
         "forgotten": request.counts(),
         "interactions_removed": served.records_removed,
@@ -68,10 +90,11 @@ def forget(
         "seconds": served.seconds,
         "fallback": served.fallback,
     }
-    workspace.save(served.problem, out or model)  # pyright: ignore[reportArgumentType]
     if not json_:
+        before, after = served.residual_before, served.residual_after
+        residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
         Console(markup=False, soft_wrap=True).print(
-            f"Forgot {request!r}: {served.records_removed} interactions, residual {served.residual_before:.3g} -> "
-            f"{served.residual_after:.3g} in {served.seconds:.2f} s{' (retrained)' if served.fallback else ''}"
+            f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
+            f"{' (retrained)' if served.fallback else ''}"
         )
     return result

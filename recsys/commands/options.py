@@ -1,98 +1,55 @@
-"""Options that several commands share, and what they are turned into."""
+"""Options that several commands share; `recsys.commands.build` turns them into data and models."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from unlearn.command import named
-
-if TYPE_CHECKING:
-    from recsys.data import Split
-    from recsys.problem import RecommenderProblem
-
-SplitName = Literal["given", "ratio", "leave-last-out", "temporal-user", "temporal"]
-
-Data = Annotated[Path | None, typer.Option(help="File or folder of interactions; without it, synthetic ones.")]
-Format = Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")]
-SplitBy = Annotated[
-    str | None, typer.Option("--split", help="given, ratio, leave-last-out, temporal-user or temporal [by the data]")
-]
-Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions.")]
-Model = Annotated[str, typer.Option(help="lightgcn or mf.")]
-ObjectiveName = Annotated[str, typer.Option("--objective", help="whole_data, multinomial, bpr or sampled_softmax.")]
-Dim = Annotated[int, typer.Option(help="Width of the embeddings.")]
-Layers = Annotated[int, typer.Option(help="Propagation layers of LightGCN.")]
-L2 = Annotated[float | None, typer.Option(help="Weight of the L2 penalty [the objective's own].")]
-Unobserved = Annotated[float | None, typer.Option("--a", help="Weight of unobserved pairs in whole_data.")]
-Epochs = Annotated[int, typer.Option(help="Epochs of a stochastic objective.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Track = Annotated[Path | None, typer.Option(help="MLflow store: a SQLite file or a tracking URI.")]
 
-DEFAULT_DIM, DEFAULT_LAYERS = 192, 3
+DIM, OBJECTIVE = 192, "whole_data"
 
 
-def load_split(data: Path | None, format: str | None, split: str | None, threshold: float, seed: int) -> Split:
-    """The data as train, validation and test.
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is trained, and on what: the options of every command that trains."""
 
-    Raises:
-        ValueError: the data cannot be read, or cannot be split that way.
-    """
-    from recsys.data import Interactions, Split, leave_last_out, ratio, read, synthetic, temporal, temporal_user
-
-    by_name = {
-        "ratio": lambda found: ratio(found, seed=seed),
-        "leave-last-out": leave_last_out,
-        "temporal-user": temporal_user,
-        "temporal": temporal,
-    }
-    if split not in (None, "given", *by_name):
-        raise ValueError(f"`split` must be given, {', '.join(by_name)} (got {split!r})")
-    found = synthetic(seed=seed) if data is None else read(data, format=format, threshold=threshold, seed=seed)  # pyright: ignore[reportArgumentType]
-    if isinstance(found, Split):
-        if split not in (None, "given"):
-            raise ValueError(f"`split` must be given for `{data}`, which brings its own (got {split!r})")
-        return found
-    assert isinstance(found, Interactions)
-    if split == "given":
-        raise ValueError(f"`split` given needs a folder with a train and a test file (got `{data}`); use --split ratio")
-    return by_name[split or "ratio"](found)
-
-
-def build_problem(
-    split: Split,
-    *,
-    model: str,
-    objective: str,
-    dim: int,
-    layers: int,
-    l2: float | None,
-    a: float | None,
-    epochs: int,
-    seed: int,
-    progress: bool,
-) -> RecommenderProblem:
-    """An untrained problem on train and validation together.
-
-    Raises:
-        ValueError: there is no such model or objective; an argument is out of range, or is none of that objective's.
-    """
-    from recsys.models import build
-    from recsys.objectives import objective as make
-    from recsys.problem import RecommenderProblem
-    from recsys.train import TrainingOptions
-
-    arguments = {name: value for name, value in (("l2", l2), ("a", a)) if value is not None}
-    if a is not None and objective != "whole_data":
-        raise ValueError(f"`--a` belongs to whole_data (got --objective {objective})")
-    data = split.refit()
-    model_arguments = {"dim": dim} | ({"layers": layers} if model == "lightgcn" else {})
-    return RecommenderProblem.build(
-        data,
-        model=named(build, model, data.n_users, data.n_items, **model_arguments),
-        objective=named(make, objective, **arguments),
-        options=TrainingOptions(seed=seed, epochs=epochs, progress=progress),
-    )
+    data: Annotated[Path | None, typer.Option(help="File or folder of interactions (default: synthetic).")] = None
+    format: Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")] = None
+    split: Annotated[
+        str | None, typer.Option(help="given, ratio, leave-last-out, temporal-user or temporal (default: by the data).")
+    ] = None
+    threshold: Annotated[float, typer.Option(help="Ratings of at least this become interactions.")] = 4.0
+    model: Annotated[
+        str, typer.Option(help="Name of a model, or with arguments as in lightgcn:layers=2; see `unlearn models`.")
+    ] = "lightgcn"
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="What training minimises, by name or with arguments as in whole_data:a=0.1; see `unlearn models` "
+            f"(default: {OBJECTIVE})."
+        ),
+    ] = None
+    dim: Annotated[int | None, typer.Option(help=f"Width of the embeddings (default: {DIM}).")] = None
+    layers: Annotated[int | None, typer.Option(help="Layers of a graph model (default: the model's own).")] = None
+    l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (default: the objective's own).")] = None
+    a: Annotated[float | None, typer.Option(help="Weight of unobserved pairs (default: the objective's own).")] = None
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a stochastic objective (default: 100).")] = None
+    batch_size: Annotated[
+        int | None, typer.Option(help="Interactions in a batch of a stochastic objective (default: 2048).")
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Adam's rate for a stochastic objective (default: 0.001).")
+    ] = None
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="Stochastic objectives: what training keeps for the methods that need it, checkpoints, optimizer or "
+            "both with a comma (default: nothing for train, what the methods require for evaluate)."
+        ),
+    ] = None

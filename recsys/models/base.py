@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
 from recsys.graph import BipartiteGraph
+from unlearn.problem import Params
 from unlearn.streams import normals
 
 
@@ -20,6 +22,7 @@ class Recommender(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    row_parameters: ClassVar[frozenset[str]] = frozenset({"table"})  # those with one row a node; others are shared
     table: nn.Parameter
 
     def __init__(self, n_users: int, n_items: int, *, dim: int = 64) -> None:
@@ -33,11 +36,26 @@ class Recommender(nn.Module, ABC):
     def forward(self, graph: BipartiteGraph) -> Tensor:
         """Final embeddings [n_users + n_items, d], users first."""
 
+    def training_pass(
+        self, params: Params, graph: BipartiteGraph, records: Tensor, *, epoch: int, batch: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """What a step of training needs, differentiable in `params`.
+
+        Final embeddings [n_users + n_items, d] as training sees them, and the loss [r] that the model itself adds to
+        each of the interactions `records`; None where it adds none. Draws are those of that epoch and batch; as a
+        deterministic function it is asked for epoch 0, whose draws training never sees.
+        """
+        return functional_call(self, params, (graph,)), None
+
+    def reseeded(self, by: int) -> Self:
+        """This model with the seed of its own draws moved on by `by`; itself, where it draws nothing."""
+        return self
+
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given beside the sizes."""
         return {"dim": self.dim}
 
-    def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> dict[str, Tensor]:
+    def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> Params:
         """Initial parameters N(0, std^2), each row keyed by its own external id: see `unlearn.streams`."""
         columns = np.arange(self.dim)[None, :]
         rows = [
@@ -72,6 +90,11 @@ def register(cls: R) -> R:
     """Class decorator: makes a model findable by its `name`."""
     _REGISTRY[cls.name] = cls
     return cls
+
+
+def registered() -> dict[str, type[Recommender]]:
+    """Every model by its name."""
+    return dict(sorted(_REGISTRY.items()))
 
 
 def build(name: str, n_users: int, n_items: int, **arguments: Any) -> Recommender:

@@ -31,10 +31,15 @@ class LightGCN(LinearRecommender):
         return {"dim": self.dim, "layers": self.layers}
 
     def propagate(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
-        total = x
-        for _ in range(self.layers):  # Horner: x + A (x + A (x + ...))
-            total = x + graph.propagate(total)
-        return total / (self.layers + 1)
+        return mean_of_layers(graph, x, self.layers)
 
     def polynomial(self) -> tuple[float, ...]:
         return (1.0 / (self.layers + 1),) * (self.layers + 1)
+
+
+def mean_of_layers(graph: BipartiteGraph, x: Tensor, layers: int) -> Tensor:
+    """1 / (L + 1) sum_{l=0..L} A^l x for x [n_users + n_items, k]."""
+    total = x
+    for _ in range(layers):  # Horner: x + A (x + A (x + ...))
+        total = x + graph.propagate(total)
+    return total / (layers + 1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
+from unlearn.problem import Params
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,16 @@ class Objective(ABC):
     """
 
     name: ClassVar[str]
+    row_parameters: ClassVar[frozenset[str]] = frozenset()  # of those it brings, the ones with one row a node
     l2: float  # penalty l2 * |table|^2
+
+    def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> Params:
+        """Initial values of the parameters that the objective brings beside the model's; most bring none."""
+        return {}
+
+    def bound(self, params: Mapping[str, Tensor]) -> Self:
+        """This objective at these parameters; itself, where it brings none."""
+        return self
 
     @abstractmethod
     def record_losses(
@@ -78,6 +88,11 @@ def register(cls: Registered) -> Registered:
     """Class decorator: makes an objective findable by its `name`."""
     _REGISTRY[cls.name] = cls
     return cls
+
+
+def registered() -> dict[str, type[Objective]]:
+    """Every objective by its name."""
+    return dict(sorted(_REGISTRY.items()))
 
 
 def objective(name: str, **arguments: Any) -> Objective:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import argparse
 import json
 import os
-import platform
 import subprocess
-import sys
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,40 +15,14 @@ import torch
 from recsys.data import ratio, synthetic
 from tests.tolerances import EXACT64
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    @cache
-    def result(name: str) -> dict[str, Any]:
-        out = tmp_path_factory.mktemp(name) / "result.json"
-        command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--json", str(out)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=out.parent)
-        assert done.returncode == 0, done.stderr
-        text = out.read_text("utf-8")
-        for private in (str(BENCHMARKS.parent), str(out.parent), platform.node()):
-            assert private not in text + done.stdout
-        return json.loads(text)
-
-    return result
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("name", ["gradient", "solver", "train"])
+@pytest.mark.parametrize("name", ["gradient", "proof", "solver", "train", "tune"])
 def test_says_what_was_measured_and_by_which_machine(run: Any, name: str) -> None:
-    result = run(name)
+    result = run(name, "--test", "--seeds", "1") if name == "tune" else run(name)
     assert result["benchmark"] == name and result["quick"] is True
     assert result["machine"]["torch"] == torch.__version__ and result["machine"]["cores"] == os.cpu_count()
     assert result["data"]["train"] > result["data"]["test"] > 0 and len(result["data"]["digest"]) >= 32
-    assert result["settings"]["layers"] == 3
+    assert name == "tune" or result["settings"]["layers"] == 3  # which are tuned
 
 
 def test_gradient_ratios_are_to_the_floor_of_the_same_round(run: Any) -> None:
@@ -115,14 +85,13 @@ def test_solver_measures_every_start_and_goal_and_each_part_helps(run: Any) -> N
     assert evaluations("stiffness 2") != evaluations("stiffness 20")
 
 
-def test_without_data_it_says_what_it_wants() -> None:
+def test_without_data_it_says_what_it_wants(command: Any) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "UNLEARN_DATA"}
-    command = [sys.executable, str(BENCHMARKS / "solver.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command("solver"), capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 2 and "UNLEARN_DATA" in done.stderr and "--quick" in done.stderr
 
 
-def test_the_peer_is_pyg_lightgcn_and_learns() -> None:
+def test_the_peer_is_pyg_lightgcn_and_learns(load: Any) -> None:
     from torch_geometric.nn import LightGCN
 
     data = ratio(synthetic(60, 40, 900, seed=0)).train
@@ -145,7 +114,7 @@ def test_the_peer_is_pyg_lightgcn_and_learns() -> None:
     assert margin() > before + 0.01
 
 
-def test_the_clock_stands_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_stands_while_paused(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     common = load("common")
     now = [100.0]
     monkeypatch.setattr(common.time, "perf_counter", lambda: now[0])
@@ -157,7 +126,54 @@ def test_the_clock_stands_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(torch.tensor(watch.seconds), torch.tensor(3.0), **EXACT64)
 
 
-def test_contenders_take_turns_and_the_first_round_is_not_counted() -> None:
+def test_contenders_take_turns_and_the_first_round_is_not_counted(load: Any) -> None:
     order: list[str] = []
     seconds = load("common").alternate({name: lambda name=name: order.append(name) for name in "ab"}, 2)
     assert order == list("ab" * 3) and {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_a_run_goes_on_from_its_own_file_and_from_no_other(load: Any, tmp_path: Path) -> None:
+    common = load("common")
+    options = argparse.Namespace(json=tmp_path / "deep" / "result.json")
+    head = {"benchmark": "x", "settings": {"draws": 3, "grid": (1, 2)}}
+    assert common.kept(options, head, "rows") == []
+    common.finish(options, head | {"rows": [{"figure": 0.25}]})
+    assert common.kept(options, head, "rows") == [{"figure": 0.25}]
+    with pytest.raises(SystemExit, match=r"settings: \{'draws': 3.*there, \{'draws': 2"):
+        common.kept(options, head | {"settings": {"draws": 2, "grid": (1, 2)}}, "rows")
+    with pytest.raises(SystemExit, match="pass --json OUT"):
+        common.kept(argparse.Namespace(json=None), head, "rows")
+
+
+def test_averages_carry_their_interval_and_are_plain_json(load: Any) -> None:
+    common = load("common")
+    figures = common.average([1.0, 2.0, 3.0])
+    half = 4.302652729911275 / 3**0.5  # Student's t with two degrees of freedom, a deviation of 1
+    assert (figures["mean"], figures["low"], figures["high"]) == pytest.approx((2.0, 2.0 - half, 2.0 + half))
+    assert common.around(figures, ".2f") == "2.00 ± 2.48"
+    single = common.average([1.0])
+    assert common.around(single) == "1.0000" and "NaN" not in json.dumps(single)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "nan", "x"])
+def test_flags_refuse_what_cannot_be(load: Any, text: str) -> None:
+    common = load("common")
+    assert (common.at_least(2)("2"), common.above_zero(1.0)("0.5")) == (2, 0.5)
+    for read in (common.at_least(2), common.above_zero(1.0)):
+        with pytest.raises(argparse.ArgumentTypeError, match="must be"):
+            read(text)
+
+
+def test_closed_form_judges_what_it_measured(run: Any) -> None:
+    result = run("closed_form")
+    quality, deletion = result["quality"], result["deletion"]
+    best = max(quality["validation"], key=lambda row: row["recall_at_20"] + row["ndcg_at_20"])
+    assert quality["chosen"] == {"rank": best["rank"], "alpha": best["alpha"]}
+    assert 0 < quality["recall_at_20"] < 1 and quality["processor_seconds"] > 0
+    assert set(deletion) == {"item-item filter", "ALS half-step", "EASE", "filter with low-pass", "joint ALS"}
+    assert all(len(row["seconds"]["values"]) == result["settings"]["users"] for row in deletion.values())
+    # A cold refit ends where the reference does; what was not unlearned at all would have a gap of 1.
+    for name in ("filter with low-pass", "joint ALS"):
+        gap, floor = deletion[name]["gap"], max(deletion[name]["cold_refit_gap"])
+        assert floor < 0.1 * gap["low"] and gap["high"] < 0.5
+    assert deletion["EASE"]["difference_to_refit"]["high"] < 1e-12

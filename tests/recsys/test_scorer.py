@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from recsys.data import Interactions
 from recsys.evaluate import evaluate
-from recsys.foldin import folded_readout, split_history
+from recsys.fitted import FittedRecommender
+from recsys.foldin import split_history
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
+from recsys.recommend import ScoreRanker
 from recsys.scorer import RankingScorer, affected_users
 from tests.recsys.conftest import tiny_interactions
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
+from unlearn.problem import History
 
 BUSY = "u10"
 
@@ -88,44 +94,129 @@ def test_halves_of_a_history_are_disjoint_and_even(train: Interactions) -> None:
     assert (int(train.user_rows()[0]), int(train.indices[0])) in asked
 
 
-def test_folding_in_is_the_propagation_of_half_the_edges(problem: RecommenderProblem, train: Interactions) -> None:
-    forget = ForgetSet(users=(BUSY,))
-    halves = split_history(train, forget, seed=0)
-    remaining = problem.without(forget)
-    after = remaining.with_params(remaining.settled(forget))
-    users, items = folded_readout(after, problem, forget, halves)
-    # The slow truth: the dense graph with the remaining edges and the folded ones, and a zero row.
-    dense = torch.from_numpy(remaining.data.csr().todense()).double()
-    dense[halves.folded[0], halves.folded[1]] = 1.0
-    du, di = dense.sum(1).clamp_min(1), dense.sum(0).clamp_min(1)
-    block = dense / du.sqrt()[:, None] / di.sqrt()
-    n = train.n_users
-    a = torch.zeros(n + train.n_items, n + train.n_items, dtype=torch.float64)
+def dense_readout(problem: RecommenderProblem, extra: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    """The slow truth: final embeddings over the dense graph with more users [q, m], then more items [p, n]."""
+    data = problem.data
+    dense = torch.from_numpy(data.csr().todense()).double()
+    dense = torch.cat([dense, extra.double()])
+    dense = torch.cat([dense, torch.cat([items.double(), torch.zeros(len(items), len(extra)).double()], 1).T], 1)
+    block = dense / dense.sum(1).clamp_min(1).sqrt()[:, None] / dense.sum(0).clamp_min(1).sqrt()
+    n, m = dense.shape
+    a = torch.zeros(n + m, n + m, dtype=torch.float64)
     a[:n, n:], a[n:, :n] = block, block.T
-    table = problem.params["table"].clone()
-    row = int(train.users.rows([BUSY])[0])
-    table[row] = 0.0
-    power, total = table, table
+    table = problem.params["table"]
+    of_users, of_items = table[: data.n_users], table[data.n_users :]
+    blank = table.new_zeros
+    power = torch.cat([of_users, blank(len(extra), 6), of_items, blank(len(items), 6)])
+    total = power.clone()
     for _ in range(3):
         power = a @ power
         total = total + power
-    torch.testing.assert_close(torch.cat([users, items]), total / 4, **EXACT64)
-    assert users[row].abs().sum() > 0
+    return total / 4
 
 
-def test_a_model_that_still_holds_the_user_is_asked_as_it_is(problem: RecommenderProblem, train: Interactions) -> None:
-    forget = ForgetSet(users=(BUSY,))
-    found = folded_readout(problem, problem, forget, split_history(train, forget, seed=0))
-    assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, problem.readout(), strict=True))
+def test_folding_in_is_the_propagation_of_the_new_edges(problem: RecommenderProblem, train: Interactions) -> None:
+    forget = ForgetSet(users=(BUSY,), items=(103,))
+    remaining = problem.without(forget)
+    after = remaining.with_params(remaining.settled(forget))
+    histories = torch.zeros(2, train.n_items)
+    histories[0, [2, 5, 7]] = histories[1, [1, 5]] = 1.0
+    n = train.n_users
+    truth = dense_readout(after, histories, torch.zeros(0, n))
+    expected = truth[n : n + 2] @ truth[n + 2 :].T
+    torch.testing.assert_close(after.fold_in(csr_array(histories.numpy())), expected, **EXACT64)
+    assert expected.abs().max() > 0.01
+
+    of_items = torch.zeros(1, n)
+    of_items[0, [0, 3, 4]] = 1.0
+    truth = dense_readout(after, torch.zeros(0, train.n_items), of_items)
+    torch.testing.assert_close(after.fold_in_items(csr_array(of_items.numpy())), truth[:n] @ truth[-1:].T, **EXACT64)
 
 
 def test_without_a_graph_the_mean_of_the_folded_items_stands_in(train: Interactions) -> None:
-    problem, forget = trained(train, "mf"), ForgetSet(users=(BUSY,))
-    remaining = problem.without(forget)
+    problem = trained(train, "mf")
+    histories = torch.zeros(1, train.n_items)
+    histories[0, [2, 5, 7]] = 1.0
+    items = problem.readout()[1]
+    expected = items[[2, 5, 7]].mean(0) @ items.T
+    torch.testing.assert_close(problem.fold_in(csr_array(histories.numpy()))[0], expected, **EXACT64)
+
+
+@pytest.mark.parametrize("kind", ["user", "item"])
+def test_the_forgotten_are_asked_about_half_their_history_after_folding_in_the_other(
+    scorer: RankingScorer, problem: RecommenderProblem, train: Interactions, kind: str
+) -> None:
+    forget = ForgetSet(users=(BUSY,)) if kind == "user" else ForgetSet(items=(103,))
     halves = split_history(train, forget, seed=0)
-    users, _ = folded_readout(remaining.with_params(remaining.settled(forget)), problem, forget, halves)
-    expected = problem.readout()[1][halves.folded[1]].mean(0)
-    torch.testing.assert_close(users[train.users.rows([BUSY])[0]], expected, **EXACT64)
+    panel = scorer.panel(problem, forget, seed=0)
+    after = problem.without(forget)
+    after = after.with_params(after.settled(forget))
+    matrix = np.zeros((train.n_users, train.n_items), dtype=np.float32)
+    matrix[halves.folded] = 1.0
+    if kind == "user":
+        row = int(train.users.rows([BUSY])[0])
+        expected = after.fold_in(csr_array(matrix[[row]]))[0, halves.asked[1]]
+    else:
+        column = int(train.items.rows([103])[0])
+        found = after.fold_in_items(csr_array(matrix[:, [column]].T))
+        expected = found[halves.asked[0], 0]
+    assert len(expected) > 0
+    torch.testing.assert_close(panel.forget_scores(after)[0], expected, **EXACT64)
+    # A model that still holds them is asked as it is.
+    scores = problem.scores(halves.asked[0])[torch.arange(len(expected)), halves.asked[1]]
+    torch.testing.assert_close(panel.forget_scores(problem)[0], scores, **EXACT64)
+
+
+@dataclass(frozen=True, eq=False)
+class Remembering(FittedRecommender):
+    """Scores from a table, without factors, and nothing folded in for items."""
+
+    data: Interactions
+    table: torch.Tensor
+    history: History
+
+    def fit(self, init: object = None, *, options: object = None) -> Remembering:
+        return self
+
+    def without(self, forget: ForgetSet) -> Remembering:
+        return replace(self, data=self.data.without(forget))
+
+    def scores(self, users: np.ndarray) -> torch.Tensor:
+        return self.table[torch.from_numpy(users)].clone()
+
+    def fold_in(self, histories: csr_array) -> torch.Tensor:
+        return torch.from_numpy(histories.toarray()).double()
+
+
+def test_a_model_without_factors_is_asked_the_same(
+    scorer: RankingScorer, problem: RecommenderProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.ranking._CHUNK_ENTRIES", 2 * problem.data.n_items)
+    users, items = problem.readout()
+    other = Remembering(problem.data, users @ items.T, History())
+    forget = ForgetSet(users=(BUSY,), items=(103,))
+    panel = scorer.panel(problem, forget, seed=0)
+    moved = problem.with_params({"table": 1.1 * problem.params["table"]})
+    rows = panel.affected
+    theirs = panel.answers(other)
+    assert panel.distance(panel.answers(moved), theirs, rows) == pytest.approx(
+        panel.distance(panel.answers(moved), panel.answers(problem), rows), rel=1e-9
+    )
+    assert panel.distance(theirs, panel.answers(problem), rows) < 1e-9 * panel.norm(theirs, rows)
+    assert panel.norm(theirs, rows) == pytest.approx(panel.norm(panel.answers(problem), rows), rel=1e-9)
+    assert panel.utility(other) == pytest.approx(panel.utility(problem), nan_ok=True)
+    assert torch.equal(panel.lists(other), panel.lists(problem))
+    pairs = torch.tensor([[3, 1], [0, 2], [3, 4], [0, 2]])
+    torch.testing.assert_close(other.outputs(pairs), problem.outputs(pairs), **EXACT64)
+    assert other.outputs(pairs[:0]).shape == (0,)
+    # What cannot be folded in cannot be asked about.
+    only_users = scorer.panel(problem, ForgetSet(items=(103,)), seed=0).forget_scores(
+        other.without(ForgetSet(items=(103,)))
+    )
+    assert only_users[0].numel() == 0 < only_users[1].numel()
+    assert isinstance(other.ranker(), ScoreRanker)
+    user = problem.data.users.take([0])[0]
+    assert other.ranker().recommend(user, k=4).ids.tolist() == problem.ranker().recommend(user, k=4).ids.tolist()
 
 
 def test_forget_scores_are_those_of_the_readout(

@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recsys.data import Interactions
-from recsys.objectives import WholeData
+from recsys.objectives import BPR, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.store import StoredModelError, load, load_ranker, save
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
+from unlearn.methods import method
 
 CANARY = "canary-5f0c5d7ae9b14bd2"
 
@@ -124,3 +125,30 @@ def test_the_key_that_does_not_fit_is_named(problem: RecommenderProblem, tmp_pat
         load(tmp_path, problem.data)
     assert "`params.table` must be float32 [8, 4] (got float64 [8, 4])" in str(caught.value)
     assert "`readout.users` must be float32 [4, 4] (got float32 [3, 4])" in str(caught.value)
+
+
+def test_what_training_kept_comes_back_and_goes_with_the_forgotten(problem: RecommenderProblem, tmp_path: Path) -> None:
+    options = TrainingOptions(epochs=11, keep=frozenset(("checkpoints", "optimizer")), checkpoint_every=1)
+    kept = RecommenderProblem.build(problem.data, objective=BPR(), options=options, dim=4).fit()
+    save(kept, tmp_path)
+    back = load(tmp_path, kept.data).history
+    assert len(back.checkpoints) == 11
+    for ours, theirs in zip(back.checkpoints, kept.history.checkpoints, strict=True):
+        assert ours.epoch == theirs.epoch
+        assert torch.equal(ours.params["table"], theirs.params["table"])
+    states = ([*(one.optimizer for one in of.checkpoints), of.optimizer] for of in (back, kept.history))
+    for ours, theirs in zip(*states, strict=True):
+        assert ours is not None and theirs is not None
+        assert (ours.steps, ours.rates) == (theirs.steps, theirs.rates)
+        assert ours.mean.keys() == ours.square.keys() == {"table"}
+        assert torch.equal(ours.mean["table"], theirs.mean["table"])
+        assert torch.equal(ours.square["table"], theirs.square["table"])
+    resumed = load(tmp_path, kept.data)
+    assert isinstance(resumed, RecommenderProblem)
+    assert torch.equal(resumed.resume(resumed.history.checkpoints[4]).params["table"], kept.params["table"])
+
+    after = method("graph_drop").forget(kept, ForgetSet(users=(CANARY,))).problem
+    assert isinstance(after, RecommenderProblem)
+    save(after, tmp_path, overwrite=True)
+    assert not (tmp_path / "history.safetensors").exists()
+    assert not load(tmp_path, after.data).history.checkpoints

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
-from recsys.objectives import BPR, Multinomial, SampledSoftmax, WholeData
+from recsys.objectives import BPR, NBPO, Multinomial, SampledObjective, SampledSoftmax, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions, coupled_batches
 from unlearn.forget import ForgetSet
@@ -57,9 +57,43 @@ def test_stochastic_training_lowers_its_loss_and_repeats(objective: BPR | Sample
 def test_checkpoints_and_moments_are_kept_on_request(data: Interactions) -> None:
     options = TrainingOptions(epochs=6, checkpoint_every=2, keep=frozenset({"checkpoints", "optimizer"}))
     problem = RecommenderProblem.build(data, objective=BPR(), dim=4, options=options).fit()
-    assert len(problem.history.checkpoints) == 3
-    assert torch.equal(problem.history.checkpoints[-1]["table"], problem.params["table"])
-    assert problem.history.optimizer["table.exp_avg"].shape == problem.params["table"].shape
+    assert [one.epoch for one in problem.history.checkpoints] == [2, 4, 6]
+    assert torch.equal(problem.history.checkpoints[-1].params["table"], problem.params["table"])
+    for state in (problem.history.optimizer, problem.history.checkpoints[-1].optimizer):
+        assert state is not None and state.steps == 6
+        assert state.mean["table"].shape == state.square["table"].shape == problem.params["table"].shape
+
+
+@pytest.mark.parametrize(
+    ("model", "objective"),
+    [("lightgcn", BPR(negatives=2)), ("simgcl", SampledSoftmax(negatives=8)), ("ngcf", NBPO(flip_dim=3))],
+    ids=["lightgcn bpr", "simgcl sampled_softmax", "ngcf nbpo"],
+)
+def test_training_resumed_at_a_checkpoint_ends_where_it_ended(
+    model: str, objective: SampledObjective, data: Interactions
+) -> None:
+    options = TrainingOptions(
+        seed=3, epochs=7, checkpoint_every=2, batch_size=16, learning_rate=0.02,
+        keep=frozenset({"checkpoints", "optimizer"}),
+    )  # fmt: skip
+    built = RecommenderProblem.build(data, model=model, objective=objective, dim=4, options=options)
+    problem = built.fit()
+    assert [one.epoch for one in problem.history.checkpoints] == [2, 4, 6]
+    for checkpoint in problem.history.checkpoints:
+        again = problem.resume(checkpoint)
+        for name, value in problem.params.items():
+            assert torch.equal(again.params[name], value)
+            assert not torch.equal(checkpoint.params[name], value)
+        ends = [one.history.optimizer for one in (again, problem)]
+        assert ends[0] is not None and ends[1] is not None
+        assert ends[0].steps == ends[1].steps and ends[0].rates == pytest.approx(ends[1].rates)
+        assert all(torch.equal(ends[0].square[name], value) for name, value in ends[1].square.items())
+        later = [one.epoch for one in again.history.checkpoints]
+        assert later == [epoch for epoch in (4, 6) if epoch > checkpoint.epoch]
+    # Without the optimiser's state, or with the draws of other epochs, it ends elsewhere.
+    first = problem.history.checkpoints[0]
+    for other in (replace(first, optimizer=None), replace(first, epoch=1)):
+        assert not torch.equal(problem.resume(other).params["table"], problem.params["table"])
 
 
 def test_without_one_user_everybody_elses_rows_and_batches_are_bit_identical(data: Interactions) -> None:

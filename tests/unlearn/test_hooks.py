@@ -272,7 +272,20 @@ def test_queries_need_outputs() -> None:
     queries = torch.tensor([3, 1])
     torch.testing.assert_close(answering.outputs(queries), module(x[queries]).squeeze(-1).detach(), **EXACT64)
     with pytest.raises(ValueError, match="`outputs` must be given"):
-        ridge().outputs(queries)
+        attach(module, squared, (x, y)).outputs(queries)
+
+
+def test_predictions_are_of_the_data_that_is_there() -> None:
+    x, y = regression()
+    module = nn.Linear(5, 1, bias=False).double()
+    problem = attach(module, squared, (x, y), predictions=lambda inner, held: inner(held[0]).squeeze(-1))
+    left = problem.without(ForgetSet(records=(0, 2)))
+    leaves = {"weight": problem.params["weight"].clone().requires_grad_()}
+    found = left.predictions(leaves, torch.tensor([1, 0]))
+    torch.testing.assert_close(found, (x[[3, 1]] @ leaves["weight"].T).squeeze(-1), **EXACT64)
+    (gradient,) = torch.autograd.grad(found.sum(), list(leaves.values()))
+    torch.testing.assert_close(gradient, x[[3, 1]].sum(0, keepdim=True), **EXACT64)
+    assert problem.predicts and not attach(module, squared, (x, y)).predicts
 
 
 def test_a_small_network_can_be_attached() -> None:

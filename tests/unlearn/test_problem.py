@@ -9,7 +9,7 @@ from tests.tolerances import EXACT64, FINITE_DIFFERENCE64
 from tests.unlearn.toys import RIDGE_PENALTY, classifier, regression, ridge
 from unlearn.forget import ForgetSet
 from unlearn.methods import FineTune, MissingRequirement, State, Unlearner
-from unlearn.problem import History, Params, Problem, flatten, unflatten
+from unlearn.problem import AdamState, Checkpoint, History, Params, Problem, flatten, unflatten
 
 DTYPE = torch.float64
 
@@ -102,13 +102,21 @@ def test_row_changes_are_by_row() -> None:
 def test_history_ages_and_drops_what_no_longer_holds() -> None:
     params: Params = {"weight": torch.zeros(1, 5)}
     hooks = (lambda problem, params: torch.zeros(()),)
-    history = History(residual=1.0, seed=3, checkpoints=(params,), optimizer=params, hooks=hooks, removed=2)
+    adam = AdamState(params, params, 4, 0.1)
+    kept = (Checkpoint(2, params, adam),)
+    history = History(residual=1.0, seed=3, checkpoints=kept, optimizer=adam, hooks=hooks, removed=2)
     problem = ridge()
     aged = problem.with_params(problem.params, history=history).aged(5, 0.25)
     assert (aged.removed, aged.residual, aged.seed, aged.hooks) == (7, 0.25, 3, hooks)
-    assert (aged.checkpoints, aged.optimizer) == ((), {})
-    assert history.has("checkpoints")
-    assert not aged.has("checkpoints")
+    assert (aged.checkpoints, aged.optimizer) == ((), None)
+    assert history.has("checkpoints") and history.has("optimizer")
+    assert not aged.has("checkpoints") and not aged.has("optimizer")
+
+
+def test_a_problem_that_keeps_no_checkpoints_cannot_resume() -> None:
+    problem = ridge()
+    with pytest.raises(NotImplementedError, match="AttachedProblem keeps no checkpoints"):
+        problem.resume(Checkpoint(0, problem.params))
 
 
 def test_requirements_are_checked_before_any_work() -> None:

@@ -33,7 +33,15 @@ def ridge(dtype: torch.dtype = torch.float64, **options: Any) -> AttachedProblem
     chosen: dict[str, Any] = {"tolerance": 1e-10 if dtype == torch.float64 else 1e-4} | options
     module = nn.Linear(5, 1, bias=False).to(dtype)
     data = regression(dtype=dtype)
-    return attach(module, squared, data, penalty=RIDGE_PENALTY, options=AttachedOptions(**chosen))
+    return attach(
+        module,
+        squared,
+        data,
+        penalty=RIDGE_PENALTY,
+        outputs=lambda inner, _, queries: inner(queries),
+        predictions=lambda inner, held: inner(held[0]).squeeze(-1),
+        options=AttachedOptions(**chosen),
+    )
 
 
 def ridge_solution(x: Tensor, y: Tensor) -> Tensor:
@@ -95,5 +103,6 @@ def classifier(
         cross_entropy,
         (x.to(dtype), labels),
         outputs=lambda inner, _, queries: inner(queries),
+        predictions=lambda inner, held: inner(held[0]),
         options=AttachedOptions(**chosen),
     )

@@ -6,5 +6,6 @@ from unlearn.audit.comparison import Comparison
 from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.log import record
 from unlearn.audit.runner import compare
+from unlearn.audit.stream import RetrainRule, Step, Stream, stream
 
-__all__ = ["Comparison", "Panel", "Scorer", "compare", "record"]
+__all__ = ["Comparison", "Panel", "RetrainRule", "Scorer", "Step", "Stream", "compare", "record", "stream"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite, nan
 from typing import Any, Literal
 
@@ -64,13 +64,15 @@ class Comparison:
     """Measurements of one or several seeds.
 
     One request a seed: figures are means over seeds with 95 % t intervals. Several requests a seed (many small ones,
-    such as thirty single users): median, 10th and 90th percentile over all requests.
+    such as thirty single users): median, 10th and 90th percentile over all requests. `reasons` says of methods that
+    could not be applied why.
     """
 
     measurements: tuple[Measurement, ...]
     requests: tuple[RequestFacts, ...]
     settings: dict[str, Any]
     digests: dict[str, str]
+    reasons: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def join(cls, parts: Sequence[Comparison]) -> Comparison:
@@ -90,6 +92,7 @@ class Comparison:
             requests=tuple(r for part in parts for r in part.requests),
             settings=parts[0].settings,
             digests=parts[0].digests,
+            reasons=parts[0].reasons,
         )
 
     @property
@@ -141,14 +144,21 @@ class Comparison:
             gap = columns.index("retrain_gap")
             cells[gap] += " *" if below else ""
             table.add_row(method, *cells)
+        for method in self.reasons:
+            table.add_row(method, *("not applied" if name == columns[0] else "-" for name in columns))
         shared = next((name for name in self.names if self.figure(name, "gap_floor") is not None), self.names[0])
         table.caption = "; ".join(
             f"{title} {_cell(self.figure(shared, name), spread)}" for name, title in _COMMON.items()
         )
+        for reason in self.reasons.values():
+            table.caption += f"\n{reason}"
         return table
 
     def to_json(self) -> str:
-        """Everything: {"methods", "settings", "seeds", "digests", "raw"}; what is no finite number is null."""
+        """Everything: {"methods", "settings", "seeds", "digests", "raw"}; what is no finite number is null.
+
+        A method that could not be applied has a "reason" instead of figures.
+        """
         methods = [
             {"name": method}
             | {
@@ -157,6 +167,7 @@ class Comparison:
             }
             for method in self.names
         ]
+        methods += [{"name": method, "reason": reason} for method, reason in self.reasons.items()]
         content = {
             "format": FORMAT,
             "statistic": self.statistic,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
-from unlearn.audit.measures import Factors
 from unlearn.forget import ForgetSet
-from unlearn.problem import Params, Problem
+from unlearn.problem import Fitted, Params
 
 Watch = Callable[[int, float, Callable[[], Params]], bool | None]
 """Called as (iteration, seconds, parameters on demand) while training; its own time is not counted; True stops."""
@@ -28,19 +27,27 @@ class Panel(Protocol):
         """Rows [r] of all remaining users."""
         ...
 
-    def factors(self, problem: Problem) -> Factors:
-        """Final embeddings (users [n, d], items [m, d]) whose dot products are the scores."""
+    def answers(self, model: Fitted) -> Any:
+        """All scores of a model in a form of the panel's own, taken once; they stay what they are."""
         ...
 
-    def utility(self, problem: Problem) -> Mapping[str, float]:
+    def distance(self, left: Any, right: Any, rows: Tensor) -> float:
+        """|S_left - S_right|_F of two models' answers over the user rows [q] and all items; NaN if it is no number."""
+        ...
+
+    def norm(self, answers: Any, rows: Tensor) -> float:
+        """|S|_F of a model's answers over the user rows [q] and all items; NaN if it is no number."""
+        ...
+
+    def utility(self, model: Fitted) -> Mapping[str, float]:
         """Ranking metrics of the remaining users on held-out data; `recall_at_20` and `ndcg_at_20` among them."""
         ...
 
-    def forget_scores(self, problem: Problem) -> tuple[Tensor, Tensor]:
+    def forget_scores(self, model: Fitted) -> tuple[Tensor, Tensor]:
         """Scores of deleted interactions [p] and of held-out positives [q] of the same users."""
         ...
 
-    def lists(self, problem: Problem) -> Tensor:
+    def lists(self, model: Fitted) -> Tensor:
         """Top-20 item rows [affected, 20] that are not remaining training data; -1 marks an empty place."""
         ...
 
@@ -48,18 +55,25 @@ class Panel(Protocol):
 class Scorer(Protocol):
     """Knows the held-out data and how this kind of model is trained."""
 
-    def panel(self, problem: Problem, forget: ForgetSet, *, seed: int) -> Panel:
-        """The questions of one request on the model `problem`."""
+    def panel(self, model: Fitted, forget: ForgetSet, *, seed: int) -> Panel:
+        """The questions of one request on `model`."""
         ...
 
-    def polish(self, problem: Problem, *, seed: int | None = None, watch: Watch | None = None) -> Problem:
-        """Train to where arithmetic ends: on from the present parameters, or from a fresh start by `seed`."""
+    def polish(self, model: Fitted, *, seed: int | None = None, watch: Watch | None = None) -> Fitted:
+        """Train to where references end: on from the present parameters, or from a fresh start by `seed`.
+
+        `watch` looks on where there is something to see: parameters on their way.
+        """
         ...
 
-    def placebo(self, problem: Problem, forget: ForgetSet, *, seed: int) -> ForgetSet:
+    def continued(self, model: Fitted) -> Fitted:
+        """The model after more of its own training than a reference gets; itself where training has an end."""
+        ...
+
+    def placebo(self, model: Fitted, forget: ForgetSet, *, seed: int) -> ForgetSet:
         """A random deletion of equal size, disjoint from `forget`."""
         ...
 
-    def digests(self, problem: Problem) -> Mapping[str, str]:
+    def digests(self, model: Fitted) -> Mapping[str, str]:
         """Digests of training and held-out data; they reveal no id."""
         ...

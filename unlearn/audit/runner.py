@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Mapping, Sequence
-from math import nan
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from unlearn.audit.comparison import Comparison, Measurement, RequestFacts
-from unlearn.audit.contract import Scorer
-from unlearn.audit.measures import auc, ratio, score_distance, score_norm, top_k_overlap
+from unlearn.audit.contract import Panel, Scorer
+from unlearn.audit.figures import Figures, of_method, of_placebo, of_retrain
 from unlearn.audit.reference import Reference, reference
+from unlearn.audit.timing import undisturbed
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import State, Unlearner, UnlearnResult, method
-from unlearn.problem import Problem
-
-_KEPT_SCORES = 5_000
-_AMORTISED_OVER = 100
+from unlearn.methods.base import MissingRequirement, State, Unlearner, method
+from unlearn.problem import Fitted, Problem
 
 
 def compare(
-    problem: Problem,
+    problem: Fitted,
     requests: Sequence[ForgetSet],
     methods: Sequence[Unlearner],
     scorer: Scorer,
@@ -37,58 +32,115 @@ def compare(
     """Serve every request on the trained `problem` by every method, beside two retrains and the baselines.
 
     Rows of baselines are added where `methods` lacks them: `no_op`, `graph_drop`, `row_drop` (users and items only),
-    `retrain` (the second of the two retrains) and `placebo` (a retrain without an equal-size random deletion).
-    Each request starts from `problem`; results of methods that failed are kept and measured as they are.
+    `retrain` (the one of the two retrains that was timed, see `reference`) and `placebo` (a retrain without a random
+    deletion of the first request's size). Each request starts from `problem`; results of methods that failed are kept
+    and measured as they are. A method that cannot be applied gets its reason instead of figures; one that serves with a
+    model of its own is measured against that model's retrain.
 
     Args:
         requests: several give figures as quantiles over requests, one gives means over seeds (see `Comparison`).
-        seed: of retrains and draws; the one the original was trained with makes the first retrain a coupled one.
+        seed: of retrains and draws; give the one that the original was trained with.
         settings: what else the reader should know; stored as it is.
         key: with it the comparison carries keyed digests of the requests.
 
     Raises:
         UnknownIds: a request names what does not exist; raised before any work.
-        MissingRequirement: the problem did not keep what a method needs; likewise.
+        MissingRequirement: none of the methods can be applied; likewise.
     """
     resolved = [problem.resolve(forget) for forget in requests]
-    methods = _with_baselines(methods, resolved)
-    labels = _labels(methods)
-    states = [_prepared(one, problem) for one in methods]
+    methods = _with_baselines(methods, resolved, problem)
+    reasons = {
+        label: reason
+        for one, label in zip(methods, _labels(methods), strict=True)
+        if (reason := one.obstacle(problem)) is not None
+    }
+    subjects = _subjects(problem, [one for one in methods if one.obstacle(problem) is None], scorer)
     panels = [scorer.panel(problem, forget, seed=seed) for forget in resolved]
-    continued = scorer.polish(problem)
     measurements: list[Measurement] = []
     facts: list[RequestFacts] = []
     bar = tqdm(list(zip(resolved, panels, strict=True)), desc="requests", disable=None, leave=False)
     for number, (forget, panel) in enumerate(bar):
-        against = reference(problem, panel.factors(continued), forget, scorer, panel, seed=seed)
-        against.remaining.value_and_gradient(problem.params)  # no method pays for what is slow only once
-        rows: list[tuple[str, dict[str, float | None], dict[str, Any]]] = []
-        for one, label, state in zip(methods, labels, states, strict=True):
-            gc.collect()
-            result = one.forget(problem, forget, state)
-            rows.append((label, *_measured(against, result.problem, _own(against, result, state, exact=one.exact))))
-        if "retrain" not in {one.name for one in methods}:
-            rows.append(("retrain", *_measured(against, against.second, _cold(against))))
-        rows.append(("placebo", *_placebo(problem, forget, scorer, against, seed)))
-        measurements += [Measurement(label, seed, number, values, raw) for label, values, raw in rows]
-        digest = None if key is None else forget.digest(key)
-        facts.append(RequestFacts(seed, number, forget.counts(), digest, against.facts()))
-    described = {
-        label: json.loads(json.dumps(m.arguments(), default=str)) for label, m in zip(labels, methods, strict=True)
-    }
+        rounds = [_round(problem, subject, forget, panel, scorer, seed) for subject in subjects]
+        rows = {label: figures for _, mine in rounds for label, figures in mine.items()}
+        against = rounds[0][0]
+        rows.setdefault("retrain", of_retrain(against))
+        if number == 0:
+            rows["placebo"] = of_placebo(problem, forget, scorer, panel, against.retrain_auc, seed)
+        measurements += [Measurement(label, seed, number, *figures) for label, figures in rows.items()]
+        others = [{"methods": list(mine)} | one.facts() for one, mine in rounds[1:]]
+        raw = against.facts() | {"subjects": others}
+        facts.append(RequestFacts(seed, number, forget.counts(), None if key is None else forget.digest(key), raw))
     return Comparison(
         measurements=tuple(measurements),
         requests=tuple(facts),
-        settings={**(settings or {}), "methods": described},
+        settings={**(settings or {}), "methods": _described(methods)},
         digests=dict(scorer.digests(problem)),
+        reasons=reasons,
     )
 
 
-def _with_baselines(methods: Sequence[Unlearner], requests: Sequence[ForgetSet]) -> list[Unlearner]:
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One row: a method that was prepared."""
+
+    label: str
+    method: Unlearner
+    state: State | None
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model that methods serve with: the problem itself, or what a method made of it in its place."""
+
+    model: Fitted
+    continued: Fitted  # after more of its own training
+    entries: list[Entry]
+
+
+def _subjects(problem: Fitted, methods: Sequence[Unlearner], scorer: Scorer) -> list[Subject]:
+    """Every model that some method serves with, `problem` first, and the prepared methods of each."""
+    models: dict[int, Fitted] = {id(problem): problem}
+    entries: dict[int, list[Entry]] = {id(problem): []}
+    for one, label in zip(methods, _labels(methods), strict=True):
+        with undisturbed():
+            state = one.prepare(problem)
+        model = one.subject(problem, state)
+        models[id(model)] = model
+        entries.setdefault(id(model), []).append(Entry(label, one, state))
+    return [Subject(model, scorer.continued(model), entries[name]) for name, model in models.items()]
+
+
+def _round(
+    problem: Fitted, subject: Subject, forget: ForgetSet, panel: Panel, scorer: Scorer, seed: int
+) -> tuple[Reference, dict[str, Figures]]:
+    """Serve the request by every method of the subject, and measure the results."""
+    against = reference(subject.model, subject.continued, forget, scorer, panel, seed=seed)
+    if isinstance(against.remaining, Problem):  # no method pays for what is slow only once
+        against.remaining.value_and_gradient(against.remaining.params)
+    rows: dict[str, Figures] = {}
+    for entry in subject.entries:
+        with undisturbed():
+            result = entry.method.forget(problem, forget, entry.state)
+        rows[entry.label] = of_method(against, result, entry.state, exact=entry.method.exact)
+    return against, rows
+
+
+def _with_baselines(methods: Sequence[Unlearner], requests: Sequence[ForgetSet], problem: Fitted) -> list[Unlearner]:
+    """The methods with the baselines that apply in front.
+
+    Raises:
+        MissingRequirement: none of the methods applies.
+    """
+    obstacles = [one.obstacle(problem) for one in methods]
+    if methods and all(obstacles):
+        raise MissingRequirement("none of the methods can be applied:\n  - " + "\n  - ".join(filter(None, obstacles)))
     whole = any(forget.users or forget.items for forget in requests)
-    wanted = ["no_op", "graph_drop", *(["row_drop"] if whole else [])]
     present = {one.name for one in methods}
-    return [*(method(name) for name in wanted if name not in present), *methods]
+    baselines = [method(name) for name in ("no_op", "graph_drop", *(["row_drop"] if whole else []))]
+    return [
+        *(one for one in baselines if one.name not in present and one.obstacle(problem) is None),
+        *methods,
+    ]
 
 
 def _labels(methods: Sequence[Unlearner]) -> list[str]:
@@ -102,113 +154,8 @@ def _labels(methods: Sequence[Unlearner]) -> list[str]:
     ]
 
 
-def _prepared(one: Unlearner, problem: Problem) -> State | None:
-    gc.collect()
-    return one.prepare(problem)
-
-
-def _own(against: Reference, result: UnlearnResult, state: State | None, *, exact: bool) -> dict[str, float | None]:
-    """Figures that come from how a method worked: its price, its residual, its bound."""
-    gap = against.gap(result.problem)
-    cold = against.seconds_until(gap)
-    prepare = state.seconds if state else 0.0
-    # What left the residual as it was has nothing to prove.
-    provable = _finite(result.problem) and (exact or result.residual_ratio < 1.0)
-    bound = result.bound
-    if bound is None and provable:
-        bound = against.remaining.with_params(result.problem.params).optimality()
+def _described(methods: Sequence[Unlearner]) -> dict[str, Any]:
     return {
-        "residual_ratio": result.residual_ratio,
-        "score_bound": None if bound is None else bound.relative,
-        "bound_seconds": None if bound is None else bound.seconds,
-        "rows_changed": float(result.n_rows_changed),
-        "seconds": result.seconds,
-        "prepare_seconds": prepare,
-        "prepare_mb": state.megabytes if state else 0.0,
-        "speedup_vs_retrain": ratio(cold, result.seconds),
-        "speedup_amortised_100": ratio(cold, result.seconds + prepare / _AMORTISED_OVER),
-        "fallback": float(result.fallback),
+        label: json.loads(json.dumps(one.arguments(), default=str))
+        for label, one in zip(_labels(methods), methods, strict=True)
     }
-
-
-def _cold(against: Reference) -> dict[str, float | None]:
-    """The same for the second retrain, which is its own measure of speed."""
-    seconds = against.trajectory[-1][0]
-    bound = against.second.optimality()
-    before = against.remaining.residual()
-    return {
-        "residual_ratio": ratio(against.second.residual(), before),
-        "score_bound": None if bound is None else bound.relative,
-        "bound_seconds": None if bound is None else bound.seconds,
-        "rows_changed": float(sum(int(rows.sum()) for _, rows in against.remaining.row_changes(against.second.params))),
-        "seconds": seconds,
-        "prepare_seconds": 0.0,
-        "prepare_mb": 0.0,
-        "speedup_vs_retrain": 1.0,
-        "speedup_amortised_100": 1.0,
-        "fallback": 0.0,
-    }
-
-
-def _measured(
-    against: Reference, problem: Problem, own: Mapping[str, float | None]
-) -> tuple[dict[str, float | None], dict[str, Any]]:
-    """All figures of one resulting model, and the raw values behind them."""
-    panel = against.panel
-    positive, negative = panel.forget_scores(problem)
-    gap = against.gap(problem)
-    values: dict[str, float | None] = {
-        **panel.utility(problem),
-        "forget_auc": auc(positive, negative),
-        "retrain_auc": against.retrain_auc,
-        "retrain_gap": gap,
-        "gap_floor": against.gap_floor,
-        "original_drift": against.original_drift,
-        "below_floor": float(gap < max(against.gap_floor, against.original_drift)),
-        "overlap": top_k_overlap(panel.lists(problem), against.lists),
-        "overlap_floor": against.overlap_floor,
-        "effect": against.effect,
-        **own,
-    }
-    return values, _raw(positive, negative) | {"distance_after": gap * against.distance}
-
-
-def _placebo(
-    problem: Problem, forget: ForgetSet, scorer: Scorer, against: Reference, seed: int
-) -> tuple[dict[str, float | None], dict[str, Any]]:
-    """A retrain that forgot something else: its own utility and effect, and how it scores what it kept."""
-    instead = scorer.placebo(problem, forget, seed=seed)
-    panel = scorer.panel(problem, instead, seed=seed)  # those it forgot in its turn are not asked for their utility
-    other = scorer.polish(problem.without(instead), seed=seed)
-    factors = panel.factors(other)
-    positive, negative = against.panel.forget_scores(other)
-    values: dict[str, float | None] = {
-        **panel.utility(other),
-        "forget_auc": auc(positive, negative),
-        "retrain_auc": against.retrain_auc,
-        "effect": ratio(
-            score_distance(against.original, factors, panel.remaining), score_norm(factors, panel.remaining)
-        ),
-    }
-    return values, _raw(positive, negative)
-
-
-def _raw(positive: Tensor, negative: Tensor) -> dict[str, Any]:
-    return {
-        "positive": _kept(positive),
-        "negative": _kept(negative),
-        "n_positive": positive.numel(),
-        "n_negative": negative.numel(),
-    }
-
-
-def _kept(scores: Tensor) -> list[float]:
-    """The scores in ascending order, six digits each; beyond 5,000 an even choice of them."""
-    ordered = scores.flatten().double().sort().values
-    if len(ordered) > _KEPT_SCORES:
-        ordered = ordered[torch.linspace(0, len(ordered) - 1, _KEPT_SCORES).round().long()]
-    return [float(f"{value:.6g}") if value == value else nan for value in ordered.tolist()]
-
-
-def _finite(problem: Problem) -> bool:
-    return all(bool(value.isfinite().all()) for value in problem.params.values())

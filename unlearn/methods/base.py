@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
-from unlearn.problem import Bound, Problem
+from unlearn.problem import Fitted, Problem
 
 U = TypeVar("U", bound="type[Unlearner]")
 OnFailure = Literal["keep", "raise", "retrain"]
@@ -22,16 +24,37 @@ class VerificationFailed(RuntimeError):
 
 
 class MissingRequirement(ValueError):
-    """The method needs something that this problem did not keep."""
+    """The method cannot be applied: the model is of another kind, or did not keep what the method needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What `prepare` made: opaque to everyone but its method. It holds nothing that names a person."""
+    """What `prepare` made: opaque to everyone but its method.
+
+    It holds nothing of what was forgotten. Where the method serves another model than it was given
+    (`Unlearner.subject`), that model is in here with the data it stands on: those that remain.
+    """
 
     payload: Any
     seconds: float
     megabytes: float
+
+    @classmethod
+    def of(cls, payload: Any, *, seconds: float) -> State:
+        """The state with the size of all tensors in `payload`, a tensor or a dataclass, mapping or sequence of such."""
+        return cls(payload, seconds, _bytes(payload) / 1e6)
+
+
+def _bytes(payload: Any) -> int:
+    if isinstance(payload, Tensor):
+        return payload.nbytes
+    if isinstance(payload, Mapping):
+        return sum(_bytes(part) for part in payload.values())  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(payload, list | tuple):
+        return sum(_bytes(part) for part in payload)  # pyright: ignore[reportUnknownVariableType]
+    if is_dataclass(payload):
+        return sum(_bytes(getattr(payload, one.name)) for one in fields(payload))
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +62,26 @@ class UnlearnResult:
     """One served request.
 
     `residual_before` and `residual_after` are gradient norms of the objective on the remaining data, at the
-    parameters before and after the method ran; `residual_ratio` is their quotient.
+    parameters before and after the method ran; `residual_ratio` is their quotient. They are None where training samples
+    (`Problem.stochastic`), and for a model that is no `Problem`, of which `rows_changed` is empty, too.
     """
 
-    problem: Problem
+    problem: Fitted
     state: State | None
     forget: ForgetSet
     method: str
     arguments: dict[str, Any]
-    residual_before: float
-    residual_after: float
+    residual_before: float | None
+    residual_after: float | None
     rows_changed: dict[str, Tensor]  # parameter -> bool [rows]
     records_removed: int
     seconds: float
     fallback: bool = False  # the method failed and a retrain stands in for it
-    bound: Bound | None = None
 
     @property
-    def residual_ratio(self) -> float:
+    def residual_ratio(self) -> float | None:
+        if self.residual_before is None or self.residual_after is None:
+            return None
         return self.residual_after / self.residual_before if self.residual_before else 1.0
 
     @property
@@ -68,24 +93,47 @@ class Unlearner(ABC):
     """A method of unlearning: `prepare` once (expensive), `forget` many times (cheap).
 
     A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `_forget`; it never
-    mutates what it was given. `requires` names what it needs from the problem's history ("history.checkpoints").
+    mutates what it was given. `works_on` names the kind of model, and is the type of `problem` wherever the signatures
+    below say Any; `requires` names what it needs from the model's history ("history.checkpoints").
     """
 
     name: ClassVar[str]
+    works_on: ClassVar[type[Fitted]] = Problem
     requires: ClassVar[frozenset[str]] = frozenset()
     exact: ClassVar[bool] = False  # a retrain by construction: its failure has no fallback
+    baseline: ClassVar[bool] = False  # there to compare with: a comparison adds it by itself
 
     def arguments(self) -> dict[str, Any]:
         assert is_dataclass(self)
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def prepare(self, problem: Problem) -> State | None:
-        """What is worth computing before any request is known; None where there is nothing."""
+    def obstacle(self, problem: Fitted) -> str | None:
+        """Why the method cannot be applied to this model, or None where it can."""
+        if not isinstance(problem, self.works_on):
+            return f"`{self.name}` works on a {self.works_on.__name__} (got {type(problem).__name__})"
+        missing = [need for need in sorted(self.requires) if not problem.history.has(need.removeprefix("history."))]
+        if missing:
+            return (
+                f"`{self.name}` needs {', '.join(missing)}, which this problem did not keep. "
+                "Train again with those kept (see `TrainingOptions.keep`)."
+            )
+        return None
+
+    def prepare(self, problem: Any) -> State | None:
+        """What is worth computing before any request is known; None where there is nothing.
+
+        Raises:
+            MissingRequirement: the method cannot be applied to this model; raised before any work.
+        """
         self._check(problem)
         return None
 
+    def subject(self, problem: Any, state: State | None) -> Fitted:
+        """The model that this method serves with before any request: `problem`, or what `prepare` made in its place."""
+        return problem
+
     def forget(
-        self, problem: Problem, forget: ForgetSet, state: State | None = None, *, on_failure: OnFailure = "keep"
+        self, problem: Any, forget: ForgetSet, state: State | None = None, *, on_failure: OnFailure = "keep"
     ) -> UnlearnResult:
         """Serve one request on `problem`; apply again to the result's problem and state for the next one.
 
@@ -95,77 +143,98 @@ class Unlearner(ABC):
 
         Raises:
             UnknownIds: the request names something that does not exist; nothing has changed.
-            MissingRequirement: the problem did not keep what the method needs; raised before any work.
+            MissingRequirement: the method cannot be applied to this model; raised before any work.
             VerificationFailed: the method failed and `on_failure` is "raise".
         """
         self._check(problem)
         started = time.perf_counter()
         forget = problem.resolve(forget)
         if not forget:
-            return self._result(problem, problem, state, forget, 0, 0.0, fallback=False, ratio=(0.0, 0.0))
+            served = self.subject(problem, state)
+            return self._result(served, served, state, forget, 0, 0.0, (0.0, 0.0), fallback=False)
         removed = int(problem.records(forget).numel())
-        remaining = problem.without(forget)
+        remaining = self._remaining(problem, forget)
         after, state = self._forget(problem, remaining, forget, state)
         seconds = time.perf_counter() - started
         # On the remaining objective in both: what a method hands back may still stand on the old data (`no_op`).
-        ratio = (remaining.residual(), remaining.with_params(after.params).residual())
-        failed = not ratio[1] < float("inf") or (not self.exact and self._failed(*ratio))
+        residuals = _residuals(remaining, after)
+        failed = not _finite(after) or (residuals is not None and not self.exact and self._failed(*residuals))
         fallback = failed and on_failure == "retrain"
         if failed and on_failure == "raise":
+            ended = (
+                f"residual {residuals[1]:.3g} where it began with {residuals[0]:.3g}"
+                if residuals
+                else "parameters that are not finite"
+            )
             raise VerificationFailed(
-                f"`{self.name}` ended with residual {ratio[1]:.3g} where it began with {ratio[0]:.3g} for {forget!r}; "
-                "nothing was changed. Retrain, or pass on_failure='retrain'."
+                f"`{self.name}` ended with {ended} for {forget!r}; nothing was changed. Retrain, or pass "
+                "on_failure='retrain'."
             )
         if fallback:
             after = remaining.fit()
             seconds = time.perf_counter() - started
-            ratio = (ratio[0], after.residual())
-        return self._result(problem, after, state, forget, removed, seconds, fallback=fallback, ratio=ratio)
+            residuals = _residuals(remaining, after)
+        return self._result(problem, after, state, forget, removed, seconds, residuals, fallback=fallback)
+
+    def _remaining(self, problem: Any, forget: ForgetSet) -> Any:
+        """What `_forget` begins with: the old parameters on remaining data and remaining graph."""
+        return problem.without(forget)
 
     @abstractmethod
     def _forget(
-        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State | None]:
+        self, problem: Any, remaining: Any, forget: ForgetSet, state: State | None
+    ) -> tuple[Fitted, State | None]:
         """The method itself: from the old parameters on `remaining` to the new ones, with the state refreshed."""
 
     def _failed(self, before: float, after: float) -> bool:
         return not after <= before
 
-    def _check(self, problem: Problem) -> None:
-        missing = [need for need in sorted(self.requires) if not problem.history.has(need.removeprefix("history."))]
-        if missing:
-            raise MissingRequirement(
-                f"`{self.name}` needs {', '.join(missing)}, which this problem did not keep. "
-                "Train again with those kept (see `TrainingOptions.keep`)."
-            )
+    def _check(self, problem: Fitted) -> None:
+        if (obstacle := self.obstacle(problem)) is not None:
+            raise MissingRequirement(obstacle)
 
     def _result(
         self,
-        before: Problem,
-        after: Problem,
+        before: Fitted,
+        after: Fitted,
         state: State | None,
         forget: ForgetSet,
         removed: int,
         seconds: float,
+        residuals: tuple[float, float] | None,
         *,
         fallback: bool,
-        ratio: tuple[float, float],
     ) -> UnlearnResult:
-        if removed and not (fallback or self.exact):
-            after = after.with_params(after.params, history=before.aged(removed, ratio[1]))
+        changed: dict[str, Tensor] = {}
+        if isinstance(before, Problem) and isinstance(after, Problem):
+            if removed and not (fallback or self.exact):
+                after = after.with_params(after.params, history=before.aged(removed, residuals and residuals[1]))
+            changed = dict(before.row_changes(after.params))
         return UnlearnResult(
             problem=after,
             state=state,
             forget=forget,
             method=self.name,
             arguments=self.arguments(),
-            residual_before=ratio[0],
-            residual_after=ratio[1],
-            rows_changed=dict(before.row_changes(after.params)),
+            residual_before=residuals and residuals[0],
+            residual_after=residuals and residuals[1],
+            rows_changed=changed,
             records_removed=removed,
             seconds=seconds,
             fallback=fallback,
         )
+
+
+def _residuals(remaining: Fitted, after: Fitted) -> tuple[float, float] | None:
+    """Gradient norms of the remaining objective before and after, where they say something."""
+    if not (isinstance(remaining, Problem) and isinstance(after, Problem)) or remaining.stochastic:
+        return None
+    return remaining.residual(), remaining.with_params(after.params).residual()
+
+
+def _finite(model: Fitted) -> bool:
+    """Whether the parameters are numbers, as far as it has any that can be seen."""
+    return not isinstance(model, Problem) or all(bool(value.isfinite().all()) for value in model.params.values())
 
 
 _REGISTRY: dict[str, Callable[..., Unlearner]] = {}
@@ -185,8 +254,7 @@ def method(name: str, **arguments: Any) -> Unlearner:
     Raises:
         KeyError: there is no such method; the message lists those there are.
     """
-    import unlearn.methods  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the built-in methods)
-
+    _load()
     if name not in _REGISTRY:
         raise KeyError(f"`{name}` is no unlearning method; there are {', '.join(sorted(_REGISTRY))}")
     return _REGISTRY[name](**arguments)
@@ -194,6 +262,14 @@ def method(name: str, **arguments: Any) -> Unlearner:
 
 def methods() -> list[str]:
     """Names of all registered methods."""
+    _load()
+    return sorted(_REGISTRY)
+
+
+@functools.cache
+def _load() -> None:
+    """Import what registers methods: our own, and the modules that installed packages name for it."""
     import unlearn.methods  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
-    return sorted(_REGISTRY)
+    for point in importlib.metadata.entry_points(group="unlearn.methods"):
+        point.load()

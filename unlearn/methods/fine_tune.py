@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Problem, flatten, unflatten
-from unlearn.solvers.adam import Adam
+from unlearn.methods.base import register
+from unlearn.methods.gradient import GradientMethod, descend, require
+from unlearn.problem import Params, Problem, flatten
 
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class FineTune(Unlearner):
+class FineTune(GradientMethod):
     """`epochs` full-batch Adam steps of rate `lr` on the remaining objective, from the old parameters.
 
     It relies on the model losing what nothing reminds it of. An epoch is one step, because a problem has one
-    deterministic objective; a stochastic trainer would take one step a batch.
+    deterministic objective; a stochastic trainer would take one step a batch. Memory: five vectors of the parameters'
+    size.
 
     Raises:
         ValueError: `epochs` or `lr` is not positive.
@@ -28,20 +31,10 @@ class FineTune(Unlearner):
     name = "fine_tune"
 
     def __post_init__(self) -> None:
-        problems: list[str] = []
-        if self.epochs < 1:
-            problems.append(f"`epochs` must be a positive integer for `fine_tune` (got {self.epochs})")
-        if not self.lr > 0:
-            problems.append(f"`lr` must be positive for `fine_tune` (got {self.lr})")
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(self, epochs=("a positive integer", self.epochs >= 1), lr=("positive", self.lr > 0))
 
-    def _forget(
-        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State | None]:
-        x = flatten(remaining.settled(forget))
-        adam = Adam(x, lr=self.lr)
-        for _ in range(self.epochs):
-            _, gradient = remaining.value_and_gradient(unflatten(x, remaining.params))
-            adam.step(x, flatten(gradient))
-        return remaining.with_params(unflatten(x, remaining.params)), state
+    def moved(self, problem: Problem, remaining: Problem, forget: ForgetSet, mask: Tensor | None) -> Params:
+        def downhill(_: int, params: Params) -> Tensor:
+            return flatten(remaining.value_and_gradient(params)[1])
+
+        return descend(remaining.settled(forget), downhill, steps=self.epochs, lr=self.lr, mask=mask)

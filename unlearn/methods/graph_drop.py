@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Problem
+from unlearn.problem import Fitted
 
 
 @register
@@ -15,8 +15,10 @@ class GraphDrop(Unlearner):
     """The old parameters over remaining data and remaining graph."""
 
     name = "graph_drop"
+    baseline = True
+    works_on = Fitted
 
     def _forget(
-        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State | None]:
+        self, problem: Fitted, remaining: Fitted, forget: ForgetSet, state: State | None
+    ) -> tuple[Fitted, State | None]:
         return remaining, state

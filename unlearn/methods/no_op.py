@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Problem
+from unlearn.problem import Fitted
 
 
 @register
@@ -15,8 +15,10 @@ class NoOp(Unlearner):
     """Keeps the old parameters and goes on scoring with the old data and graph: how much there was to forget."""
 
     name = "no_op"
+    baseline = True
+    works_on = Fitted
 
     def _forget(
-        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State | None]:
+        self, problem: Fitted, remaining: Fitted, forget: ForgetSet, state: State | None
+    ) -> tuple[Fitted, State | None]:
         return problem, state

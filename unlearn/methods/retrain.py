@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Problem
+from unlearn.problem import Fitted, Problem
 
 _OTHER_SEED = 1_000_003  # far from the small seeds that people choose
 
@@ -17,18 +17,21 @@ class Retrain(Unlearner):
     """Trains on the remaining data with the problem's own options and training hooks.
 
     `coupled` keeps the seed: whoever remains begins from the same rows and meets the same draws as before. Otherwise
-    the retrain is cold: it takes another seed, as one would who never saw the original.
+    the retrain is cold: it takes another seed, as one would who never saw the original. Of a model that is no
+    `Problem` nothing is known but its own seed, which it keeps.
     """
 
     coupled: bool = False
 
     name = "retrain"
+    baseline = True
+    works_on = Fitted
     exact = True
 
     def _forget(
-        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State | None]:
-        if self.coupled:
+        self, problem: Fitted, remaining: Fitted, forget: ForgetSet, state: State | None
+    ) -> tuple[Fitted, State | None]:
+        if self.coupled or not isinstance(remaining, Problem):
             return remaining.fit(), state
         other = replace(remaining.options, seed=remaining.options.seed + _OTHER_SEED)
         return remaining.fit(options=other), state

@@ -18,6 +18,7 @@ class RowDrop(Unlearner):
     """
 
     name = "row_drop"
+    baseline = True
 
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -152,7 +153,10 @@ def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> Non
             continue
         values = {name: value or 0.0 for name, value in one.values.items()}
         target = max(values["retrain_gap"], values["gap_floor"])
-        cold = next(seconds for seconds, gap in trajectory if gap <= target)
+        after = next(i for i, (_, gap) in enumerate(trajectory) if gap <= target)
+        assert trajectory[after - 1][1] > target >= trajectory[after][1]
+        falling = trajectory[after : after - 2 : -1]
+        cold = np.interp(math.log(target), [math.log(gap) for _, gap in falling], [when for when, _ in falling])
         assert values["speedup_vs_retrain"] == pytest.approx(cold / values["seconds"])
         price = values["seconds"] + values["prepare_seconds"] / 100
         assert values["speedup_amortised_100"] == pytest.approx(cold / price)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unlearn.methods.contract import UnlearnerContract
+from tests.unlearn.methods.contract import (
+    CASES,
+    Case,
+    RefusalContract,
+    UnlearnerContract,
+    applicable,
+    inapplicable,
+)
 from unlearn.methods import IAU, Retrain, Unlearner, method, methods, register
 
 OTHER_FORMS = {
@@ -15,23 +22,45 @@ OTHER_FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", [*methods(), *OTHER_FORMS])
-class TestContract(UnlearnerContract):
+def make(form: str) -> Unlearner:
+    return OTHER_FORMS.get(form) or method(form)
+
+
+FORMS = [*methods(), *OTHER_FORMS]
+
+
+class Parametrised:
     @pytest.fixture
     def unlearner(self, form: str) -> Unlearner:
-        return OTHER_FORMS.get(form) or method(form)
+        return make(form)
 
-    def make(self) -> Unlearner:
-        raise AssertionError("the fixture makes it")
+    @pytest.fixture
+    def case(self, case_name: str) -> Case:
+        return CASES[case_name]()
+
+
+@pytest.mark.parametrize(("form", "case_name"), [(form, name) for form in FORMS for name in applicable(make(form))])
+class TestContract(Parametrised, UnlearnerContract):
+    pass
+
+
+@pytest.mark.parametrize(("form", "case_name"), [(form, name) for form in FORMS for name in inapplicable(make(form))])
+class TestRefusal(Parametrised, RefusalContract):
+    pass
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_method_can_be_applied_to_something(form: str) -> None:
+    assert applicable(make(form))
 
 
 def test_every_method_of_the_first_release_is_there() -> None:
-    expected = {"no_op", "graph_drop", "row_drop", "retrain", "reconverge", "iau", "fine_tune"}
+    expected = {"no_op", "graph_drop", "row_drop", "retrain", "reconverge", "iau", "fine_tune", "native"}
     assert expected <= set(methods())
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(KeyError, match="fine_tune, graph_drop"):
+    with pytest.raises(KeyError, match="there are .*graph_drop, .*retrain, .*row_drop"):
         method("amnesia")
 
 

@@ -1,0 +1,110 @@
+"""What recommenders in closed form share, and their registry by name."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.data.interactions import Interactions
+from recsys.fitted import FittedRecommender
+from recsys.graph import csr
+from unlearn.forget import ForgetSet
+from unlearn.problem import History, Params, SelfUnlearning
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClosedForm(FittedRecommender, SelfUnlearning):
+    """A recommender that linear algebra solves from the data, and updates when data leave.
+
+    A subclass adds its arguments as fields and implements `_fitted` and `_updated`. Weights of interactions are not
+    used: every interaction counts 1.
+    """
+
+    name: ClassVar[str]
+    data: Interactions
+    params: Params = field(default_factory=dict)  # empty until fitted
+    history: History = field(default_factory=History)
+    dtype: torch.dtype = torch.float32
+
+    def arguments(self) -> dict[str, Any]:
+        """The hyper-parameters by name: what builds the same model on other data."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("data", "params", "history")}
+
+    def fit(self, init: Params | None = None, *, options: None = None) -> Self:
+        """The model solved on its own data; an iteration starts from `init`, else from the seed.
+
+        Raises:
+            ValueError: `options` are given; the arguments of a closed form are its fields.
+        """
+        if options is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise ValueError(
+                f"`options` must be None for `{self.name}` (got {type(options).__name__}); "
+                "its arguments are its fields: use dataclasses.replace"
+            )
+        return replace(self, params=self._fitted(init), history=replace(self.history, removed=0))
+
+    def without(self, forget: ForgetSet) -> Self:
+        return replace(self, data=self.data.without(forget))
+
+    def forget(self, forget: ForgetSet) -> Self:
+        removed = len(self.data.positions(forget))
+        remaining = self.without(forget)
+        params, exact = remaining._updated(self.data, forget)
+        history = replace(self.history, removed=self.history.removed + (0 if exact else removed))
+        return replace(remaining, params=params, history=history)
+
+    @abstractmethod
+    def _fitted(self, init: Params | None) -> Params:
+        """The solution on this model's data."""
+
+    @abstractmethod
+    def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
+        """The solution on this model's data, from its parameters on the data `before` the request; whether exact."""
+
+
+class LinearFilter(ClosedForm):
+    """A model whose scores are linear in the user's item row: a user is the interactions, and nothing else."""
+
+    def scores(self, users: NDArray[np.int64]) -> Tensor:
+        return self.fold_in(self.data.csr()[users])
+
+
+def sparse_tensor(matrix: csr_array, dtype: torch.dtype) -> Tensor:
+    """The same matrix as a torch CSR tensor."""
+    crow, col = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
+    return csr(crow, col, torch.from_numpy(matrix.data).to(dtype), cast("tuple[int, int]", matrix.shape))
+
+
+M = TypeVar("M", bound=type[ClosedForm])
+_REGISTRY: dict[str, type[ClosedForm]] = {}
+
+
+def register(cls: M) -> M:
+    """Class decorator: makes a recommender known by its `name`."""
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def registered() -> Mapping[str, type[ClosedForm]]:
+    """All recommenders in closed form by name, those of third parties included once their module is imported."""
+    return dict(sorted(_REGISTRY.items()))
+
+
+def closed_form(name: str, data: Interactions, **arguments: Any) -> ClosedForm:
+    """The recommender of that name, not yet fitted; call `fit` on it.
+
+    Raises:
+        KeyError: there is no such recommender; the message lists those there are.
+        ValueError: an argument is out of range.
+    """
+    if name not in _REGISTRY:
+        raise KeyError(f"`{name}` is no closed form; there are {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name](data=data, **arguments)

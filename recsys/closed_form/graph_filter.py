@@ -1,0 +1,109 @@
+"""GF-CF: a low-pass filter on the interaction graph, without training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.closed_form.base import LinearFilter, register
+from recsys.closed_form.subspace import leading_vectors
+from recsys.data.interactions import Interactions
+from recsys.graph import BipartiteGraph
+from unlearn.forget import ForgetSet
+from unlearn.problem import Params
+from unlearn.streams import normals
+
+_GUARD = 64  # vectors kept beyond the rank
+_COLD = (1, 2, 2, 4, 4, *[6] * 40)
+_WARM = (3,)
+
+
+@register
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GraphFilter(LinearFilter):
+    """Shen et al., "How powerful is graph convolution for recommendation?", 2021, arXiv 2108.07567.
+
+    With N = D_U^-1/2 R D_I^-1/2 and V its leading right singular vectors [m, rank], a history r scores
+
+        r (N^T N + alpha D_I^-1/2 V V^T D_I^1/2)
+
+    The item-item filter N^T N (`rank` 0: it alone) is applied as two sparse products and never formed: its state is
+    the remaining interactions, so that a deletion is a change of the data and exactly what a refit gives. V is carried
+    over to the remaining data by one round of Chebyshev-filtered subspace iteration, which is close and no more:
+    `history.removed` then counts.
+
+    Memory: (rank + 64) m numbers and the interactions.
+
+    Args:
+        rank: of the ideal low-pass.
+        alpha: its weight.
+        tolerance: `fit` ends when the residual of each singular vector is at most this (singular values are at most 1);
+            in float32 it cannot be much below 2e-5.
+
+    Raises:
+        ValueError: an argument is out of range; the message lists every problem.
+
+    **Differences from the paper:** guard vectors beyond the rank; singular vectors that belong to no singular value
+    above rounding are zero.
+    """
+
+    name = "graph_filter"
+    rank: int = 256
+    alpha: float = 0.2
+    tolerance: float = 1e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"`{name}` must be at least 0 for `graph_filter` (got {getattr(self, name)})"
+            for name in ("rank", "alpha", "tolerance")
+            if not getattr(self, name) >= 0
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    def fold_in(self, histories: csr_array) -> Tensor:
+        rows = torch.from_numpy(histories.toarray()).to(self.dtype)
+        matrix, transposed = self._normalized
+        scores = (transposed @ (matrix @ rows.T)).T.contiguous()
+        if self.rank:
+            degrees = torch.from_numpy(self.data.degrees()[1]).to(self.dtype)
+            basis = self.params["basis"][:, : self.rank]
+            low = (rows * degrees.clamp_min(1.0).rsqrt()) @ basis @ basis.T
+            scores.add_(low.mul_(degrees.sqrt()), alpha=self.alpha)
+        return scores
+
+    @cached_property
+    def _normalized(self) -> tuple[Tensor, Tensor]:
+        """N [n, m] and its transpose, sparse."""
+        graph = BipartiteGraph.from_interactions(self.data, dtype=self.dtype)
+        return graph.interaction_matrix(graph.values), graph.transposed_matrix(graph.values)
+
+    def _fitted(self, init: Params | None) -> Params:
+        if not self.rank:
+            return {}
+        width = min(self.rank + _GUARD, self.data.n_items)
+        start = init["basis"] if init else self._start(width)
+        return {"basis": self._improved(start, _COLD, self.tolerance)}
+
+    def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
+        if not self.rank:
+            return {}, True
+        return {"basis": self._improved(self.params["basis"], _WARM, 0.0)}, False
+
+    def _improved(self, start: Tensor, degrees: tuple[int, ...], tolerance: float) -> Tensor:
+        # The filter alone would keep what stands in the rows of items that have no interactions any more.
+        present = torch.from_numpy(self.data.degrees()[1] > 0)
+        return leading_vectors(
+            *self._normalized, start * present[:, None], degrees, rank=self.rank, tolerance=tolerance
+        )
+
+    def _start(self, width: int) -> Tensor:
+        keys = self.data.items.keys[:, None]
+        drawn = torch.from_numpy(normals(self.seed, "closed_form/basis", keys, np.arange(width))).to(self.dtype)
+        return drawn / drawn.norm(dim=0).clamp_min(torch.finfo(self.dtype).tiny)

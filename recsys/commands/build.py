@@ -1,0 +1,157 @@
+"""From options to data and an untrained model. Imported by the commands when they run: it loads everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from recsys.closed_form import ClosedForm
+from recsys.closed_form import registered as closed_forms
+from recsys.commands.options import DIM, OBJECTIVE, Setup
+from recsys.data import Interactions, Split, leave_last_out, ratio, read, synthetic, temporal, temporal_user
+from recsys.models import Recommender
+from recsys.models import registered as models
+from recsys.objectives import Objective, SampledObjective
+from recsys.objectives import registered as objectives
+from recsys.problem import RecommenderProblem
+from recsys.train import TrainingOptions
+from unlearn.specification import arguments, typed
+from unlearn.specification import read as read_specification
+
+T = TypeVar("T")
+_STOCHASTIC = ("epochs", "batch_size", "learning_rate", "keep")
+
+
+def load_split(setup: Setup, seed: int) -> Split:
+    """The data as train, validation and test.
+
+    Raises:
+        ValueError: the data cannot be read, or cannot be split that way.
+    """
+    data, split = setup.data, setup.split
+    by_name = {
+        "ratio": lambda found: ratio(found, seed=seed),
+        "leave-last-out": leave_last_out,
+        "temporal-user": temporal_user,
+        "temporal": temporal,
+    }
+    if split not in (None, "given", *by_name):
+        raise ValueError(f"`split` must be given, {', '.join(by_name)} (got {split!r})")
+    if data is None:
+        found = synthetic(seed=seed)
+    else:
+        found = read(data, format=setup.format, threshold=setup.threshold, seed=seed)  # pyright: ignore[reportArgumentType]
+    if isinstance(found, Split):
+        if split not in (None, "given"):
+            raise ValueError(f"`split` must be given for `{data}`, which brings its own (got {split!r})")
+        return found
+    assert isinstance(found, Interactions)
+    if split == "given":
+        raise ValueError(f"`split` given needs a folder with a train and a test file (got `{data}`); use --split ratio")
+    return by_name[split or "ratio"](found)
+
+
+def build_model(
+    setup: Setup, data: Interactions, *, seed: int, progress: bool, keep: frozenset[str] = frozenset()
+) -> RecommenderProblem | ClosedForm:
+    """An untrained model on `data`; `keep` is what a stochastic objective keeps unless `--keep` says otherwise.
+
+    Raises:
+        ValueError: listing what does not exist, and every argument that is another's or out of range.
+    """
+    problems: list[str] = []
+    options = {"dim": setup.dim, "layers": setup.layers}
+    model = _chosen("model", setup.model, {**models(), **closed_forms()}, options, problems)
+    if model is not None and issubclass(solved := model[0], ClosedForm):
+        problems += [
+            f"`{_flag(name)}` must go with a model that an objective trains (got --model {setup.model}); "
+            f"give {solved.name} its own arguments as in {solved.name}:name=value"
+            for name in ("objective", "l2", "a", *_STOCHASTIC)
+            if getattr(setup, name) is not None
+        ]
+        _refuse(problems)
+        seeded: dict[str, Any] = {"seed": seed} if "seed" in arguments(solved) else {}
+        return solved(data=data, **(seeded | model[1]))
+    own = {"l2": setup.l2, "a": setup.a}
+    objective = _chosen("objective", setup.objective or OBJECTIVE, objectives(), own, problems)
+    training = {} if objective is None else _training(setup, objective[0], keep, problems)
+    _refuse(problems)
+    assert model is not None and objective is not None
+    kind, given = model
+    assert issubclass(kind, Recommender)
+    return RecommenderProblem.build(
+        data,
+        model=kind(data.n_users, data.n_items, **({"dim": DIM} | given)),
+        objective=objective[0](**objective[1]),
+        options=TrainingOptions(seed=seed, progress=progress, **training),
+    )
+
+
+def described(model: RecommenderProblem | ClosedForm) -> dict[str, Any]:
+    """Names and arguments of a model and its objective, as JSON has them."""
+    if isinstance(model, ClosedForm):
+        return {"model": model.name, "model_arguments": _plain(model.arguments())}
+    return {
+        "model": model.model.name,
+        "model_arguments": _plain(model.model.arguments()),
+        "objective": model.objective_function.name,
+        "objective_arguments": _plain(model.objective_function.arguments()),
+    }
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(arguments, default=str))
+
+
+def _training(setup: Setup, objective: type[Objective], keep: frozenset[str], problems: list[str]) -> dict[str, Any]:
+    """Training options that were given; a converging objective has none of them."""
+    given = {name: value for name in _STOCHASTIC if (value := getattr(setup, name)) is not None}
+    if issubclass(objective, SampledObjective):
+        kept = given.get("keep")
+        return given | {"keep": keep if kept is None else frozenset(part.strip() for part in kept.split(","))}
+    if given:
+        stochastic = [name for name, kind in objectives().items() if issubclass(kind, SampledObjective)]
+        problems.append(
+            f"{', '.join(_flag(name) for name in given)} must go with a stochastic objective: "
+            f"{', '.join(stochastic)} (got --objective {setup.objective or OBJECTIVE})"
+        )
+    return {}
+
+
+def _chosen(
+    what: str, specification: str, kinds: Mapping[str, type[T]], options: Mapping[str, object], problems: list[str]
+) -> tuple[type[T], dict[str, Any]] | None:
+    """The class that a specification names, and its arguments from there and from the options that were given.
+
+    What is wrong is added to `problems`: an argument that is not the class's or was given twice; None without a class.
+    """
+    try:
+        name, given = read_specification(specification)
+        if name not in kinds:
+            raise ValueError(f"`{name}` is no {what}; there are {', '.join(kinds)}")
+    except ValueError as error:
+        problems.append(str(error))
+        return None
+    kind = kinds[name]
+    values = {key: value for key, value in options.items() if value is not None}
+    for key in values:
+        if key not in arguments(kind):
+            owners = ", ".join(other for other, one in kinds.items() if key in arguments(one))
+            problems.append(f"`{_flag(key)}` belongs to {owners} (got --{what} {specification})")
+        elif key in given:
+            problems.append(f"`{_flag(key)}` must be given once (got --{what} {specification} beside it)")
+    try:
+        values |= typed(name, kind, given)
+    except ValueError as error:
+        problems.append(str(error))
+    return kind, values
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

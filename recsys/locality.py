@@ -1,0 +1,150 @@
+"""The few directions in which a small request moves a linear model, and the objective over them alone.
+
+Forgetting a user takes a pull along that user's final embedding from every item they had, and scales the messages of
+those items anew. So the table of LastFM moves, on the way to the retrained one, almost entirely within two dozen
+directions of its 192-dimensional row space, and they are known from the request before anything is solved: the lost
+pulls, what the inverse curvature makes of them, and the rows whose messages changed. Moving only these costs a
+fraction of moving the whole table, and the columns that stay put enter through products made before any request came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recsys.landscape import FrozenColumns, WholeDataLandscape, curvature_inverses
+from recsys.models.base import LinearRecommender
+from recsys.objectives.whole_data import WholeData
+from unlearn.forget import ForgetSet
+from unlearn.problem import Locality, Params
+
+if TYPE_CHECKING:
+    from recsys.problem import RecommenderProblem
+
+_FEWEST = 24  # directions; with fewer the sparse products are hardly faster
+_MOST = 0.5  # of the columns; beyond that the whole table is as cheap
+_RENEW = 25  # requests after which a survey is made afresh: what the moved directions leave out adds up
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known about a model before any request; nothing in it tells who or what its rows stand for."""
+
+    final: Tensor  # final embeddings [n_nodes, d]
+    scores: Tensor  # [n_edges], of the interactions
+    inverse_users: Tensor  # [d, d], the inverse curvature of a user's row
+    inverse_items: Tensor
+    age: int = 0
+
+
+def survey(problem: RecommenderProblem) -> Survey | None:
+    """Everything that does not depend on the request; None where the objective has no closed line search."""
+    objective, graph = problem.objective_function, problem.graph
+    if not (isinstance(problem.model, LinearRecommender) and isinstance(objective, WholeData)):
+        return None
+    users, items = problem.readout()
+    inverses = curvature_inverses(users.T @ users, items.T @ items, objective)
+    return Survey(torch.cat([users, items]), graph.edge_products(users, items), *inverses)
+
+
+def locality(
+    remaining: RecommenderProblem, before: RecommenderProblem, forget: ForgetSet, known: Survey, tail: float
+) -> Locality:
+    """The objective of `remaining` = `before.without(forget)` over the directions that the request moves.
+
+    Where these are more than half of all, over the whole table.
+    """
+    model, objective, graph = remaining.model, remaining.objective_function, remaining.graph
+    assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
+    start = remaining.settled(forget)["table"]
+    gone = before.records(forget)
+    basis = _directions(before, remaining, known, gone, tail)
+    if basis is None:
+        whole = WholeDataLandscape(model, objective, graph)
+
+        def finish_whole() -> tuple[Params, Survey]:
+            params = {"table": whole.point.clone().view(start.shape)}
+            return params, Survey(whole.embeddings, whole.scores, *whole.curvature_inverses())
+
+        return Locality(whole, start.reshape(-1), finish_whole, whole=True)
+
+    final = known.final.index_fill(0, remaining.graph.forgotten_nodes, 0.0)
+    kept = torch.ones(before.graph.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
+    old, origin = final @ basis, start @ basis
+    rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
+    part = WholeDataLandscape(
+        model, objective, graph, FrozenColumns(final, basis, rest, remaining.graph.forgotten_nodes)
+    )
+
+    def finish() -> tuple[Params, Survey | None]:
+        params = {"table": torch.addmm(start, part.point.view(origin.shape) - origin, basis.T)}
+        if known.age + 1 >= _RENEW:
+            return params, survey(remaining.with_params(params))
+        after = torch.addmm(final, part.embeddings - old, basis.T)
+        return params, Survey(after, part.scores, known.inverse_users, known.inverse_items, known.age + 1)
+
+    return Locality(part, origin.reshape(-1), finish, whole=False)
+
+
+def _directions(
+    before: RecommenderProblem, remaining: RecommenderProblem, known: Survey, gone: Tensor, tail: float
+) -> Tensor | None:
+    """Orthonormal columns [d, k] for the request's first-order push on the rows of the table.
+
+    Rows are collected in groups of equal norm, because their relative size is only known after solving: the pulls
+    that the lost interactions had on their remaining ends, once and twice through the inverse curvature; the rows
+    whose messages were rescaled, as they are and through the inverse curvature; the rows that were emptied.
+    """
+    graph, n_users = before.graph, before.graph.n_users
+    users, items = graph.rows[gone], graph.cols[gone]
+    final, table = known.final, before.params["table"]
+    pull = (1.0 - known.scores[gone])[:, None]
+    of_users, at_users, share_users = _gathered(users, pull * final[n_users + items], graph.n_users, graph.rows)
+    of_items, at_items, share_items = _gathered(items, pull * final[users], graph.n_items, graph.cols)
+    dead = remaining.graph.forgotten_nodes
+    of_users = of_users * ~torch.isin(at_users, dead)[:, None]
+    of_items = of_items * ~torch.isin(n_users + at_items, dead)[:, None]
+    by_users, by_items = known.inverse_users, known.inverse_items
+    once = of_users @ by_users, of_items @ by_items
+    rescaled = share_users * table[at_users], share_items * table[n_users + at_items]
+    newly = dead[~torch.isin(dead, before.graph.forgotten_nodes)]
+    groups = [
+        torch.cat([of_users, of_items]),
+        torch.cat(once),
+        torch.cat([once[0] @ by_users, once[1] @ by_items]),
+        torch.cat(rescaled),
+        torch.cat([rescaled[0] @ by_items, rescaled[1] @ by_users]),
+        table[newly],
+    ]
+    push = torch.cat([rows / norm for rows in groups if (norm := rows.norm()) > 0] or [table[:0]])
+    basis = _principal(push, tail, most=int(_MOST * table.shape[1]))
+    return None if basis is None else basis.to(table.dtype).contiguous()
+
+
+def _gathered(ends: Tensor, rows: Tensor, n: int, all_ends: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums of `rows` [e, d] by their end, the ends [r] in order, and the share [r, 1] of each end's edges they are."""
+    at, which, lost = torch.unique(ends, return_inverse=True, return_counts=True)
+    total = rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows)
+    return total, at, (lost / torch.bincount(all_ends, minlength=n)[at]).to(rows.dtype)[:, None]
+
+
+def _principal(rows: Tensor, tail: float, most: int) -> Tensor | None:
+    """Leading right singular vectors [d, k] of `rows` [r, d], all but `tail` of their squares; None if k > `most`.
+
+    At least `_FEWEST` where the rows have as many to give.
+    """
+    if not len(rows):
+        return None
+    rows = rows.double()  # the eigenvalues are squares: float32 would lose half of their digits
+    wide = len(rows) < rows.shape[1]
+    squares, vectors = torch.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
+    k = len(squares) - int((squares.cumsum(0) <= tail * squares.sum()).sum())
+    if k > most:
+        return None
+    real = int((squares > 1e-8 * squares[-1]).sum())
+    k = min(max(k, _FEWEST), real, most)
+    leading = vectors[:, -k:]
+    return rows.T @ (leading / squares[-k:].sqrt()) if wide else leading

@@ -1,0 +1,140 @@
+"""How the encoder is trained before there is a request, and how the corrected table is once there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from recsys.methods.unlearnrec.deletion import Deletion, held_out, simulated
+from recsys.methods.unlearnrec.encoder import PERCEPTRON, Encoder, losing
+from recsys.methods.unlearnrec.losses import contrast, own, preservation, unlearning
+from recsys.problem import RecommenderProblem
+from recsys.train import coupled_batches
+from unlearn.methods.gradient import differentiate
+from unlearn.problem import Params, flatten, unflatten
+from unlearn.solvers.adam import Adam
+from unlearn.streams import uniforms
+
+_DROPPED = 0.05  # of the deleted interactions, in the contrast's second view
+_CONTRAST_TEMPERATURE = 1.0
+_FINE = 0.5  # of the weights while fine-tuning: the published example has .2 of .5 and .01 of .02
+Tables = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Weights of the three terms beside the model's own loss, and how Adam minimises their sum."""
+
+    unlearn: float
+    preserve: float
+    contrast: float
+    temperature: float
+    batch_size: int
+    lr: float
+    seed: int
+
+    def loss(
+        self, deletion: Deletion, params: Params, before: Tables, records: Tensor, *, epoch: int, batch: int
+    ) -> Tensor:
+        """The model's own loss on what remains, with the deleted unlearnt and the remaining `records` preserved."""
+        remaining = deletion.remaining
+        value, users, items = own(remaining, params, records, epoch=epoch, batch=batch)
+        pairs = remaining.graph.rows[records], remaining.graph.cols[records]
+        kept = preservation((users, items), before, *pairs, temperature=self.temperature)
+        return value + self.unlearn * unlearning(users, items, deletion.deleted) + self.preserve * kept
+
+    def batches(self, problem: RecommenderProblem, epoch: int) -> list[Tensor]:
+        """One epoch's interactions of the problem, a step each."""
+        return coupled_batches(problem, epoch, -(-problem.n_records // self.batch_size), self.seed)
+
+
+def pretrain(
+    encoder: Encoder, recipe: Recipe, problem: RecommenderProblem, *, rate: float, epochs: int
+) -> Iterator[tuple[Params, float]]:
+    """The encoder before training and after each epoch, with its loss on the deletion that it is chosen by.
+
+    Every epoch has a simulated deletion of its own. The model is held fixed.
+    """
+    before = problem.readout()
+    readout = torch.cat(before)
+    params = encoder.initial(problem.params["table"], recipe.seed)
+    adam = Adam(flatten(params), lr=recipe.lr)
+    judge = held_out(problem, rate=rate, seed=recipe.seed)
+    judged = recipe.batches(judge.remaining, 0)[0]
+
+    def corrected(found: Params, deletion: Deletion) -> Params:
+        correction = encoder.correction(found, deletion.deleted, readout)
+        return problem.params | {"table": problem.params["table"] + correction}
+
+    def loss(found: Params, deletion: Deletion, records: Tensor, epoch: int, batch: int) -> Tensor:
+        value = recipe.loss(deletion, corrected(found, deletion), before, records, epoch=epoch, batch=batch)
+        return value + recipe.contrast * _contrast(encoder, found, deletion, records, recipe.seed, epoch, batch)
+
+    def judgement(found: Params) -> float:
+        with torch.no_grad():
+            return float(recipe.loss(judge, corrected(found, judge), before, judged, epoch=0, batch=0))
+
+    yield params, judgement(params)
+    for epoch, deletion in enumerate(simulated(problem, rate=rate, seed=recipe.seed, count=epochs), start=1):
+        for batch, records in enumerate(recipe.batches(deletion.remaining, epoch)):
+            of_batch = partial(loss, deletion=deletion, records=records, epoch=epoch, batch=batch)
+            params = _stepped(adam, of_batch, params)
+        yield params, judgement(params)
+
+
+def _stepped(adam: Adam, loss: Callable[[Params], Tensor], params: Params) -> Params:
+    point = flatten(params)
+    adam.step(point, differentiate(loss, params)[1])
+    return unflatten(point, params)
+
+
+def _contrast(
+    encoder: Encoder, params: Params, deletion: Deletion, records: Tensor, seed: int, epoch: int, batch: int
+) -> Tensor:
+    """The contrast of the batch's users and items that lose something."""
+    graph, lose = deletion.deleted, losing(deletion.deleted)
+    of_batch = deletion.remaining.graph
+    sides = [of_batch.rows[records].unique(), of_batch.cols[records].unique() + graph.n_users]
+    whole, dropped = (encoder.states(params, one) for one in (graph, _thinned(graph, seed, epoch, batch)))
+    return contrast(whole, dropped, [side[lose[side]] for side in sides], temperature=_CONTRAST_TEMPERATURE)
+
+
+def _thinned(graph: BipartiteGraph, seed: int, epoch: int, batch: int) -> BipartiteGraph:
+    """The graph without a few of its edges, the arcs of the others rescaled."""
+    users, items = graph.user_keys[graph.rows.cpu().numpy()], graph.item_keys[graph.cols.cpu().numpy()]
+    kept = torch.from_numpy(uniforms(seed, "unlearnrec/view", epoch, batch, users, items) >= _DROPPED)
+    return replace(graph, values=graph.values * kept.to(graph.values) / (1.0 - _DROPPED))
+
+
+def fine_tune(
+    encoder: Encoder, recipe: Recipe, deletion: Deletion, params: Params, readout: Tensor, *, epochs: int
+) -> Params:
+    """The corrected parameters of the model after training on, together with the encoder's perceptron.
+
+    What is preserved are the scores of the old parameters on the remaining graph.
+    """
+    remaining = deletion.remaining
+    before = remaining.readout()
+    milder = replace(recipe, unlearn=_FINE * recipe.unlearn, preserve=_FINE * recipe.preserve)
+    fixed = {name: value for name, value in params.items() if not name.startswith(PERCEPTRON)}
+    x = remaining.params | {name: value for name, value in params.items() if name.startswith(PERCEPTRON)}
+    adam = Adam(flatten(x), lr=recipe.lr)
+
+    def corrected(found: Params) -> Params:
+        correction = encoder.correction(fixed | found, deletion.deleted, readout)
+        of_model = {name: found[name] for name in remaining.params}
+        return of_model | {"table": found["table"] + correction}
+
+    def loss(found: Params, records: Tensor, epoch: int, batch: int) -> Tensor:
+        return milder.loss(deletion, corrected(found), before, records, epoch=epoch, batch=batch)
+
+    for epoch in range(1, epochs + 1):
+        for batch, records in enumerate(recipe.batches(remaining, epoch)):
+            x = _stepped(adam, partial(loss, records=records, epoch=epoch, batch=batch), x)
+    with torch.no_grad():
+        return corrected(x)

@@ -1,0 +1,72 @@
+"""What a model is trained to minimise, as a function of its parameters: the objective and what the model adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from recsys.models.base import Recommender
+from recsys.objectives.base import Objective
+from unlearn.problem import Params
+
+
+@dataclass(frozen=True, eq=False)
+class ModelLoss:
+    """value(params) = sum of record_losses(params) + background(params) + penalty: deterministic.
+
+    Everything random is drawn as in epoch 0, which training never is in: a sampled objective's negatives, a
+    contrastive model's views. So the losses of some records are those records' part of the losses of all.
+    """
+
+    model: Recommender
+    objective: Objective
+    graph: BipartiteGraph
+
+    def initial(self, seed: int, *, std: float) -> Params:
+        """Initial parameters of the model, and of the objective where it brings some."""
+        of_model = self.model.initial(self.graph, seed, std=std)
+        return of_model | self.objective.initial(self.graph, seed, std=std)
+
+    def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
+        """Losses [r] of the given interactions (all if None)."""
+        users, items, own = self._embed(params, self._all() if records is None else records)
+        return self.objective.bound(params).record_losses(users, items, self.graph, records) + own
+
+    def background(self, params: Params) -> Tensor:
+        users, items, _ = self._embed(params, self._all()[:0])
+        return self.objective.bound(params).background(users, items, self.graph)
+
+    def value(self, params: Params) -> Tensor:
+        users, items, own = self._embed(params, self._all())
+        function = self.objective.bound(params)
+        losses = function.record_losses(users, items, self.graph).sum() + own.sum()
+        return losses + function.background(users, items, self.graph) + function.penalty(params)
+
+    def value_and_gradient(self, params: Params) -> tuple[float, Params]:
+        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+        if self.objective.bound(leaves) is not self.objective:  # some parameters act beside the embeddings
+            value = self.value(leaves)
+            gradients = torch.autograd.grad(value, list(leaves.values()))
+            return float(value.detach()), dict(zip(leaves, gradients, strict=True))
+        users, items, own = self._embed(leaves, self._all())
+        value, of_users, of_items = self.objective.value_and_gradient(users.detach(), items.detach(), self.graph)
+        rest = self.objective.penalty(leaves) + own.sum()
+        gradients = torch.autograd.grad(
+            [users, items, rest], list(leaves.values()), [of_users, of_items, torch.ones_like(rest)]
+        )
+        return value + float(rest.detach()), dict(zip(leaves, gradients, strict=True))
+
+    def _embed(self, params: Params, records: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings of users and items as training sees them, and the model's own losses [r] of the records."""
+        final, own = self.model.training_pass(params, self.graph, records, epoch=0, batch=0)
+        if own is None:
+            own = final.new_zeros(len(records))
+        elif self.graph.weights is not None:
+            own = own * self.graph.weights[records]
+        return final[: self.graph.n_users], final[self.graph.n_users :], own
+
+    def _all(self) -> Tensor:
+        return torch.arange(self.graph.n_edges, device=self.graph.rows.device)

@@ -1,0 +1,42 @@
+"""A small table of interactions, and a model trained on it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys.data import Interactions, read, synthetic
+from tests.cli.run import SMALL, answer
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV of 60 users (text) and 40 items (numbers)."""
+    path = tmp_path_factory.mktemp("data") / "log.csv"
+    frame = synthetic(n_users=60, n_items=40, n_interactions=900, seed=5).frame()
+    frame["item"] = frame["item"].str[1:].astype(int) + 100
+    frame[["user", "item"]].to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    out = tmp_path_factory.mktemp("models") / "model"
+    return out, answer("train", "--data", table, "--out", out, "--seed", "3", *SMALL)
+
+
+@pytest.fixture
+def model(trained: tuple[Path, Any], tmp_path: Path) -> Path:
+    """A workspace of this test's own."""
+    return Path(shutil.copytree(trained[0], tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def data(trained: tuple[Path, Any]) -> Interactions:
+    """What the model was trained on."""
+    found = read(trained[0] / "interactions.parquet")
+    assert isinstance(found, Interactions)
+    return found

@@ -1,0 +1,102 @@
+"""`unlearn train`: what it makes, says, keeps and tracks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.closed_form import ClosedForm, registered
+from recsys.commands import workspace
+from recsys.data import Interactions
+from recsys.problem import RecommenderProblem
+from tests.cli.run import SMALL, answer, lists, naming, refusal
+from unlearn.forget import ForgetSet
+from unlearn.tracking import MlflowTracker
+
+
+def test_train_says_what_it_made(trained: tuple[Path, Any], data: Interactions) -> None:
+    out, said = trained
+    assert said.keys() == {"out", "users", "items", "interactions", "seconds", "residual", "metrics"}
+    assert (said["out"], said["users"], said["items"]) == (str(out), 60, 40)
+    assert said["interactions"] == len(data)
+    assert 0 < said["residual"] < 0.1
+    assert {"recall_at_10", "recall_at_20", "ndcg_at_20"} <= said["metrics"].keys()
+    assert {path.name for path in out.iterdir()} == {"interactions.parquet", "model"}
+    # Nothing staged is left beside it; a lock is an empty file.
+    assert {path.name: path.is_file() for path in out.parent.iterdir()} == {"model": False, ".model.unlearn-lock": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "objective"),
+    [("mf", "whole_data"), ("lightgcn", "multinomial"), ("lightgcn", "bpr"), ("mf", "sampled_softmax")],
+)
+def test_every_model_and_objective_goes_all_the_way(
+    kind: str, objective: str, table: Path, data: Interactions, tmp_path: Path
+) -> None:
+    out, (gone, stays) = tmp_path / "model", map(str, data.users.ids[:2])
+    short = ("--epochs", "2") if objective in ("bpr", "sampled_softmax") else ()
+    asked = ("--model", kind, "--objective", objective, "--dim", "4", "--seed", "3", *short)
+    answer("train", "--data", table, "--out", out, *asked)
+    said = answer("forget", "--model", out, "--user", gone)
+    assert (said["forgotten"]["users"], said["interactions_removed"]) == (1, int(data.degrees()[0][0]))
+    assert len(lists(out, stays)[stays]) == 5
+    refusal(3, "forget", "--model", out, "--user", gone)
+
+
+@pytest.mark.parametrize("name", sorted(registered()))
+def test_every_closed_form_goes_all_the_way(name: str, table: Path, data: Interactions, tmp_path: Path) -> None:
+    out, (gone, stays) = tmp_path / "model", map(str, data.users.ids[:2])
+    said = answer("train", "--data", table, "--out", out, "--model", name, "--seed", "3")
+    assert said["metrics"]["recall_at_20"] > 0.5 and said["residual"] is None
+    before = workspace.load(out)
+    after = answer("forget", "--model", out, "--user", gone)
+    assert (after["method"], after["residual_after"]) == ("native", None)
+    assert after["interactions_removed"] == int(data.degrees()[0][0])
+    assert isinstance(before, ClosedForm)
+    loaded, expected = workspace.load(out), before.forget(ForgetSet(users=(gone,)))
+    rows = np.arange(1, 60)
+    assert torch.equal(loaded.scores(rows), expected.scores(rows))  # pyright: ignore[reportAttributeAccessIssue]
+    assert loaded.history == expected.history
+    assert len(lists(out, stays)[stays]) == 5
+    assert naming(out, [gone]) == set()
+
+
+def test_what_training_kept_serves_a_later_request(table: Path, data: Interactions, tmp_path: Path) -> None:
+    asked = ("--objective", "bpr:negatives=2", "--dim", "4", "--epochs", "10", "--batch-size", "100")
+    train = ("train", "--data", table, "--seed", "3", "--learning-rate", "0.01", *asked)
+    answer(*train, "--out", tmp_path / "plain")
+    answer(*train, "--out", tmp_path / "kept", "--keep", "checkpoints, optimizer")
+    plain, kept = (workspace.load(tmp_path / name) for name in ("plain", "kept"))
+    assert isinstance(kept, RecommenderProblem)
+    assert not plain.history.has("checkpoints") and not plain.history.has("optimizer")
+    assert len(kept.history.checkpoints) == 1  # of every tenth epoch
+    assert torch.equal(kept.history.checkpoints[0].params["table"], kept.params["table"])
+    assert kept.history.optimizer is not None and kept.history.optimizer.steps == 10 * -(-len(data) // 100)
+    assert (kept.options.batch_size, kept.options.learning_rate) == (100, 0.01)
+    assert kept.objective_function.arguments()["negatives"] == 2
+
+
+def test_nobody_held_out_is_no_figure(tmp_path: Path) -> None:
+    log = tmp_path / "few.csv"
+    log.write_text("user,item\na,1\na,2\nb,1\nb,3\n", "utf-8")
+    said = answer("train", "--data", log, "--out", tmp_path / "model", "--dim", "2", "--split", "ratio", "--seed", "0")
+    assert said["interactions"] == 4
+    assert said["metrics"]["recall_at_20"] is None
+
+
+def test_training_is_tracked_without_ids(table: Path, data: Interactions, location: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    said = answer("train", "--data", table, "--out", out, "--track", location, *SMALL)
+    client = MlflowTracker(location)._client
+    (run,) = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
+    expected = {"model": "lightgcn", "dim": "6", "layers": "2", "objective": "whole_data", "a": "0.1", "l2": "1.0"}
+    assert expected.items() <= run.data.params.items()
+    assert run.data.metrics["recall_at_20"] == pytest.approx(said["metrics"]["recall_at_20"])
+    assert client.get_logged_model(said["model_id"]).name == "lightgcn"
+    shutil.rmtree(out)
+    assert naming(tmp_path, data.users.ids) == {"users.parquet"}  # the model's own vocabulary, and nothing else

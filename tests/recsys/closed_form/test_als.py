@@ -1,0 +1,132 @@
+"""Implicit ALS against its normal equations and the gradient of the same objective; deletion against both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.closed_form import ImplicitAls
+from recsys.data import Interactions, synthetic
+from recsys.objectives import WholeData
+from recsys.problem import RecommenderProblem
+from tests.recsys.closed_form.requests import REQUESTS, request_for
+from tests.tolerances import CONVERGED64, EXACT64
+
+ALPHA, L2 = 4.0, 6.0
+
+
+def model(data: Interactions, **arguments: float) -> ImplicitAls:
+    chosen = {"dim": 4, "alpha": ALPHA, "l2": L2, "max_sweeps": 400, "tolerance": 1e-12} | arguments
+    return ImplicitAls(data=data, dtype=torch.float64, **chosen)  # pyright: ignore[reportArgumentType]
+
+
+def normal_equations(histories: Tensor, table: Tensor) -> Tensor:
+    """Row by row, with the full diagonal matrix of confidences."""
+    identity = L2 * torch.eye(table.shape[1], dtype=torch.float64)
+    rows = [
+        torch.linalg.solve(table.T @ (1 + ALPHA * r).diag() @ table + identity, table.T @ ((1 + ALPHA) * r))
+        for r in histories
+    ]
+    return torch.stack(rows)
+
+
+def dense(data: Interactions) -> Tensor:
+    return torch.from_numpy(data.csr().toarray()).double()
+
+
+def test_the_optimum_is_that_of_the_same_objective_written_with_gradients(data: Interactions) -> None:
+    fitted = model(data).fit()
+    objective = WholeData(a=1 / (1 + ALPHA), l2=L2 / (1 + ALPHA))
+    problem = RecommenderProblem.build(data, model="mf", objective=objective, dtype=torch.float64, dim=4)
+    table = torch.cat([fitted.params["users"], fitted.params["items"]])
+    assert table.norm() > 1.0  # zero would be stationary, too
+    found = problem.with_params({"table": table})
+    assert found.residual() < 1e-8 * problem.residual()
+    assert fitted.scores(np.arange(3)).equal(found.scores(np.arange(3)))
+
+
+def test_a_user_and_an_item_fold_in_by_their_normal_equations(data: Interactions) -> None:
+    fitted = model(data).fit()
+    users, items = fitted.params["users"], fitted.params["items"]
+    histories = (torch.rand(3, data.n_items, generator=torch.Generator().manual_seed(0)) < 0.4).double()
+    expected = normal_equations(histories, items) @ items.T
+    torch.testing.assert_close(fitted.fold_in(csr_array(histories.numpy())), expected, **EXACT64)
+    histories = (torch.rand(3, data.n_users, generator=torch.Generator().manual_seed(0)) < 0.4).double()
+    expected = users @ normal_equations(histories, users).T
+    found = fitted.fold_in_items(csr_array(histories.numpy()))
+    torch.testing.assert_close(found, expected, **EXACT64)
+    # The users that were fitted are what folding them in gives.
+    torch.testing.assert_close(fitted.fold_in(data.csr()), fitted.scores(np.arange(data.n_users)), **EXACT64)
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_half_steps_are_the_normal_equations_of_what_remains(data: Interactions, kind: str) -> None:
+    fitted = model(data, warm_sweeps=0, max_sweeps=5).fit()
+    forget = request_for(data, kind)
+    after = fitted.forget(forget)
+    changed = (dense(data) != dense(after.data)).nonzero()
+    users, items = changed[:, 0].unique(), changed[:, 1].unique()
+    left = dense(after.data)
+    of_users, of_items = after.params["users"], after.params["items"]
+    expected = normal_equations(left[users], fitted.params["items"])
+    torch.testing.assert_close(of_users[users], expected, **CONVERGED64)
+    torch.testing.assert_close(of_items[items], normal_equations(left.T[items], of_users), **CONVERGED64)
+    for name, touched in (("users", users), ("items", items)):
+        others = torch.ones(len(fitted.params[name]), dtype=torch.bool).index_fill(0, touched, False)
+        assert torch.equal(after.params[name][others], fitted.params[name][others])
+    assert not after.params["users"][np.flatnonzero(~after.data.users.alive)].any()
+    assert not after.params["items"][np.flatnonzero(~after.data.items.alive)].any()
+    assert after.history.removed == len(changed) > 0
+
+
+# Wide enough for the rank of the optimum (9 here): the scores are then the only ones, whatever the start.
+UNIQUE = {"dim": 20, "l2": 12.0}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_warm_sweeps_come_to_the_joint_refit(kind: str) -> None:
+    data = synthetic(60, 40, 700, seed=0)
+    fitted = model(data, **UNIQUE).fit()
+    forget = request_for(data, kind)
+    refit = fitted.without(forget).fit()
+    users = np.flatnonzero(refit.data.users.alive)
+    expected = refit.scores(users)
+    effect = (fitted.scores(users) - expected).norm()
+    half, few, many = (
+        float((replace(fitted, warm_sweeps=sweeps).forget(forget).scores(users) - expected).norm() / effect)
+        for sweeps in (0, 8, 100)
+    )
+    assert many < 1e-6 < few < 0.05 < half < 0.75
+    assert refit.history.removed == 0
+
+
+def test_requests_compose() -> None:
+    data = synthetic(60, 40, 700, seed=0)
+    fitted = model(data, warm_sweeps=100, **UNIQUE).fit()
+    one_by_one = fitted
+    for kind in ("an item", "a user", "interactions"):
+        one_by_one = one_by_one.forget(request_for(data, kind))
+    together = fitted.forget(request_for(data, "mixed"))
+    assert one_by_one.data.digest() == together.data.digest()
+    assert one_by_one.history.removed == together.history.removed
+    users = np.arange(data.n_users)
+    torch.testing.assert_close(one_by_one.scores(users), together.scores(users), rtol=1e-5, atol=1e-7)
+
+
+def test_a_start_is_keyed_by_the_item(data: Interactions) -> None:
+    fitted = model(data)
+    left = fitted.without(request_for(data, "an item"))
+    assert not left._start()[2].any()
+    others = [0, 1, *range(3, data.n_items)]
+    assert torch.equal(left._start()[others], fitted._start()[others])
+    assert not torch.equal(fitted._start(), replace(fitted, seed=1)._start())
+
+
+def test_arguments_are_checked_all_at_once(data: Interactions) -> None:
+    with pytest.raises(ValueError, match="`dim` must be at least 1 for `als` \\(got 0\\)\n`l2` must be positive"):
+        ImplicitAls(data=data, dim=0, l2=0.0)

@@ -1,0 +1,114 @@
+"""The graph filter against its dense formula; deletion against a refit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.closed_form import GraphFilter
+from recsys.data import Interactions, synthetic
+from tests.recsys.closed_form.requests import REQUESTS, request_for
+from tests.tolerances import CONVERGED64
+from unlearn.forget import ForgetSet
+
+HISTORIES = csr_array(np.random.default_rng(5).random((4, 15)) < 0.4)
+
+
+def dense_scores(data: Interactions, histories: Tensor, *, rank: int, alpha: float) -> Tensor:
+    """The formula of the paper, in dense float64."""
+    matrix = torch.from_numpy(data.csr().toarray()).double()
+    roots = [side.clamp_min(1.0).sqrt() for side in (matrix.sum(1), matrix.sum(0))]
+    normalized = matrix / roots[0][:, None] / roots[1]
+    basis = torch.linalg.svd(normalized).Vh[:rank].T
+    present = matrix.sum(0) > 0
+    low = (histories * present / roots[1]) @ basis @ basis.T * roots[1] * present
+    return histories @ normalized.T @ normalized + alpha * low
+
+
+def fitted(data: Interactions, *, rank: int) -> GraphFilter:
+    return GraphFilter(data=data, rank=rank, alpha=0.4, tolerance=1e-11, dtype=torch.float64).fit()
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_scores_are_the_dense_formula(data: Interactions, rank: int) -> None:
+    model = fitted(data, rank=rank)
+    users = np.array([7, 0, 11])
+    own = torch.from_numpy(data.csr()[users].toarray()).double()
+    strange = torch.from_numpy(HISTORIES.toarray()).double()
+    for found, histories in ((model.scores(users), own), (model.fold_in(HISTORIES), strange)):
+        expected = dense_scores(data, histories, rank=rank, alpha=0.4)
+        torch.testing.assert_close(found, expected, **CONVERGED64)
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_forgetting_from_the_item_filter_is_the_downdate_and_the_refit(data: Interactions, kind: str) -> None:
+    forget = request_for(data, kind)
+    model = fitted(data, rank=0)
+    after = model.forget(forget)
+    strange = torch.from_numpy(HISTORIES.toarray()).double()
+    torch.testing.assert_close(
+        after.fold_in(HISTORIES), dense_scores(after.data, strange, rank=0, alpha=0.0), **CONVERGED64
+    )
+    assert torch.equal(after.fold_in(HISTORIES), model.without(forget).fit().fold_in(HISTORIES))
+    assert after.history.removed == 0 and not torch.equal(after.fold_in(HISTORIES), model.fold_in(HISTORIES))
+
+    # The downdate written out, for whole users: their rank-1 terms leave and the degrees of their items fall.
+    if kind == "two users":
+        matrix = torch.from_numpy(data.csr().toarray()).double()
+        users, items = matrix.sum(1).clamp_min(1), matrix.sum(0).clamp_min(1)
+        gram = (matrix / users[:, None]).T @ matrix
+        for row in (1, 4):
+            gram -= torch.outer(matrix[row], matrix[row]) / users[row]
+            items -= matrix[row]
+        scale = items.clamp_min(1).rsqrt()
+        torch.testing.assert_close(after.fold_in(HISTORIES), strange @ (scale[:, None] * gram * scale), **CONVERGED64)
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_the_low_pass_is_followed_closely(kind: str) -> None:
+    data = synthetic(150, 90, 2_000, seed=0)
+    forget = request_for(data, kind)
+    model = GraphFilter(data=data, rank=12, alpha=0.4, tolerance=1e-11, dtype=torch.float64).fit()
+    after, stale, refit = model.forget(forget), model.without(forget), model.without(forget).fit()
+    users = np.flatnonzero(refit.data.users.alive & (refit.data.degrees()[0] > 0))
+    expected = refit.scores(users)
+    effect = (model.scores(users) - expected).norm()
+    gap = (after.scores(users) - expected).norm() / effect
+    assert gap < 0.05
+    assert gap < 0.5 * (stale.scores(users) - expected).norm() / effect  # the old basis on the new graph is no match
+    assert after.history.removed == len(data) - len(after.data) > 0
+    assert refit.history.removed == 0
+
+
+def test_forgotten_items_leave_the_basis_and_requests_compose(data: Interactions) -> None:
+    model = fitted(data, rank=3)
+    start = model.params["basis"].clone()
+    for kind in ("an item", "a user", "interactions"):
+        model = model.forget(request_for(data, kind))
+    assert not model.params["basis"][2].any() and start[2].any()
+    together = fitted(data, rank=3).forget(request_for(data, "mixed"))
+    assert together.data.digest() == model.data.digest()
+    again = fitted(model.data, rank=3)
+    torch.testing.assert_close(again.scores(np.arange(6)), model.fit().scores(np.arange(6)), **CONVERGED64)
+    torch.testing.assert_close(model.fit(model.params).scores(np.arange(6)), again.scores(np.arange(6)), **CONVERGED64)
+
+
+def test_a_start_does_not_depend_on_who_else_is_there(data: Interactions) -> None:
+    model = fitted(data, rank=3)
+    width = model.params["basis"].shape[1]
+    left = model.without(ForgetSet(items=(data.items.ids[2],)))
+    before, after = (m._start(width) for m in (model, left))
+    ratio = (before / after)[[0, 1, 3, 4]]
+    torch.testing.assert_close(ratio, ratio[:1].expand(4, -1), **CONVERGED64)
+
+
+def test_arguments_are_checked_all_at_once(data: Interactions) -> None:
+    with pytest.raises(ValueError, match="`rank` must be at least 0.*\n`alpha` must be at least 0"):
+        GraphFilter(data=data, rank=-1, alpha=-0.5)
+    with pytest.raises(ValueError, match="`options` must be None for `graph_filter`"):
+        replace(GraphFilter(data=data), rank=0).fit(options=3)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,70 @@
+"""The leading singular vectors against a dense decomposition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array, random_array
+from torch import Tensor
+
+from recsys.closed_form.base import sparse_tensor
+from recsys.closed_form.subspace import leading_vectors
+from tests.tolerances import CONVERGED64
+
+COLD = (1, 2, 2, *[6] * 60)
+
+
+def matrices(seed: int, *, rank: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """A [50, 30] dense and sparse, and its transpose sparse; of full rank where `rank` is None."""
+    rng = np.random.default_rng(seed)
+    dense = random_array((50, 30), density=0.3, rng=rng).toarray()
+    if rank is not None:
+        dense[:, rank:] = 0.0
+    matrix = csr_array(dense)
+    return torch.from_numpy(dense), *(sparse_tensor(csr_array(m), torch.float64) for m in (matrix, matrix.T))
+
+
+def start(width: int) -> Tensor:
+    return torch.randn(30, width, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def projector(vectors: Tensor) -> Tensor:
+    return vectors @ vectors.T
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cold_start_ends_at_the_singular_vectors(seed: int) -> None:
+    dense, matrix, transposed = matrices(seed)
+    expected = torch.linalg.svd(dense).Vh[:6].T
+    found = leading_vectors(matrix, transposed, start(10), COLD, rank=6, tolerance=1e-10)[:, :6]
+    torch.testing.assert_close(projector(found), projector(expected), **CONVERGED64)
+    torch.testing.assert_close((found * expected).sum(0).abs(), torch.ones(6).double(), **CONVERGED64)
+
+
+def test_it_stops_at_the_tolerance() -> None:
+    dense, matrix, transposed = matrices(0)
+    coarse = leading_vectors(matrix, transposed, start(10), COLD, rank=6, tolerance=1e-2)[:, :6]
+    product = dense.T @ dense @ coarse
+    residual = (product - coarse * (coarse * product).sum(0)).norm(dim=0).max()
+    assert 1e-9 < residual <= 1e-2
+
+
+def test_a_warm_round_takes_most_of_a_small_change() -> None:
+    dense, _, _ = matrices(0)
+    vectors = torch.linalg.svd(dense).Vh[:16].T
+    changed = dense.clone()
+    changed[7] = 0.0
+    matrix, transposed = (sparse_tensor(csr_array(m.numpy()), torch.float64) for m in (changed, changed.T))
+    expected = projector(torch.linalg.svd(changed).Vh[:6].T)
+    before = (projector(vectors[:, :6]) - expected).norm()
+    after = leading_vectors(matrix, transposed, vectors, (3,), rank=6)[:, :6]
+    assert (projector(after) - expected).norm() < 0.1 * before
+
+
+def test_what_has_no_singular_value_is_zero() -> None:
+    dense, matrix, transposed = matrices(0, rank=4)
+    found = leading_vectors(matrix, transposed, start(10), COLD[:8], rank=6)
+    torch.testing.assert_close(projector(found[:, :4]), projector(torch.linalg.svd(dense).Vh[:4].T), **CONVERGED64)
+    assert not found[:, 4:].any()
+    assert not leading_vectors(0.0 * matrix, 0.0 * transposed, start(10), COLD, rank=6).any()

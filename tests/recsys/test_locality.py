@@ -1,0 +1,207 @@
+"""Moving only what a request moves: the narrow objective against the whole one, and its results against retraining."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from recsys.data import synthetic
+from recsys.landscape import FrozenColumns, WholeDataLandscape
+from recsys.locality import Survey
+from recsys.models.base import LinearRecommender
+from recsys.objectives import Multinomial, WholeData
+from recsys.problem import RecommenderProblem
+from recsys.train import TrainingOptions
+from unlearn.forget import ForgetSet
+from unlearn.methods import Reconverge, method
+from unlearn.problem import Fitted, Problem, flatten, unflatten
+from unlearn.solvers.lbfgs import lbfgs
+
+DIM = 100  # above the rank of the solution (70), so that there is one retrain
+
+
+@dataclass(frozen=True)
+class Trained:
+    problem: RecommenderProblem
+    user: ForgetSet
+    item: ForgetSet
+    single: ForgetSet
+
+
+@functools.cache
+def trained() -> Trained:
+    data = synthetic(n_users=300, n_items=250, n_interactions=5000, seed=4)
+    options = TrainingOptions(seed=2, tolerance=1e-7)
+    problem = RecommenderProblem.build(
+        data, objective=WholeData(a=0.05, l2=0.1), options=options, dtype=torch.float64, dim=DIM
+    ).fit()
+    frame = data.frame()
+    counts = frame["user"].value_counts()
+    user = counts.index[len(counts) // 2]
+    item = frame["item"].value_counts().index[20]
+    row = frame.iloc[100]
+    return Trained(
+        problem,
+        ForgetSet(users=(user,)),
+        ForgetSet(items=(item,)),
+        ForgetSet(interactions=((row["user"], row["item"]),)),
+    )
+
+
+def narrowed(problem: RecommenderProblem, basis: Tensor) -> WholeDataLandscape:
+    """The objective of `problem` over the columns of `basis`, everything else as it stands."""
+    users, items = problem.readout()
+    old_users, old_items = users @ basis, items @ basis
+    rest = problem.graph.edge_products(users, items) - problem.graph.edge_products(old_users, old_items)
+    frozen = FrozenColumns(torch.cat([users, items]), basis, rest, torch.empty(0, dtype=torch.int64))
+    model, objective = problem.model, problem.objective_function
+    assert isinstance(model, LinearRecommender)
+    assert isinstance(objective, WholeData)
+    return WholeDataLandscape(model, objective, problem.graph, frozen)
+
+
+def random_basis(k: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.linalg.qr(torch.randn(DIM, k, generator=generator, dtype=torch.float64)).Q
+
+
+def distance(one: Fitted, other: Fitted) -> float:
+    """Of the scores of users and items."""
+    assert isinstance(one, RecommenderProblem)
+    assert isinstance(other, RecommenderProblem)
+    (users, items), (more_users, more_items) = one.readout(), other.readout()
+    return float((users @ items.T - more_users @ more_items.T).norm())
+
+
+def test_the_narrow_objective_is_the_whole_one_along_its_columns() -> None:
+    problem, basis = trained().problem, random_basis(7)
+    narrow = narrowed(problem, basis)
+    table = problem.params["table"]
+    start = narrow.start((table @ basis).reshape(-1))
+    generator = torch.Generator().manual_seed(1)
+    shift = 0.3 * torch.randn(len(table), 7, generator=generator, dtype=torch.float64)
+    value = narrow.start((table @ basis + shift).reshape(-1))
+    moved = {"table": table + shift @ basis.T}
+    expected, gradient = problem.value_and_gradient(moved)
+    before = float(problem.objective(problem.params))
+    assert value - start == pytest.approx(expected - before, rel=1e-9)
+    torch.testing.assert_close(narrow.gradient().view(shift.shape), gradient["table"] @ basis, rtol=1e-9, atol=1e-9)
+
+
+def test_the_narrow_search_ends_at_the_lowest_point_of_the_whole_line() -> None:
+    problem, basis = trained().problem, random_basis(5)
+    narrow = narrowed(problem, basis)
+    table = problem.params["table"]
+    generator = torch.Generator().manual_seed(3)
+    shift = 0.2 * torch.randn(len(table), 5, generator=generator, dtype=torch.float64)
+    narrow.start((table @ basis + shift).reshape(-1))
+    for _ in range(2):  # the second search stands on what the first one updated in place
+        direction = narrow.gradient().clone().neg_()
+        at = narrow.point.clone()
+        step = narrow.search(direction, -float(direction.square().sum()))
+
+        def value(length: float, at: Tensor = at, direction: Tensor = direction) -> float:
+            moved = (at + length * direction).view(shift.shape) - table @ basis
+            return float(problem.objective({"table": table + moved @ basis.T}))
+
+        lengths = [step.length * factor for factor in (0.99, 1.0, 1.01)]
+        assert value(lengths[1]) < min(value(lengths[0]), value(lengths[2]))
+
+
+@pytest.mark.parametrize("kind", ["user", "item", "single"])
+def test_a_small_request_moves_few_directions_and_comes_near_the_retrain(kind: str) -> None:
+    problem, forget = trained().problem, getattr(trained(), kind)
+    remaining = problem.without(forget)
+    start = remaining.settled(forget)
+    local = remaining.locality(problem, forget, problem.survey(), tail=0.01)
+    assert local.start.numel() <= remaining.graph.n_nodes * DIM // 2
+    retrained = remaining.fit(start)
+    dropped = distance(remaining.with_params(start), retrained)
+    narrow = Reconverge(reduction=0.02).forget(problem, forget).problem
+    wide = Reconverge(reduction=0.02, tail=0.0).forget(problem, forget).problem
+    assert distance(wide, retrained) < 0.1 * dropped
+    assert distance(narrow, retrained) < 0.4 * dropped
+    # The same number of directions drawn at random is no substitute for those that the request names.
+    k = local.start.numel() // remaining.graph.n_nodes
+    assert distance(narrow, retrained) < 0.6 * distance(_along(remaining, start, random_basis(k)), retrained)
+
+
+def _along(remaining: RecommenderProblem, start: dict[str, Tensor], basis: Tensor) -> Problem:
+    """The best that moving the columns of `basis` can do."""
+    table = start["table"]
+    at = remaining.with_params(start)
+    solved = lbfgs(narrowed(at, basis), (table @ basis).reshape(-1), reduction=0.02).x
+    return at.with_params({"table": table + (solved.view(-1, basis.shape[1]) - table @ basis) @ basis.T})
+
+
+def test_a_large_request_moves_the_whole_table() -> None:
+    problem = trained().problem
+    frame = problem.data.frame().iloc[::12]
+    forget = ForgetSet(interactions=tuple(zip(frame["user"], frame["item"], strict=True)))
+    remaining = problem.without(forget)
+    local = remaining.locality(problem, forget, problem.survey(), tail=0.01)
+    assert local.start.numel() == remaining.graph.n_nodes * DIM
+    served, same = (Reconverge(tail=tail).forget(problem, forget).problem for tail in (0.01, 0.0))
+    assert isinstance(served, RecommenderProblem)
+    assert isinstance(same, RecommenderProblem)
+    torch.testing.assert_close(served.params, same.params)
+
+
+@pytest.mark.parametrize("kind", ["user", "item", "single"])
+def test_the_survey_is_carried_on_to_the_next_request(kind: str) -> None:
+    problem, forget = trained().problem, getattr(trained(), kind)
+    unlearner = method("reconverge")
+    result = unlearner.forget(problem, forget, unlearner.prepare(problem))
+    assert result.state is not None
+    carried, fresh = result.state.payload, result.problem.survey()  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(carried, Survey)
+    assert isinstance(fresh, Survey)
+    before = problem.survey()
+    assert before is not None
+    moved = (fresh.final - before.final).norm()
+    assert 0 < (carried.final - fresh.final).norm() < 0.2 * moved
+    kept = torch.ones(len(before.scores), dtype=torch.bool).index_fill_(0, problem.records(forget), False)
+    assert (carried.scores - fresh.scores).norm() < 0.3 * (fresh.scores - before.scores[kept]).norm()
+
+
+def test_the_survey_is_made_afresh_before_its_error_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys.locality._RENEW", 2)
+    problem, unlearner = trained().problem, Reconverge()
+    first = unlearner.forget(problem, trained().user, unlearner.prepare(problem))
+    second = unlearner.forget(first.problem, trained().single, first.state)
+    assert second.state is not None
+    fresh = second.problem.survey()  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(fresh, Survey)
+    torch.testing.assert_close(second.state.payload.final, fresh.final)
+
+
+@pytest.mark.parametrize("kind", ["user", "item"])
+def test_what_is_forgotten_stays_zero_in_parameters_and_survey(kind: str) -> None:
+    problem, forget = trained().problem, getattr(trained(), kind)
+    unlearner = Reconverge()
+    result = unlearner.forget(problem, forget, unlearner.prepare(problem))
+    after = result.problem
+    assert isinstance(after, RecommenderProblem)
+    rows = after.graph.forgotten_nodes
+    assert len(rows) == 1
+    assert not after.params["table"][rows].any()
+    assert result.state is not None
+    assert not result.state.payload.final[rows].any()
+
+
+def test_an_objective_without_a_closed_search_has_no_survey() -> None:
+    problem = RecommenderProblem.build(synthetic(n_users=30, n_items=20, n_interactions=200, seed=0), model="mf", dim=4)
+    assert problem.survey() is not None
+    other = RecommenderProblem.build(problem.data, model="mf", objective=Multinomial(), dim=4)
+    assert other.survey() is None
+    forget = ForgetSet(users=(problem.data.users.ids[0],))
+    local = other.without(forget).locality(other, forget, None, tail=0.01)
+    assert torch.equal(local.start, flatten(other.without(forget).settled(forget)))
+    local.landscape.start(local.start)
+    params, survey = local.finish()
+    assert survey is None
+    assert torch.equal(params["table"], unflatten(local.start, other.params)["table"])

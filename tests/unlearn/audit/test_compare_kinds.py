@@ -1,0 +1,161 @@
+"""Comparisons of models of every kind: trained by sampling, in closed form, and served in the problem's place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.data import Interactions, Split, ratio, synthetic
+from recsys.fitted import FittedRecommender
+from recsys.objectives import BPR, SampledObjective, SampledSoftmax
+from recsys.problem import RecommenderProblem
+from recsys.requests import requests
+from recsys.scorer import RankingScorer
+from recsys.train import TrainingOptions
+from unlearn.audit import Comparison, compare
+from unlearn.forget import ForgetSet
+from unlearn.methods import MissingRequirement, Retrain, State, Unlearner, method
+from unlearn.problem import History, Problem, SelfUnlearning
+
+
+@dataclass(frozen=True, eq=False)
+class ItemItem(FittedRecommender, SelfUnlearning):
+    """Scores by how often items meet in a history; forgetting recounts."""
+
+    data: Interactions
+    counts: Tensor
+    history: History = field(default_factory=History)
+
+    @classmethod
+    def of(cls, data: Interactions) -> ItemItem:
+        dense = torch.from_numpy(data.csr().toarray()).double()
+        return cls(data, dense.T @ dense)
+
+    def fit(self, init: object = None, *, options: object = None) -> ItemItem:
+        return ItemItem.of(self.data)
+
+    def without(self, forget: ForgetSet) -> ItemItem:
+        return replace(self, data=self.data.without(forget))
+
+    def forget(self, forget: ForgetSet) -> ItemItem:
+        return self.without(forget).fit()
+
+    def scores(self, users: np.ndarray) -> Tensor:
+        return self.fold_in(self.data.csr()[users])
+
+    def fold_in(self, histories: csr_array) -> Tensor:
+        return torch.from_numpy(histories.toarray()).double() @ self.counts
+
+
+@dataclass(frozen=True)
+class InItsPlace(Unlearner):
+    """Serves with item-item counts of the problem's data, which it keeps up to date."""
+
+    name = "in_its_place"
+
+    def prepare(self, problem: RecommenderProblem) -> State:
+        return State(payload=ItemItem.of(problem.data), seconds=1.0, megabytes=0.0)
+
+    def subject(self, problem: Problem, state: State | None) -> ItemItem:
+        assert state is not None
+        return state.payload
+
+    def _forget(
+        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
+    ) -> tuple[ItemItem, State | None]:
+        after = self.subject(problem, state).forget(forget)
+        return after, replace(state, payload=after) if state else None
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return ratio(synthetic(50, 30, 600, seed=0), seed=0)
+
+
+def sampled(split: Split, objective: SampledObjective, seed: int = 3) -> RecommenderProblem:
+    options = TrainingOptions(seed=seed, epochs=6, batch_size=200, learning_rate=0.05)
+    return RecommenderProblem.build(split.train, objective=objective, options=options, dim=8, layers=2)
+
+
+def central(found: Comparison, name: str) -> dict[str, Any]:
+    return {figure: value for figure, value in found.central(name).items() if value is not None}
+
+
+@pytest.mark.parametrize("objective", [BPR(), SampledSoftmax(negatives=20)], ids=lambda one: one.name)
+def test_sampled_training_is_measured_against_the_coupled_retrain(split: Split, objective: SampledObjective) -> None:
+    problem = sampled(split, objective).fit()
+    asked = requests("users:3", problem.data, seed=0)
+    methods = [Retrain(coupled=True), method("fine_tune")]
+    found = compare(problem, asked, methods, RankingScorer(split.test), seed=problem.options.seed)
+    coupled, tuned, nothing = (central(found, name) for name in ("retrain", "fine_tune", "no_op"))
+    assert coupled["retrain_gap"] == 0.0  # the very same draws and numbers
+    assert nothing["retrain_gap"] == 1.0
+    # Another seed is another model: that is the floor, and it hides what the methods do.
+    assert nothing["gap_floor"] > 0.5
+    assert coupled["below_floor"] == 1.0
+    assert 0.0 < tuned["retrain_gap"] != 1.0
+    assert not {"residual_ratio", "score_bound"} & set(tuned)
+    assert tuned["original_drift"] == 0.0
+    assert found.requests[0].raw["reference"] == "by seed"
+    assert len(found.requests[0].raw["trajectory"]) > 2
+
+
+def test_another_seed_draws_other_negatives_and_the_same_seed_the_same(split: Split) -> None:
+    problem = sampled(split, BPR(seed=7))
+    same = problem.fit()
+    assert same.objective_function == problem.objective_function
+    other = problem.fit(options=replace(problem.options, seed=4))
+    assert isinstance(other.objective_function, BPR)
+    assert other.objective_function.seed == 8
+    start = problem.params
+    restarted = problem.fit(start, options=replace(problem.options, seed=4))
+    assert torch.equal(problem.model.initial(problem.graph, 3)["table"], start["table"])
+    assert not torch.equal(restarted.params["table"], same.params["table"])
+
+
+def test_a_closed_form_is_compared_with_its_refit_and_reasons_stand_for_the_rest(split: Split) -> None:
+    model = ItemItem.of(split.train)
+    asked = requests("random:0.05", model.data, seed=0)
+    found = compare(model, asked, [method("native"), method("reconverge")], RankingScorer(split.test), seed=0)
+    native, nothing, dropped = (central(found, name) for name in ("native", "no_op", "graph_drop"))
+    assert native["retrain_gap"] == native["gap_floor"] == 0.0
+    assert nothing["retrain_gap"] == 1.0 > dropped["retrain_gap"] > 0.0
+    assert native["forget_auc"] == native["retrain_auc"]
+    assert not {"residual_ratio", "score_bound", "rows_changed"} & set(native)
+    assert native["speedup_vs_retrain"] > 0.0
+    assert len(found.requests[0].raw["trajectory"]) == 1
+
+    content = json.loads(found.to_json())
+    (row,) = [row for row in content["methods"] if row["name"] == "reconverge"]
+    assert row == {"name": "reconverge", "reason": "`reconverge` works on a Problem (got ItemItem)"}
+    assert "reconverge" not in found.names
+    console = Console(width=200, force_terminal=False)
+    with console.capture() as captured:
+        console.print(found.table())
+    assert row["reason"] in captured.get()
+    assert found.reasons == Comparison.join([found]).reasons
+
+    with pytest.raises(MissingRequirement, match=r"(?s)none of the methods.*`reconverge`.*`iau`"):
+        compare(model, asked, [method("reconverge"), method("iau")], RankingScorer(split.test), seed=0)
+
+
+def test_a_method_that_serves_another_model_is_measured_against_that_models_retrain(split: Split) -> None:
+    problem = sampled(split, BPR()).fit()
+    asked = requests("users:3", problem.data, seed=0)
+    found = compare(problem, asked, [InItsPlace()], RankingScorer(split.test), seed=problem.options.seed)
+    mine, nothing, retrained = (central(found, name) for name in ("in_its_place", "no_op", "retrain"))
+    assert mine["retrain_gap"] == 0.0
+    assert nothing["retrain_gap"] == 1.0
+    assert mine["effect"] != nothing["effect"] == retrained["effect"]
+    assert mine["prepare_seconds"] == 1.0
+    (other,) = found.requests[0].raw["subjects"]
+    assert other["methods"] == ["in_its_place"]
+    assert other["distance_before"] != found.requests[0].raw["distance_before"]

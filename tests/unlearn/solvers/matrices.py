@@ -1,0 +1,23 @@
+"""Matrices of a known spectrum."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def symmetric(values: Tensor, *, seed: int = 0) -> Tensor:
+    """A symmetric matrix with these eigenvalues [n] and random eigenvectors."""
+    generator = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(len(values), len(values), dtype=torch.float64, generator=generator)).Q
+    matrix = (basis * values.double()) @ basis.T
+    return 0.5 * (matrix + matrix.T)
+
+
+def spectrum(n: int, condition: float) -> Tensor:
+    """Eigenvalues from 1 down to 1 / condition, in geometric progression."""
+    return torch.logspace(0.0, -torch.tensor(condition).log10().item(), n, dtype=torch.float64)
+
+
+def right_side(n: int, *, seed: int = 1) -> Tensor:
+    return torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,126 @@
+"""What is typed for a method, a model or an objective: a name and its arguments, as in `iau:lr=0.02:steps=3`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError
+
+from unlearn.methods.base import Unlearner, method
+
+
+def read(specification: str) -> tuple[str, dict[str, str]]:
+    """`iau:lr=0.02:steps=3` as `iau` and its arguments, still as text.
+
+    Raises:
+        ValueError: listing every part that is no name=value, and every name that is given twice.
+    """
+    name, *parts = (part.strip() for part in specification.split(":"))
+    pairs = [(key.strip(), value.strip()) for key, _, value in (part.partition("=") for part in parts)]
+    problems = [
+        f"`{name}` takes arguments as {name}:name=value:name=value (got {part!r} in {specification!r})"
+        for part, (key, value) in zip(parts, pairs, strict=True)
+        if not key or not value
+    ]
+    keys = [key for key, _ in pairs if key]
+    problems += [
+        f"`{key}` must be given once for `{name}` (got {specification!r})"
+        for key in dict.fromkeys(keys)
+        if keys.count(key) > 1
+    ]
+    if problems:
+        raise ValueError("\n".join(problems))
+    return name, dict(pairs)
+
+
+def arguments(kind: type) -> dict[str, inspect.Parameter]:
+    """The constructor's arguments that have a default, their types evaluated; those it passes on to a base included.
+
+    A field that a dataclass fills by a factory holds state and is no argument.
+    """
+    found: dict[str, inspect.Parameter] = {}
+    state = {f.name for f in fields(kind) if f.default_factory is not MISSING} if is_dataclass(kind) else set[str]()
+    for cls in kind.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        parameters = inspect.signature(cls).parameters
+        hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__)
+        for name, parameter in parameters.items():
+            if parameter.default is not inspect.Parameter.empty and name not in state:
+                found.setdefault(name, parameter.replace(annotation=hints[name]))
+        if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return found
+
+
+def typed(name: str, kind: type, given: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments given as text, as the constructor of `kind` declares them; "none" is None where that is allowed.
+
+    Raises:
+        ValueError: listing every argument that does not exist or is of another type.
+    """
+    known = arguments(kind)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for key, text in given.items():
+        if key not in known:
+            there = ", ".join(known) or "none"
+            problems.append(f"`{key}` is no argument of `{name}`; there are {there}")
+            continue
+        try:
+            values[key] = _parsed(text, known[key].annotation)
+        except ValidationError as error:
+            wanted = inspect.formatannotation(known[key].annotation)
+            reason = error.errors()[0]["msg"]
+            problems.append(f"`{key}` must be {wanted} for `{name}` (got {text!r}): {reason}")
+        except PydanticSchemaGenerationError:
+            problems.append(f"`{key}` of `{name}` cannot be given as text (got {text!r}); use it from Python")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return values
+
+
+def unlearner(specification: str) -> Unlearner:
+    """The method of that name with these arguments.
+
+    Raises:
+        ValueError: there is no such method, or an argument is unknown, of another type or out of range.
+    """
+    name, given = read(specification)
+    try:
+        kind = type(method(name))
+    except KeyError as error:
+        raise ValueError(str(error.args[0])) from error
+    return method(name, **typed(name, kind, given))
+
+
+def unlearners(specifications: str) -> list[Unlearner]:
+    """Methods separated by commas; `all` is every registered one, less what a comparison adds by itself.
+
+    Raises:
+        ValueError: listing everything that is wrong with any of them.
+    """
+    from unlearn.methods.base import methods
+
+    everything = [name for name in methods() if not method(name).baseline]
+    named = [name.strip() for name in specifications.split(",") if name.strip()]
+    found: list[Unlearner] = []
+    problems: list[str] = []
+    for one in dict.fromkeys(each for name in named for each in (everything if name == "all" else [name])):
+        try:
+            found.append(unlearner(one))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return found
+
+
+def _parsed(text: str, kind: Any) -> Any:
+    if text.lower() == "none" and type(None) in get_args(kind):
+        return None
+    return TypeAdapter(kind).validate_strings(text)
