@@ -90,10 +90,6 @@ class WholeDataLandscape(Landscape):
     def _edges(self, users: Tensor, items: Tensor) -> Tensor:
         return torch.sparse.sampled_addmm(self._no_values, users, items.T, beta=0.0).values()
 
-    def _observed(self, y: Tensor) -> Tensor:
-        """Weighted sum in float64 of a per-edge quantity."""
-        return (y.double() if self._weights is None else y.double() * self._weights).sum()
-
     def start(self, x: Tensor) -> float:
         self._table.copy_(x.view(self._shape))
         self._age = 0
@@ -112,8 +108,8 @@ class WholeDataLandscape(Landscape):
             self._cross = self._frozen.cross(of_users, users), self._frozen.cross(of_items, items)
             pairs += 2.0 * _inner(*self._cross)
         y, a = self._y.double(), self._objective.a
-        observed = self._observed((1.0 - y).square() - a * y.square())
-        self._value = float(observed + a * pairs)
+        observed = (1.0 - y).square() - a * y.square()
+        self._value = float((observed if self._weights is None else observed * self._weights).sum() + a * pairs)
         self._value += self._objective.l2 * float(torch.linalg.vector_norm(self._table, dtype=torch.float64)) ** 2
         return self._value
 
@@ -165,10 +161,13 @@ class WholeDataLandscape(Landscape):
             cross = self._frozen.cross(of_users, d_users), self._frozen.cross(of_items, d_items)
             curved = 2.0 * _inner(*cross)
         keep = 1.0 - a
+        observed = torch.stack([y0, y1, y2]).double()
+        weighted = observed if self._weights is None else observed * self._weights
+        products, total2 = (weighted @ observed.T).tolist(), float(weighted[2].sum())
         quartic = [
-            keep * float(self._observed(y2.square())) + a * _inner(users2, items2),
-            2.0 * keep * float(self._observed(y1 * y2)) + a * (_inner(users1, items2) + _inner(users2, items1)),
-            keep * float(self._observed(y1.square() + 2.0 * y0 * y2)) - 2.0 * float(self._observed(y2))
+            keep * products[2][2] + a * _inner(users2, items2),
+            2.0 * keep * products[1][2] + a * (_inner(users1, items2) + _inner(users2, items1)),
+            keep * (products[1][1] + 2.0 * products[0][2]) - 2.0 * total2
             + a * (_inner(users0, items2) + _inner(users2, items0) + _inner(users1, items1) + curved)
             + l2 * float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2,
             slope,

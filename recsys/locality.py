@@ -59,34 +59,41 @@ def locality(
     """
     model, objective, graph = remaining.model, remaining.objective_function, remaining.graph
     assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
-    start = remaining.settled(forget)["table"]
     gone = before.records(forget)
     basis = _directions(before, remaining, known, gone, tail)
     if basis is None:
-        whole = WholeDataLandscape(model, objective, graph)
-
-        def finish_whole() -> tuple[Params, Survey]:
-            params = {"table": whole.point.clone().view(start.shape)}
-            return params, Survey(whole.embeddings, whole.scores, *whole.curvature_inverses())
-
-        return Locality(whole, start.reshape(-1), finish_whole, whole=True)
-
-    final = known.final.index_fill(0, remaining.graph.forgotten_nodes, 0.0)
+        return _everywhere(remaining, model, objective, forget)
+    # Rows of the forgotten are cleared in the products and in the results: a copy of a whole table costs as much as
+    # half an iteration.
+    dead, table, final = graph.forgotten_nodes, remaining.params["table"], known.final
     kept = torch.ones(before.graph.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
-    old, origin = final @ basis, start @ basis
+    origin, old = (x @ basis for x in (table, final))
     rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
-    part = WholeDataLandscape(
-        model, objective, graph, FrozenColumns(final, basis, rest, remaining.graph.forgotten_nodes)
-    )
+    part = WholeDataLandscape(model, objective, graph, FrozenColumns(final, basis, rest, dead))
 
     def finish() -> tuple[Params, Survey | None]:
-        params = {"table": torch.addmm(start, part.point.view(origin.shape) - origin, basis.T)}
+        moved = torch.addmm(table, part.point.view(origin.shape) - origin, basis.T).index_fill_(0, dead, 0.0)
+        params = {"table": moved}
         if known.age + 1 >= _RENEW:
             return params, survey(remaining.with_params(params))
-        after = torch.addmm(final, part.embeddings - old, basis.T)
+        after = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, dead, 0.0)
         return params, Survey(after, part.scores, known.inverse_users, known.inverse_items, known.age + 1)
 
-    return Locality(part, origin.reshape(-1), finish, whole=False)
+    return Locality(part, origin.index_fill(0, dead, 0.0).reshape(-1), finish, whole=False)
+
+
+def _everywhere(
+    remaining: RecommenderProblem, model: LinearRecommender, objective: WholeData, forget: ForgetSet
+) -> Locality:
+    """The objective over the whole table."""
+    start = remaining.settled(forget)["table"]
+    whole = WholeDataLandscape(model, objective, remaining.graph)
+
+    def finish() -> tuple[Params, Survey]:
+        params = {"table": whole.point.clone().view(start.shape)}
+        return params, Survey(whole.embeddings, whole.scores, *whole.curvature_inverses())
+
+    return Locality(whole, start.reshape(-1), finish, whole=True)
 
 
 def _directions(

@@ -23,8 +23,8 @@ _SPACING = 1.1  # the gap of the cold retrain is looked at whenever its clock ha
 class Reference:
     """Both retrains of one request, and the figures that belong to the request alone.
 
-    `distance` is |S_0 - S_r| over the affected users, the unit of every gap. `cold` is the retrain whose time was
-    taken; `trajectory` holds its (seconds, gap to the other retrain) on its way and ends at `gap_floor`.
+    `distance` is |S_0 - S_r| over the affected users, the unit of every gap. `trajectory` holds (seconds,
+    gap) of the retrain whose time was taken, and ends where that ends; `cold` is the one with a row of its own.
     """
 
     panel: Panel
@@ -51,7 +51,7 @@ class Reference:
 
         Between two looks the gap is taken to fall exponentially.
         """
-        target = max(gap, self.gap_floor)
+        target = max(gap, self.trajectory[-1][1])
         for (earlier, above), (later, below) in zip(((nan, nan), *self.trajectory), self.trajectory, strict=False):
             if below <= target:
                 passed = log(above / target) / log(above / below) if above > target > 0.0 < below else 1.0
@@ -79,23 +79,24 @@ def reference(
     the two differ is the floor; the cold one is timed while it approaches the other, within the floor of itself.
 
     Where training samples, and for models that are no problems, the reference is trained by `seed` (the original's own
-    makes it a coupled retrain), and the second by another, which is the one that is timed.
+    makes it a coupled retrain), and timed while it approaches its own end. The second is trained by another seed: the
+    floor says how far two retrains differ by chance, and is no limit to how near a method may come to the coupled one.
     """
     started = time.perf_counter()
     remaining = original.without(forget)
     cut = time.perf_counter() - started
-    converging = False
     if isinstance(remaining, Problem) and not remaining.stochastic:
         converging = True
-        other = scorer.polish(remaining.with_params(remaining.settled(forget)))
+        model, passed = _timed(remaining, panel, scorer, seed + _OTHER_START, cut)
+        second = scorer.polish(remaining.with_params(remaining.settled(forget)))
     else:
-        other = scorer.polish(remaining, seed=seed)
-    cold, points = _timed(remaining, panel, panel.answers(other), scorer, seed + _OTHER_START, cut)
-    model, second = (cold, other) if converging else (other, cold)
-    before, answers, rows = panel.answers(original), panel.answers(model), panel.affected
+        converging = False
+        model, passed = _timed(remaining, panel, scorer, seed, cut)
+        second = scorer.polish(remaining, seed=seed + _OTHER_START)
+    before, answers, other, rows = panel.answers(original), panel.answers(model), panel.answers(second), panel.affected
     distance = panel.distance(before, answers, rows)
+    end = other if converging else answers
     lists = panel.lists(model)
-    trajectory = tuple((seconds, ratio(apart, distance)) for seconds, apart in points)
     return Reference(
         panel=panel,
         remaining=remaining,
@@ -103,35 +104,32 @@ def reference(
         distance=distance,
         effect=ratio(panel.distance(before, answers, panel.remaining), panel.norm(answers, panel.remaining)),
         original_drift=ratio(panel.distance(panel.answers(continued), before, rows), distance),
-        gap_floor=trajectory[-1][1],
+        gap_floor=ratio(panel.distance(answers, other, rows), distance),
         overlap_floor=top_k_overlap(panel.lists(second), lists),
         retrain_auc=auc(*panel.forget_scores(model)),
         lists=lists,
-        cold=cold,
-        trajectory=trajectory,
+        cold=model if converging else second,
+        trajectory=tuple((seconds, ratio(panel.distance(here, end, rows), distance)) for seconds, here in passed),
         kind="cold" if converging else "by seed",
     )
 
 
 def _timed(
-    remaining: Fitted, panel: Panel, other: Any, scorer: Scorer, seed: int, cut: float
-) -> tuple[Fitted, list[tuple[float, float]]]:
-    """A retrain by `seed`, and (seconds, distance from `other`) on its way; `cut` seconds had passed before it."""
-    points: list[tuple[float, float]] = []
+    remaining: Fitted, panel: Panel, scorer: Scorer, seed: int, cut: float
+) -> tuple[Fitted, list[tuple[float, Any]]]:
+    """A retrain by `seed`, and (seconds, answers) on its way, the end included; `cut` seconds had passed before it."""
+    passed: list[tuple[float, Any]] = []
     clock = 0.0
-
-    def apart(model: Fitted) -> float:
-        return panel.distance(panel.answers(model), other, panel.affected)
 
     def watch(_: int, seconds: float, params: Callable[[], Params]) -> None:
         nonlocal clock
         clock = cut + seconds
-        if not points or clock >= _SPACING * points[-1][0]:
+        if not passed or clock >= _SPACING * passed[-1][0]:
             assert isinstance(remaining, Problem)
-            points.append((clock, apart(remaining.with_params(params()))))
+            passed.append((clock, panel.answers(remaining.with_params(params()))))
 
     started = time.perf_counter()
     model = scorer.polish(remaining, seed=seed, watch=watch)
-    if not points:  # a model that cannot be watched
+    if not passed:  # a model that cannot be watched
         clock = cut + time.perf_counter() - started
-    return model, [*points, (clock, apart(model))]
+    return model, [*passed, (clock, panel.answers(model))]
