@@ -47,7 +47,7 @@ def convex(problem: RecommenderProblem) -> ConvexRecommender:
     objective, model = problem.objective_function, problem.model
     assert isinstance(objective, WholeData)
     observed = np.asarray(problem.data.csr().todense(), dtype=np.float64)
-    return ConvexRecommender(observed, model.polynomial(), objective.a, objective.l2)  # type: ignore[operator]
+    return ConvexRecommender(observed, model.polynomial(), objective.a, objective.l2)
 
 
 def gram(params: Params) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -160,7 +160,7 @@ def test_bound_holds_from_zero_and_from_far(small: Interactions) -> None:
         assert distance <= found.score_distance
         # tr(W*) <= F(0) / (2 l2) keeps it finite and of the solution's own order, wherever it starts
         assert found.score_distance <= distance + 30.0 * np.linalg.norm(best)
-    assert bound(problem.with_params({"table": 0.0 * problem.params["table"]})).relative == np.inf  # type: ignore[union-attr]
+    assert bound(problem.with_params({"table": 0.0 * problem.params["table"]})).relative == np.inf
 
 
 def test_bound_sees_a_deletion(small: Interactions) -> None:

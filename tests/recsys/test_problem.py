@@ -27,7 +27,7 @@ def build(data: Interactions, objective: Objective, dim: int = 5, **options: flo
         dim=dim,
         layers=2,
         dtype=torch.float64,
-        options=TrainingOptions(**options),  # type: ignore[arg-type]
+        options=TrainingOptions(**options),
     )
 
 
@@ -54,15 +54,14 @@ def test_weights_are_differentiable_and_zero_means_removed(objective: Objective,
     problem = build(data, objective)
     size = {"interaction": len(data), "user": data.n_users, "item": data.n_items}[unit]
     weights = torch.rand(size, dtype=torch.float64).clamp_min(0.2).requires_grad_()
-    value = problem.weighted(unit, weights).objective(problem.params)  # type: ignore[arg-type]
+    value = problem.weighted(unit, weights).objective(problem.params)
     (gradient,) = torch.autograd.grad(value, weights)
     probe = 2
     step = torch.zeros(size, dtype=torch.float64)
     step[probe] = 1e-6
     with torch.no_grad():
         ahead, behind = (
-            float(problem.weighted(unit, weights + sign * step).objective(problem.params))  # type: ignore[arg-type]
-            for sign in (1, -1)
+            float(problem.weighted(unit, weights + sign * step).objective(problem.params)) for sign in (1, -1)
         )
     assert float(gradient[probe]) == pytest.approx((ahead - behind) / 2e-6, rel=1e-5)
 
@@ -74,7 +73,7 @@ def test_weights_are_differentiable_and_zero_means_removed(objective: Objective,
         "item": ForgetSet(items=data.items.take([probe])),
         "interaction": ForgetSet(interactions=[(data.users.take([rows])[0], data.items.take([cols])[0])]),
     }[unit]
-    faded = problem.weighted(unit, removed)  # type: ignore[arg-type]
+    faded = problem.weighted(unit, removed)
     remaining = problem.without(request)
     if isinstance(objective, WholeData):  # its background is of all pairs, whoever is still there
         torch.testing.assert_close(faded.objective(problem.params), remaining.objective(problem.params), **EXACT64)

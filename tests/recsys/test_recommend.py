@@ -85,7 +85,7 @@ def test_the_forgotten_are_unknown_and_never_recommended() -> None:
 def test_every_bad_argument_at_once() -> None:
     ranker = Ranker(SCORES, torch.eye(4), USERS, ITEMS)
     with pytest.raises(ValueError) as caught:
-        ranker.recommend(["eve"], k=-1, exclude="all", suppress=["x"], unknown="guess")  # type: ignore[arg-type]
+        ranker.recommend(["eve"], k=-1, exclude="all", suppress=["x"], unknown="guess")
     text = str(caught.value)
     assert "`k` must be a positive integer for `recommend` (got -1)" in text
     for part in ("(got 'guess')", "(got str)", "`user_ids` must be known", "`suppress` must be known"):

@@ -159,5 +159,5 @@ def test_hooks_take_part_in_both_trainers(data: Interactions) -> None:
 
 def test_every_bad_option_is_named_at_once() -> None:
     with pytest.raises(ValueError) as raised:
-        TrainingOptions(epochs=0, learning_rate=-1.0, keep=frozenset({"everything"}))  # type: ignore[arg-type]
+        TrainingOptions(epochs=0, learning_rate=-1.0, keep=frozenset({"everything"}))
     assert all(word in str(raised.value) for word in ("epochs", "learning_rate", "everything"))

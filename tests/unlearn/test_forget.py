@@ -16,7 +16,7 @@ def test_equal_requests_are_equal_however_they_were_written() -> None:
     one = ForgetSet(users=("b", 3, "a", "b"), interactions=(("u", 2), ("a", 1)), records=(5, 1))
     other = ForgetSet(
         users=["a", np.str_("b"), np.int64(3)], interactions={("a", 1), ("u", np.int32(2))}, records=np.array([1, 5, 5])
-    )  # type: ignore[arg-type]
+    )
     assert one == other
     assert hash(one) == hash(other)
     assert one.digest(b"key") == other.digest(b"key")
@@ -73,12 +73,12 @@ def test_its_repr_names_nobody() -> None:
 
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        ForgetSet().users = (1,)  # type: ignore[misc]
+        ForgetSet().users = (1,)
 
 
 def test_all_that_is_wrong_is_reported_at_once() -> None:
     with pytest.raises(ValueError) as caught:
-        ForgetSet(users=(1.5,), items=(None,), interactions=((1, 2, 3), "ab"), ties=(7,), records=(-1, "x"))  # type: ignore[arg-type]
+        ForgetSet(users=(1.5,), items=(None,), interactions=((1, 2, 3), "ab"), ties=(7,), records=(-1, "x"))
     message = str(caught.value)
     for part in ("float 1.5", "NoneType None", "(1, 2, 3)", "'ab'", "got 7", "got -1", "got 'x'"):
         assert part in message
@@ -86,7 +86,7 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
 
 def test_a_string_is_no_collection_of_its_letters() -> None:
     with pytest.raises(ValueError, match="`users` must be a collection"):
-        ForgetSet(users="ab")  # type: ignore[arg-type]
+        ForgetSet(users="ab")
 
 
 def test_a_request_has_a_name_and_times_with_zones() -> None:

@@ -245,7 +245,7 @@ def test_what_cannot_be_attached_says_all_that_is_wrong() -> None:
 
 def test_options_report_every_problem() -> None:
     with pytest.raises(ValueError, match=r'(?s)`solver` must be "lbfgs" or "adam".*`epochs` must be a positive.*`lr`'):
-        AttachedOptions(solver="sgd", epochs=0, lr=0.0)  # type: ignore[arg-type]
+        AttachedOptions(solver="sgd", epochs=0, lr=0.0)
 
 
 def test_a_module_that_cannot_draw_its_parameters_says_which() -> None:

@@ -39,7 +39,7 @@ def test_a_draw_depends_on_its_own_key_alone() -> None:
 
 
 @pytest.mark.parametrize("draw", [uniforms, normals])
-def test_keys_that_differ_give_unrelated_draws(draw) -> None:  # type: ignore[no-untyped-def]
+def test_keys_that_differ_give_unrelated_draws(draw) -> None:
     counters = np.arange(N)
     base = draw(0, "a", counters)
     # Another seed, purpose, neighbouring counter, order of counters or number of counters.

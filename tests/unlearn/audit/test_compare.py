@@ -256,7 +256,7 @@ class Memory:
 
 def test_record_tells_a_tracker_everything(found: Comparison, content: dict[str, Any]) -> None:
     tracker = Memory()
-    record(found, tracker)  # type: ignore[arg-type]
+    record(found, tracker)
     (name, parent), *children = tracker.told
     assert (name, parent["nested"]) == ("evaluation", False)
     assert parent["comparison.json"] == content
@@ -270,7 +270,7 @@ def test_record_tells_a_tracker_everything(found: Comparison, content: dict[str,
     unkeyed = tuple(type(r)(r.seed, r.request, r.counts, None, r.raw) for r in found.requests)
     nameless = Comparison(found.measurements, unkeyed, found.settings, found.digests)
     with pytest.raises(ValueError, match="`key`"):
-        record(nameless, tracker)  # type: ignore[arg-type]
+        record(nameless, tracker)
 
 
 def render(comparison: Comparison) -> str:

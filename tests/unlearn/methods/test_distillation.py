@@ -34,7 +34,7 @@ def problem() -> AttachedProblem:
 
 def after(unlearner: Unlearner, problem: Any, forget: ForgetSet = REQUEST) -> Params:
     result = unlearner.forget(problem, forget).problem
-    return result.params  # type: ignore[attr-defined]
+    return result.params
 
 
 def logits(problem: AttachedProblem, params: Params, records: tuple[int, ...]) -> Tensor:
@@ -247,10 +247,10 @@ def test_on_a_recommender_the_users_get_the_forgotten_items_less(unlearner: Unle
 
 def test_every_bad_argument_is_reported_at_once() -> None:
     with pytest.raises(ValueError) as caught:
-        Scrub(alpha=-1, gamma=-1, temperature=0, steps=0, max_steps=-1, lr=0, update="x", sample=0)  # type: ignore[arg-type]
+        Scrub(alpha=-1, gamma=-1, temperature=0, steps=0, max_steps=-1, lr=0, update="x", sample=0)
     for name in ("alpha", "gamma", "temperature", "steps", "max_steps", "lr", "update", "sample"):
         assert f"`{name}` must be" in str(caught.value)
     with pytest.raises(ValueError) as caught:
-        BadTeacher(temperature=0, steps=0, lr=0, update="x", sample=0)  # type: ignore[arg-type]
+        BadTeacher(temperature=0, steps=0, lr=0, update="x", sample=0)
     for name in ("temperature", "steps", "lr", "update", "sample"):
         assert f"`{name}` must be" in str(caught.value)

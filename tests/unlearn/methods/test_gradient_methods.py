@@ -163,12 +163,12 @@ def test_sparsity_forgets_more_than_fine_tuning_alone() -> None:
 @pytest.mark.parametrize(
     ("make", "names"),
     [
-        (lambda: GradientAscent(steps=0, lr=0, update="newton"), ("steps", "lr", "update")),  # type: ignore[arg-type]
-        (lambda: NegGrad(beta=2, steps=0, lr=0, update="newton"), ("beta", "steps", "lr", "update")),  # type: ignore[arg-type]
+        (lambda: GradientAscent(steps=0, lr=0, update="newton"), ("steps", "lr", "update")),
+        (lambda: NegGrad(beta=2, steps=0, lr=0, update="newton"), ("beta", "steps", "lr", "update")),
         (lambda: L1Sparse(gamma=-1, steps=0, lr=0), ("gamma", "steps", "lr")),
     ],
 )
 def test_every_bad_argument_is_reported_at_once(make: object, names: tuple[str, ...]) -> None:
     with pytest.raises(ValueError) as caught:
-        make()  # type: ignore[operator]
+        make()
     assert [line.partition("`")[2].partition("`")[0] for line in str(caught.value).splitlines()] == list(names)

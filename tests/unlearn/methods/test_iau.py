@@ -228,7 +228,7 @@ def test_touched_rows_alone_move() -> None:
 
 def test_every_bad_argument_is_reported_at_once() -> None:
     with pytest.raises(ValueError) as caught:
-        IAU(update="newton", scale="sum", gc_weight=-1, lr=0, steps=0, rows="none", damping=0)  # type: ignore[arg-type]
+        IAU(update="newton", scale="sum", gc_weight=-1, lr=0, steps=0, rows="none", damping=0)
     for name in ("update", "gc_weight", "lr", "lr_retain", "steps", "rows", "damping"):
         assert f"`{name}` must be" in str(caught.value)
     with pytest.raises(ValueError, match="`lr_retain` must be given"):

@@ -36,7 +36,7 @@ def original() -> AttachedProblem:
 
 @functools.cache
 def retrained() -> AttachedProblem:
-    return Retrain().forget(original(), EVERYTHING).problem  # type: ignore[return-value]
+    return Retrain().forget(original(), EVERYTHING).problem
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def streamed(k: int, **arguments: float) -> AttachedProblem:
     current = original()
     for j in range(k):
         request = ForgetSet(records=GONE[j::k])
-        current = IAU(lr=RATE, **arguments).forget(current, request).problem  # type: ignore[arg-type,assignment]
+        current = IAU(lr=RATE, **arguments).forget(current, request).problem
     return current
 
 
@@ -98,8 +98,8 @@ def test_1_it_costs_no_more_than_three_epochs() -> None:
 def test_3_forgetting_grows_with_the_rate_and_lies_above_the_original() -> None:
     forgotten, _ = parts(original())
     models = [original(), *(IAU(lr=lr).forget(original(), EVERYTHING).problem for lr in (3e-3, 1e-2, 2e-2))]
-    errors = [error(one, forgotten) for one in models]  # type: ignore[arg-type]
-    members = [below_members(one) for one in models]  # type: ignore[arg-type]
+    errors = [error(one, forgotten) for one in models]
+    members = [below_members(one) for one in models]
     assert errors == sorted(errors)
     assert errors[-1] >= errors[0] + 10
     assert members == sorted(members)
@@ -132,7 +132,7 @@ def test_6_gradient_restriction_in_training_protects_the_remaining() -> None:
             _, remaining = parts(fitted, records)
             assert error(fitted, remaining) == 0  # it interpolates
             after = IAU(lr=4e-2).forget(fitted, ForgetSet(records=records)).problem
-            errors[alpha] += error(after, remaining) / 2  # type: ignore[arg-type]
+            errors[alpha] += error(after, remaining) / 2
     assert errors[0.2] <= errors[0.0]
     assert errors[0.0] > 3
 
@@ -182,7 +182,7 @@ def auc(problem: RecommenderProblem, chosen: Tensor) -> float:
 def served(k: int, **arguments: float) -> RecommenderProblem:
     current = factorisation()
     for request in pairs(current, k):
-        current = IAU(lr=0.02, steps=5, **arguments).forget(current, request).problem  # type: ignore
+        current = IAU(lr=0.02, steps=5, **arguments).forget(current, request).problem
     return current
 
 
@@ -224,7 +224,7 @@ def test_5_on_factors_gradient_correction_holds_a_stream_together() -> None:
     forgotten, remaining = record_sets()
     without, corrected = served(5, gc_weight=0.0), served(5)
     assert auc(corrected, remaining) >= auc(without, remaining) + 0.02
-    target = auc(Retrain().forget(factorisation(), pairs(factorisation())[0]).problem, forgotten)  # type: ignore
+    target = auc(Retrain().forget(factorisation(), pairs(factorisation())[0]).problem, forgotten)
     assert abs(auc(corrected, forgotten) - target) < 0.5 * abs(auc(without, forgotten) - target)
 
 
@@ -262,7 +262,7 @@ def test_the_sum_scale_moves_by_what_there_is_to_forget_however_it_is_cut(k: int
     current = original()
     for j in range(k):
         unlearner = IAU(update="sgd", scale="sum", gc_weight=0.0, lr=2.0)
-        current = unlearner.forget(current, ForgetSet(records=GONE[j::k])).problem  # type: ignore[assignment]
+        current = unlearner.forget(current, ForgetSet(records=GONE[j::k])).problem
     whole = IAU(update="sgd", scale="sum", gc_weight=0.0, lr=2.0).forget(original(), EVERYTHING).problem
     assert isinstance(whole, AttachedProblem)
     assert abs(error(current, forgotten) - error(whole, forgotten)) <= 4

@@ -183,7 +183,7 @@ def test_adams_damping_is_on_the_diagonal_and_goes_with_the_requests() -> None:
     assert float(torch.linalg.eigvalsh(inner)[0]) > -1e-9  # so the damping is not raised
     expected = torch.linalg.solve(inner + identity - projection, projection @ b)
     mask = staying(remaining, case.requests[0])
-    found = flatten(result.problem.params) - flatten(problem.params)  # type: ignore[attr-defined]
+    found = flatten(result.problem.params) - flatten(problem.params)
     torch.testing.assert_close(mask * found, mask * expected, rtol=1e-5, atol=1e-7)
     # Training's record of the forgotten user goes with the user; the others' stays for the next request.
     assert result.state is not None
@@ -191,7 +191,7 @@ def test_adams_damping_is_on_the_diagonal_and_goes_with_the_requests() -> None:
     assert not mask.all()
     again = unlearner.forget(result.problem, case.requests[1], result.state)
     without = unlearner.forget(result.problem, case.requests[1])
-    assert not torch.equal(flatten(again.problem.params), flatten(without.problem.params))  # type: ignore[attr-defined]
+    assert not torch.equal(flatten(again.problem.params), flatten(without.problem.params))
 
 
 # ---- what it refuses -------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_adams_damping_is_on_the_diagonal_and_goes_with_the_requests() -> None:
 class Opaque(RecommenderProblem):
     """One that does not say what its predictions are."""
 
-    linearized = None  # type: ignore[assignment]
+    linearized = None
 
 
 def test_gauss_newton_must_know_the_predictions() -> None:

@@ -53,7 +53,7 @@ def gap(unlearner: Unlearner) -> float:
 def test_of_least_squares_one_step_is_the_retrained_model(curvature: str) -> None:
     problem = ridge().fit()
     forget = ForgetSet(records=(3, 8, 20, 21, 22, 23))
-    unlearner = Newton(steps=1, tolerance=0.0, curvature=curvature)  # type: ignore[arg-type]
+    unlearner = Newton(steps=1, tolerance=0.0, curvature=curvature)
     found = flatten(after(unlearner, problem, forget).params)
     torch.testing.assert_close(found, ridge_solution(*kept(problem, *forget.records)), **CONVERGED64)
 
@@ -142,4 +142,4 @@ def bare(problem: Problem) -> object:
 
 def test_every_bad_argument_is_reported_at_once() -> None:
     with pytest.raises(ValueError, match=r"(?s)`curvature` must.*`max_products` must.*`steps` must.*`tolerance` must"):
-        Newton(steps=0, tolerance=1.0, max_products=0, curvature="x")  # type: ignore[arg-type]
+        Newton(steps=0, tolerance=1.0, max_products=0, curvature="x")

@@ -96,6 +96,6 @@ def test_of_a_recommender_the_users_get_the_items_that_were_drawn() -> None:
 def test_values_have_no_labels() -> None:
     assert "needs classes to draw from" in str(RandomLabel().obstacle(ridge().fit()))
     with pytest.raises(ValueError) as caught:
-        RandomLabel(alpha=-1, steps=0, lr=0, update="x", sample=0)  # type: ignore[arg-type]
+        RandomLabel(alpha=-1, steps=0, lr=0, update="x", sample=0)
     for name in ("alpha", "steps", "lr", "update", "sample"):
         assert f"`{name}` must be" in str(caught.value)

@@ -21,7 +21,7 @@ from unlearn.problem import Checkpoint, Params
 
 def built(**options: object) -> RecommenderProblem:
     chosen = {"seed": 1, "epochs": 20, "batch_size": 150, "learning_rate": 0.03, "checkpoint_every": 3}
-    kept = TrainingOptions(**(chosen | {"keep": frozenset({"checkpoints"})} | options))  # type: ignore[arg-type]
+    kept = TrainingOptions(**(chosen | {"keep": frozenset({"checkpoints"})} | options))
     return RecommenderProblem.build(tiny_data(), objective=BPR(), options=kept, dtype=torch.float64, dim=6)
 
 

@@ -125,7 +125,7 @@ def test_a_mask_around_a_mask_of_its_own_multiplies(problem: AttachedProblem) ->
 
 def test_every_bad_argument_is_reported_at_once() -> None:
     with pytest.raises(ValueError) as caught:
-        Masked(inner="retrain", by="x", share=0, curvature=0, unit="x")  # type: ignore[arg-type]
+        Masked(inner="retrain", by="x", share=0, curvature=0, unit="x")
     for name in ("inner", "by", "share", "curvature", "unit"):
         assert f"`{name}` must be" in str(caught.value)
     with pytest.raises(ValueError, match="`inner` must be a gradient method, and not `masked`"):

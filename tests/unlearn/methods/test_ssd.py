@@ -92,7 +92,7 @@ def test_what_was_prepared_changes_nothing_but_the_time(small: AttachedProblem) 
     unlearner = SSD(threshold=2.0)
     state = unlearner.prepare(small)
     first = unlearner.forget(small, ForgetSet(records=GONE), state)
-    assert torch.equal(flatten(after(small, unlearner, *GONE).params), flatten(first.problem.params))  # type: ignore[attr-defined]
+    assert torch.equal(flatten(after(small, unlearner, *GONE).params), flatten(first.problem.params))
     assert first.state is not None
     left = [i for i in range(60) if i not in GONE]
     torch.testing.assert_close(first.state.payload, squares(small, tuple(left)), **EXACT64)
@@ -130,9 +130,9 @@ def test_rows_of_the_forgotten_are_cleared() -> None:
     request = ForgetSet(users=(problem.data.users.ids[3],))
     result = SSD(threshold=1e9).forget(problem, request)
     dropped = GraphDrop().forget(problem, request)
-    assert not result.problem.params["table"][3].any()  # type: ignore[attr-defined]
+    assert not result.problem.params["table"][3].any()
     kept = torch.arange(problem.graph.n_nodes) != 3
-    assert torch.equal(result.problem.params["table"][kept], dropped.problem.params["table"][kept])  # type: ignore[attr-defined]
+    assert torch.equal(result.problem.params["table"][kept], dropped.problem.params["table"][kept])
 
 
 def test_every_bad_argument_is_reported_at_once() -> None:
