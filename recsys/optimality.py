@@ -35,7 +35,8 @@ from torch import Tensor
 from recsys.graph import BipartiteGraph
 from recsys.models.base import LinearRecommender, build
 from recsys.objectives import WholeData
-from unlearn.problem import Bound, History
+from unlearn.history import History
+from unlearn.problem import Bound
 from unlearn.solvers.lanczos import smallest_eigenvalue
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
 from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.forget import ForgetSet
-from unlearn.problem import Bound, Checkpoint, History, Locality, Params, Problem, Touched, Unit
+from unlearn.history import Checkpoint, History
+from unlearn.problem import Bound, Locality, Params, Problem, Touched, Unit
 from unlearn.solvers.landscape import Landscape
 
 

@@ -23,7 +23,8 @@ from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
-from unlearn.problem import AdamState, Checkpoint, History, Params
+from unlearn.history import AdamState, Checkpoint, History
+from unlearn.problem import Params
 
 Storable = RecommenderProblem | ClosedForm
 FORMAT = 1

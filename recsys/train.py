@@ -13,7 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recsys.objectives import SampledObjective
-from unlearn.problem import AdamState, Checkpoint, History, Params, flatten, unflatten
+from unlearn.history import AdamState, Checkpoint, History
+from unlearn.problem import Params, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.streams import uniforms

@@ -29,8 +29,9 @@ from recsys.train import TrainingOptions
 from tests.oracles.traces import holders, in_object
 from unlearn.audit import compare, record
 from unlearn.forget import ForgetSet
+from unlearn.history import History
 from unlearn.methods import UnlearnResult, method, methods
-from unlearn.problem import History, Params
+from unlearn.problem import Params
 from unlearn.tracking import MlflowTracker, lineage
 
 KEY = b"a key that is kept apart"

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unlearn.forget import ForgetSet
-from unlearn.problem import History, Params, Problem, Touched, Unit, flatten, unflatten
+from unlearn.history import History
+from unlearn.problem import Params, Problem, Touched, Unit, flatten, unflatten
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
 from unlearn.solvers.landscape import FunctionLandscape

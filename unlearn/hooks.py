@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from unlearn.attached import AttachedOptions, AttachedProblem, Recipe
-from unlearn.problem import History, Params, Problem, TrainingHook
+from unlearn.history import History, TrainingHook
+from unlearn.problem import Params, Problem
 from unlearn.records import NumberedRecords, Removable, Remove, leaves, remove_rows
 
 __all__ = ["AttachedOptions", "AttachedProblem", "attach", "gradient_restriction"]

@@ -17,7 +17,8 @@ from recsys.data.interactions import Interactions
 from recsys.fitted import FittedRecommender
 from recsys.graph import csr
 from unlearn.forget import ForgetSet
-from unlearn.problem import History, Params, SelfUnlearning
+from unlearn.history import History
+from unlearn.problem import Params, SelfUnlearning
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

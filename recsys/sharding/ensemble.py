@@ -23,7 +23,8 @@ from recsys.sharding.partitions import Hashed, Partition
 from recsys.sharding.shard import Recipe, Shard, Share
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
-from unlearn.problem import History, Params, SelfUnlearning
+from unlearn.history import History
+from unlearn.problem import Params, SelfUnlearning
 
 Rows = NDArray[np.int64]
 

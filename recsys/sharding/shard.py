@@ -16,7 +16,7 @@ from recsys.objectives import Objective
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
-from unlearn.problem import History, TrainingHook
+from unlearn.history import History, TrainingHook
 
 Rows = NDArray[np.int64]
 

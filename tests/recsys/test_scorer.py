@@ -20,7 +20,7 @@ from recsys.scorer import RankingScorer, affected_users
 from tests.recsys.conftest import tiny_interactions
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
-from unlearn.problem import History
+from unlearn.history import History
 
 BUSY = "u10"
 

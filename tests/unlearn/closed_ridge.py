@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tests.unlearn.toys import RIDGE_PENALTY, regression
 from unlearn.forget import ForgetSet
-from unlearn.problem import History, Params, SelfUnlearning, Touched
+from unlearn.history import History
+from unlearn.problem import Params, SelfUnlearning, Touched
 from unlearn.records import NumberedRecords, remove_rows
 
 

@@ -8,8 +8,9 @@ import torch
 from tests.tolerances import EXACT64, FINITE_DIFFERENCE64
 from tests.unlearn.toys import RIDGE_PENALTY, classifier, regression, ridge
 from unlearn.forget import ForgetSet
+from unlearn.history import AdamState, Checkpoint, History
 from unlearn.methods import FineTune, MissingRequirement, State, Unlearner
-from unlearn.problem import AdamState, Checkpoint, History, Params, Problem, flatten, unflatten
+from unlearn.problem import Params, Problem, flatten, unflatten
 
 DTYPE = torch.float64
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from unlearn.attached import AttachedOptions, AttachedProblem
 from unlearn.forget import ForgetSet
+from unlearn.history import History
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.methods.gradient import differentiate, require
-from unlearn.problem import Fitted, History, Params, flatten, unflatten
+from unlearn.problem import Fitted, Params, flatten, unflatten
 from unlearn.records import NumberedRecords
 from unlearn.streams import normals
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from unlearn.forget import ForgetSet
+from unlearn.history import Checkpoint
 from unlearn.methods.base import State, Unlearner, UnlearnResult, register
 from unlearn.methods.gradient import require
-from unlearn.problem import Checkpoint, Fitted, Params, Problem
+from unlearn.problem import Fitted, Params, Problem
 
 
 @register

@@ -22,8 +22,9 @@ from recsys.scorer import RankingScorer
 from recsys.train import TrainingOptions
 from unlearn.audit import Comparison, compare
 from unlearn.forget import ForgetSet
+from unlearn.history import History
 from unlearn.methods import MissingRequirement, Retrain, State, Unlearner, method
-from unlearn.problem import History, Problem, SelfUnlearning
+from unlearn.problem import Problem, SelfUnlearning
 
 
 @dataclass(frozen=True, eq=False)

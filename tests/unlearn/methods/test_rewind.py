@@ -15,8 +15,9 @@ from recsys.train import TrainingOptions, coupled_batches
 from tests.tolerances import EXACT64
 from tests.unlearn.toys import tiny_data
 from unlearn.forget import ForgetSet
+from unlearn.history import Checkpoint
 from unlearn.methods import GraphDrop, MissingRequirement, Retrain, Rewind, Unlearner
-from unlearn.problem import Checkpoint, Params
+from unlearn.problem import Params
 
 
 def built(**options: object) -> RecommenderProblem:
