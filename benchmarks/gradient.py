@@ -25,7 +25,7 @@ from recsys.graph import BipartiteGraph
 from recsys.objectives import Multinomial, Objective, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 DIM, LAYERS = 64, 3
 TIMED = WholeData(a=0.1, l2=0.6)

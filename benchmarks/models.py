@@ -26,7 +26,7 @@ from recsys.objectives import SampledObjective, objective
 from recsys.objectives.model_loss import ModelLoss
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
-from unlearn.problem import Params
+from unlearn.params import Params
 
 DIM, LAYERS, BATCH = 64, 3, 2048
 METRICS = ("recall_at_20", "ndcg_at_20", "coverage_at_20")

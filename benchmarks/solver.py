@@ -27,7 +27,7 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.train import TrainingOptions
-from unlearn.problem import Params, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape, Landscape
 from unlearn.solvers.lbfgs import lbfgs
 

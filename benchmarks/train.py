@@ -22,7 +22,7 @@ from recsys.evaluate import evaluate
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
-from unlearn.problem import Params
+from unlearn.params import Params
 
 OBJECTIVE = WholeData(a=0.1, l2=0.6)  # chosen on validation
 DIM, LAYERS, BATCH = 64, 3, 2048

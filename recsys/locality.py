@@ -19,7 +19,8 @@ from recsys.landscape import FrozenColumns, WholeDataLandscape, curvature_invers
 from recsys.models.base import LinearRecommender
 from recsys.objectives.whole_data import WholeData
 from unlearn.forget import ForgetSet
-from unlearn.problem import Locality, Params
+from unlearn.params import Params
+from unlearn.problem import Locality
 
 if TYPE_CHECKING:
     from recsys.problem import RecommenderProblem

@@ -27,7 +27,8 @@ from recsys.optimality import bound
 from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
-from unlearn.problem import Bound, Locality, Params, Problem, Touched, Unit
+from unlearn.params import Params
+from unlearn.problem import Bound, Locality, Problem, Touched, Unit
 from unlearn.solvers.landscape import Landscape
 
 

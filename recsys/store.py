@@ -24,7 +24,7 @@ from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
 from unlearn.history import AdamState, Checkpoint, History
-from unlearn.problem import Params
+from unlearn.params import Params
 
 Storable = RecommenderProblem | ClosedForm
 FORMAT = 1

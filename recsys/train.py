@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from recsys.objectives import SampledObjective
 from unlearn.history import AdamState, Checkpoint, History
-from unlearn.problem import Params, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.streams import uniforms

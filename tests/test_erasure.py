@@ -31,7 +31,7 @@ from unlearn.audit import compare, record
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.methods import UnlearnResult, method, methods
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.tracking import MlflowTracker, lineage
 
 KEY = b"a key that is kept apart"

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from recsys.data import synthetic
 from unlearn.cli import app
 from unlearn.methods import methods
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -14,7 +14,8 @@ from torch.func import functional_call
 
 from unlearn.forget import ForgetSet
 from unlearn.history import History
-from unlearn.problem import Params, Problem, Touched, Unit, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem, Touched, Unit
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
 from unlearn.solvers.landscape import FunctionLandscape

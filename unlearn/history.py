@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from unlearn.params import Params
+
 if TYPE_CHECKING:
-    from unlearn.problem import Params, Problem
+    from unlearn.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)

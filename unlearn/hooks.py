@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from unlearn.attached import AttachedOptions, AttachedProblem, Recipe
 from unlearn.history import History, TrainingHook
-from unlearn.problem import Params, Problem
+from unlearn.params import Params
+from unlearn.problem import Problem
 from unlearn.records import NumberedRecords, Removable, Remove, leaves, remove_rows
 
 __all__ = ["AttachedOptions", "AttachedProblem", "attach", "gradient_restriction"]

@@ -7,7 +7,7 @@ objective without what is to be forgotten. It never sees a model class, an embed
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,27 +16,10 @@ from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
+from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape, Landscape
 
-Params = dict[str, Tensor]
 Unit = Literal["user", "item", "interaction", "tie", "record"]
-
-
-# ---- parameters as one vector ---------------------------------------------------------------------------------------
-
-
-def flatten(params: Mapping[str, Tensor]) -> Tensor:
-    """One detached vector [p] of all parameters, in the mapping's order."""
-    return torch.cat([value.detach().reshape(-1) for value in params.values()])
-
-
-def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> Params:
-    """Views of `vector` [p] with the names and shapes of `like`."""
-    sizes = [value.numel() for value in like.values()]
-    if sum(sizes) != vector.numel():
-        raise ValueError(f"`vector` must have {sum(sizes)} entries to fill these parameters (got {vector.numel()})")
-    parts = vector.split(sizes)
-    return {name: part.view(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}
 
 
 # ---- what travels with a problem ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from recsys.closed_form.base import ClosedForm, register
 from recsys.closed_form.rows import solve_rows
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.streams import normals
 
 _PLAIN, _MEMORY = 6, 10  # sweeps before acceleration, and differences that it remembers

@@ -18,7 +18,8 @@ from recsys.fitted import FittedRecommender
 from recsys.graph import csr
 from unlearn.forget import ForgetSet
 from unlearn.history import History
-from unlearn.problem import Params, SelfUnlearning
+from unlearn.params import Params
+from unlearn.problem import SelfUnlearning
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

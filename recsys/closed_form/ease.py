@@ -13,7 +13,7 @@ from torch import Tensor
 from recsys.closed_form.base import LinearFilter, register, sparse_tensor
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
-from unlearn.problem import Params
+from unlearn.params import Params
 
 
 @register

@@ -15,7 +15,7 @@ from recsys.closed_form.subspace import leading_vectors
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
 from unlearn.forget import ForgetSet
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.streams import normals
 
 _GUARD = 64  # vectors kept beyond the rank

@@ -11,7 +11,7 @@ from recsys.objectives.negatives import uniform_negatives
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.solvers.adam import Adam
 
 

@@ -11,7 +11,7 @@ from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.second_order import OneShot, Requirements, removed_gradient
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 
 @register

@@ -14,7 +14,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.gradient import differentiate
 from unlearn.methods.second_order import OneShot
-from unlearn.problem import Fitted, Params
+from unlearn.params import Params
+from unlearn.problem import Fitted
 
 
 @register

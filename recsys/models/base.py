@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
 from recsys.graph import BipartiteGraph
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.streams import normals
 
 

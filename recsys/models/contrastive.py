@@ -13,7 +13,7 @@ from torch.nn.functional import normalize, softplus
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import Recommender
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.streams import uniforms
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import leaky_relu
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import Recommender, register
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.streams import normals
 
 _SLOPE = 0.2  # of the negative side

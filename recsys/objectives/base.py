@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
-from unlearn.problem import Params
+from unlearn.params import Params
 
 
 @dataclass(frozen=True)

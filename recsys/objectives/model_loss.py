@@ -10,7 +10,7 @@ from torch import Tensor
 from recsys.graph import BipartiteGraph
 from recsys.models.base import Recommender
 from recsys.objectives.base import Objective
-from unlearn.problem import Params
+from unlearn.params import Params
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 from recsys.graph import BipartiteGraph
 from recsys.objectives.base import SampledObjective, register
 from recsys.objectives.negatives import uniform_negatives
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.streams import normals
 
 _FLIPS = "flips"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.objectives import Objective, SampledObjective
-from unlearn.problem import Params, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.adam import Adam
 from unlearn.streams import normals
 

@@ -24,7 +24,8 @@ from recsys.sharding.shard import Recipe, Shard, Share
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
 from unlearn.history import History
-from unlearn.problem import Params, SelfUnlearning
+from unlearn.params import Params
+from unlearn.problem import SelfUnlearning
 
 Rows = NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
 from tests.unlearn.toys import tiny_data
 from unlearn.curvature import gauss_newton_operator, hessian_operator, row_blocks
-from unlearn.problem import Params, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
 
 DTYPE = torch.float64
 

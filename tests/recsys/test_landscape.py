@@ -11,7 +11,7 @@ from recsys.landscape import WholeDataLandscape
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
-from unlearn.problem import flatten, unflatten
+from unlearn.params import flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 

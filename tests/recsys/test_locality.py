@@ -18,7 +18,8 @@ from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
 from unlearn.methods import Reconverge, method
-from unlearn.problem import Fitted, Problem, flatten, unflatten
+from unlearn.params import flatten, unflatten
+from unlearn.problem import Fitted, Problem
 from unlearn.solvers.lbfgs import lbfgs
 
 DIM = 100  # above the rank of the solution (70), so that there is one retrain

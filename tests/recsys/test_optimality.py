@@ -21,7 +21,7 @@ from tests.oracles.convex_recommender import ConvexRecommender
 from tests.recsys.conftest import tiny_interactions
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
-from unlearn.problem import Params
+from unlearn.params import Params
 
 CASES = [("mf", {}), ("lightgcn", {"layers": 1}), ("lightgcn", {"layers": 3})]
 TIGHT = 1e-6  # a resolution that only the exhausted Krylov space gives

@@ -12,7 +12,7 @@ from recsys.objectives import BPR, NBPO, Multinomial, SampledObjective, SampledS
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions, coupled_batches
 from unlearn.forget import ForgetSet
-from unlearn.problem import Params
+from unlearn.params import Params
 
 EXACT = TrainingOptions(tolerance=1e-10, max_iterations=5000)
 

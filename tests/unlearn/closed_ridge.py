@@ -11,7 +11,8 @@ from torch import Tensor
 from tests.unlearn.toys import RIDGE_PENALTY, regression
 from unlearn.forget import ForgetSet
 from unlearn.history import History
-from unlearn.problem import Params, SelfUnlearning, Touched
+from unlearn.params import Params
+from unlearn.problem import SelfUnlearning, Touched
 from unlearn.records import NumberedRecords, remove_rows
 
 

@@ -10,7 +10,8 @@ from tests.tolerances import EXACT64, FINITE_DIFFERENCE64
 from tests.unlearn.toys import RIDGE_PENALTY, classifier, regression, ridge, squared, tiny_recommender
 from unlearn.attached import AttachedProblem
 from unlearn.hooks import AttachedOptions, attach, gradient_restriction
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 
 DTYPE = torch.float64
 

@@ -23,7 +23,7 @@ from tests.unlearn.toys import (
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.hooks import AttachedOptions, attach
 from unlearn.methods import Retrain, method
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 DTYPE = torch.float64
 

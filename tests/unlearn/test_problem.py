@@ -10,7 +10,8 @@ from tests.unlearn.toys import RIDGE_PENALTY, classifier, regression, ridge
 from unlearn.forget import ForgetSet
 from unlearn.history import AdamState, Checkpoint, History
 from unlearn.methods import FineTune, MissingRequirement, State, Unlearner
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 
 DTYPE = torch.float64
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
-from unlearn.problem import Fitted, Params
+from unlearn.params import Params
+from unlearn.problem import Fitted
 
 Watch = Callable[[int, float, Callable[[], Params]], bool | None]
 """Called as (iteration, seconds, parameters on demand) while training; its own time is not counted; True stops."""

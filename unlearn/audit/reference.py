@@ -13,7 +13,8 @@ import torch
 from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.measures import auc, ratio, top_k_overlap
 from unlearn.forget import ForgetSet
-from unlearn.problem import Fitted, Params, Problem
+from unlearn.params import Params
+from unlearn.problem import Fitted, Problem
 
 _OTHER_START = 1_000_003  # added to the seed: where a cold retrain starts
 _SPACING = 1.1  # the gap of the cold retrain is looked at whenever its clock has advanced by 10 %

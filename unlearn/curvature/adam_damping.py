@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unlearn.problem import Problem, flatten
+from unlearn.params import flatten
+from unlearn.problem import Problem
 from unlearn.solvers.adam import Adam
 
 

@@ -12,7 +12,8 @@ from unlearn.attached import AttachedProblem
 from unlearn.curvature.layers import LayerRecords, layer_records
 from unlearn.curvature.records import record_gradients
 from unlearn.curvature.rows import as_table
-from unlearn.problem import Params, Problem, unflatten
+from unlearn.params import Params, unflatten
+from unlearn.problem import Problem
 
 _BLOCK = 2**24  # entries of per-record gradients held at a time
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.solvers.gauge import rotation_projection
 from unlearn.solvers.operator import Map
 from unlearn.streams import normals

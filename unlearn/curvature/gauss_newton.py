@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from unlearn.attached import AttachedProblem
 from unlearn.curvature.operators import double_backward, like
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.solvers.jacobian import Jacobian
 from unlearn.solvers.operator import Operator
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.solvers.jacobian import Jacobian
 from unlearn.solvers.operator import Map, Operator
 

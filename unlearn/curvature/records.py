@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearn.problem import Problem, flatten
+from unlearn.params import flatten
+from unlearn.problem import Problem
 from unlearn.streams import uniforms
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from unlearn.curvature.operators import hessian_operator
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.solvers.operator import Damping, Map, Operator
 from unlearn.streams import normals
 

@@ -12,7 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.distillation import Classroom, PredictionMethod
 from unlearn.methods.gradient import Update, descend, differentiate, require
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.streams import normals
 
 

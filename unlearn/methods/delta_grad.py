@@ -15,7 +15,8 @@ from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.methods.gradient import differentiate, require
-from unlearn.problem import Fitted, Params, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Fitted
 from unlearn.records import NumberedRecords
 from unlearn.streams import normals
 

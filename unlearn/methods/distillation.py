@@ -10,7 +10,8 @@ from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.methods.gradient import Forgotten, GradientMethod
-from unlearn.problem import Fitted, Params, Problem
+from unlearn.params import Params
+from unlearn.problem import Fitted, Problem
 from unlearn.streams import integers
 
 

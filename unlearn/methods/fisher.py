@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from unlearn.curvature import record_gradients
-from unlearn.problem import Params, Problem, flatten
+from unlearn.params import Params, flatten
+from unlearn.problem import Problem
 
 PROBES = 64
 

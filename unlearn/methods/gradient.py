@@ -12,7 +12,8 @@ from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.solvers.adam import Adam
 
 Update = Literal["sign", "sgd", "adam"]

@@ -9,7 +9,8 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.gradient import Forgotten, GradientMethod, Update, descend, differentiate, require
-from unlearn.problem import Params, Problem
+from unlearn.params import Params
+from unlearn.problem import Problem
 
 
 @register

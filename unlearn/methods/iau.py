@@ -12,7 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.fisher import squared_gradients
 from unlearn.methods.gradient import Forgotten, GradientMethod, descend, differentiate, require
-from unlearn.problem import Params, Problem, flatten
+from unlearn.params import Params, flatten
+from unlearn.problem import Problem
 
 
 @register

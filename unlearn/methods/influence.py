@@ -12,7 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.gradient import differentiate
 from unlearn.methods.second_order import OneShot, Requirements
-from unlearn.problem import Problem, flatten
+from unlearn.params import flatten
+from unlearn.problem import Problem
 
 
 @register

@@ -9,7 +9,8 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.gradient import GradientMethod, descend, require
-from unlearn.problem import Params, Problem, flatten
+from unlearn.params import Params, flatten
+from unlearn.problem import Problem
 
 
 @register

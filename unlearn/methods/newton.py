@@ -12,7 +12,8 @@ from unlearn.curvature import gauge_projection
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.second_order import Requirements, SecondOrder, removed_gradient, staying
-from unlearn.problem import Problem, flatten, unflatten
+from unlearn.params import flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.solvers.newton_cg import newton_cg
 from unlearn.solvers.operator import Map, Operator, dot, norm
 from unlearn.solvers.trust_region import levenberg_marquardt_step

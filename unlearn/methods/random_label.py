@@ -12,7 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.distillation import PredictionMethod, drawn
 from unlearn.methods.gradient import Forgotten, Update, descend, differentiate, require
-from unlearn.problem import Fitted, Params, Problem, flatten
+from unlearn.params import Params, flatten
+from unlearn.problem import Fitted, Problem
 from unlearn.streams import integers
 
 

@@ -8,7 +8,8 @@ from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint
 from unlearn.methods.base import State, Unlearner, UnlearnResult, register
 from unlearn.methods.gradient import require
-from unlearn.problem import Fitted, Params, Problem
+from unlearn.params import Params
+from unlearn.problem import Fitted, Problem
 
 
 @register

@@ -12,7 +12,8 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.gradient import GradientMethod, differentiate, require
-from unlearn.problem import Fitted, Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Fitted, Problem
 
 
 @register

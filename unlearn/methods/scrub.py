@@ -10,7 +10,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.distillation import Classroom, PredictionMethod, mean
 from unlearn.methods.gradient import Update, descend, differentiate, require
-from unlearn.problem import Params, Problem, flatten
+from unlearn.params import Params, flatten
+from unlearn.problem import Problem
 
 
 @register

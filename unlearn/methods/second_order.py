@@ -17,7 +17,8 @@ from unlearn.curvature.operators import like
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner
 from unlearn.methods.gradient import require, settled
-from unlearn.problem import Fitted, Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Fitted, Problem
 from unlearn.solvers.lissa import lissa
 from unlearn.solvers.operator import Map, Operator, damped
 from unlearn.solvers.trust_region import levenberg_marquardt_step

@@ -12,7 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.methods.fisher import PROBES, squared_gradients
 from unlearn.methods.gradient import require, settled
-from unlearn.problem import Problem, flatten, unflatten
+from unlearn.params import flatten, unflatten
+from unlearn.problem import Problem
 
 
 @register

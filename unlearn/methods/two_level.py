@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.methods.gradient import require
-from unlearn.problem import Fitted, Params, Problem
+from unlearn.params import Params
+from unlearn.problem import Fitted, Problem
 
 
 @register

@@ -11,7 +11,8 @@ from unlearn.curvature import hessian_operator, record_gradients
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.second_order import InfluenceStep, Requirements, removed_gradient
-from unlearn.problem import Problem, flatten
+from unlearn.params import flatten
+from unlearn.problem import Problem
 from unlearn.solvers.operator import damped, dot
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from recsys.graph import BipartiteGraph
-from unlearn.problem import Params
+from unlearn.params import Params
 from unlearn.streams import normals
 
 _SLOPE = 0.99  # of the negative side: nearly linear

@@ -12,7 +12,7 @@ from recsys.graph import BipartiteGraph
 from recsys.models.contrastive import info_nce
 from recsys.objectives import SampledObjective
 from recsys.problem import RecommenderProblem
-from unlearn.problem import Params
+from unlearn.params import Params
 
 
 def own(

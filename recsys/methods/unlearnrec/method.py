@@ -14,7 +14,8 @@ from recsys.models import ContrastiveRecommender, LinearRecommender
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Fitted, Params
+from unlearn.params import Params
+from unlearn.problem import Fitted
 
 
 @register

@@ -16,7 +16,7 @@ from recsys.methods.unlearnrec.losses import contrast, own, preservation, unlear
 from recsys.problem import RecommenderProblem
 from recsys.train import coupled_batches
 from unlearn.methods.gradient import differentiate
-from unlearn.problem import Params, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.adam import Adam
 from unlearn.streams import uniforms
 

@@ -21,7 +21,7 @@ from unlearn.curvature import gauge_projection, hessian_operator
 from unlearn.forget import ForgetSet
 from unlearn.methods import GIF, GraphDrop, GroupInfluence, Influence, MissingRequirement, Unlearner
 from unlearn.methods.second_order import removed_gradient
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 SHARP: dict[str, Any] = {"damping": 5.0, "tolerance": 1e-12, "max_products": 3000}
 

@@ -29,7 +29,7 @@ from tests.tolerances import EXACT64
 from tests.unlearn.toys import ridge, tiny_data
 from unlearn.forget import ForgetSet
 from unlearn.methods import MissingRequirement, method
-from unlearn.problem import Params
+from unlearn.params import Params
 
 MILD: dict[str, Any] = {"preserve": 10.0, "temperature": 10.0}  # a few steps on small data are to move something
 OBJECTIVES: dict[str, Objective] = {"bpr": BPR(), "whole_data": WholeData(a=0.1, l2=0.1)}

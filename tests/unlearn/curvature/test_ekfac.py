@@ -15,7 +15,8 @@ from tests.unlearn.toys import classifier, cross_entropy, tiny_data
 from unlearn.curvature import EKFAC, ekfac, fisher_operator, record_gradients
 from unlearn.curvature.layers import layer_records
 from unlearn.hooks import AttachedProblem, attach
-from unlearn.problem import Problem, flatten
+from unlearn.params import flatten
+from unlearn.problem import Problem
 
 DTYPE = torch.float64
 

@@ -17,7 +17,7 @@ from tests.unlearn.toys import classifier, ridge, tiny_data
 from unlearn.curvature import gauge_projection, hessian_operator
 from unlearn.forget import ForgetSet
 from unlearn.hooks import attach
-from unlearn.problem import flatten, unflatten
+from unlearn.params import flatten, unflatten
 from unlearn.solvers.cg import cg
 from unlearn.solvers.trust_region import ModelStep, decrease_ratio, levenberg_marquardt_step, trust_region_step
 

@@ -15,7 +15,8 @@ from tests.tolerances import EXACT64
 from tests.unlearn.toys import classifier, ridge, squared, tiny_data
 from unlearn.curvature import fisher_operator, gauss_newton_operator, hessian_operator, record_gradients
 from unlearn.hooks import attach
-from unlearn.problem import Params, Problem, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 
 DTYPE = torch.float64
 

@@ -12,7 +12,7 @@ from tests.tolerances import CONVERGED64, EXACT64
 from tests.unlearn.toys import classifier, tiny_data
 from unlearn.curvature import hessian_operator, row_blocks
 from unlearn.hooks import AttachedProblem, attach
-from unlearn.problem import flatten, unflatten
+from unlearn.params import flatten, unflatten
 from unlearn.solvers.cg import cg
 
 DTYPE = torch.float64

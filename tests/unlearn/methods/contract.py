@@ -20,7 +20,8 @@ from tests.unlearn.closed_ridge import ClosedRidge
 from tests.unlearn.toys import ridge, tiny_data, tiny_recommender
 from unlearn.forget import ForgetSet
 from unlearn.methods import MissingRequirement, State, Unlearner, VerificationFailed, method
-from unlearn.problem import Fitted, Params, Problem
+from unlearn.params import Params
+from unlearn.problem import Fitted, Problem
 
 KEEPS_THE_DATA = {"no_op"}
 """Baselines that go on with the old data on purpose."""

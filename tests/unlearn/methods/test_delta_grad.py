@@ -15,7 +15,7 @@ from unlearn.forget import ForgetSet
 from unlearn.hooks import attach
 from unlearn.methods import DeltaGrad, State
 from unlearn.methods.delta_grad import Descended, curvature_product
-from unlearn.problem import flatten, unflatten
+from unlearn.params import flatten, unflatten
 
 
 @functools.cache

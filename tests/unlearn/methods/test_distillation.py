@@ -20,7 +20,7 @@ from unlearn.forget import ForgetSet
 from unlearn.methods import BadTeacher, FineTune, GraphDrop, Masked, MissingRequirement, Scrub, Unlearner
 from unlearn.methods.bad_teacher import random_like
 from unlearn.methods.distillation import Classroom, divergence
-from unlearn.problem import Params, flatten
+from unlearn.params import Params, flatten
 
 GONE = tuple(range(0, 400, 20))
 KEPT = tuple(i for i in range(400) if i not in GONE)

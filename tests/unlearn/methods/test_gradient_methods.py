@@ -11,7 +11,7 @@ from tests.unlearn.toys import blobs, classifier, ridge
 from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods import IAU, FineTune, GradientAscent, L1Sparse, NegGrad, Retrain, Unlearner
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 GONE = tuple(range(0, 400, 20))
 REQUEST = ForgetSet(records=GONE)

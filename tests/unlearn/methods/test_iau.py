@@ -15,7 +15,7 @@ from unlearn.forget import ForgetSet
 from unlearn.hooks import attach
 from unlearn.methods import IAU
 from unlearn.methods.gradient import Forgotten
-from unlearn.problem import Params, flatten, unflatten
+from unlearn.params import Params, flatten, unflatten
 
 FORGOTTEN = tuple(range(0, 400, 20))
 REQUEST = ForgetSet(records=FORGOTTEN)

@@ -18,7 +18,7 @@ from unlearn.attached import AttachedOptions, AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.hooks import attach, gradient_restriction
 from unlearn.methods import IAU, Retrain
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 GONE = tuple(range(0, 1000, 20))  # 5 %
 EVERYTHING = ForgetSet(records=GONE)

@@ -21,7 +21,7 @@ from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions, attach
 from unlearn.methods import GIF, Influence, MissingRequirement, Newton
 from unlearn.methods.second_order import removed_gradient, staying
-from unlearn.problem import flatten
+from unlearn.params import flatten
 from unlearn.solvers.lissa import Diverges
 
 SHARP: dict[str, Any] = {"damping": 1e-12, "tolerance": 1e-12, "max_products": 5000}

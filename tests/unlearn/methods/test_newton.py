@@ -18,7 +18,8 @@ from unlearn.curvature import adam_damping, gauge_projection
 from unlearn.forget import ForgetSet
 from unlearn.methods import GraphDrop, Influence, Newton, Unlearner
 from unlearn.methods.second_order import removed_gradient
-from unlearn.problem import Problem, flatten
+from unlearn.params import flatten
+from unlearn.problem import Problem
 
 
 def after(unlearner: Unlearner, problem: Problem, forget: ForgetSet) -> Problem:

@@ -16,7 +16,7 @@ from tests.unlearn.toys import blobs, classifier, ridge, tiny_data
 from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods import FineTune, GraphDrop, Masked, RandomLabel, Unlearner
-from unlearn.problem import Params, flatten
+from unlearn.params import Params, flatten
 from unlearn.streams import integers
 
 GONE = tuple(range(0, 400, 20))

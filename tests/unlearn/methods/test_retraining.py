@@ -15,7 +15,7 @@ from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.hooks import gradient_restriction
 from unlearn.methods import FineTune, GraphDrop, NoOp, Retrain, RowDrop, Unlearner, method
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 FORGOTTEN = (0, 3, 17, 39)
 

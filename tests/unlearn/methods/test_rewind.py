@@ -17,7 +17,7 @@ from tests.unlearn.toys import tiny_data
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint
 from unlearn.methods import GraphDrop, MissingRequirement, Retrain, Rewind, Unlearner
-from unlearn.problem import Params
+from unlearn.params import Params
 
 
 def built(**options: object) -> RecommenderProblem:

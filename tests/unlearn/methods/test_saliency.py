@@ -13,7 +13,7 @@ from tests.unlearn.toys import RIDGE_PENALTY, classifier, ridge, tiny_recommende
 from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods import IAU, GradientAscent, Masked, NegGrad
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 GONE = tuple(range(0, 400, 20))
 REQUEST = ForgetSet(records=GONE)

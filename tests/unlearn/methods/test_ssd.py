@@ -12,7 +12,7 @@ from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods import SSD, GraphDrop
 from unlearn.methods.fisher import squared_gradients
-from unlearn.problem import flatten
+from unlearn.params import flatten
 
 GONE = (3, 11, 40)
 
