@@ -28,9 +28,8 @@ from unlearn.specification import read, unlearner
 
 # {held_out}: the mean loss of records that the model has never seen, up to which the forgotten ones' is raised.
 CANDIDATES = (
-    "reconverge:max_iterations=4",
-    "reconverge:max_iterations=8",
-    "reconverge:reduction=0.03",
+    "reconverge:accuracy=0.1",
+    "reconverge:accuracy=0.03",
     "newton:steps=1",
     "newton:steps=1:max_products=25",
     "influence:max_products=25",

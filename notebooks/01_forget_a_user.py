@@ -237,7 +237,7 @@ assert abs(recall["after reconverge"] / recall["second retrain (floor)"] - 1) < 
 # %%
 STEPS = (1, 2, 4, 8, 16, 32)
 settled = {0: cut_only} | {
-    steps: method("reconverge", max_iterations=steps, reduction=0.0).forget(before, request).problem
+    steps: method("reconverge", max_iterations=steps, accuracy=0.0).forget(before, request).problem
     for steps in STEPS
 }
 gaps = {steps: gap(model) for steps, model in settled.items()}

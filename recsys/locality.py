@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 24  # directions; with fewer the sparse products are hardly faster
 _MOST = 0.5  # of the columns; beyond that the whole table is as cheap
+_STEP = 8  # directions come in multiples of this: a width that fills no vector register costs a third more a product
 _RENEW = 25  # requests after which a survey is made afresh: what the moved directions leave out adds up
 
 
@@ -80,7 +81,7 @@ def locality(
         after = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, dead, 0.0)
         return params, Survey(after, part.scores, known.inverse_users, known.inverse_items, known.age + 1)
 
-    return Locality(part, origin.index_fill(0, dead, 0.0).reshape(-1), finish, whole=False)
+    return Locality(part, origin.index_fill(0, dead, 0.0).reshape(-1), finish)
 
 
 def _everywhere(
@@ -94,7 +95,7 @@ def _everywhere(
         params = {"table": whole.point.clone().view(start.shape)}
         return params, Survey(whole.embeddings, whole.scores, *whole.curvature_inverses())
 
-    return Locality(whole, start.reshape(-1), finish, whole=True)
+    return Locality(whole, start.reshape(-1), finish)
 
 
 def _directions(
@@ -142,17 +143,19 @@ def _gathered(ends: Tensor, rows: Tensor, n: int, all_ends: Tensor) -> tuple[Ten
 def _principal(rows: Tensor, tail: float, most: int) -> Tensor | None:
     """Leading right singular vectors [d, k] of `rows` [r, d], all but `tail` of their squares; None if k > `most`.
 
-    At least `_FEWEST` where the rows have as many to give.
+    At least `_FEWEST`, and a multiple of `_STEP`, where the rows have as many to give.
     """
     if not len(rows):
         return None
-    rows = rows.double()  # the eigenvalues are squares: float32 would lose half of their digits
+    # Eigenvectors of a symmetric matrix are orthonormal whatever rounding did to it. Where the rows are few, directions
+    # are made with the eigenvalues, too, which are squares: float32 would lose half of their digits.
     wide = len(rows) < rows.shape[1]
-    squares, vectors = torch.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
+    rows = rows.double() if wide else rows
+    squares, vectors = torch.linalg.eigh((rows @ rows.T if wide else rows.T @ rows).double())
     k = len(squares) - int((squares.cumsum(0) <= tail * squares.sum()).sum())
     if k > most:
         return None
     real = int((squares > 1e-8 * squares[-1]).sum())
-    k = min(max(k, _FEWEST), real, most)
+    k = min(-(-max(k, _FEWEST) // _STEP) * _STEP, real, most)
     leading = vectors[:, -k:]
     return rows.T @ (leading / squares[-k:].sqrt()) if wide else leading

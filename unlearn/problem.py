@@ -54,7 +54,6 @@ class Locality:
     start: Tensor  # [k]
     finish: Callable[[], tuple[Params, Any]]
     """The parameters at the landscape's point, and the survey of the problem that has them."""
-    whole: bool  # whether these are all directions
 
 
 # ---- the contracts --------------------------------------------------------------------------------------------------
@@ -233,9 +232,7 @@ class Problem(Fitted):
             tail: share of the request's first-order push that the directions may leave out.
         """
         start, landscape = self.settled(forget), self.landscape()
-        return Locality(
-            landscape, flatten(start), lambda: (unflatten(landscape.point.clone(), start), None), whole=True
-        )
+        return Locality(landscape, flatten(start), lambda: (unflatten(landscape.point.clone(), start), None))
 
     def row_changes(self, params: Params) -> Iterator[tuple[str, Tensor]]:
         """For each parameter, which rows (first axis) differ between `params` and this problem's own."""

@@ -116,7 +116,7 @@ def test_reconverge_to_tolerance_equals_a_cold_retrain_from_another_seed(
     problem = RecommenderProblem.build(
         data, model=model, objective=objective, dim=20, options=options, dtype=torch.float64
     ).fit()
-    result = Reconverge(reduction=0.0, max_iterations=3000).forget(problem, request_)
+    result = Reconverge(accuracy=0.0, max_iterations=3000).forget(problem, request_)
     cold = problem.without(request_).fit(options=TrainingOptions(tolerance=1e-10, max_iterations=5000, seed=9))
 
     def scores(p: RecommenderProblem) -> torch.Tensor:
@@ -139,7 +139,7 @@ def test_a_few_iterations_come_most_of_the_way(data: Interactions) -> None:
         data, objective=WholeData(l2=0.3, a=0.2), dim=20, options=options, dtype=torch.float64
     ).fit()
     request = ForgetSet(users=["u02"])
-    reference = Reconverge(reduction=0.0, max_iterations=3000).forget(problem, request).problem
+    reference = Reconverge(accuracy=0.0, max_iterations=3000).forget(problem, request).problem
     remaining = [row for row in range(data.n_users) if row != data.users.rows(["u02"])[0]]
 
     def scores(p: object) -> torch.Tensor:

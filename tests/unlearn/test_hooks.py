@@ -68,7 +68,7 @@ def test_training_logistic_regression_agrees_with_newton() -> None:
         hessian = (x[kept].T * (p * (1 - p))) @ x[kept] + 0.1 * torch.eye(5, dtype=DTYPE)
         w = w - torch.linalg.solve(hessian, gradient)
     forget = ForgetSet(records=tuple(range(0, 40, 7)))
-    result = method("reconverge", reduction=1e-11, max_iterations=200).forget(problem.fit(), forget)
+    result = method("reconverge", accuracy=1e-8, max_iterations=200).forget(problem.fit(), forget)
     torch.testing.assert_close(flatten(result.problem.params), w, **CONVERGED64)
 
 
@@ -294,7 +294,7 @@ def test_a_small_network_can_be_attached() -> None:
     module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).to(DTYPE)
     problem = attach(module, cross_entropy, (x, labels), penalty=0.1).fit()
     assert problem.residual() < 1e-5
-    result = method("reconverge", reduction=1e-4, max_iterations=200).forget(problem, ForgetSet(records=(0, 1)))
+    result = method("reconverge", accuracy=1e-5).forget(problem, ForgetSet(records=(0, 1)))
     assert result.problem.n_records == 48
     assert result.residual_before > 0.1
     assert result.residual_ratio <= 1e-4

@@ -145,7 +145,7 @@ def test_an_edge_that_still_carries_messages_is_noticed(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["lightgcn", "sage"])
 def test_reconverging_reaches_a_stationary_point_of_the_remaining_graph(kind: str) -> None:
     problem = attached(kind).fit()
-    result = method("reconverge", reduction=1e-9, max_iterations=500).forget(problem, FORGET)
+    result = method("reconverge", accuracy=1e-8, max_iterations=500).forget(problem, FORGET)
     kept = torch.tensor([i for i in range(len(PAIRS)) if i not in FORGOTTEN])
     leaves = {name: value.clone().requires_grad_() for name, value in result.problem.params.items()}
     moved = problem.with_params(leaves)

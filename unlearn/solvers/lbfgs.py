@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf, nan
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from unlearn.solvers.landscape import Landscape
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Where a solver stopped; `residual` is the gradient norm there."""
+    """Where a solver stopped; `residual` is the gradient norm there, NaN where it was not asked for any more."""
 
     x: Tensor
     value: float
@@ -36,13 +37,18 @@ def lbfgs(
     start: Tensor,
     *,
     tolerance: float = 0.0,
-    reduction: float = 0.0,
+    accuracy: float = 0.0,
     max_iterations: int = 1000,
     memory: int = 20,
     patience: int = 50,
     callback: Callback | None = None,
 ) -> Solution:
-    """Minimise from `start` [p] until the gradient norm is at most `tolerance`, or `reduction` times its first value.
+    """Minimise from `start` [p] until the gradient norm is at most `tolerance`, or what is left of the way `accuracy`.
+
+    The way is measured by the objective: sqrt((F - F*) / (F_0 - F*)) is left, with F* estimated from the last two steps
+    as if gains fell geometrically, and what is left to gain never below the last gain. On quadratics the estimate is
+    within a factor of 2 down to .1 at any conditioning, and too hopeful beyond (by 12 at 1e-4 and condition 1e5).
+    Gradients say less: near a minimum that is flat in some directions they fall late.
 
     Stops earlier when rounding leaves nothing to gain (the line search finds nothing lower, or the residual has had no
     new minimum for `patience` iterations), when the callback says so, and on a keyboard interrupt; the point reached
@@ -51,15 +57,15 @@ def lbfgs(
     value = landscape.start(start)
     gradient = landscape.gradient().clone()
     residual = _norm(gradient)
-    goal = max(tolerance, reduction * residual)
+    first, gained = value, 0.0
     best, best_at = residual, 0
     slots = min(memory, max(max_iterations, 1))
     steps, yields = (gradient.new_empty(slots, gradient.numel()) for _ in range(2))
     curvature = [0.0] * slots  # 1 / (s . y) of each slot
     order: list[int] = []
-    iteration, free = 0, 0
+    iteration, free, near = 0, 0, False
     try:
-        while residual > goal and iteration < max_iterations:
+        while residual > tolerance and iteration < max_iterations:
             direction = _two_loop(landscape, gradient, steps, yields, curvature, order, residual).neg_()
             slope = float(gradient @ direction)
             if not slope < 0:  # the memory has lost positive definiteness to rounding: forget it, or give up
@@ -73,6 +79,11 @@ def lbfgs(
                     break
                 order.clear()
                 continue
+            before, gained = gained, value - step.value
+            value = step.value
+            if near := _left(gained, before) <= accuracy**2 * (first - value):
+                iteration, residual = iteration + 1, nan
+                break
             new = landscape.gradient()
             slot = free % slots
             torch.mul(direction, step.length, out=steps[slot])
@@ -85,7 +96,7 @@ def lbfgs(
                 order.append(slot)
                 free += 1
             gradient.copy_(new)
-            value, residual = step.value, _norm(gradient)
+            residual = _norm(gradient)
             iteration += 1
             if residual < best:
                 best, best_at = residual, iteration
@@ -95,9 +106,16 @@ def lbfgs(
                 break
     except KeyboardInterrupt:
         pass  # the point reached is the result
-    return Solution(
-        landscape.point.clone(), value, residual, iteration, landscape.evaluations, converged=residual <= goal
-    )
+    converged = near or residual <= tolerance
+    return Solution(landscape.point.clone(), value, residual, iteration, landscape.evaluations, converged)
+
+
+def _left(gained: float, before: float) -> float:
+    """What is left to gain after a step that gained `gained` and one before it that gained `before`."""
+    if not 0 < gained < before:  # the first step, or one that rounding or a poor direction made
+        return inf
+    share = gained / before
+    return gained * max(1.0, share / (1.0 - share))
 
 
 def _two_loop(

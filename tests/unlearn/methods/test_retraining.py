@@ -36,7 +36,7 @@ def remaining_solution(*forgotten: int) -> Tensor:
     [
         Retrain(),
         Retrain(coupled=True),
-        method("reconverge", reduction=1e-12, max_iterations=200),
+        method("reconverge", accuracy=0.0, max_iterations=200),
     ],
     ids=lambda unlearner: repr(unlearner)[:24],
 )
