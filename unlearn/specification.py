@@ -120,6 +120,13 @@ def unlearners(specifications: str) -> list[Unlearner]:
     return found
 
 
+def written(one: Unlearner) -> str:
+    """What to type for a method: its name, and the arguments that are not their defaults."""
+    defaults = {name: parameter.default for name, parameter in arguments(type(one)).items()}
+    given = [f"{name}={value}" for name, value in one.arguments().items() if value != defaults.get(name, MISSING)]
+    return ":".join([one.name, *given])
+
+
 def _parsed(text: str, kind: Any) -> Any:
     if text.lower() == "none" and type(None) in get_args(kind):
         return None

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from unlearn.methods import IAU, FineTune, Reconverge, methods
-from unlearn.specification import arguments, read, typed, unlearner, unlearners
+from unlearn.specification import arguments, read, typed, unlearner, unlearners, written
 
 
 class Base:
@@ -55,6 +55,13 @@ def test_methods_are_separated_by_commas() -> None:
     assert [one.name for one in everything[:-1]] == [name for name in methods() if name not in baselines]
     assert everything[-1] == IAU(lr=0.5)
     assert baselines < set(methods())
+
+
+def test_what_is_written_of_a_method_reads_back_as_it() -> None:
+    for specification in ("iau", "iau:lr=0.5", "reconverge:accuracy=0.1:memory=5", "neg_grad:steps=2"):
+        assert written(unlearner(specification)) == specification
+    for one in unlearners("all"):
+        assert unlearner(written(one)) == one
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

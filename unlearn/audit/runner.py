@@ -17,6 +17,7 @@ from unlearn.audit.timing import undisturbed
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import MissingRequirement, State, Unlearner, method
 from unlearn.problem import Fitted, Problem
+from unlearn.specification import written
 
 
 def compare(
@@ -144,14 +145,9 @@ def _with_baselines(methods: Sequence[Unlearner], requests: Sequence[ForgetSet],
 
 
 def _labels(methods: Sequence[Unlearner]) -> list[str]:
-    """The methods' names; with arguments where one name occurs twice."""
+    """The methods' names; where one name occurs twice, as they would be typed."""
     names = [one.name for one in methods]
-    return [
-        one.name
-        if names.count(one.name) == 1
-        else f"{one.name}({', '.join(f'{name}={value}' for name, value in one.arguments().items())})"
-        for one in methods
-    ]
+    return [one.name if names.count(one.name) == 1 else written(one) for one in methods]
 
 
 def _described(methods: Sequence[Unlearner]) -> dict[str, Any]:
