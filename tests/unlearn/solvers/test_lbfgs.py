@@ -1,0 +1,55 @@
+"""L-BFGS: where it stops, against minima that are known."""
+
+from __future__ import annotations
+
+from math import isnan, sqrt
+
+import pytest
+import torch
+from torch import Tensor
+
+from unlearn.solvers.landscape import FunctionLandscape
+from unlearn.solvers.lbfgs import lbfgs
+
+
+def quadratic(condition: float, n: int = 200) -> tuple[FunctionLandscape, Tensor, Tensor]:
+    """Landscape, start and minimiser of a quadratic with spectrum between 1 and `condition`; its minimum is 0."""
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64)).Q
+    matrix = basis @ torch.diag(torch.logspace(0, torch.tensor(condition).log10().item(), n).double()) @ basis.T
+    end = torch.randn(n, generator=generator, dtype=torch.float64)
+
+    def function(x: Tensor) -> tuple[float, Tensor]:
+        slope = matrix @ (x - end)
+        return 0.5 * float(slope @ (x - end)), slope
+
+    return FunctionLandscape(function), torch.zeros(n, dtype=torch.float64), end
+
+
+@pytest.mark.parametrize(
+    ("condition", "accuracy"),
+    [(1e2, 0.3), (1e2, 0.1), (1e2, 0.01), (1e2, 1e-4), (1e3, 0.3), (1e3, 0.1), (1e5, 0.3), (1e5, 0.1)],
+)
+def test_what_is_left_of_the_way_is_about_what_was_asked_for(condition: float, accuracy: float) -> None:
+    landscape, start, _ = quadratic(condition)
+    first = landscape.start(start)
+    solution = lbfgs(landscape, start, accuracy=accuracy)
+    assert solution.converged
+    assert isnan(solution.residual)
+    assert sqrt(max(solution.value, 0.0) / first) < 2.0 * accuracy
+    earlier = lbfgs(landscape, start, max_iterations=solution.iterations - 1)
+    assert sqrt(earlier.value / first) > 0.9 * accuracy  # and it did not go on for long after that
+
+
+def test_without_an_accuracy_the_gradient_norm_decides() -> None:
+    landscape, start, end = quadratic(100.0)
+    solution = lbfgs(landscape, start, tolerance=1e-9)
+    assert solution.converged
+    assert solution.residual <= 1e-9
+    torch.testing.assert_close(solution.x, end, atol=1e-8, rtol=0)
+    assert not lbfgs(landscape, start, tolerance=1e-9, max_iterations=3).converged
+
+
+def test_a_first_step_is_never_the_last() -> None:
+    landscape, start, _ = quadratic(1.0)  # solved by one or two steps
+    assert lbfgs(landscape, start, accuracy=0.9).iterations >= 2
