@@ -31,6 +31,8 @@ class Plan:
     member: Tensor  # bool [models, units]: the model is trained on the unit
     unit: Unit
     seeds: tuple[int, ...]
+    blocks: tuple[int, ...] = ()
+    """Models of one number are no independent draws (one subset, two seeds; its complement); by default all are."""
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -40,8 +42,11 @@ class Plan:
             )
         if len(self.seeds) != len(self.member):
             problems.append(f"`seeds` must be one for each of {len(self.member)} models (got {len(self.seeds)})")
-        if problems:
-            raise ValueError("\n".join(problems))
+        if self.blocks and len(self.blocks) != len(self.member):
+            problems.append(f"`blocks` must be one for each of {len(self.member)} models (got {len(self.blocks)})")
+        _raise(problems)
+        if not self.blocks:
+            object.__setattr__(self, "blocks", tuple(range(len(self.member))))
 
     def __len__(self) -> int:
         return len(self.member)
@@ -71,14 +76,16 @@ class Plan:
             problems.append(_out_of_range("models", "be even for complementary halves", models))
         _raise(problems)
         key, rows = _keys(n_units, keys), np.arange(models)[:, None]
+        blocks: tuple[int, ...] = ()
         if share == 0.5:
+            blocks = tuple(j // 2 for j in range(models))
             first = uniforms(seed, "pool/halves", key, rows[::2]) < 0.5
             member = np.stack([first, ~first], axis=1).reshape(models, n_units)
         else:
             rank = uniforms(seed, "pool/halves", key, rows).argsort(axis=0).argsort(axis=0)
             member = rank < inside
         member[:, list(always)] = True
-        return cls(torch.from_numpy(member), unit, _seeds(seed, models))
+        return cls(torch.from_numpy(member), unit, _seeds(seed, models), blocks)
 
     @classmethod
     def folds(cls, n_units: int, k: int, seed: int, *, unit: Unit = "record", keys: Keys | None = None) -> Plan:
@@ -120,7 +127,12 @@ class Plan:
         if times < 1:
             raise ValueError(_out_of_range("times", "be a positive integer", times))
         seeds = ((seed, *_seeds(seed, times - 1, "pool/repeated")) for seed in self.seeds)
-        return Plan(self.member.repeat_interleave(times, 0), self.unit, tuple(s for row in seeds for s in row))
+        return Plan(
+            self.member.repeat_interleave(times, 0),
+            self.unit,
+            tuple(seed for row in seeds for seed in row),
+            tuple(block for block in self.blocks for _ in range(times)),
+        )
 
 
 def _keys(n_units: int, keys: Keys | None) -> NDArray[Any]:

@@ -75,9 +75,7 @@ class ModelPool:
             )
         if identity is None:
             problem.digest()  # says now what it lacks
-        # What a worker is sent carries no checkpoints of the problem's own training.
-        bare = problem.with_params(problem.params, history=History(hooks=problem.history.hooks))
-        self._trainer = Trainer(bare, plan, Store(Path(folder)), identity)
+        self._trainer = Trainer(_untrained(problem), plan, Store(Path(folder)), identity)
         self.jobs = jobs
 
     @property
@@ -170,7 +168,8 @@ class ModelPool:
                 f"`units` must name the unit of each of the {values.shape[1]} examples that the signal tells "
                 f"(got {list(units.shape)}); of records it is `problem.units(plan.unit).owners`"
             )
-        return Signals(values, self.plan.member[:, units] & (units >= 0))
+        member = self.plan.member[:, units] & (units >= 0)
+        return Signals(values, member, torch.tensor(self.plan.blocks))
 
     def _each(self, work: Callable[[Trainer, int], R], description: str, models: range | None = None) -> list[R]:
         """What the work gives for every model, in their order; in parallel."""
@@ -187,6 +186,12 @@ def _in_worker(work: Callable[[Trainer, int], R], trainer: Trainer, j: int, pare
     if os.getpid() != parent:  # a process that the pool has to itself
         keep_freed_memory()
     return work(trainer, j)
+
+
+def _untrained(problem: Problem) -> Problem:
+    """Without what training made of it: no model of the pool comes of that, and it need not travel."""
+    nothing = {name: value.new_zeros(()).expand(value.shape) for name, value in problem.params.items()}
+    return problem.with_params(nothing, history=History(hooks=problem.history.hooks))
 
 
 def _vector(told: Tensor) -> Tensor:
