@@ -35,7 +35,7 @@ class GraphFilter(LinearFilter):
     The item-item filter N^T N (`rank` 0: it alone) is applied as two sparse products and never formed: its state is
     the remaining interactions, so that a deletion is a change of the data and exactly what a refit gives. V is carried
     over to the remaining data by Rayleigh-Ritz on its span and the few directions in which a request pushes it out,
-    which is close and no more: `history.removed` then counts. Nothing drifts: what one request leaves, the next sees.
+    which is close and no more: `history.removed` then counts. What one request leaves, the next sees.
 
     Memory: (rank + 64) m numbers and the interactions.
 

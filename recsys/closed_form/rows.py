@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -12,7 +14,8 @@ _BATCH_ENTRIES = 2**18  # which the caches hold
 
 def strengths(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Tensor:
     """The L2 of each row, l2 (1 + alpha n_x / m)^nu [q], for n_x interactions in a history of m."""
-    return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / histories.shape[1]) ** nu)
+    _, most = cast("tuple[int, int]", histories.shape)
+    return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / most) ** nu)
 
 
 def solve_rows(
