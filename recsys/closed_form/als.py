@@ -12,7 +12,8 @@ from torch import Tensor
 
 from recsys.closed_form.anderson import fixed_point
 from recsys.closed_form.base import ClosedForm, register
-from recsys.closed_form.rows import solve_rows
+from recsys.closed_form.narrow import Side, directions, swept
+from recsys.closed_form.rows import solve_rows, strengths
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
 from unlearn.params import Params
@@ -26,21 +27,27 @@ _PLAIN, _MEMORY = 6, 10  # sweeps before acceleration, and differences that it r
 class ImplicitAls(ClosedForm):
     """Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", 2008.
 
-        sum over all u, i of c_ui (p_ui - x_u . y_i)^2 + l2 (|X|^2 + |Y|^2)
+        sum over all u, i of c_ui (p_ui - x_u . y_i)^2 + sum over all rows x of l2 (1 + alpha n_x / m)^nu |x|^2
 
-    with p = 1, c = 1 + alpha where u interacted with i, else p = 0, c = 1. Each row of a table has a closed form given
-    the other table, so folding in is exact. It is the `whole_data` objective of matrix factorisation, times 1 + alpha.
+    with p = 1, c = 1 + alpha where u interacted with i, else p = 0, c = 1, and n_x interactions in a row of m. With
+    `nu` 0 every row is held alike; with more, the frequent ones more, by their summed confidence (Rendle, Krichene,
+    Zhang and Koren, "Revisiting the performance of iALS on item recommendation benchmarks", 2022, arXiv 2110.14037).
+    Each row of a table has a closed form given the other table, so folding in is exact. With `nu` 0 it is the
+    `whole_data` objective of matrix factorisation, times 1 + alpha.
 
     Forgetting re-solves the users that lost interactions given the items, then the items that did given the users: each
-    is then what the normal equations of the remaining data give, to rounding. With `warm_sweeps`, all items and all
-    users follow in turn instead, accelerated as in `fit`. Neither is the joint optimum, so `history.removed` counts.
+    is then what the normal equations of the remaining data give, to rounding. With `warm_sweeps`, all users and
+    all items follow in turn, accelerated as in `fit`, but within the few directions in which one request moves rows:
+    systems are [width, width] then. Neither is the joint optimum, so `history.removed` counts.
     Where `dim` is at least the rank of the optimum, its scores are unique and the sweeps tend to what a refit gives;
     below that rank the two may end in different local optima.
 
     Args:
-        dim: width of the tables. alpha: confidence of an interaction. l2: of both tables.
+        dim: width of the tables. alpha: confidence of an interaction.
+        l2: of both tables. nu: how it grows with frequency.
         max_sweeps, tolerance: `fit` ends when a sweep would move the item table by at most this part of itself.
         warm_sweeps: of a deletion; 0 is the half-step alone.
+        width: of the directions in which those sweeps move rows; from `dim` on, all.
 
     Raises:
         ValueError: an argument is out of range; the message lists every problem.
@@ -52,13 +59,15 @@ class ImplicitAls(ClosedForm):
     dim: int = 64
     alpha: float = 20.0
     l2: float = 100.0
+    nu: float = 0.0
     max_sweeps: int = 100
     tolerance: float = 1e-4
     warm_sweeps: int = 4
+    width: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
-        bounds = {"dim": 1, "max_sweeps": 1, "tolerance": 0, "warm_sweeps": 0}
+        bounds = {"dim": 1, "nu": 0, "width": 1, "max_sweeps": 1, "tolerance": 0, "warm_sweeps": 0}
         problems = [
             f"`{name}` must be at least {least} for `als` (got {getattr(self, name)})"
             for name, least in bounds.items()
@@ -90,15 +99,20 @@ class ImplicitAls(ClosedForm):
 
     def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
         gone = before.positions(forget)
-        users, items = np.unique(before.user_rows()[gone]), np.unique(before.indices[gone])
-        matrix = self.data.csr()
-        by_user, by_item = self.params["users"].clone(), self.params["items"].clone()
-        by_user[torch.from_numpy(users)] = self._solve(csr_array(matrix[users]), by_item)
-        if self.warm_sweeps:
-            by_item = self._solve(csr_array(matrix.T), by_user)
-            return self._swept(by_item, self.warm_sweeps - 1, 0.0, plain=0), False
-        by_item[torch.from_numpy(items)] = self._solve(csr_array(matrix.tocsc()[:, items].T), by_user)
-        return {"users": by_user, "items": by_item}, False
+        changed = {"users": np.unique(before.user_rows()[gone]), "items": np.unique(before.indices[gone])}
+        histories = {"users": self.data.csr()}
+        histories["items"] = csr_array(histories["users"].T)
+        tables, moves = dict(self.params), dict[str, Tensor]()
+        for name, other in (("users", "items"), ("items", "users")):
+            rows = torch.from_numpy(changed[name])
+            solved = self._solve(csr_array(histories[name][changed[name]]), tables[other])
+            moves[name] = solved - tables[name][rows]
+            tables[name] = tables[name].index_copy(0, rows, solved)
+        if self.warm_sweeps and len(gone):
+            users, items = (Side(histories[n], tables[n], self._strengths(histories[n])) for n in ("users", "items"))
+            basis = directions(moves["users"], moves["items"], users, items, self.width)
+            tables["users"], tables["items"] = swept(users, items, basis, alpha=self.alpha, sweeps=self.warm_sweeps)
+        return tables, False
 
     def _swept(self, items: Tensor, sweeps: int, tolerance: float, *, plain: int) -> Params:
         """Both tables after sweeps (users given items, items given users) and a last half-step of the users."""
@@ -112,7 +126,11 @@ class ImplicitAls(ClosedForm):
         return {"users": self._solve(by_user, items), "items": items}
 
     def _solve(self, histories: csr_array, table: Tensor) -> Tensor:
-        return solve_rows(histories, table, alpha=self.alpha, l2=self.l2)
+        pulls = torch.full((histories.nnz,), 1.0 + self.alpha, dtype=table.dtype)
+        return solve_rows(histories, table, pulls, self._strengths(histories), alpha=self.alpha)
+
+    def _strengths(self, histories: csr_array) -> Tensor:
+        return strengths(histories, alpha=self.alpha, l2=self.l2, nu=self.nu)
 
     def _start(self) -> Tensor:
         keys = self.data.items.keys[:, None]

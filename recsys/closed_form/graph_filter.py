@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.closed_form.base import LinearFilter, register
-from recsys.closed_form.subspace import leading_vectors
+from recsys.closed_form.subspace import followed, leading_vectors
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
 from unlearn.forget import ForgetSet
@@ -20,7 +20,7 @@ from unlearn.streams import normals
 
 _GUARD = 64  # vectors kept beyond the rank
 _COLD = (1, 2, 2, 4, 4, *[6] * 40)
-_WARM = (3,)
+_SKETCH = 32  # directions in which a request is looked for
 
 
 @register
@@ -34,8 +34,8 @@ class GraphFilter(LinearFilter):
 
     The item-item filter N^T N (`rank` 0: it alone) is applied as two sparse products and never formed: its state is
     the remaining interactions, so that a deletion is a change of the data and exactly what a refit gives. V is carried
-    over to the remaining data by one round of Chebyshev-filtered subspace iteration, which is close and no more:
-    `history.removed` then counts.
+    over to the remaining data by Rayleigh-Ritz on its span and the few directions in which a request pushes it out,
+    which is close and no more: `history.removed` then counts. What one request leaves, the next sees.
 
     Memory: (rank + 64) m numbers and the interactions.
 
@@ -89,19 +89,23 @@ class GraphFilter(LinearFilter):
             return {}
         width = min(self.rank + _GUARD, self.data.n_items)
         start = init["basis"] if init else self._start(width)
-        return {"basis": self._improved(start, _COLD, self.tolerance)}
+        return {
+            "basis": leading_vectors(
+                *self._normalized, self._present(start), _COLD, rank=self.rank, tolerance=self.tolerance
+            )
+        }
 
     def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
         if not self.rank:
             return {}, True
-        return {"basis": self._improved(self.params["basis"], _WARM, 0.0)}, False
+        start = self._present(self.params["basis"])
+        rank = np.arange(min(self.rank, start.shape[1]))
+        sketch = torch.from_numpy(normals(self.seed, "closed_form/sketch", rank[:, None], np.arange(_SKETCH)))
+        return {"basis": followed(*self._normalized, start, sketch.to(self.dtype))}, False
 
-    def _improved(self, start: Tensor, degrees: tuple[int, ...], tolerance: float) -> Tensor:
-        # The filter alone would keep what stands in the rows of items that have no interactions any more.
-        present = torch.from_numpy(self.data.degrees()[1] > 0)
-        return leading_vectors(
-            *self._normalized, start * present[:, None], degrees, rank=self.rank, tolerance=tolerance
-        )
+    def _present(self, basis: Tensor) -> Tensor:
+        """Zero in the rows of items that have no interactions any more, which an iteration alone would keep."""
+        return basis * torch.from_numpy(self.data.degrees()[1] > 0)[:, None]
 
     def _start(self, width: int) -> Tensor:
         keys = self.data.items.keys[:, None]

@@ -2,43 +2,79 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-_BATCH_ENTRIES = 2**20
+_BATCH_ENTRIES = 2**18  # which the caches hold
 
 
-def solve_rows(histories: csr_array, table: Tensor, *, alpha: float, l2: float) -> Tensor:
-    """Rows x [q, d] that minimise sum_i c_i (p_i - x . y_i)^2 + l2 |x|^2, one for each row of `histories` [q, m].
+def strengths(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Tensor:
+    """The L2 of each row, l2 (1 + alpha n_x / m)^nu [q], for n_x interactions in a history of m."""
+    _, most = cast("tuple[int, int]", histories.shape)
+    return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / most) ** nu)
 
-        x = (Y^T Y + alpha Y_x^T Y_x + l2 I)^-1 (1 + alpha) sum of Y_x
 
-    with Y the `table` [m, d] and Y_x its rows in the history, whose confidence is c = 1 + alpha and preference p = 1;
-    all others have c = 1, p = 0. By Cholesky, in batches of rows of similar length.
+def solve_rows(
+    histories: csr_array, table: Tensor, pulls: Tensor, held: Tensor, *, alpha: float, offsets: Tensor | None = None
+) -> Tensor:
+    """Rows x [q, d] of the normal equations, one for each row of `histories` [q, m].
+
+        (D + alpha Y_x^T Y_x) x = Y_x^T t + b,        D = Y^T Y + l2_x I
+        x = D^-1 (Y_x^T w + b),                       (I + alpha Y_x D^-1 Y_x^T) w = t - alpha Y_x D^-1 b
+
+    with Y the `table` [m, d], Y_x its n_x rows in the history, t what of `pulls` [nnz] belongs to it, l2_x its entry in
+    `held` [q] and b its row of `offsets` [q, d] (zero if None). The second form is for histories shorter than d, whose
+    systems are [n_x, n_x]. In the eigenvectors of Y^T Y every D is diagonal. By Cholesky, in batches of rows of similar
+    length.
     """
-    width = table.shape[1]
     counts = np.diff(histories.indptr)
     order = np.argsort(-counts, kind="stable")
     order = order[: np.count_nonzero(counts)]  # an empty history solves to zero
-    sorted_rows = csr_array(histories[order])
-    gram = (table.double().T @ table.double()).to(table.dtype)
-    gram.diagonal().add_(l2)
-    padded = torch.cat([table, table.new_zeros(1, width)])
-    solved = table.new_zeros(len(counts), width)
+    values, axes = torch.linalg.eigh(table.double().T @ table.double())
+    diagonals = (values.clamp_min(0.0) + held[:, None]).to(table.dtype)
+    axes = axes.to(table.dtype)
+    padded = torch.cat([table @ axes, table.new_zeros(1, table.shape[1])])
+    pulls = torch.cat([pulls, pulls.new_zeros(1)])
+    turned = None if offsets is None else offsets @ axes
+    solved = torch.zeros_like(diagonals)
     start = 0
     while start < len(order):
         longest = int(counts[order[start]])
-        rows = order[start : start + max(1, _BATCH_ENTRIES // (width * max(longest, width)))]
-        end = start + len(rows)
-        columns = np.full((len(rows), longest), len(table), dtype=np.int64)
-        columns[np.arange(longest) < counts[rows][:, None]] = sorted_rows.indices[
-            sorted_rows.indptr[start] : sorted_rows.indptr[end]
-        ]
-        chosen = padded[torch.from_numpy(columns)]
-        systems = torch.baddbmm(gram.expand(len(rows), -1, -1), chosen.mT, chosen, alpha=alpha)
-        targets = (1.0 + alpha) * chosen.sum(1, keepdim=True).mT
-        solved[torch.from_numpy(rows)] = torch.cholesky_solve(targets, torch.linalg.cholesky(systems)).squeeze(2)
-        start = end
-    return solved
+        rows = order[start : start + max(1, _BATCH_ENTRIES // (table.shape[1] * longest))]
+        start += len(rows)
+        steps = np.arange(longest)
+        there = steps < counts[rows][:, None]
+        places = np.where(there, histories.indptr[rows][:, None] + steps, len(histories.indices))
+        columns = np.where(there, histories.indices[np.minimum(places, len(histories.indices) - 1)], len(table))
+        which = torch.from_numpy(rows)
+        solved[which] = _solve(
+            padded[torch.from_numpy(columns)],
+            diagonals[which],
+            pulls[torch.from_numpy(places)],
+            None if turned is None else turned[which],
+            alpha,
+        )
+    return solved @ axes.T
+
+
+def _solve(chosen: Tensor, diagonals: Tensor, pulls: Tensor, offsets: Tensor | None, alpha: float) -> Tensor:
+    """(D + alpha C^T C)^-1 (C^T t + b) [b, d] for C [b, n, d] and the diagonal D [b, d], by the smaller system."""
+    pulls = pulls[:, :, None]
+    if chosen.shape[1] >= chosen.shape[2]:
+        systems = torch.baddbmm(diagonals.diag_embed(), chosen.mT, chosen, alpha=alpha)
+        targets = chosen.mT @ pulls
+        if offsets is not None:
+            targets += offsets[:, :, None]
+        return torch.cholesky_solve(targets, torch.linalg.cholesky(systems)).squeeze(2)
+    scaled = chosen / diagonals[:, None]
+    identity = torch.eye(chosen.shape[1], dtype=chosen.dtype).expand(len(chosen), -1, -1)
+    factors = torch.linalg.cholesky(torch.baddbmm(identity, chosen, scaled.mT, alpha=alpha))
+    if offsets is not None:
+        pulls = torch.baddbmm(pulls, scaled, offsets[:, :, None], alpha=-alpha)
+    weights = torch.cholesky_solve(pulls, factors)
+    solved = (weights.mT @ scaled).squeeze(1)
+    return solved if offsets is None else solved + offsets / diagonals

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 _BLOCK = 32  # columns
+_DEPTH = 3  # products with P by which `followed` goes beyond the old span
 _FLOOR = 1e-3  # of the largest Ritz value: below it a Chebyshev polynomial is a power anyway, and may overflow
 
 
@@ -54,6 +55,29 @@ def leading_vectors(
     return vectors
 
 
+def followed(matrix: Tensor, transposed: Tensor, vectors: Tensor, sketch: Tensor) -> Tensor:
+    """Singular vectors [m, k] of a matrix whose near relative had `vectors` [m, k], best first, after a small change.
+
+    Rayleigh-Ritz on the span of V and of what a block Krylov iteration adds to it, started from a sketch of the
+    residuals (I - V V^T) P V Omega, Omega = `sketch` [rank, s] random. Where few rows and columns changed, P V left
+    the span of V by few directions, which s random mixtures of the leading residuals find (Halko, Martinsson and
+    Tropp, arXiv 0909.4061), and (P - c)^-1, by which they move the vectors, is a polynomial in P nearly enough. So a
+    change costs one product with the whole block instead of one for each degree of a filter.
+    """
+
+    def image(block: Tensor) -> Tensor:
+        return matrix @ block
+
+    spans, images = [vectors], [_blockwise(image, vectors)]
+    block = transposed @ (images[0][:, : len(sketch)] @ sketch)
+    for _ in range(_DEPTH):
+        block = block - vectors @ (vectors.T @ block)
+        spans.append(block / block.norm(dim=0).clamp_min(torch.finfo(block.dtype).tiny))
+        images.append(image(spans[-1]))
+        block = transposed @ images[-1]
+    return _ritz_vectors(torch.cat(images, dim=1), torch.cat(spans, dim=1))[:, : vectors.shape[1]]
+
+
 def _blockwise(function: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
     """A function of columns, a few columns at a time: sparse products are memory-bound, and a block stays in cache."""
     return torch.cat([function(block.contiguous()) for block in vectors.split(_BLOCK, dim=1)], dim=1)
@@ -77,7 +101,7 @@ def _ritz_vectors(images: Tensor, vectors: Tensor) -> Tensor:
     kept = sizes > floor * sizes[-1]
     whitening = basis[:, kept] / sizes[kept].sqrt() / lengths[:, None]
     values, rotation = torch.linalg.eigh(whitening.T @ energy @ whitening)
-    rotation = (whitening @ rotation)[:, values > floor * values[-1]].flip(1)
+    rotation = (whitening @ rotation)[:, values > floor * values[-1:]].flip(1)
     out = torch.zeros_like(vectors)
     out[:, : rotation.shape[1]] = vectors @ rotation.to(vectors.dtype)
     return out

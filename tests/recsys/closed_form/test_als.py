@@ -16,8 +16,9 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from tests.recsys.closed_form.requests import REQUESTS, request_for
 from tests.tolerances import CONVERGED64, EXACT64
+from unlearn.forget import ForgetSet
 
-ALPHA, L2 = 4.0, 6.0
+ALPHA, L2, NU = 4.0, 6.0, 0.5
 
 
 def model(data: Interactions, **arguments: float) -> ImplicitAls:
@@ -25,13 +26,13 @@ def model(data: Interactions, **arguments: float) -> ImplicitAls:
     return ImplicitAls(data=data, dtype=torch.float64, **chosen)  # pyright: ignore[reportArgumentType]
 
 
-def normal_equations(histories: Tensor, table: Tensor) -> Tensor:
-    """Row by row, with the full diagonal matrix of confidences."""
-    identity = L2 * torch.eye(table.shape[1], dtype=torch.float64)
-    rows = [
-        torch.linalg.solve(table.T @ (1 + ALPHA * r).diag() @ table + identity, table.T @ ((1 + ALPHA) * r))
-        for r in histories
-    ]
+def normal_equations(histories: Tensor, table: Tensor, nu: float) -> Tensor:
+    """Row by row, with the full diagonal matrix of confidences and the L2 that these sum to."""
+    rows: list[Tensor] = []
+    for r in histories:
+        confidence = 1 + ALPHA * r
+        held = L2 * confidence.mean() ** nu * torch.eye(table.shape[1], dtype=torch.float64)
+        rows.append(torch.linalg.solve(table.T @ confidence.diag() @ table + held, table.T @ ((1 + ALPHA) * r)))
     return torch.stack(rows)
 
 
@@ -50,14 +51,15 @@ def test_the_optimum_is_that_of_the_same_objective_written_with_gradients(data: 
     assert fitted.scores(np.arange(3)).equal(found.scores(np.arange(3)))
 
 
-def test_a_user_and_an_item_fold_in_by_their_normal_equations(data: Interactions) -> None:
-    fitted = model(data).fit()
+@pytest.mark.parametrize("nu", [0.0, NU])
+def test_a_user_and_an_item_fold_in_by_their_normal_equations(data: Interactions, nu: float) -> None:
+    fitted = model(data, nu=nu).fit()
     users, items = fitted.params["users"], fitted.params["items"]
     histories = (torch.rand(3, data.n_items, generator=torch.Generator().manual_seed(0)) < 0.4).double()
-    expected = normal_equations(histories, items) @ items.T
+    expected = normal_equations(histories, items, nu) @ items.T
     torch.testing.assert_close(fitted.fold_in(csr_array(histories.numpy())), expected, **EXACT64)
     histories = (torch.rand(3, data.n_users, generator=torch.Generator().manual_seed(0)) < 0.4).double()
-    expected = users @ normal_equations(histories, users).T
+    expected = users @ normal_equations(histories, users, nu).T
     found = fitted.fold_in_items(csr_array(histories.numpy()))
     torch.testing.assert_close(found, expected, **EXACT64)
     # The users that were fitted are what folding them in gives.
@@ -66,16 +68,16 @@ def test_a_user_and_an_item_fold_in_by_their_normal_equations(data: Interactions
 
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_half_steps_are_the_normal_equations_of_what_remains(data: Interactions, kind: str) -> None:
-    fitted = model(data, warm_sweeps=0, max_sweeps=5).fit()
+    fitted = model(data, warm_sweeps=0, max_sweeps=5, nu=NU).fit()
     forget = request_for(data, kind)
     after = fitted.forget(forget)
     changed = (dense(data) != dense(after.data)).nonzero()
     users, items = changed[:, 0].unique(), changed[:, 1].unique()
     left = dense(after.data)
     of_users, of_items = after.params["users"], after.params["items"]
-    expected = normal_equations(left[users], fitted.params["items"])
+    expected = normal_equations(left[users], fitted.params["items"], NU)
     torch.testing.assert_close(of_users[users], expected, **CONVERGED64)
-    torch.testing.assert_close(of_items[items], normal_equations(left.T[items], of_users), **CONVERGED64)
+    torch.testing.assert_close(of_items[items], normal_equations(left.T[items], of_users, NU), **CONVERGED64)
     for name, touched in (("users", users), ("items", items)):
         others = torch.ones(len(fitted.params[name]), dtype=torch.bool).index_fill(0, touched, False)
         assert torch.equal(after.params[name][others], fitted.params[name][others])
@@ -85,13 +87,13 @@ def test_half_steps_are_the_normal_equations_of_what_remains(data: Interactions,
 
 
 # Wide enough for the rank of the optimum (9 here): the scores are then the only ones, whatever the start.
-UNIQUE = {"dim": 20, "l2": 12.0}
+UNIQUE = {"dim": 20, "l2": 12.0, "width": 20}
 
 
-@pytest.mark.parametrize("kind", REQUESTS)
-def test_warm_sweeps_come_to_the_joint_refit(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "nu"), [(kind, 0.0) for kind in REQUESTS] + [("mixed", NU)])
+def test_warm_sweeps_come_to_the_joint_refit(kind: str, nu: float) -> None:
     data = synthetic(60, 40, 700, seed=0)
-    fitted = model(data, **UNIQUE).fit()
+    fitted = model(data, nu=nu, **UNIQUE).fit()
     forget = request_for(data, kind)
     refit = fitted.without(forget).fit()
     users = np.flatnonzero(refit.data.users.alive)
@@ -103,6 +105,32 @@ def test_warm_sweeps_come_to_the_joint_refit(kind: str) -> None:
     )
     assert many < 1e-6 < few < 0.05 < half < 0.75
     assert refit.history.removed == 0
+
+
+def test_few_directions_hold_most_of_what_one_user_moves() -> None:
+    data = synthetic(60, 40, 700, seed=0)
+    fitted = model(data, **UNIQUE, warm_sweeps=20).fit()
+    forget = request_for(data, "a user")
+    users = np.flatnonzero(data.without(forget).users.alive)
+    expected = fitted.without(forget).fit().scores(users)
+    effect = (fitted.scores(users) - expected).norm()
+    narrow = [
+        float((replace(fitted, width=width).forget(forget).scores(users) - expected).norm() / effect)
+        for width in (1, 4, 8)
+    ]
+    assert narrow[2] < narrow[1] < narrow[0] and narrow[2] < 0.1
+
+
+def test_what_is_left_out_does_not_add_up() -> None:
+    data = synthetic(60, 40, 700, seed=0)
+    after = fitted = model(data, **UNIQUE | {"width": 8}, warm_sweeps=4).fit()
+    for position in range(100):
+        user, item = data.user_rows()[7 * position], data.indices[7 * position]
+        after = after.forget(ForgetSet(interactions=((data.users.ids[user], data.items.ids[item]),)))
+    assert len(after.data) == len(data) - 100 == len(data) - after.history.removed
+    users = np.arange(data.n_users)
+    expected = after.fit().scores(users)
+    assert (after.scores(users) - expected).norm() < 0.1 * (fitted.scores(users) - expected).norm()
 
 
 def test_requests_compose() -> None:

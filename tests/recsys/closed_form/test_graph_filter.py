@@ -85,6 +85,17 @@ def test_the_low_pass_is_followed_closely(kind: str) -> None:
     assert refit.history.removed == 0
 
 
+def test_a_hundred_requests_do_not_drift() -> None:
+    data = synthetic(150, 90, 2_000, seed=0)
+    after = model = GraphFilter(data=data, rank=12, alpha=0.4, tolerance=1e-11, dtype=torch.float64).fit()
+    for row in range(100):
+        after = after.forget(ForgetSet(users=tuple(data.users.take([row]))))
+    left = np.flatnonzero(after.data.users.alive)
+    expected = after.fit().scores(left)
+    stale = replace(after, params=model.params).scores(left)
+    assert (after.scores(left) - expected).norm() < 0.1 * (stale - expected).norm()
+
+
 def test_forgotten_items_leave_the_basis_and_requests_compose(data: Interactions) -> None:
     model = fitted(data, rank=3)
     start = model.params["basis"].clone()

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, random_array
 from torch import Tensor
 
 from recsys.closed_form.base import sparse_tensor
-from recsys.closed_form.subspace import leading_vectors
+from recsys.closed_form.subspace import followed, leading_vectors
 from tests.tolerances import CONVERGED64
 
 COLD = (1, 2, 2, *[6] * 60)
@@ -60,6 +60,26 @@ def test_a_warm_round_takes_most_of_a_small_change() -> None:
     before = (projector(vectors[:, :6]) - expected).norm()
     after = leading_vectors(matrix, transposed, vectors, (3,), rank=6)[:, :6]
     assert (projector(after) - expected).norm() < 0.1 * before
+
+
+def test_a_change_of_one_row_is_followed_beyond_the_old_span() -> None:
+    dense, _, _ = matrices(0)
+    vectors = torch.linalg.svd(dense).Vh[:10].T
+    changed = dense.clone()
+    changed[7] = 0.0
+    changed[:, 3] *= 1.1  # as a degree would
+    matrix, transposed = (sparse_tensor(csr_array(m.numpy()), torch.float64) for m in (changed, changed.T))
+    expected = projector(torch.linalg.svd(changed).Vh[:6].T)
+    sketch = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    stale, within, beyond = (
+        float((projector(found[:, :6]) - expected).norm())
+        for found in (
+            vectors,
+            followed(matrix, transposed, vectors, 0.0 * sketch),  # Rayleigh-Ritz on the old span
+            followed(matrix, transposed, vectors, sketch),
+        )
+    )
+    assert beyond < 0.1 * within < 0.1 * stale
 
 
 def test_what_has_no_singular_value_is_zero() -> None:
