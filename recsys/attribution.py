@@ -35,9 +35,7 @@ def pair_scores(pairs: Tensor) -> Callable[[Problem, Params], Tensor]:
     return query
 
 
-def tracin(
-    problem: RecommenderProblem, pairs: Tensor, points: Iterable[tuple[float, Params]] | None = None
-) -> Tensor:
+def tracin(problem: RecommenderProblem, pairs: Tensor, points: Iterable[tuple[float, Params]] | None = None) -> Tensor:
     """TracIn scores [n records, q] of (user row, item row) pairs in closed form; see `unlearn.attribution.TracIn`.
 
     Pruthi et al., 2020, arXiv 2002.08484. The loss of a record z is a function of a few scores y_s, each a dot product

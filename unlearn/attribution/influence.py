@@ -68,7 +68,10 @@ class Influence(Attributor):
         rules = {
             "solver": ('"cg", "rows" or "ekfac"', self.solver in ("cg", "rows", "ekfac")),
             "curvature": ('"hessian" or "gauss_newton"', self.curvature in ("hessian", "gauss_newton")),
-            "damping": ("at least 0, and positive for ekfac", self.damping > 0 or (self.damping == 0 and self.solver != "ekfac")),
+            "damping": (
+                "at least 0, and positive for ekfac",
+                self.damping > 0 or (self.damping == 0 and self.solver != "ekfac"),
+            ),
             "tolerance": ("positive and below 1", 0 < self.tolerance < 1),
             "max_products": ("a positive integer", self.max_products >= 1),
             "share": ("above 0 and at most 1", 0 < self.share <= 1),

@@ -59,9 +59,7 @@ def test_the_best_rows_are_found(tmp_path: Path, way: str, similarity: Similarit
     assert bool(found.exact.all())
     weights = x.norm(dim=1) if similarity == "dot" else torch.ones(700)
     unit = x / x.norm(dim=1, keepdim=True)
-    torch.testing.assert_close(
-        found.scores[0], (unit @ queries[0] * weights)[found.rows[0]], rtol=2e-3, atol=2e-3
-    )
+    torch.testing.assert_close(found.scores[0], (unit @ queries[0] * weights)[found.rows[0]], rtol=2e-3, atol=2e-3)
     assert bool((found.scores.diff(dim=1) <= 0).all())
     assert [row[0] for row in best(x, queries, 7, "cosine")] != [row[0] for row in best(x, queries, 7, "dot")]
 
@@ -122,9 +120,12 @@ def traces(x: Tensor, gone: list[int]) -> list[bytes]:
     """What a record could be told by: its row, its norm and its digest."""
     unit = x / x.norm(dim=1, keepdim=True)
     rows = [unit[k].half().numpy().tobytes() for k in gone]
-    return rows + [row[: WIDTH // 2] for row in rows] + [names(len(x))[k] for k in gone] + [
-        x[k].norm().numpy().tobytes() for k in gone
-    ]
+    return (
+        rows
+        + [row[: WIDTH // 2] for row in rows]
+        + [names(len(x))[k] for k in gone]
+        + [x[k].norm().numpy().tobytes() for k in gone]
+    )
 
 
 @pytest.mark.parametrize("gone", [[0], [299], [5, 120, 298, 299], list(range(0, 300, 2))])
