@@ -19,6 +19,8 @@ class Signals:
 
     values: Tensor  # float64 [models, examples]
     member: Tensor  # bool [models, examples]: the model was trained on the example (and may have unlearned it since)
+    blocks: Tensor | None = None
+    """int64 [models]: models of one number are no independent draws (a subset under several seeds, its complement)."""
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -26,6 +28,11 @@ class Signals:
             problems.append(
                 f"`values` and `member` must both be [models, examples] for `Signals` "
                 f"(got {list(self.values.shape)} and {list(self.member.shape)})"
+            )
+        if self.blocks is not None and self.blocks.shape != self.values.shape[:1]:
+            problems.append(
+                f"`blocks` must be one for each of {len(self.values)} models for `Signals` "
+                f"(got {list(self.blocks.shape)})"
             )
         if not bool(self.values.isfinite().all()):
             problems.append(
