@@ -24,8 +24,8 @@ def gradient_features(problem: Problem, projection: Projection, *, adam: AdamSta
     """-P grad l_z of each record, one backward pass a record; with `adam`, of the step that Adam would take on it.
 
     With a query's `query_features` the dot product estimates `GradientDot`'s score where there is no message graph;
-    positive where the record kept the query's value up. With `adam` it is the store of "LESS: selecting influential data
-    for targeted instruction tuning", 2024, arXiv 2402.04333, ranked by cosine:
+    positive where the record kept the query's value up. With `adam` it is the store of "LESS: selecting influential
+    data for targeted instruction tuning", 2024, arXiv 2402.04333, ranked by cosine:
 
         G(z) = m' / sqrt(v' + eps),    m' = b1 m + (1 - b1) g,    v' = b2 v + (1 - b2) g^2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -65,13 +66,11 @@ class Influence(Attributor):
     name = "influence"
 
     def __post_init__(self) -> None:
+        fisher = self.solver == "ekfac"
         rules = {
             "solver": ('"cg", "rows" or "ekfac"', self.solver in ("cg", "rows", "ekfac")),
             "curvature": ('"hessian" or "gauss_newton"', self.curvature in ("hessian", "gauss_newton")),
-            "damping": (
-                "at least 0, and positive for ekfac",
-                self.damping > 0 or (self.damping == 0 and self.solver != "ekfac"),
-            ),
+            "damping": ("positive", self.damping > 0) if fisher else ("at least 0", self.damping >= 0),
             "tolerance": ("positive and below 1", 0 < self.tolerance < 1),
             "max_products": ("a positive integer", self.max_products >= 1),
             "share": ("above 0 and at most 1", 0 < self.share <= 1),
@@ -101,11 +100,7 @@ class Influence(Attributor):
         if self.solver == "rows":
             solve = row_blocks(problem, operator=operator).inverse(damping)
         else:
-            factors = ekfac(problem)
-
-            def solve(b: Tensor) -> Tensor:
-                return factors.solve(b, self.damping)
-
+            solve = partial(ekfac(problem).solve, damping=self.damping)
         whole = damped(operator, damping)
 
         def inverse(b: Tensor) -> tuple[Tensor, float]:

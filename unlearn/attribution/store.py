@@ -138,7 +138,7 @@ def build(
     """
     if {len(digest) for digest in digests} - {DIGEST} or len(set(digests)) < len(digests):
         raise ValueError(f"`digests` must be {DIGEST} bytes each and unique for `build`")
-    fresh = {"kind": "gradient store", "source": json.loads(json.dumps(dict(source))), "width": width}
+    fresh: dict[str, Any] = {"kind": "gradient store", "source": json.loads(json.dumps(dict(source))), "width": width}
     fresh |= {"total": len(digests), "rows": 0, "complete": False, "moves": None}
     if (folder / "manifest.json").exists():
         manifest = _read(folder)
