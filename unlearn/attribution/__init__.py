@@ -4,11 +4,12 @@ Positive means that the record kept the queried value up: a recommended pair's s
 """
 
 from unlearn.attribution.base import Attribution, Attributor, Query, Scores, losses
+from unlearn.attribution.building import build
 from unlearn.attribution.features import gradient_features, query_features
 from unlearn.attribution.influence import Influence
 from unlearn.attribution.projection import CountSketch, Dense, Projection
 from unlearn.attribution.removal import Removal
-from unlearn.attribution.store import GradientStore, build
+from unlearn.attribution.store import GradientStore
 from unlearn.attribution.tracin import GradientDot, TracIn
 
 __all__ = [

@@ -133,8 +133,8 @@ def test_approximate_inverses_say_how_much_they_leave_out() -> None:
     assert exact.residuals is not None and rows.residuals is not None and fisher.residuals is not None
     assert float(exact.residuals.max()) < 1e-7
     assert 0.01 < float(rows.residuals.min()) < float(fisher.residuals.max())
-    for found in (rows, fisher):
-        assert spearmanr(found.values.flatten(), exact.values.flatten())[0] > 0.5
+    for found, least in ((rows, 0.5), (fisher, 0.2)):
+        assert spearmanr(found.values.flatten(), exact.values.flatten())[0] > least
     # One block that is everything is no approximation.
     whole = Influence(solver="rows").fit(ridge().fit()).scores(predictions)
     assert whole.residuals is not None

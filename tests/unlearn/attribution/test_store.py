@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from unlearn.attribution import GradientStore, build
+from unlearn.attribution import GradientStore, build, layout
 from unlearn.attribution import store as store_module
-from unlearn.attribution.store import Similarity, StoreError
+from unlearn.attribution.layout import StoreError
+from unlearn.attribution.store import Similarity
 
 WIDTH = 96
 SOURCE = {"model": "abc", "projection": {"name": "count_sketch", "seed": 0}}
@@ -76,7 +77,7 @@ def test_the_first_stage_rules_rows_out_and_never_a_best_one(tmp_path: Path) -> 
 
 
 def test_a_budget_that_is_too_small_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_HEAD", 4)
+    monkeypatch.setattr(layout, "_HEAD", 4)
     x = vectors(1000, decay=1.0)
     store = made(tmp_path / "store", x)
     found = store.top(x[:8], 3, budget=20)
@@ -161,7 +162,7 @@ def test_a_removal_that_was_cut_short_is_completed(
     x, gone = vectors(300), [3, 50, 297]
     reference, _ = made(tmp_path / "reference", x).remove([names(300)[k] for k in gone])
     store = made(tmp_path / "store", x)
-    cut, calls = store_module._Part.cut, list[str]()
+    cut, calls = layout.Part.cut, list[str]()
 
     def dying(self: Any, folder: Path, n: int) -> None:
         if len(calls) == after_files:
@@ -170,7 +171,7 @@ def test_a_removal_that_was_cut_short_is_completed(
         cut(self, folder, n)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module._Part, "cut", dying)
+        patch.setattr(layout.Part, "cut", dying)
         with pytest.raises(KeyboardInterrupt):
             store.remove([names(300)[k] for k in gone])
     completed = GradientStore.open(tmp_path / "store")
@@ -179,7 +180,8 @@ def test_a_removal_that_was_cut_short_is_completed(
 
 
 def test_the_basis_forgets_with_its_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_SAMPLE", 100)
+    for module in (layout, store_module):
+        monkeypatch.setattr(module, "SAMPLE", 100)
     x = vectors(400)
     order = sorted(range(400), key=lambda k: names(400)[k])
     inside, outside = order[10], order[300]
