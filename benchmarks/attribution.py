@@ -90,6 +90,7 @@ def measure(data: Interactions, options: argparse.Namespace, folder: Path) -> di
     plan = Plan.halves(len(units), options.models, seed=0, unit=options.unit, keys=units.keys, always=always)
     began = time.perf_counter()
     pool = ModelPool(problem, plan, folder, jobs=options.jobs)
+    pool.fill()
     values = torch.stack([model.outputs(pairs) for model in map(pool.model, range(len(pool)))]).double()
     say(f"{len(pool)} models in {time.perf_counter() - began:.0f} s")
     owners = torch.from_numpy(units.owners)

@@ -54,7 +54,7 @@ class CountSketch(Projection):
     """Shuffle, turn signs at random, sum neighbours: one addition a coordinate and no matrix.
 
     Charikar, Chen and Farach-Colton, "Finding frequent items in data streams", 2002; for attribution "DMin: scalable
-    training data influence estimation for diffusion models", 2024, arXiv 2412.08637. Variance of an inner product:
+    training data influence estimation for diffusion models", 2024. Variance of an inner product:
     at most 2 |g|^2 |h|^2 / width. Memory: 12 bytes a coordinate.
 
     **Differences from DMin:** one permutation in place of a sequence of them; rows are not normalised here, since a

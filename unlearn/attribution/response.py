@@ -17,6 +17,8 @@ class Response:
     same whether there are a hundred records or a million. Weighting a record down is what deleting it does: a deleted
     positive leaves its unobserved pair behind (the part that `background` has of it), and where there is a message
     graph its edge and its share of the degrees fade.
+
+    Memory: the graph of the objective's gradient, kept.
     """
 
     def __init__(self, problem: Problem, params: Params, weight: float = 1.0) -> None:
