@@ -1,4 +1,4 @@
-"""A recommender's objective with its scores taken to be linear in the parameters."""
+"""Second derivatives of a recommender's objective: with its scores taken to be linear, and in closed form."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from recsys.graph import BipartiteGraph
+from recsys.models.base import LinearRecommender
+from recsys.objectives.whole_data import WholeData
 from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.jacobian import Jacobian
 
@@ -39,3 +42,31 @@ def linearized(problem: RecommenderProblem, params: Params) -> Callable[[Params]
         return value + function.penalty({name: fixed[name] + displacement[name] for name in fixed})
 
     return objective
+
+
+def whole_data_product(
+    model: LinearRecommender, objective: WholeData, graph: BipartiteGraph, table: Tensor, direction: Tensor
+) -> Tensor:
+    """Hessian of `whole_data` on a linear model at `table` [n_nodes, d] times `direction` [n_nodes, d], in closed form.
+
+    With Z = M E, D = M V, s the slopes of the observed scores y and dy their change along V,
+
+        H V = M [R(s) D_I + R(s') Z_I + 2a D_U G_I + 2a Z_U (D_I^T Z_I + Z_I^T D_I)] + 2 l2 V,   s' = w (2 - 2a) dy
+
+    on user rows, and the same with sides exchanged on item rows. Costs about two gradients.
+    """
+    with torch.no_grad():
+        n = graph.n_users
+        z, d = model.propagate(graph, table), model.propagate(graph, direction)
+        (users, items), (d_users, d_items) = ((x[:n].contiguous(), x[n:].contiguous()) for x in (z, d))
+        slopes = objective.slopes(graph.edge_products(users, items), graph)
+        bend = (2.0 - 2.0 * objective.a) * (graph.edge_products(d_users, items) + graph.edge_products(users, d_items))
+        if graph.weights is not None:
+            bend = bend * graph.weights
+        cross_items, cross_users = d_items.T @ items, d_users.T @ users
+        pairs_users = d_users @ (items.T @ items) + users @ (cross_items + cross_items.T)
+        pairs_items = d_items @ (users.T @ users) + items @ (cross_users + cross_users.T)
+        of_users = graph.interaction_matrix(slopes) @ d_items + graph.interaction_matrix(bend) @ items
+        of_items = graph.transposed_matrix(slopes) @ d_users + graph.transposed_matrix(bend) @ users
+        inner = torch.cat([of_users + 2.0 * objective.a * pairs_users, of_items + 2.0 * objective.a * pairs_items])
+        return model.propagate(graph, inner) + 2.0 * objective.l2 * direction

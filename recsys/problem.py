@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
-from recsys.curvature import linearized
+from recsys.curvature import linearized, whole_data_product
 from recsys.data.interactions import Interactions
 from recsys.fitted import FittedRecommender
 from recsys.foldin import folded_items, folded_users
@@ -181,6 +181,12 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def value_and_gradient(self, params: Params) -> tuple[float, Params]:
         return self.loss.value_and_gradient(params)
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        model, function = self.model, self.objective_function
+        if isinstance(model, LinearRecommender) and isinstance(function, WholeData):
+            return {"table": whole_data_product(model, function, self.graph, params["table"], direction["table"])}
+        return super().hessian_product(params, direction)
 
     def landscape(self) -> Landscape:
         if isinstance(self.model, LinearRecommender) and isinstance(self.objective_function, WholeData):

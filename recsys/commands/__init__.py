@@ -1,4 +1,4 @@
-"""What `recsys` contributes to the command `unlearn`: demo, train, forget, recommend, evaluate, models.
+"""What `recsys` contributes to the command `unlearn`: demo, train, forget, recommend, explain, evaluate, models.
 
 A command is an application: it may use all of `unlearn`. Heavy imports happen inside the commands, so that
 `unlearn --help` answers at once.
@@ -10,6 +10,7 @@ import typer
 
 from recsys.commands.demo import demo
 from recsys.commands.evaluate import evaluate
+from recsys.commands.explain import explain
 from recsys.commands.forget import forget
 from recsys.commands.models import models
 from recsys.commands.recommend import recommend
@@ -18,5 +19,5 @@ from recsys.commands.train import train
 
 def register(app: typer.Typer) -> None:
     """Entry point of the group `unlearn.commands`."""
-    for function in (demo, train, forget, recommend, evaluate, models):
+    for function in (demo, train, forget, recommend, explain, evaluate, models):
         app.command()(function)

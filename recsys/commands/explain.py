@@ -1,0 +1,78 @@
+"""unlearn explain"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recsys.commands.options import Json
+from unlearn.command import command
+
+
+@command
+def explain(
+    model: Annotated[Path, typer.Option(help="Folder that `unlearn train` made.")],
+    user: Annotated[str, typer.Option(help="Whose recommendation.")],
+    item: Annotated[str | None, typer.Option(help="Which one (default: the best).")] = None,
+    k: Annotated[int, typer.Option(help="Interactions to list.")] = 10,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Which interactions, the user's own and others', made a recommendation, by the influence function.
+
+    A contribution is about how much lower the score would be without the interaction; negative: how much higher.
+    """
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from recsys.attribution import pair_scores
+    from recsys.commands import workspace
+    from recsys.problem import RecommenderProblem
+    from unlearn.attribution import Influence
+
+    if k < 1:
+        raise ValueError(f"`k` must be a positive integer for `explain` (got {k})")
+    problem = workspace.load(model)
+    if not isinstance(problem, RecommenderProblem):
+        raise ValueError(
+            f"`model` must have an objective that its parameters minimise for `explain` (got {type(problem).__name__})"
+        )
+    data = problem.data
+    (user_id,) = data.users.parse([user])
+    if item is None:
+        item_id = problem.ranker().recommend(user_id, k=1, exclude=data).ids[0]
+    else:
+        (item_id,) = data.items.parse([item])
+    pair = torch.tensor([[int(data.users.rows([user_id])[0]), int(data.items.rows([item_id])[0])]])
+    found = Influence().fit(problem).scores(pair_scores(pair))
+    assert found.residuals is not None
+    values = found.values[:, 0]
+    order = values.abs().argsort(descending=True, stable=True)[:k].numpy()
+    users, items = data.users.take(data.user_rows()[order]), data.items.take(data.item_rows()[order])
+    lines = [
+        {"user": u, "item": i, "contribution": float(values[at]), "own": u == user_id}
+        for u, i, at in zip(users, items, order, strict=True)
+    ]
+    result = {
+        "user": user_id,
+        "item": item_id,
+        "score": float(problem.outputs(pair)),
+        "own_share": float(
+            values[data.user_rows() == int(pair[0, 0])].abs().sum() / values.abs().sum().clamp_min(1e-30)
+        ),
+        "residual": float(found.residuals[0]),
+        "interactions": lines,
+    }
+    if not json_:
+        table = Table("user", "item", "contribution", title=f"{user_id} and {item_id}: score {result['score']:.3f}")
+        for line in lines:
+            table.add_row(str(line["user"]), str(line["item"]), f"{line['contribution']:+.4f}")
+        console = Console(markup=False)
+        console.print(table)
+        console.print(
+            f"{result['own_share']:.0%} of all contributions are the user's own; residual {result['residual']:.2g}"
+        )
+    return result

@@ -1,0 +1,167 @@
+"""Influence scores against closed forms, finite differences of weighted training, and leave-one-out retraining."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from recsys.attribution import pair_scores
+from recsys.data import Interactions
+from recsys.objectives import WholeData
+from recsys.problem import RecommenderProblem
+from recsys.train import TrainingOptions
+from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data
+from unlearn.attribution import Influence, Removal, losses
+from unlearn.forget import ForgetSet
+from unlearn.methods import method
+from unlearn.params import Params
+from unlearn.problem import Problem
+
+PAIRS = torch.tensor([[0, 3], [5, 1], [7, 8]])
+
+
+def converged(model: str, data: Interactions | None = None, **arguments: int) -> RecommenderProblem:
+    options = TrainingOptions(seed=1, tolerance=1e-7, max_iterations=1000)
+    objective = WholeData(a=0.1, l2=1.0)
+    return RecommenderProblem.build(
+        data or tiny_data(), model=model, objective=objective, options=options, dtype=torch.float64, dim=6, **arguments
+    ).fit()
+
+
+def predictions(problem: Problem, params: Params) -> Tensor:
+    return regression()[0][:4] @ params["weight"].squeeze(0)
+
+
+def exact_ridge() -> tuple[Tensor, Tensor, Tensor]:
+    """(inverse curvature, residuals, leave-one-out changes of the predictions [n, 4]), all in closed form."""
+    x, y = regression()
+    inverse = torch.linalg.inv(x.T @ x + RIDGE_PENALTY * torch.eye(5, dtype=x.dtype))
+    weight = inverse @ x.T @ y
+    changes: list[Tensor] = []
+    for k in range(len(x)):
+        kept = torch.arange(len(x)) != k
+        left = torch.linalg.inv(x[kept].T @ x[kept] + RIDGE_PENALTY * torch.eye(5, dtype=x.dtype))
+        changes.append(x[:4] @ (weight - left @ x[kept].T @ y[kept]))
+    return inverse, y - x @ weight, torch.stack(changes)
+
+
+def test_ridge_scores_times_leverage_are_leave_one_out() -> None:
+    problem = ridge().fit()
+    x, _ = regression()
+    inverse, _, left_out = exact_ridge()
+    found = Influence(tolerance=1e-12).fit(problem).scores(predictions)
+    leverage = (x @ inverse * x).sum(1)
+    torch.testing.assert_close(found.values / (1.0 - leverage)[:, None], left_out, rtol=1e-6, atol=1e-8)
+    assert found.residuals is not None
+    assert float(found.residuals.max()) < 1e-10
+
+
+def test_a_record_keeps_its_own_loss_low() -> None:
+    problem = ridge().fit()
+    own = Influence(tolerance=1e-10).fit(problem).scores(losses(problem, torch.arange(40))).values.diagonal()
+    x, _ = regression()
+    inverse, residuals, _ = exact_ridge()
+    torch.testing.assert_close(own, residuals.square() * (x @ inverse * x).sum(1), rtol=1e-6, atol=1e-8)
+    assert bool((own > 0).all())
+
+
+@pytest.mark.parametrize(("model", "arguments"), [("mf", {}), ("lightgcn", {"layers": 2})])
+def test_scores_are_derivatives_of_weighted_training(model: str, arguments: dict[str, int]) -> None:
+    problem = converged(model, **arguments)
+    query = pair_scores(PAIRS)
+    found = Influence(tolerance=1e-10, max_products=2000).fit(problem).scores(query)
+    for record in (0, 17, 120):
+        ends = [query(problem, problem.params)]
+        for weight in (0.98, 0.96):
+            weights = torch.ones(problem.n_records, dtype=torch.float64)
+            weights[record] = weight
+            moved = problem.weighted("interaction", weights).fit(problem.params)
+            ends.append(query(moved, moved.params))
+        slope = (3.0 * ends[0] - 4.0 * ends[1] + ends[2]) / 0.04  # one-sided, of second order
+        torch.testing.assert_close(found.values[record], slope, rtol=2e-2, atol=5e-5)
+        assert float(slope.abs().max()) > 1e-4
+
+
+def test_influence_ranks_records_as_leave_one_out_retraining_does() -> None:
+    problem = converged("mf", tiny_data(20, 15, 90))
+    query = pair_scores(PAIRS[:1])
+    user, item = PAIRS[0].tolist()
+    rows, columns = problem.data.user_rows(), problem.data.item_rows()
+    near = np.flatnonzero((rows == user) | (columns == item))
+    far = np.setdiff1d(np.arange(problem.n_records), near)[::20]
+    records = np.concatenate([near, far])
+    named = [
+        ForgetSet(interactions=((problem.data.users.take([rows[r]])[0], problem.data.items.take([columns[r]])[0]),))
+        for r in records
+    ]
+    before = query(problem, problem.params)
+    changes: list[float] = []
+    for forget in named:
+        after = problem.without(forget).fit(problem.params)
+        changes.append(float(before - query(after, after.params)))
+    found = Influence(tolerance=1e-8, max_products=2000).fit(problem)
+    values = found.scores(query, torch.from_numpy(records)).values[:, 0]
+    assert spearmanr(values, changes)[0] > 0.85
+    assert np.sign(values[:5].numpy()).tolist() == np.sign(changes[:5]).tolist()
+    one = Removal(method("retrain")).fit(problem).scores(query, named[:1]).values
+    assert float(one) == pytest.approx(changes[0], rel=0.05, abs=1e-4)
+    torch.testing.assert_close(found.scores(query, named).values[:, 0], values)  # groups of one
+
+
+def test_the_second_order_of_a_group_is_nearer_to_retraining_than_the_sum_of_its_members() -> None:
+    problem = ridge().fit()
+    groups = [ForgetSet(records=tuple(range(start, start + 8))) for start in (0, 8, 16)]
+    truth = Removal(method("retrain")).fit(problem).scores(predictions, groups).values
+    first = Influence(tolerance=1e-10).fit(problem).scores(predictions, groups).values
+    second = Removal(method("group_influence", damping=1e-9)).fit(problem).scores(predictions, groups).values
+    every = Influence(tolerance=1e-10).fit(problem).scores(predictions).values
+    torch.testing.assert_close(first[1], every[8:16].sum(0))
+    assert float((second - truth).norm()) < 0.6 * float((first - truth).norm())
+
+
+def test_approximate_inverses_say_how_much_they_leave_out() -> None:
+    problem = converged("mf")
+    query = pair_scores(PAIRS)
+    exact = Influence(tolerance=1e-8, max_products=2000).fit(problem).scores(query)
+    rows = Influence(solver="rows").fit(problem).scores(query)
+    fisher = Influence(solver="ekfac", damping=2.0).fit(problem).scores(query)
+    assert exact.residuals is not None and rows.residuals is not None and fisher.residuals is not None
+    assert float(exact.residuals.max()) < 1e-7
+    assert 0.01 < float(rows.residuals.min()) < float(fisher.residuals.max())
+    # Both are blind to what reaches the pair through others' rows, which the whole curvature is not.
+    near = (problem.graph.rows[:, None] == PAIRS[:, 0]) | (problem.graph.cols[:, None] == PAIRS[:, 1])
+    for found in (rows, fisher):
+        assert torch.equal(found.values.ne(0), near)
+    assert float(exact.values[~near].abs().max()) > 1e-4
+    # One block that is everything is no approximation.
+    whole = Influence(solver="rows").fit(ridge().fit()).scores(predictions)
+    assert whole.residuals is not None
+    assert float(whole.residuals.max()) < 1e-10
+
+
+def test_the_share_of_the_records_that_is_there_moves_the_point_of_the_linearisation() -> None:
+    problem = ridge().fit()
+    half = Influence(share=0.5, tolerance=1e-10).fit(problem).scores(predictions).values
+    x, y = regression()
+    inverse = torch.linalg.inv(0.5 * x.T @ x + RIDGE_PENALTY * torch.eye(5, dtype=x.dtype))
+    weight = inverse @ (0.5 * x.T @ y)
+    expected = (y - x @ weight)[:, None] * (x @ inverse @ x[:4].T)
+    torch.testing.assert_close(half, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_nothing_is_changed_and_nothing_is_accepted_out_of_range() -> None:
+    problem = ridge().fit()
+    before = {name: value.clone() for name, value in problem.params.items()}
+    Influence().fit(problem).scores(predictions)
+    assert all(torch.equal(before[name], value) for name, value in problem.params.items())
+    with pytest.raises(ValueError, match="(?s)`damping`.*`tolerance`.*`share`"):
+        Influence(damping=-1.0, tolerance=0.0, share=0.0)
+    with pytest.raises(ValueError, match="groups"):
+        Removal(method("retrain")).fit(problem).scores(predictions)
+    stopped = problem.with_params(problem.params, history=replace(problem.history, hooks=()))
+    assert Influence().fit(stopped).scores(predictions, torch.arange(3)).values.shape == (3, 4)

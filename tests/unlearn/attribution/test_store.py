@@ -1,0 +1,222 @@
+"""The gradient store: what it finds, that it goes on, and that what is removed is gone byte by byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from unlearn.attribution import GradientStore, build, layout
+from unlearn.attribution import store as store_module
+from unlearn.attribution.layout import StoreError
+from unlearn.attribution.store import Similarity
+
+WIDTH = 96
+SOURCE = {"model": "abc", "projection": {"name": "count_sketch", "seed": 0}}
+
+
+def vectors(n: int, *, decay: float = 0.93, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    lengths = 0.5 + 2.0 * torch.rand(n, 1, generator=generator)
+    return lengths * torch.randn(n, WIDTH, generator=generator) * decay ** torch.arange(WIDTH)
+
+
+def names(n: int) -> list[bytes]:
+    return [hashlib.sha256(f"record {k}".encode()).digest() for k in range(n)]
+
+
+def made(folder: Path, x: Tensor, **arguments: Any) -> GradientStore:
+    return build(folder, names(len(x)), lambda records: x[records], width=WIDTH, source=SOURCE, chunk=64, **arguments)
+
+
+def best(x: Tensor, queries: Tensor, k: int, similarity: Similarity) -> list[list[int]]:
+    unit = x / x.norm(dim=1, keepdim=True) if similarity == "cosine" else x
+    return (queries @ unit.T).topk(k, 1).indices.tolist()
+
+
+def records(store: GradientStore, rows: Tensor, n: int) -> list[list[int]]:
+    """Records of rows, by their digests."""
+    number = {name: k for k, name in enumerate(names(n))}
+    return [[number[store.digests[row].tobytes()] for row in line] for line in rows.tolist()]
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("way", ["top", "all_pairs"])
+def test_the_best_rows_are_found(tmp_path: Path, way: str, similarity: Similarity) -> None:
+    x = vectors(700)
+    queries = x[:5] + 0.3 * vectors(5, seed=1)
+    store = made(tmp_path / "store", x)
+    found = getattr(store, way)(queries, 7, similarity=similarity)
+    expected = best(x, queries, 7, similarity)
+    hits = [len(set(a) & set(b)) for a, b in zip(records(store, found.rows, 700), expected, strict=True)]
+    assert sum(hits) >= 34  # half precision may swap the last place
+    assert bool(found.exact.all())
+    weights = x.norm(dim=1) if similarity == "dot" else torch.ones(700)
+    unit = x / x.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(found.scores[0], (unit @ queries[0] * weights)[found.rows[0]], rtol=2e-3, atol=2e-3)
+    assert bool((found.scores.diff(dim=1) <= 0).all())
+    assert [row[0] for row in best(x, queries, 7, "cosine")] != [row[0] for row in best(x, queries, 7, "dot")]
+
+
+def test_the_first_stage_rules_rows_out_and_never_a_best_one(tmp_path: Path) -> None:
+    x = vectors(3000, decay=0.8)
+    store = made(tmp_path / "store", x)
+    queries = vectors(20, decay=0.8, seed=3)
+    found, truth = store.top(queries, 5), store.all_pairs(queries, 5)
+    torch.testing.assert_close(found.scores, truth.scores, rtol=1e-5, atol=1e-5)
+    assert float(found.candidates.float().mean()) < 600
+    flat = made(tmp_path / "flat", torch.randn(3000, WIDTH, generator=torch.Generator().manual_seed(0)))
+    assert bool(flat.top(queries, 5).exact.all())
+
+
+def test_a_budget_that_is_too_small_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "_HEAD", 4)
+    x = vectors(1000, decay=1.0)
+    store = made(tmp_path / "store", x)
+    found = store.top(x[:8], 3, budget=20)
+    assert found.exact.tolist() == [False] * 8
+    assert found.candidates.tolist() == [20] * 8
+    assert bool(store.top(x[:8], 3, budget=1000).exact.all())
+
+
+def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    x, asked = vectors(300), list[int]()
+
+    def failing(numbers: Tensor) -> Tensor:
+        if int(numbers[0]) >= 128:
+            raise KeyboardInterrupt
+        return x[numbers]
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "store", names(300), failing, width=WIDTH, source=SOURCE, chunk=64)
+    with pytest.raises(StoreError, match="finished"):
+        GradientStore.open(tmp_path / "store")
+    with (tmp_path / "store" / "rows.bin").open("ab") as file:
+        file.write(b"half a row")  # as a process that died while it wrote leaves it
+
+    def counted(numbers: Tensor) -> Tensor:
+        asked.extend(numbers.tolist())
+        return x[numbers]
+
+    went_on = build(tmp_path / "store", names(300), counted, width=WIDTH, source=SOURCE, chunk=64)
+    assert asked == list(range(128, 300))
+    whole = made(tmp_path / "whole", x)
+    for part in ("rows.bin", "norms.bin", "digests.bin", "heads.bin", "spans.bin", "basis.f32"):
+        assert (tmp_path / "store" / part).read_bytes() == (tmp_path / "whole" / part).read_bytes()
+    assert len(went_on) == len(whole) == 300
+
+
+def contents(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def traces(x: Tensor, gone: list[int]) -> list[bytes]:
+    """What a record could be told by: its row, its norm and its digest."""
+    unit = x / x.norm(dim=1, keepdim=True)
+    rows = [unit[k].half().numpy().tobytes() for k in gone]
+    return (
+        rows
+        + [row[: WIDTH // 2] for row in rows]
+        + [names(len(x))[k] for k in gone]
+        + [x[k].norm().numpy().tobytes() for k in gone]
+    )
+
+
+@pytest.mark.parametrize("gone", [[0], [299], [5, 120, 298, 299], list(range(0, 300, 2))])
+def test_nothing_of_a_removed_record_is_left(tmp_path: Path, gone: list[int]) -> None:
+    x = vectors(300)
+    store = made(tmp_path / "store", x)
+    heads = [store.heads[k].tobytes() for k in gone]
+    held = contents(tmp_path / "store")
+    assert all(trace in held for trace in [*traces(x, gone), *heads])
+    after, count = store.remove([names(300)[k] for k in gone] + [b"\0" * 32])
+    assert (count, len(after)) == (len(gone), 300 - len(gone))
+    held = contents(tmp_path / "store")
+    assert not any(trace in held for trace in [*traces(x, gone), *heads])
+    again, none = after.remove([names(300)[k] for k in gone])
+    assert (none, contents(tmp_path / "store")) == (0, held)
+    # The others answer as before.
+    kept = [k for k in range(300) if k not in gone]
+    found = records(again, again.top(x[kept[:9]], 1).rows, 300)
+    assert found == [[k] for k in kept[:9]]
+
+
+def test_all_may_leave(tmp_path: Path) -> None:
+    store = made(tmp_path / "store", vectors(70))
+    after, count = store.remove(names(70))
+    assert (count, len(after)) == (70, 0)
+    assert after.top(vectors(2), 3).rows.shape == after.all_pairs(vectors(2), 3).rows.shape == (2, 0)
+
+
+@pytest.mark.parametrize("after_files", range(6))
+def test_a_removal_that_was_cut_short_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_files: int
+) -> None:
+    x, gone = vectors(300), [3, 50, 297]
+    reference, _ = made(tmp_path / "reference", x).remove([names(300)[k] for k in gone])
+    store = made(tmp_path / "store", x)
+    cut, calls = layout.Part.cut, list[str]()
+
+    def dying(self: Any, folder: Path, n: int) -> None:
+        if len(calls) == after_files:
+            raise KeyboardInterrupt
+        calls.append(self.name)
+        cut(self, folder, n)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layout.Part, "cut", dying)
+        with pytest.raises(KeyboardInterrupt):
+            store.remove([names(300)[k] for k in gone])
+    completed = GradientStore.open(tmp_path / "store")
+    assert len(completed) == len(reference) == 297
+    assert contents(tmp_path / "store") == contents(tmp_path / "reference")
+
+
+def test_the_basis_forgets_with_its_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (layout, store_module):
+        monkeypatch.setattr(module, "SAMPLE", 100)
+    x = vectors(400)
+    order = sorted(range(400), key=lambda k: names(400)[k])
+    inside, outside = order[10], order[300]
+    store = made(tmp_path / "store", x)
+    before = store.basis.vectors.copy()
+    store, _ = store.remove([names(400)[outside]])
+    assert np.array_equal(store.basis.vectors, before)
+    store, _ = store.remove([names(400)[inside]])
+    assert not np.array_equal(store.basis.vectors, before)
+    left = [k for k in range(400) if k not in (inside, outside)]
+    fresh = build(
+        tmp_path / "fresh",
+        [names(400)[k] for k in left],
+        lambda rows: x[torch.tensor(left)[rows]],
+        width=WIDTH,
+        source=SOURCE,
+    )
+    np.testing.assert_allclose(np.abs((store.basis.vectors * fresh.basis.vectors).sum(1)), 1.0, atol=1e-5)
+
+
+def test_a_store_of_something_else_is_refused(tmp_path: Path) -> None:
+    x = vectors(50)
+    made(tmp_path / "store", x)
+    serve: Callable[[Tensor], Tensor] = lambda rows: x[rows]  # noqa: E731
+    with pytest.raises(StoreError, match="source"):
+        build(tmp_path / "store", names(50), serve, width=WIDTH, source={"model": "other"})
+    with pytest.raises(ValueError, match="32 bytes each and unique"):
+        build(tmp_path / "other", [b"short", b"short"], serve, width=WIDTH, source=SOURCE)
+    with pytest.raises(ValueError, match="finite"):
+        build(tmp_path / "nan", names(50), lambda rows: x[rows] * torch.nan, width=WIDTH, source=SOURCE)
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "mine.txt").write_text("mine")
+    with pytest.raises(StoreError, match="new, empty"):
+        build(tmp_path / "papers", names(50), serve, width=WIDTH, source=SOURCE)
+    with pytest.raises(ValueError, match="(?s)`queries`.*`k`"):
+        GradientStore.open(tmp_path / "store").top(torch.zeros(2, 3), 0)
+    manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    assert manifest["source"] == SOURCE

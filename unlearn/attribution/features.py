@@ -1,0 +1,57 @@
+"""What a gradient store is made of: projected gradients of records, and of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from unlearn.attribution.base import Query
+from unlearn.attribution.projection import Projection
+from unlearn.curvature import record_gradients
+from unlearn.history import AdamState
+from unlearn.params import flatten
+from unlearn.problem import Problem
+
+Features = Callable[[Tensor], Tensor]
+"""Record indices [r] -> rows [r, width] of the store."""
+
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8
+
+
+def gradient_features(problem: Problem, projection: Projection, *, adam: AdamState | None = None) -> Features:
+    """-P grad l_z of each record, one backward pass a record; with `adam`, of the step that Adam would take on it.
+
+    With a query's `query_features` the dot product estimates `GradientDot`'s score where there is no message graph;
+    positive where the record kept the query's value up. With `adam` it is the store of "LESS: selecting influential
+    data for targeted instruction tuning", 2024, arXiv 2402.04333, ranked by cosine:
+
+        G(z) = m' / sqrt(v' + eps),    m' = b1 m + (1 - b1) g,    v' = b2 v + (1 - b2) g^2
+
+    with m, v the optimiser's moments. **Differences from LESS:** one point; a store each for several checkpoints, whose
+    scores are added with their rates as weights.
+    """
+
+    def features(records: Tensor) -> Tensor:
+        gradients = torch.stack(list(record_gradients(problem, records)))
+        return projection(gradients if adam is None else adam_direction(gradients, adam)).neg_()
+
+    return features
+
+
+def query_features(problem: Problem, queries: Query, projection: Projection) -> Tensor:
+    """P grad q [q, width] of the queries' values at the problem's parameters."""
+    leaves = {name: value.detach().requires_grad_() for name, value in problem.params.items()}
+    gradients = [
+        torch.cat([part.reshape(-1) for part in torch.autograd.grad(value, list(leaves.values()), retain_graph=True)])
+        for value in queries(problem, leaves)
+    ]
+    return projection(torch.stack(gradients))
+
+
+def adam_direction(gradients: Tensor, state: AdamState) -> Tensor:
+    """The update [r, p] that Adam makes of each gradient after its moments, without the rate and without bias terms."""
+    mean, square = flatten(state.mean), flatten(state.square)
+    moved = _BETAS[0] * mean + (1.0 - _BETAS[0]) * gradients
+    return moved / (_BETAS[1] * square + (1.0 - _BETAS[1]) * gradients.square() + _EPSILON).sqrt()

@@ -1,0 +1,107 @@
+"""Projected gradients on disk: unit rows in half precision, their norms, and whose they are by keyed digest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unlearn.attribution.layout import BASIS, DIGEST, SAMPLE, StoreError, move, parts, read, sample, write
+from unlearn.attribution.scan import Found, scan, two_stage
+from unlearn.attribution.sketch import Basis
+
+Similarity = Literal["cosine", "dot"]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientStore:
+    """A finished store; open it with `GradientStore.open`, make it with `build`.
+
+    Rows have no order: removal moves them. `digests` [n, 32] says whose each one is.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    rows: NDArray[np.float16]  # [n, width], unit
+    norms: NDArray[np.float32]  # [n]
+    digests: NDArray[np.uint8]  # [n, 32]
+    heads: NDArray[np.int8]  # [n, m], the rows along `basis`
+    spans: NDArray[np.float32]  # [n, 3]: step of a row's head, what is lost inside the basis and outside it
+    basis: Basis = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    @classmethod
+    def open(cls, folder: Path) -> GradientStore:
+        """The store in `folder`; a removal that was cut short is completed first.
+
+        Raises:
+            StoreError: there is no finished store.
+        """
+        manifest = read(folder)
+        if not manifest["complete"]:
+            raise StoreError(f"`folder` must hold a finished store (got {manifest['rows']} rows); go on with `build`")
+        if manifest["moves"] is not None:
+            manifest = move(folder, manifest)
+        n, basis = manifest["rows"], Basis(np.fromfile(folder / BASIS, np.float32).reshape(-1, manifest["width"]))
+        arrays = {part.name: part.open(folder, n) for part in parts(manifest["width"], len(basis.vectors))}
+        return cls(folder, manifest, **arrays, basis=basis)
+
+    def top(self, queries: Tensor, k: int, *, similarity: Similarity = "cosine", budget: int = 20_000) -> Found:
+        """The `k` rows of highest similarity to each of the queries [q, width], in two stages.
+
+        First the int8 heads of all rows, with a bound on what they leave out; then half-precision rows of those that
+        the bound cannot rule out. Where there are more than `budget` of them the best `budget` by their heads are
+        taken, and `Found.exact` says so for that query. `all_pairs` has no such limit.
+        """
+        _check(queries, self.manifest["width"], k, budget)
+        return two_stage(self, queries, k, self._weights(similarity), budget)
+
+    def all_pairs(self, queries: Tensor, k: int, *, similarity: Similarity = "cosine") -> Found:
+        """The same by reading every row once for all queries, block by block with a running best."""
+        _check(queries, self.manifest["width"], k, 1)
+        return scan(self, queries, k, self._weights(similarity))
+
+    def _weights(self, similarity: Similarity) -> NDArray[np.float32]:
+        if similarity not in ("cosine", "dot"):
+            raise ValueError(f'`similarity` must be "cosine" or "dot" for `GradientStore` (got {similarity!r})')
+        return self.norms if similarity == "dot" else np.ones(len(self), np.float32)
+
+    def remove(self, digests: Iterable[bytes]) -> tuple[GradientStore, int]:
+        """The store without these records, and how many it held; those that it does not hold are passed over.
+
+        Their bytes are in no file of the folder afterwards. Where a removed row had been in the sample that the first
+        stage's basis was fitted to, the basis is fitted and applied again without it. This object must not be used
+        afterwards.
+        """
+        wanted = {bytes(digest) for digest in digests}
+        held = self.digests.view(f"V{DIGEST}").reshape(-1)
+        gone = np.flatnonzero(np.isin(held, np.array(list(wanted), dtype=f"V{DIGEST}"))) if wanted else np.empty(0, int)
+        if not len(gone):
+            return self, 0
+        left = len(self) - len(gone)
+        last = np.setdiff1d(np.arange(left, len(self)), gone)
+        stale = bool(np.isin(gone, sample(self.digests)).any()) or left < SAMPLE
+        moves = {"rows": left, "from": last.tolist(), "to": gone[gone < left].tolist(), "refit": stale}
+        manifest = self.manifest | {"moves": moves}
+        write(self.folder, manifest)
+        move(self.folder, manifest)
+        return GradientStore.open(self.folder), len(gone)
+
+
+def _check(queries: Tensor, width: int, k: int, budget: int) -> None:
+    wrong: list[str] = []
+    if queries.dim() != 2 or queries.shape[1] != width:
+        wrong.append(f"`queries` must have shape [q, {width}] (got {list(queries.shape)})")
+    if k < 1:
+        wrong.append(f"`k` must be a positive integer (got {k})")
+    if budget < 1:
+        wrong.append(f"`budget` must be a positive integer (got {budget})")
+    if wrong:
+        raise ValueError("\n".join(wrong))
