@@ -28,7 +28,7 @@ from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
 from unlearn.params import Params
-from unlearn.problem import Bound, Locality, Problem, Touched, Unit
+from unlearn.problem import Bound, Locality, Problem, Touched, Unit, Units
 from unlearn.solvers.landscape import Landscape
 
 
@@ -169,7 +169,26 @@ class RecommenderProblem(FittedRecommender, Problem):
     def records(self, forget: ForgetSet) -> Tensor:
         return torch.from_numpy(self.data.positions(forget)).to(self.graph.rows.device)
 
-    def weighted(self, unit: Unit, weights: Tensor) -> RecommenderProblem:
+    def units(self, unit: Unit) -> Units:
+        data = self.data
+        rows, columns = data.user_rows(), data.item_rows()
+        owners = {"user": rows, "item": columns, "interaction": np.arange(len(data))}
+        if unit not in owners:
+            raise ValueError(f"`unit` must be {', '.join(owners)} for a recommender (got {unit!r})")
+
+        def named(chosen: Tensor) -> ForgetSet:
+            where = chosen.cpu().numpy()
+            if unit == "interaction":
+                pairs = zip(data.users.take(rows[where]), data.items.take(columns[where]), strict=True)
+                return ForgetSet(interactions=tuple(pairs))
+            if unit == "user":
+                return ForgetSet(users=tuple(data.users.take(where)))
+            return ForgetSet(items=tuple(data.items.take(where)))
+
+        sizes = {"user": data.n_users, "item": data.n_items, "interaction": len(data)}
+        return Units(unit, sizes[unit], torch.from_numpy(owners[unit]).to(self.graph.rows.device), named)
+
+    def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> RecommenderProblem:
         """Interactions, users or items weighted, on loss and message edge, degrees included (floored at 1e-6)."""
         graph = self.graph
         sizes = {"interaction": graph.n_edges, "user": graph.n_users, "item": graph.n_items}
@@ -179,7 +198,7 @@ class RecommenderProblem(FittedRecommender, Problem):
         of_edges = {"interaction": weights, "user": weights, "item": weights}[unit]
         if unit != "interaction":
             of_edges = weights[graph.rows if unit == "user" else graph.cols]
-        return replace(self, graph=graph.weighted(of_edges.to(graph.values.dtype)))
+        return replace(self, graph=graph.weighted(of_edges.to(graph.values.dtype), degrees=degrees))
 
     def settled(self, forget: ForgetSet) -> Params:
         """Rows of forgotten users and items are zero: the optimum of a row that no record reaches.

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.params import Params, flatten, unflatten
-from unlearn.problem import Problem, Touched, Unit
+from unlearn.problem import Problem, Touched, Unit, Units
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
 from unlearn.solvers.landscape import FunctionLandscape
@@ -205,7 +205,16 @@ class AttachedProblem(Problem):
         rows = (g.reshape(g.shape[0] if g.dim() else 1, -1).ne(0).any(1).nonzero().flatten() for g in gradients)
         return {name: [found] for name, found in zip(leaves, rows, strict=True)}
 
-    def weighted(self, unit: Unit, weights: Tensor) -> AttachedProblem:
+    def units(self, unit: Unit) -> Units:
+        """Records by their numbers; data that removes by forget set itself does not say what its records are called."""
+        if unit != "record" or not isinstance(self.data, NumberedRecords):
+            return super().units(unit)
+        numbers = self.data.numbers
+        return Units(
+            unit, len(numbers), torch.arange(len(numbers)), lambda rows: ForgetSet(records=tuple(numbers[rows].tolist()))
+        )
+
+    def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:
         """Weights reach the losses alone: the message edges inside an attached module are its own affair."""
         problems: list[str] = []
         if unit != "record":

@@ -57,6 +57,21 @@ class Locality:
     whole: bool  # whether these are all directions
 
 
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The units of one kind in a problem's data: what `Problem.weighted` weighs, and a forget set names."""
+
+    kind: Unit
+    size: int  # of the weights; what no record belongs to cannot be forgotten again
+    owner: Tensor  # int64 [n records]: the unit that each record belongs to
+    named: Callable[[Tensor], ForgetSet]  # rows [k] -> the forget set of these units
+
+    @property
+    def counts(self) -> Tensor:
+        """How many records [size] each unit has, int64."""
+        return torch.bincount(self.owner, minlength=self.size)
+
+
 # ---- the contracts --------------------------------------------------------------------------------------------------
 
 
@@ -143,11 +158,20 @@ class Problem(Fitted):
         return losses + self.background(params) + self.penalty(params)
 
     @abstractmethod
-    def weighted(self, unit: Unit, weights: Tensor) -> Problem:
+    def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> Problem:
         """A copy in which every unit carries a weight in [0, 1], on its loss and on its message edges.
 
-        The result's objective is differentiable in `weights` [n units].
+        The result's objective is differentiable in `weights` [n units]; without `degrees` the derivative leaves out
+        what the weights change in the normalisation of message edges.
         """
+
+    def units(self, unit: Unit) -> Units:
+        """The units of that kind.
+
+        Raises:
+            ValueError: this problem has none of that kind, or cannot name them.
+        """
+        raise ValueError(f"`unit` must be a kind that this problem can name (got {unit!r} for {type(self).__name__})")
 
     @property
     def predicts(self) -> bool:
