@@ -211,7 +211,10 @@ class AttachedProblem(Problem):
             return super().units(unit)
         numbers = self.data.numbers
         return Units(
-            unit, len(numbers), torch.arange(len(numbers)), lambda rows: ForgetSet(records=tuple(numbers[rows].tolist()))
+            unit,
+            len(numbers),
+            torch.arange(len(numbers)),
+            lambda rows: ForgetSet(records=tuple(numbers[rows].tolist())),
         )
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:

@@ -11,6 +11,7 @@ from unlearn.worst_case.max_gap import MaxGap
 from unlearn.worst_case.most_memorised import MostMemorised
 from unlearn.worst_case.opposing import Opposing
 from unlearn.worst_case.random import Random
+from unlearn.worst_case.trial import Trial, judged, trial
 from unlearn.worst_case.upper import Judge, Upper
 
 __all__ = [
@@ -29,8 +30,11 @@ __all__ = [
     "Search",
     "Selection",
     "Selector",
+    "Trial",
     "Upper",
+    "judged",
     "register",
     "selector",
     "selectors",
+    "trial",
 ]

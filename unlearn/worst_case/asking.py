@@ -58,6 +58,12 @@ class Asking:
             losses = faded.record_losses(params, chosen).double() / _GONE
         return self.room.means(losses, chosen).cpu()[rows]
 
+    def trained(self, params: Params) -> Tensor:
+        """Mean losses, float64 [k], of the same records in the data and graph that the model was trained on."""
+        chosen = self.asked.nonzero().flatten()
+        with torch.no_grad():
+            return self.room.means(self.problem.record_losses(params, chosen).double(), chosen).cpu()
+
     def relaxed(self, params: Params, weights: Tensor, *, degrees: bool) -> Tensor:
         """Mean losses [k] of all units, each asked as far as its weight [k] says that it is forgotten.
 

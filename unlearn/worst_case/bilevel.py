@@ -17,7 +17,7 @@ from unlearn.worst_case.budget import Room
 from unlearn.worst_case.interruption import interruptible
 from unlearn.worst_case.lower import ByMethod, Lower, Reconverged, SignSteps, Unlearned
 from unlearn.worst_case.projection import project, rounded
-from unlearn.worst_case.upper import Judge, Objective, Upper
+from unlearn.worst_case.upper import Judge, Objective, Upper, unlearned_losses
 
 _MOSTLY_THE_START = 0.5  # of a set that was there from the start
 _HARDLY_MOVED = 0.95  # of the set that the first step gives
@@ -37,6 +37,12 @@ class Bilevel(Selector):
     the unit where the budget counts those. For `max_gap` the loss under a retrain that never saw the unit is taken off
     l_i. In a graph model w reaches l_i through the message edges as well, in the loss and in the training.
 
+    Between 0 and 1 this rewards what no set can have: a unit that is half forgotten counts, and is still fitted. So
+    the search puts back what forgetting unit i has yet to do to its own loss, d_i = l_i(after i's fold was unlearned) -
+    l_i(now), one unlearning a fold (`anticipate`):
+
+        f(w, theta_u(w)) + sum_i c_i w_i (1 - w_i) d_i / m,    which is f on every set.
+
     Args:
         lower: `implicit` re-converges every round and follows theta_u(w) by the implicit function theorem; `sign` takes
             sign steps from the original, along which theta_u does not move with w (the paper's); `method` lets `by`
@@ -47,16 +53,16 @@ class Bilevel(Selector):
         rate: how far a weight moves in a round where its derivative is one standard deviation (that of the first
             round) off the mean.
         gamma: of |w|^2; positive spreads the weights, negative drives them to 0 and 1.
+        anticipate: whether d_i is put back; the paper does not.
         messages: whether derivatives go through the message edges: `full`, with `fixed_degrees` in their
             normalisation, or `none`.
         steps: of the sign of the gradient, of size `lr`.
         iterations: of L-BFGS a round, and `products` with the Hessian.
-        folds: of the retrains that `max_gap` compares with.
+        folds: in which d_i is measured, and in which `max_gap` retrains.
 
-    **Differences from the paper:** the start, for which the paper's rate works (see `start`); the rate is free of the
-    losses' scale; the implicit gradient and the message edges are ours; steps are full-batch, on training data alone,
-    in evaluation mode; no ascent on what is forgotten, as in the released code. The result says in `warnings` where
-    the search did not move away from its start.
+    **Differences from the paper:** the start (see `start`); the rate is free of the losses' scale; d_i, the implicit
+    gradient and the message edges are ours; steps are full-batch, in evaluation mode; no ascent on what is forgotten,
+    as in the released code. The result says in `warnings` where the search did not move away from its start.
 
     Raises:
         ValueError: listing every hyper-parameter that is out of range.
@@ -70,6 +76,7 @@ class Bilevel(Selector):
     rounds: int = 20
     rate: float = 0.1
     gamma: float = 0.0
+    anticipate: bool = True
     messages: Literal["full", "fixed_degrees", "none"] = "full"
     steps: int = 10
     lr: float = 1e-3
@@ -105,6 +112,9 @@ class Bilevel(Selector):
     def search(self, problem: Problem, room: Room, seed: int) -> Search:
         judge = self.judged_by().ready(problem, room, seed=seed)
         lower = self._lower(judge)
+        ahead = torch.zeros_like(room.costs)
+        if self.anticipate:
+            ahead = unlearned_losses(judge, self.folds, seed=seed) - judge.asking.trained(problem.params)
         weights = self._first(room, seed)
         start = rounded(room.costs * weights, room.costs, room.total) if self.start == "random" else None
         rounds: list[Round] = []
@@ -113,7 +123,7 @@ class Bilevel(Selector):
         with interruptible() as interrupted:
             for number in tqdm(range(self.rounds), desc="rounds", disable=None, leave=False):
                 at = lower.unlearn(problem, room, weights)
-                value, slope = self.slope(judge, lower, at)
+                value, slope = self.slope(judge, lower, at, ahead)
                 if number == 0:
                     scale = float(slope.std())
                     if scale <= 1e-9 * float(slope.abs().max()):
@@ -130,21 +140,21 @@ class Bilevel(Selector):
         kept = overlap(before, start)
         if self.start == "random" and kept >= _MOSTLY_THE_START:
             warnings.append(
-                f"{kept:.0%} of the result is the random set that the search started from: raise `rate` or start uniform"
+                f"{kept:.0%} of the result is the random set that the search began with: raise `rate`, or start uniform"
             )
         elif self.start == "uniform" and len(rounds) > 1 and kept >= _HARDLY_MOVED:
             warnings.append(f"{kept:.0%} of the result is what the first step alone gives")
         return Search(weights, tuple(rounds), kept, tuple(warnings))
 
-    def slope(self, judge: Judge, lower: Lower, at: Unlearned) -> tuple[float, Tensor]:
-        """f(w, theta_u(w)) and df/dw float64 [k] where the lower level has got to."""
+    def slope(self, judge: Judge, lower: Lower, at: Unlearned, ahead: Tensor) -> tuple[float, Tensor]:
+        """What is minimised and its derivative in w, float64 [k], where the lower level has got to; `ahead` [k] is d."""
         room, problem = judge.room, judge.asking.problem
         leaf = at.weights.clone().requires_grad_()
         params = {name: value.detach().requires_grad_() for name, value in at.params.items()}
         losses = judge.asking.relaxed(
             params, leaf.detach() if self.messages == "none" else leaf, degrees=self.messages == "full"
         )
-        left = losses.cpu().double() - judge.reference
+        left = losses.cpu().double() - judge.reference + (1.0 - leaf) * ahead
         value = ((room.costs * leaf * left).sum() + self.gamma * leaf.square().sum()) / room.total
         explicit, *along = torch.autograd.grad(
             value, [leaf, *params.values()], allow_unused=True, materialize_grads=True

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from unlearn.problem import Problem
 from unlearn.worst_case.base import Ranking, register
 from unlearn.worst_case.budget import Room
-from unlearn.worst_case.held_out import folds
-from unlearn.worst_case.upper import Upper
+from unlearn.worst_case.upper import Upper, unlearned_losses
 
 
 @register
@@ -39,8 +36,4 @@ class MaxGap(Ranking):
 
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
         judge = self.judged_by().ready(problem, room, seed=seed)
-        found = torch.empty(len(room), dtype=torch.float64)
-        parts = folds(len(room), self.folds, seed=seed)
-        for rows in tqdm(parts, total=self.folds, desc="folds", disable=None, leave=False):
-            found[rows] = judge.reference[rows] - judge.asking.losses(judge.unlearned(rows).params, rows)
-        return found
+        return judge.reference - unlearned_losses(judge, self.folds, seed=seed)

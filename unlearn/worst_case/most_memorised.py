@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from unlearn.problem import Problem
@@ -37,8 +36,4 @@ class MostMemorised(Ranking):
 def memorisation(problem: Problem, room: Room, folds: int, *, seed: int) -> Tensor:
     """Held-out less training loss, float64 [k]; positive where training on the unit kept its loss low."""
     asking = Asking.of(problem, room, seed=seed)
-    held_out = held_out_losses(problem, asking, folds, seed=seed)
-    with torch.no_grad():
-        chosen = asking.asked.nonzero().flatten()
-        losses = problem.record_losses(problem.params, chosen).double()
-    return held_out - room.means(losses, chosen).cpu()
+    return held_out_losses(problem, asking, folds, seed=seed) - asking.trained(problem.params)

@@ -48,7 +48,7 @@ class Opposing(Ranking):
 
 
 def gradient_sketch(problem: Problem, room: Room, directions: int, *, seed: int) -> Tensor:
-    """Every unit's summed gradient in random directions, float64 [k, directions]; inner products stay in expectation."""
+    """Every unit's summed gradient along random directions, float64 [k, directions]: same inner products on average."""
     at = flatten(problem.params)
     jacobian = Jacobian(lambda x: problem.record_losses(unflatten(x, problem.params)), at)
     numbers = np.arange(len(at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_TAIL = 64  # units from which the last of the budget is filled
+_TAIL = 32  # units on either side of the budget's edge that compete for what is left of it
 
 
 def project(point: Tensor, costs: Tensor, total: float) -> Tensor:
@@ -54,37 +54,43 @@ def _spent(a: Tensor, c: Tensor, mu: Tensor) -> float:
     return float((c * (a - mu * c).clamp(0.0, 1.0)).sum())
 
 
-def rounded(weights: Tensor, costs: Tensor, total: float) -> Tensor:
-    """Units [r] (ascending) that the weights [k] ask for, of a cost of at most `total`.
+def rounded(values: Tensor, costs: Tensor, total: float) -> Tensor:
+    """Units [r] (ascending) of a high sum of `values` [k] whose whole costs [k] add up to `total` at most.
 
-    By weight over cost, as long as they fit; what is then left goes to the best of the next 64 units together (a
-    knapsack, solved exactly for whole costs), and after that to whatever still fits. Where all costs are 1 these are
-    the largest weights. Ties go to the earlier unit.
+    By value over cost as long as they fit. Where that leaves some of the budget, the last 32 that were taken and the
+    next 32 compete for their place (a knapsack, solved exactly), and what still fits afterwards is taken in order. Where
+    all costs are 1 these are the units of the largest values. Ties go to the earlier unit.
     """
-    w, c = weights.double(), costs.double()
-    order = torch.argsort(w / c, descending=True, stable=True)
+    v, c = values.double(), costs.double()
+    order = torch.argsort(v / c, descending=True, stable=True)
     fitting = int((c[order].cumsum(0) <= total).sum())
-    chosen, rest = order[:fitting], order[fitting:]
+    chosen = order[:fitting]
     left = int(total - float(c[chosen].sum()))
-    if left and len(rest):
-        near = rest[:_TAIL][c[rest[:_TAIL]] <= left]
-        picked = near[_knapsack(w[near], c[near].long(), left)]
-        chosen = torch.cat([chosen, picked])
-        left -= int(c[picked].sum())
-        later = rest[~torch.isin(rest, picked)]
-        for one in later[c[later] <= left].tolist():
-            if (cost := int(c[one])) <= left:
-                chosen = torch.cat([chosen, torch.tensor([one])])
-                left -= cost
-    return chosen.sort().values
+    if not left or fitting == len(order):
+        return chosen.sort().values
+    first = max(fitting - _TAIL, 0)
+    window = order[first : fitting + _TAIL]
+    left = int(total - float(c[order[:first]].sum()))
+    picked = window[_knapsack(v[window], c[window].long(), left)]
+    left -= int(c[picked].sum())
+    chosen = torch.cat([order[:first], picked])
+    later = order[~torch.isin(order, chosen)]
+    extra: list[int] = []
+    for one in later[c[later] <= left].tolist():
+        if (cost := int(c[one])) <= left:
+            extra.append(one)
+            left -= cost
+    return torch.cat([chosen, torch.tensor(extra, dtype=torch.int64)]).sort().values
 
 
 def _knapsack(values: Tensor, costs: Tensor, room: int) -> Tensor:
     """Indices of the units with the largest sum of values that fit; of equals, those that fill more."""
     best = torch.zeros(room + 1, dtype=torch.float64)
     taken = torch.zeros(len(values), room + 1, dtype=torch.bool)
-    fill = 1e-9 * float(values.abs().max() if len(values) else 0.0) / max(room, 1) + 1e-300
+    fill = 1e-9 * float(values.abs().max()) / room + 1e-300
     for i, (value, cost) in enumerate(zip((values + fill * costs).tolist(), costs.tolist(), strict=True)):
+        if cost > room:
+            continue
         with_it = torch.cat([best[:cost] - torch.inf, best[: room + 1 - cost] + value])
         taken[i] = with_it > best
         best = torch.maximum(best, with_it)

@@ -7,12 +7,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from unlearn.methods.base import Unlearner, method
 from unlearn.problem import Problem
 from unlearn.worst_case.asking import Asking
 from unlearn.worst_case.budget import Room
-from unlearn.worst_case.held_out import held_out_losses
+from unlearn.worst_case.held_out import folds, held_out_losses
 
 Objective = Literal["still_fitted", "max_gap"]
 
@@ -73,6 +74,14 @@ class Judge:
         losses = self.asking.losses(self.unlearned(rows).params, rows)
         costs = self.room.costs[rows]
         return float((costs * (losses - self.reference[rows])).sum() / costs.sum())
+
+
+def unlearned_losses(judge: Judge, k: int, *, seed: int) -> Tensor:
+    """Mean loss, float64 [units], of every unit after the judge's method has unlearned its fold, one of `k`."""
+    found = torch.empty(len(judge.room), dtype=torch.float64)
+    for rows in tqdm(folds(len(found), k, seed=seed), total=k, desc="folds", disable=None, leave=False):
+        found[rows] = judge.asking.losses(judge.unlearned(rows).params, rows)
+    return found
 
 
 def settling(problem: Problem) -> Unlearner:
