@@ -29,7 +29,7 @@ def worst_case(
     budget: Annotated[
         str,
         typer.Option(
-            help="users:1%, interactions:1%, items:5, or users/interactions:1% (users who hold 1 % of the interactions)."
+            help="users:1%, interactions:1%, items:5, or users/interactions:1% (users who hold that share of them)."
         ),
     ],
     setup: Setup,

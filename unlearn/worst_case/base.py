@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
@@ -40,7 +41,7 @@ class Search:
 
     weights: Tensor
     rounds: tuple[Round, ...] = ()
-    overlap_with_start: float | None = None
+    start: Tensor | None = None  # places [r] of the set that it started from
     warnings: tuple[str, ...] = ()
 
 
@@ -57,13 +58,23 @@ class Selection:
     cost: float  # what they spend of the budget, in what it counts
     weights: Tensor  # float64 [size]: the relaxed weights that were rounded; those of other selectors are 0 and 1
     rounds: tuple[Round, ...]
-    overlap_with_start: float | None  # with the set of the start, or of the first step where the start is uniform
+    start: Tensor | None  # int64 [r]: the units of a search's start, or of its first step where that is uniform
     warnings: tuple[str, ...]
     seconds: float
+
+    @property
+    def overlap_with_start(self) -> float | None:
+        """The share of the chosen units that were there from the start; None where there was no search."""
+        return None if self.start is None else overlap(self.units, self.start)
 
     def digest(self, key: bytes) -> str:
         """Keyed digest of the forget set (see `ForgetSet.digest`)."""
         return self.forget.digest(key)
+
+
+def overlap(rows: Tensor, others: Tensor) -> float:
+    """The share of the units `rows` that are among `others`."""
+    return float(torch.isin(rows, others).double().mean())
 
 
 class Selector(ABC):
@@ -109,7 +120,7 @@ class Selector(ABC):
             cost=float(room.costs[chosen].sum()),
             weights=room.whole(found.weights.to(room.rows.device)).cpu(),
             rounds=found.rounds,
-            overlap_with_start=found.overlap_with_start,
+            start=None if found.start is None else room.rows.cpu()[found.start],
             warnings=found.warnings,
             seconds=time.perf_counter() - started,
         )

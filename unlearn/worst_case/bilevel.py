@@ -12,7 +12,7 @@ from tqdm import tqdm
 from unlearn.params import flatten
 from unlearn.problem import Problem
 from unlearn.streams import uniforms
-from unlearn.worst_case.base import Round, Search, Selector, register
+from unlearn.worst_case.base import Round, Search, Selector, overlap, register
 from unlearn.worst_case.budget import Room
 from unlearn.worst_case.interruption import interruptible
 from unlearn.worst_case.lower import ByMethod, Lower, Reconverged, SignSteps, Unlearned
@@ -46,7 +46,8 @@ class Bilevel(Selector):
     Args:
         lower: `implicit` re-converges every round and follows theta_u(w) by the implicit function theorem; `sign` takes
             sign steps from the original, along which theta_u does not move with w (the paper's); `method` lets `by`
-            unlearn the set that the weights round to.
+            unlearn the set that the weights round to. Where training ends short of a minimum, as an early-stopped
+            classifier's does, `implicit` leaves the model that was trained: use another.
         by: the method of `lower="method"`, and the one by which sets of this selector are compared.
         start: `uniform` weights m / sum c; `random` are 0 and 1 as in the released code, which a small rate never
             leaves again: kept to show just that.
@@ -73,15 +74,15 @@ class Bilevel(Selector):
     lower: Literal["implicit", "sign", "method"] = "implicit"
     by: str = "reconverge"
     start: Literal["uniform", "random"] = "uniform"
-    rounds: int = 20
+    rounds: int = 8
     rate: float = 0.1
     gamma: float = 0.0
     anticipate: bool = True
     messages: Literal["full", "fixed_degrees", "none"] = "full"
     steps: int = 10
     lr: float = 1e-3
-    iterations: int = 30
-    products: int = 20
+    iterations: int = 15
+    products: int = 8
     folds: int = 5
 
     def __post_init__(self) -> None:
@@ -144,10 +145,10 @@ class Bilevel(Selector):
             )
         elif self.start == "uniform" and len(rounds) > 1 and kept >= _HARDLY_MOVED:
             warnings.append(f"{kept:.0%} of the result is what the first step alone gives")
-        return Search(weights, tuple(rounds), kept, tuple(warnings))
+        return Search(weights, tuple(rounds), start, tuple(warnings))
 
     def slope(self, judge: Judge, lower: Lower, at: Unlearned, ahead: Tensor) -> tuple[float, Tensor]:
-        """What is minimised and its derivative in w, float64 [k], where the lower level has got to; `ahead` [k] is d."""
+        """What is minimised and its derivative in w, float64 [k], where the lower level is; `ahead` [k] is d."""
         room, problem = judge.room, judge.asking.problem
         leaf = at.weights.clone().requires_grad_()
         params = {name: value.detach().requires_grad_() for name, value in at.params.items()}
@@ -175,8 +176,3 @@ class Bilevel(Selector):
         draws = torch.from_numpy(uniforms(seed, "worst_case/start", room.rows.cpu().numpy()))
         chosen = rounded(room.costs * draws, room.costs, room.total)
         return torch.zeros_like(room.costs).index_fill(0, chosen, 1.0)
-
-
-def overlap(rows: Tensor, others: Tensor) -> float:
-    """The share of the units `rows` that are among `others`."""
-    return float(torch.isin(rows, others).double().mean())

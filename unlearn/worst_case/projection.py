@@ -58,8 +58,8 @@ def rounded(values: Tensor, costs: Tensor, total: float) -> Tensor:
     """Units [r] (ascending) of a high sum of `values` [k] whose whole costs [k] add up to `total` at most.
 
     By value over cost as long as they fit. Where that leaves some of the budget, the last 32 that were taken and the
-    next 32 compete for their place (a knapsack, solved exactly), and what still fits afterwards is taken in order. Where
-    all costs are 1 these are the units of the largest values. Ties go to the earlier unit.
+    next 32 compete for their place (a knapsack, solved exactly), and what still fits then is taken in order. Where all
+    costs are 1 these are the units of the largest values. Ties go to the earlier unit.
     """
     v, c = values.double(), costs.double()
     order = torch.argsort(v / c, descending=True, stable=True)

@@ -54,9 +54,7 @@ def gradient_variance(problem: Problem, room: Room, *, directions: int = 32, see
         raise MissingRequirement(
             f"`gradient_variance` needs at least two checkpoints (got {len(kept)}); train again with them kept"
         )
-    norms = [
-        gradient_sketch(problem.with_params(one.params), room, directions, seed=seed).norm(dim=1) for one in kept
-    ]
+    norms = [gradient_sketch(problem.with_params(one.params), room, directions, seed=seed).norm(dim=1) for one in kept]
     return torch.stack(norms).var(dim=0)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from unlearn.problem import Problem
-from unlearn.worst_case.base import Selection, Selector
-from unlearn.worst_case.bilevel import overlap
-from unlearn.worst_case.budget import Budget, Room
+from unlearn.worst_case.base import Selection, Selector, overlap
+from unlearn.worst_case.budget import Budget
 from unlearn.worst_case.easiest import Easiest
 from unlearn.worst_case.random import Random
 from unlearn.worst_case.upper import Judge
@@ -43,15 +43,10 @@ def trial(problem: Problem, selector: Selector, budget: Budget | str, *, seed: i
     budget = Budget.parse(budget) if isinstance(budget, str) else budget
     sets = [one.select(problem, budget, seed=seed) for one in (selector, Easiest(), Random())]
     judge = selector.judged_by().ready(problem, budget.room(problem.units(budget.unit)), seed=seed)
-    chosen, easiest, random = (judged(judge, one) for one in sets)
+    chosen, easiest, random = (judged(judge, one.units) for one in sets)
     return Trial(*sets, chosen, easiest, random)
 
 
-def judged(judge: Judge, selection: Selection) -> float:
-    """The upper objective of a selection after unlearning it."""
-    return judge.value(places(judge.room, selection))
-
-
-def places(room: Room, selection: Selection) -> torch.Tensor:
-    """The places [r] in the room of the selected units."""
-    return torch.searchsorted(room.rows.cpu(), selection.units)
+def judged(judge: Judge, units: Tensor) -> float:
+    """The upper objective of these units [r], rows as a selection has them, after unlearning them."""
+    return judge.value(torch.searchsorted(judge.room.rows.cpu(), units))

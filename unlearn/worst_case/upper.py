@@ -88,4 +88,4 @@ def settling(problem: Problem) -> Unlearner:
     """The nearest there is to a retrain: re-convergence taken far, or a coupled retrain where training samples."""
     if problem.stochastic:
         return method("retrain", coupled=True)
-    return method("reconverge", reduction=1e-3, max_iterations=200, tail=0.0)
+    return method("reconverge", reduction=5e-3, max_iterations=100, tail=0.0)
