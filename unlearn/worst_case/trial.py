@@ -41,10 +41,16 @@ def trial(problem: Problem, selector: Selector, budget: Budget | str, *, seed: i
     Raises: what `Selector.select` raises.
     """
     budget = Budget.parse(budget) if isinstance(budget, str) else budget
-    sets = [one.select(problem, budget, seed=seed) for one in (selector, Easiest(), Random())]
+    chosen, easiest, random = (one.select(problem, budget, seed=seed) for one in (selector, Easiest(), Random()))
     judge = selector.judged_by().ready(problem, budget.room(problem.units(budget.unit)), seed=seed)
-    chosen, easiest, random = (judged(judge, one.units) for one in sets)
-    return Trial(*sets, chosen, easiest, random)
+    return Trial(
+        chosen=chosen,
+        easiest=easiest,
+        random=random,
+        upper_objective=judged(judge, chosen.units),
+        upper_objective_easiest=judged(judge, easiest.units),
+        upper_objective_random=judged(judge, random.units),
+    )
 
 
 def judged(judge: Judge, units: Tensor) -> float:
