@@ -64,7 +64,8 @@ def worst_case(
     numbers = range(seed, seed + seeds)
     parts = [one_seed(setup, chosen, asked, served, number, progress=json_ is None) for number in numbers]
     trials = [part[0] for part in parts]
-    worst, random = (Comparison.join([part[side] for part in parts]) for side in (1, 2))
+    worst = Comparison.join([part[1] for part in parts])
+    random = Comparison.join([part[2] for part in parts])
     figures = {name: fsum(getattr(one, name) for one in trials) / seeds for name in _OBJECTIVES}
     result = {
         "selector": chosen.name,
