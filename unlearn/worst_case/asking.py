@@ -24,7 +24,8 @@ class Asking:
     A record is asked with its own message edge cut, as a held-out one would be. Single records are all asked about. A
     user or item that was forgotten is nothing but its records, so half of them, drawn at random, stay in the message
     graph and say who is asked about the other half: what a service sees of someone who comes back (`forget_auc` of an
-    audit asks the same way). Their losses are then those of a fold-in.
+    audit asks the same way). Their losses are then those of a fold-in. In a matrix factorisation, where a forgotten row
+    says nothing whatever is folded in, all forgotten users are alike.
     """
 
     problem: Problem

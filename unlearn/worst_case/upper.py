@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from unlearn.methods.base import Unlearner, method
+from unlearn.methods.base import State, Unlearner, method
 from unlearn.problem import Problem
 from unlearn.worst_case.asking import Asking
 from unlearn.worst_case.budget import Room
@@ -55,7 +55,7 @@ class Judge:
 
     asking: Asking
     unlearner: Unlearner
-    state: object
+    state: State | None
     reference: Tensor  # float64 [k], subtracted from the units' losses
 
     @property
@@ -65,7 +65,7 @@ class Judge:
     def unlearned(self, rows: Tensor) -> Problem:
         """The problem after the units at these places were forgotten."""
         forget = self.room.units.named(self.room.rows[rows])
-        result = self.unlearner.forget(self.asking.problem, forget, self.state)  # pyright: ignore[reportArgumentType]
+        result = self.unlearner.forget(self.asking.problem, forget, self.state)
         assert isinstance(result.problem, Problem)
         return result.problem
 
