@@ -74,7 +74,7 @@ class Bilevel(Selector):
     lower: Literal["implicit", "sign", "method"] = "implicit"
     by: str = "reconverge"
     start: Literal["uniform", "random"] = "uniform"
-    rounds: int = 8
+    rounds: int = 20
     rate: float = 0.1
     gamma: float = 0.0
     anticipate: bool = True
