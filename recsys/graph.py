@@ -84,13 +84,16 @@ class BipartiteGraph:
     def n_edges(self) -> int:
         return self.rows.numel()
 
-    def weighted(self, weights: Tensor, *, floor: float = 1e-6) -> BipartiteGraph:
+    def weighted(self, weights: Tensor, *, floor: float = 1e-6, degrees: bool = True) -> BipartiteGraph:
         """The graph whose edge e counts `weights[e]` in [0, 1]; differentiable in the weights, degrees included.
 
-        Degrees below `floor` are raised to it, so that a node whose edges all fade keeps finite derivatives.
+        Degrees below `floor` are raised to it, so that a node whose edges all fade keeps finite derivatives. Without
+        `degrees` they count as constants in the derivative.
         """
         users = weights.new_zeros(self.n_users).index_add(0, self.rows, weights).clamp_min(floor)
         items = weights.new_zeros(self.n_items).index_add(0, self.cols, weights).clamp_min(floor)
+        if not degrees:
+            users, items = users.detach(), items.detach()
         values = weights * users[self.rows].rsqrt() * items[self.cols].rsqrt()
         return replace(self, values=values, weights=weights)
 

@@ -196,17 +196,17 @@ class RecommenderProblem(FittedRecommender, Problem):
     def records(self, forget: ForgetSet) -> Tensor:
         return torch.from_numpy(self.data.positions(forget)).to(self.graph.rows.device)
 
-    def weighted(self, unit: Unit, weights: Tensor) -> RecommenderProblem:
+    def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> RecommenderProblem:
         """Interactions, users or items weighted, on loss and message edge, degrees included (floored at 1e-6)."""
         graph = self.graph
         sizes = {"interaction": graph.n_edges, "user": graph.n_users, "item": graph.n_items}
         if unit not in sizes or weights.shape != (sizes[unit],):
             expected = ", ".join(f"({size},) for '{name}'" for name, size in sizes.items())
             raise ValueError(f"`weights` must have shape {expected} (got {tuple(weights.shape)} for '{unit}')")
-        of_edges = {"interaction": weights, "user": weights, "item": weights}[unit]
+        weights = weights.to(graph.values)
         if unit != "interaction":
-            of_edges = weights[graph.rows if unit == "user" else graph.cols]
-        return replace(self, graph=graph.weighted(of_edges.to(graph.values.dtype)))
+            weights = weights[graph.rows if unit == "user" else graph.cols]
+        return replace(self, graph=graph.weighted(weights, degrees=degrees))
 
     def settled(self, forget: ForgetSet) -> Params:
         """Rows of forgotten users and items are zero: the optimum of a row that no record reaches.

@@ -224,7 +224,7 @@ class AttachedProblem(Problem):
         rows = (g.reshape(g.shape[0] if g.dim() else 1, -1).ne(0).any(1).nonzero().flatten() for g in gradients)
         return {name: [found] for name, found in zip(leaves, rows, strict=True)}
 
-    def weighted(self, unit: Unit, weights: Tensor) -> AttachedProblem:
+    def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:
         """Weights reach the losses alone: the message edges inside an attached module are its own affair."""
         problems: list[str] = []
         if unit != "record":

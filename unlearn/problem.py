@@ -140,10 +140,11 @@ class Problem(Fitted):
         return losses + self.background(params) + self.penalty(params)
 
     @abstractmethod
-    def weighted(self, unit: Unit, weights: Tensor) -> Problem:
+    def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> Problem:
         """A copy in which every unit carries a weight in [0, 1], on its loss and on its message edges.
 
-        The result's objective is differentiable in `weights` [n units].
+        The result's objective is differentiable in `weights` [n units]; without `degrees` the derivative leaves out
+        what the weights change in the normalisation of message edges.
         """
 
     def with_options(self, options: Any) -> Self:

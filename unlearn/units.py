@@ -25,3 +25,8 @@ class Units:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many records [n] each unit has."""
+        return np.bincount(self.owners, minlength=len(self))

@@ -1,4 +1,4 @@
-"""What `recsys` contributes to the command `unlearn`: demo, train, forget, recommend, explain, evaluate, models.
+"""What `recsys` contributes to the command `unlearn`: a file each.
 
 A command is an application: it may use all of `unlearn`. Heavy imports happen inside the commands, so that
 `unlearn --help` answers at once.
@@ -15,9 +15,10 @@ from recsys.commands.forget import forget
 from recsys.commands.models import models
 from recsys.commands.recommend import recommend
 from recsys.commands.train import train
+from recsys.commands.worst_case import worst_case
 
 
 def register(app: typer.Typer) -> None:
     """Entry point of the group `unlearn.commands`."""
-    for function in (demo, train, forget, recommend, explain, evaluate, models):
+    for function in (demo, train, forget, recommend, explain, evaluate, worst_case, models):
         app.command()(function)

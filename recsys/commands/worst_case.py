@@ -1,0 +1,163 @@
+"""unlearn worst-case"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import fsum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recsys.commands.options import Seed, Setup
+from unlearn.command import command
+
+if TYPE_CHECKING:
+    from unlearn.audit import Comparison
+    from unlearn.methods.base import Unlearner
+    from unlearn.worst_case import Selection, Selector, Trial
+
+_OBJECTIVES = ("upper_objective", "upper_objective_easiest", "upper_objective_random", "overlap_with_easiest")
+
+
+@command
+def worst_case(
+    *,
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="users:1%, interactions:1%, items:5, or users/interactions:1% (users who hold that share of them)."
+        ),
+    ],
+    setup: Setup,
+    selector: Annotated[
+        str,
+        typer.Option(
+            help="How the set is chosen: bilevel, easiest, most_memorised, max_gap, opposing, hubs or random; with "
+            "arguments as in bilevel:lower=sign:rounds=10 or max_gap:by=iau."
+        ),
+    ] = "bilevel",
+    methods: Annotated[
+        str,
+        typer.Option(help="Methods with commas between, as `unlearn evaluate` takes them. Baselines are added."),
+    ] = "reconverge",
+    seeds: Annotated[int, typer.Option(help="How many seeds.")] = 1,
+    seed: Seed = 0,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write everything here; - prints it.")] = None,
+) -> Mapping[str, Any]:
+    """Find the forget set that is hardest on unlearning, and measure methods on it beside a random one.
+
+    The JSON names the chosen ids: they are what was asked for.
+    """
+    from rich.console import Console
+
+    from unlearn.audit import Comparison
+    from unlearn.specification import unlearners
+    from unlearn.worst_case import Budget
+
+    if seeds < 1:
+        raise ValueError(f"`seeds` must be a positive integer for `worst-case` (got {seeds})")
+    chosen, asked, served = specified(selector), Budget.parse(budget), unlearners(methods)
+    numbers = range(seed, seed + seeds)
+    parts = [one_seed(setup, chosen, asked, served, number, progress=json_ is None) for number in numbers]
+    trials = [part[0] for part in parts]
+    worst = Comparison.join([part[1] for part in parts])
+    random = Comparison.join([part[2] for part in parts])
+    figures = {name: fsum(getattr(one, name) for one in trials) / seeds for name in _OBJECTIVES}
+    result = {
+        "selector": chosen.name,
+        "arguments": chosen.arguments(),
+        "budget": str(asked),
+        "upper": asdict(chosen.judged_by()),
+        **figures,
+        "by_seed": [
+            {"seed": number} | {name: getattr(one, name) for name in _OBJECTIVES}
+            for number, one in zip(numbers, trials, strict=True)
+        ],
+        "chosen": [told(one.chosen) for one in trials],
+        **json.loads(worst.to_json()),
+        "random": json.loads(random.to_json()),
+    }
+    if str(json_) != "-":
+        console = Console(stderr=json_ is not None)
+        for title, one in ((f"The set that `{chosen.name}` chose", worst), ("A random set of equal budget", random)):
+            console.print(f"[bold]{title}[/]")
+            console.print(one.table(spread=False))
+        console.print(
+            f"Left to see of it (the lower, the more): {figures['upper_objective']:.4f}; of the easiest set "
+            f"{figures['upper_objective_easiest']:.4f}, of a random one {figures['upper_objective_random']:.4f}. "
+            f"{figures['overlap_with_easiest']:.0%} of it is in the easiest set."
+        )
+        for warning in dict.fromkeys(text for one in trials for text in one.chosen.warnings):
+            console.print(f"[yellow]warning:[/] {warning}")
+    if json_ is not None and str(json_) != "-":
+        json_.parent.mkdir(parents=True, exist_ok=True)
+        json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    return result
+
+
+def specified(text: str) -> Selector:
+    """The selector that is typed as a name or with arguments.
+
+    Raises:
+        ValueError: there is no such selector, or an argument is unknown, of another type or out of range.
+    """
+    from unlearn.specification import read, typed
+    from unlearn.worst_case import selector
+
+    name, given = read(text)
+    try:
+        kind = type(selector(name))
+    except KeyError as error:
+        raise ValueError(str(error.args[0])) from error
+    return selector(name, **typed(name, kind, given))
+
+
+def one_seed(
+    setup: Setup, selector: Selector, budget: Any, methods: list[Unlearner], seed: int, *, progress: bool
+) -> tuple[Trial, Comparison, Comparison]:
+    """Train with one seed, find the set, and measure the methods on it and on the random one."""
+    from recsys.commands.build import build_model, described, load_split
+    from recsys.scorer import RankingScorer
+    from unlearn.audit import compare
+    from unlearn.problem import Problem
+    from unlearn.worst_case import trial
+
+    parts = load_split(setup, 0)  # one split for all seeds
+    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
+    model = build_model(setup, parts.refit(), seed=seed, progress=progress, keep=required)
+    if not isinstance(model, Problem):
+        raise ValueError(f"`model` must be one that an objective trains for `worst-case` (got {setup.model})")
+    trained = model.fit()
+    found = trial(trained, selector, budget, seed=seed)
+    key = secrets.token_bytes(32)
+    compared = (
+        compare(
+            trained,
+            [one.forget],
+            methods,
+            RankingScorer(parts.test),
+            seed=seed,
+            settings={"delete": f"{one.selector} {budget}", **described(trained)},
+            key=key,
+        )
+        for one in (found.chosen, found.random)
+    )
+    worst, random = compared
+    return found, worst, random
+
+
+def told(selection: Selection) -> dict[str, Any]:
+    """A selection in plain words, with the ids of what was chosen."""
+    return {
+        "seed": selection.seed,
+        "forget": {name: ids for name, ids in asdict(selection.forget).items() if ids},
+        "cost": selection.cost,
+        "rounds": [asdict(one) for one in selection.rounds],
+        "overlap_with_start": selection.overlap_with_start,
+        "warnings": list(selection.warnings),
+        "seconds": selection.seconds,
+    }

@@ -1,0 +1,183 @@
+"""The contract of a selector of worst-case forget sets, its result, and the registry of selectors by name."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor
+
+from unlearn.forget import ForgetSet
+from unlearn.problem import Problem
+from unlearn.worst_case.budget import Budget, Room
+from unlearn.worst_case.projection import rounded
+from unlearn.worst_case.upper import Upper
+
+S = TypeVar("S", bound="type[Selector]")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of a search: the relaxed upper objective at the weights it began with, the lower one it ended with.
+
+    The lower is what training minimises, with the weights of the round; None where a method took the place of it.
+    `moved` is the share of the weights that changed places.
+    """
+
+    upper: float
+    lower: float | None
+    moved: float
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a selector came to: weights float64 [k] over the units of the room, and how."""
+
+    weights: Tensor
+    rounds: tuple[Round, ...] = ()
+    start: Tensor | None = None  # places [r] of the set that it started from
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A forget set, and how it was found. Its repr shows counts only, as that of the forget set does."""
+
+    forget: ForgetSet
+    selector: str
+    arguments: dict[str, Any]
+    budget: Budget
+    seed: int
+    units: Tensor  # int64 [r]: the rows of the chosen units, as `Problem.weighted` numbers them
+    cost: float  # what they spend of the budget, in what it counts
+    weights: Tensor  # float64 [size]: the relaxed weights that were rounded; those of other selectors are 0 and 1
+    rounds: tuple[Round, ...]
+    start: Tensor | None  # int64 [r]: the units of a search's start, or of its first step where that is uniform
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def overlap_with_start(self) -> float | None:
+        """The share of the chosen units that were there from the start; None where there was no search."""
+        return None if self.start is None else overlap(self.units, self.start)
+
+    def digest(self, key: bytes) -> str:
+        """Keyed digest of the forget set (see `ForgetSet.digest`)."""
+        return self.forget.digest(key)
+
+
+def overlap(rows: Tensor, others: Tensor) -> float:
+    """The share of the units `rows` that are among `others`."""
+    return float(torch.isin(rows, others).double().mean())
+
+
+class Selector(ABC):
+    """Chooses the forget set of a given size that is hardest on unlearning, by a rule of its own.
+
+    A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `search`, or `priorities`
+    where every unit has a score of its own.
+    """
+
+    name: ClassVar[str]
+
+    def arguments(self) -> dict[str, Any]:
+        assert is_dataclass(self)
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def judged_by(self) -> Upper:
+        """The upper objective that sets of this selector are compared on."""
+        return Upper()
+
+    def select(self, problem: Problem, budget: Budget | str, *, seed: int = 0) -> Selection:
+        """The forget set for a trained problem; `problem` stays as it is.
+
+        Interrupted by the keyboard, a search returns what it has come to.
+
+        Raises:
+            ValueError: the budget cannot be read or does not fit, or the problem has no units of that kind.
+            MissingRequirement: the selector cannot be applied to this problem.
+        """
+        budget = Budget.parse(budget) if isinstance(budget, str) else budget
+        started = time.perf_counter()
+        units = problem.units(budget.unit)
+        room = budget.room(units)
+        found = self.search(problem, room, seed)
+        chosen = rounded(room.costs * found.weights, room.costs, room.total)
+        rows = room.rows[chosen]
+        return Selection(
+            forget=room.forget_set(chosen),
+            selector=self.name,
+            arguments=self.arguments(),
+            budget=budget,
+            seed=seed,
+            units=rows,
+            cost=float(room.costs[chosen].sum()),
+            weights=room.whole(found.weights),
+            rounds=found.rounds,
+            start=None if found.start is None else room.rows[found.start],
+            warnings=found.warnings,
+            seconds=time.perf_counter() - started,
+        )
+
+    @abstractmethod
+    def search(self, problem: Problem, room: Room, seed: int) -> Search:
+        """Weights in [0, 1] of the units in the room; those of the largest weight for their cost are chosen."""
+
+
+class Ranking(Selector):
+    """A selector that gives every unit a score of its own and takes the highest."""
+
+    def search(self, problem: Problem, room: Room, seed: int) -> Search:
+        scores = self.scores(problem, room, seed).double()
+        place = scores.argsort(stable=True, descending=True).argsort()
+        # By cost times rank, so that weight over cost is the rank, and what fills the budget prefers higher ranks.
+        chosen = rounded(room.costs * (1.0 - place / len(room)), room.costs, room.total)
+        return Search(scores.new_zeros(len(room)).index_fill(0, chosen, 1.0))
+
+    @abstractmethod
+    def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
+        """Scores [k], the highest of which are chosen; of equals the earlier unit."""
+
+
+_REGISTRY: dict[str, Callable[..., Selector]] = {}
+
+
+def register(cls: S) -> S:
+    """Class decorator: makes a selector findable by its `name`."""
+    if cls.name in _REGISTRY:
+        raise ValueError(f"a selector named {cls.name!r} is registered already")
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def selector(name: str, **arguments: Any) -> Selector:
+    """The selector of that name with these hyper-parameters.
+
+    Raises:
+        KeyError: there is no such selector; the message lists those there are.
+    """
+    _load()
+    if name not in _REGISTRY:
+        raise KeyError(f"`{name}` is no selector of forget sets; there are {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name](**arguments)
+
+
+def selectors() -> list[str]:
+    """Names of all registered selectors."""
+    _load()
+    return sorted(_REGISTRY)
+
+
+@functools.cache
+def _load() -> None:
+    """Import what registers selectors: our own, and the modules that installed packages name for it."""
+    import unlearn.worst_case  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    for point in importlib.metadata.entry_points(group="unlearn.selectors"):
+        point.load()

@@ -1,0 +1,91 @@
+"""What a worst-case set is sought by: what is left to see of it after unlearning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from unlearn.methods.base import State, Unlearner, method
+from unlearn.problem import Problem
+from unlearn.worst_case.asking import Asking
+from unlearn.worst_case.budget import Room
+from unlearn.worst_case.held_out import folds, held_out_losses
+
+Objective = Literal["still_fitted", "max_gap"]
+
+
+@dataclass(frozen=True)
+class Upper:
+    """The figure of a forget set F after a method has unlearned it; the lower, the worse for the method.
+
+    `still_fitted`:  sum_F c_i l_i(theta_u) / sum_F c_i: what the model fits although it has forgotten it.
+    `max_gap`:       sum_F c_i (l_i(theta_u) - l_i(theta_ref)) / sum_F c_i: how much better it fits what it forgot
+                     than a model that never saw it, theta_ref the retrain without the unit's fold.
+
+    l_i is the mean loss of unit i's records, asked as `Asking` says; c_i is 1, or the records of the unit where the
+    budget counts those.
+    """
+
+    objective: Objective = "still_fitted"
+    by: str = "reconverge"
+    folds: int = 5
+
+    def ready(self, problem: Problem, room: Room, *, seed: int) -> Judge:
+        """The judge of forget sets of one problem; `max_gap` trains its references here.
+
+        Raises:
+            MissingRequirement: the method cannot be applied to this problem; raised before any work.
+        """
+        unlearner = settling(problem) if self.by == "reconverge" else method(self.by)
+        state = unlearner.prepare(problem)
+        asking = Asking.of(problem, room, seed=seed)
+        reference = torch.zeros(len(room), dtype=torch.float64)
+        if self.objective == "max_gap":
+            reference = held_out_losses(problem, asking, self.folds, seed=seed)
+        return Judge(asking, unlearner, state, reference)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Unlearns forget sets of one problem and says what is left to see of them."""
+
+    asking: Asking
+    unlearner: Unlearner
+    state: State | None
+    reference: Tensor  # float64 [k], subtracted from the units' losses
+
+    @property
+    def room(self) -> Room:
+        return self.asking.room
+
+    def unlearned(self, rows: Tensor) -> Problem:
+        """The problem after the units at these places were forgotten."""
+        forget = self.room.forget_set(rows)
+        result = self.unlearner.forget(self.asking.problem, forget, self.state)
+        assert isinstance(result.problem, Problem)
+        return result.problem
+
+    def value(self, rows: Tensor) -> float:
+        """The upper objective of these units, after unlearning them."""
+        losses = self.asking.losses(self.unlearned(rows).params, rows)
+        costs = self.room.costs[rows]
+        return float((costs * (losses - self.reference[rows])).sum() / costs.sum())
+
+
+def unlearned_losses(judge: Judge, k: int, *, seed: int) -> Tensor:
+    """Mean loss, float64 [units], of every unit after the judge's method has unlearned its fold, one of `k`."""
+    found = torch.empty(len(judge.room), dtype=torch.float64)
+    for rows in tqdm(folds(len(found), k, seed=seed), total=k, desc="folds", disable=None, leave=False):
+        found[rows] = judge.asking.losses(judge.unlearned(rows).params, rows)
+    return found
+
+
+def settling(problem: Problem) -> Unlearner:
+    """The nearest there is to a retrain: re-convergence taken far, or a coupled retrain where training samples."""
+    if problem.stochastic:
+        return method("retrain", coupled=True)
+    return method("reconverge", accuracy=0.01)
