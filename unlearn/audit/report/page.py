@@ -1,0 +1,49 @@
+"""The page: a pure function of the document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from unlearn.audit.report.marks import Looks
+from unlearn.audit.report.node import Node
+from unlearn.audit.report.sections import SECTIONS
+from unlearn.audit.views.derive import derive
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """The report as one HTML file that needs nothing else.
+
+    The document is what `read` gives. It is embedded whole, with what was derived from it under `derived`; every number
+    on the page carries the JSON pointer of where it stands there.
+    """
+    whole = {name: part for name, part in document.items() if name != "derived"}
+    whole["derived"] = derive(whole)
+    root = Node(whole)
+    looks = Looks(_names(whole))
+    environment = Environment(
+        loader=PackageLoader("unlearn.audit.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template("page.html")
+    return page.render(
+        document=root, sections=[section(root, looks) for section in SECTIONS], embedded=_embedded(whole)
+    )
+
+
+def _names(document: Mapping[str, Any]) -> Iterator[str]:
+    """Every method in the order of its first appearance: it decides its colour."""
+    yield from (row["name"] for row in document.get("comparison", {}).get("methods", ()))
+    yield from document.get("findings", ())
+    yield from document.get("views", {}).get("ranks", {}).get("models", ())
+    yield from (stream["method"] for stream in document.get("streams", ()))
+
+
+def _embedded(document: Mapping[str, Any]) -> Markup:
+    """JSON that no HTML parser can leave early."""
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))

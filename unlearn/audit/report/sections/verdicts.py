@@ -1,0 +1,116 @@
+"""1: every claim's verdict, with its interval, what chance reads, and what the sample could resolve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from unlearn.audit.report.marks import Looks
+from unlearn.audit.report.node import Node
+from unlearn.audit.report.parts import Section, figure, table
+from unlearn.audit.report.svg import Scale, line, spanning, tag
+
+_SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
+_WIDTH, _HEIGHT = 132, 26
+
+
+def section(document: Node, looks: Looks) -> Section:
+    findings, derived = document.at("findings"), document.at("derived", "verdicts")
+    section = Section(
+        "verdicts",
+        "Verdicts",
+        "Each claim against what chance reads. A bar is the 95 % interval, the upright line the null floor (the same "
+        "figure between two models that both never saw the data), the shaded band what this sample cannot tell from it.",
+        missing="`unlearn audit --json` writes the findings that this view shows.",
+        does_not_show="A pass is no proof that nothing is left: it says that this test, at this resolution, saw "
+        "nothing. What each test leaves open stands in the table.",
+    )  # fmt: skip
+    if not findings:
+        return section
+    metrics = list(dict.fromkeys(claim["metric"].value for claims in findings for claim in claims))
+    scales = {metric: _scale([c for claims in findings for c in claims if c["metric"].value == metric]) for metric in metrics}
+    rows = [
+        [
+            tag("span", looks.key(method), " ", method, class_="name"),
+            _counts(derived.at(method, "counts")),
+            *(_claim(_of(claims, metric), scales[metric]) for metric in metrics),
+        ]
+        for method, claims in findings.items()
+    ]  # fmt: skip
+    heads = ["method", "claims", *(metric.replace("_", " ") for metric in metrics)]
+    body = figure(
+        "A dot beside the band speaks against the method, inside it for it; an interval that reaches out of the band "
+        "leaves the question open.",
+        table("Verdict of every claim", heads, rows),
+        data=_details(findings, derived),
+    )
+    return Section(section.key, section.title, section.lead, body, does_not_show=section.does_not_show)
+
+
+def _of(claims: Node, metric: str) -> Node | None:
+    return next((claim for claim in claims if claim["metric"].value == metric), None)
+
+
+def _scale(claims: Sequence[Node]) -> Scale:
+    ends = [claim[name].value for claim in claims for name in ("value", "low", "high", "null_floor")]
+    bands = [
+        claim["null_floor"].value + way * claim["resolution"].value
+        for claim in claims
+        for way in (-1, 1)
+        if claim["null_floor"].known and claim["resolution"].known
+    ]
+    return spanning([*ends, *bands], 4.0, _WIDTH - 4.0)
+
+
+def _counts(counts: Node) -> Markup:
+    parts = [
+        tag("span", tag("b", _SIGNS[verdict], aria_hidden="true"), " ", number, tag("i", verdict, class_="unseen"),
+            class_=f"pill {verdict}")
+        for verdict, number in counts.items()
+        if number.value
+    ]  # fmt: skip
+    return tag("td", *parts, class_="counts")
+
+
+def _claim(claim: Node | None, scale: Scale) -> Markup:
+    if claim is None:
+        return tag("td", Node(None), class_="claim")
+    verdict = claim["verdict"].value
+    middle = _HEIGHT / 2
+    parts: list[Markup] = []
+    floor, resolution = claim["null_floor"].value, claim["resolution"].value
+    if floor is not None:
+        if resolution is not None:
+            low, high = scale(floor - resolution), scale(floor + resolution)
+            parts.append(tag("rect", x=low, y=3, width=max(high - low, 1.0), height=_HEIGHT - 6, class_="band"))
+        parts.append(line(scale(floor), 1, scale(floor), _HEIGHT - 1, class_="floor"))
+    if claim["low"].known and claim["high"].known:
+        parts.append(line(scale(claim["low"].value), middle, scale(claim["high"].value), middle, class_=f"bar {verdict}"))
+    if claim["value"].known:
+        parts.append(tag("circle", cx=scale(claim["value"].value), cy=middle, r=4, class_=f"dot {verdict}"))
+    picture = tag("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", width=_WIDTH, height=_HEIGHT, aria_hidden="true")
+    word = tag("span", tag("b", _SIGNS[verdict], aria_hidden="true"), " ", claim["verdict"], class_=f"word {verdict}")
+    return tag("td", picture, tag("div", word, " ", claim["value"], class_="said"), class_="claim")
+
+
+def _details(findings: Node, derived: Node) -> Markup:
+    rows = [
+        [
+            method,
+            claim["metric"],
+            claim["verdict"],
+            *(claim[name] for name in ("value", "low", "high", "null_floor", "resolution")),
+            derived.at(method, "margins", place),
+            _listed(claim["requires"]),
+            tag("td", claim["does_not_show"], class_="prose"),
+        ]
+        for method, claims in findings.items()
+        for place, claim in enumerate(claims)
+    ]
+    heads = ["method", "metric", "verdict", "value", "low", "high", "null floor", "resolution", "margin", "needed", "does not show"]
+    return table("Margin: distance from the null floor less the resolution; below zero nothing could be told", heads, rows)
+
+
+def _listed(names: Node) -> Markup:
+    return tag("td", Markup(", ").join(name.__html__() for name in names), class_="prose")
