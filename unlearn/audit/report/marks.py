@@ -12,7 +12,7 @@ from unlearn.audit.report.svg import Chart, Scale, line, tag
 
 _FIXED = {
     "retrain": ("retrain", "star"),
-    "second retrain": ("retrain", "star"),
+    "second retrain": ("retrain hollow", "star"),
     "placebo": ("placebo", "square"),
     "no_op": ("nothing", "cross"),
     "original": ("nothing", "cross"),
@@ -68,9 +68,7 @@ class Looks:
         return tag("ul", *entries, class_="legend", aria_label="Marks")
 
 
-def whisker(
-    chart: Chart, x: tuple[Scale, Node], y: tuple[Scale, Node], *, class_: str, along: str = "x"
-) -> None:
+def whisker(chart: Chart, x: tuple[Scale, Node], y: tuple[Scale, Node], *, class_: str, along: str = "x") -> None:
     """The interval of one of the two figures (a node with `low` and `high`) through its point."""
     scale, node = x if along == "x" else y
     low, high = ends(node)

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
+from unlearn.audit.report.parts import prose
 from unlearn.audit.report.sections import SECTIONS
 from unlearn.audit.views.derive import derive
 
@@ -29,9 +30,10 @@ def render(document: Mapping[str, Any]) -> str:
         loader=PackageLoader("unlearn.audit.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["prose"] = prose
     page = environment.get_template("page.html")
     return page.render(
-        document=root, sections=[section(root, looks) for section in SECTIONS], embedded=_embedded(whole)
+        document=root, sections=[(view, body(root, looks)) for view, body in SECTIONS], embedded=_embedded(whole)
     )
 
 

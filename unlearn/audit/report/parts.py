@@ -13,15 +13,15 @@ from unlearn.audit.report.svg import tag
 
 
 @dataclass(frozen=True)
-class Section:
-    """One view. Without data `body` is empty and `missing` says what would give it."""
+class View:
+    """What a view says whatever the data; `missing` names what would give the data where there are none."""
 
     key: str
     title: str
     lead: str
-    body: Markup = Markup("")
     missing: str = ""
     does_not_show: str = ""
+    wide: bool = False  # a table that needs the whole page
 
 
 def cell(found: Node, *, grey: bool = False) -> Markup:
@@ -51,6 +51,7 @@ def table(caption: str, head: Sequence[object], rows: Sequence[Sequence[object]]
 
 
 def cell_of(entry: object) -> Markup:
+    """A figure's cell, or one of whatever is given."""
     return cell(entry) if isinstance(entry, Node) else tag("td", entry)
 
 
@@ -59,6 +60,12 @@ def figure(caption: object, *charts: Markup, data: Markup | None = None, legend:
     behind = () if data is None else (tag("details", tag("summary", "Table"), data),)
     shown = tag("div", *charts, class_="charts")
     return tag("figure", *(() if legend is None else (legend,)), shown, tag("figcaption", caption), *behind)
+
+
+def prose(text: str) -> Markup:
+    """Text in which what stands between backticks is code."""
+    pieces = text.split("`")
+    return Markup("").join(tag("code", piece) if place % 2 else piece for place, piece in enumerate(pieces))
 
 
 def switch(name: str, label: str, panels: Sequence[tuple[str, Markup]]) -> Markup:

@@ -22,7 +22,7 @@ def strip(
     high: float | None = None,
     reference: Node | None = None,
     log: bool = False,
-    width: int = 340,
+    width: int = 322,
 ) -> Markup:
     """Rows from top to bottom; `low` and `high` are shown whatever the values are, `reference` as an upright line."""
     chart = Chart(title, width, 44 + _ROW * len(rows), left=104, bottom=38, top=6)

@@ -52,14 +52,17 @@ class Scale:
             steps = (1.0,) if last - first >= 2 else (1.0, 2.0, 5.0)
             found = [step * 10.0**power for power in range(first - 1, last + 1) for step in steps]
             every = ceil(len(found) / 8) if len(steps) == 1 else 1
-            return [value for value in found if self.low * 0.999 <= value <= self.high * 1.001][::every]
+            found = [value for value in found if self.low * 0.999 <= value <= self.high * 1.001][::every]
+            return found if len(found) > 2 else Scale(self.low, self.high, self.start, self.end).ticks(about)
         rough = (self.high - self.low) / about
         power = 10.0 ** floor(log10(rough))
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
         return [k * step for k in range(ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9) + 1)]
 
 
-def spanning(values: Sequence[float | None], start: float, end: float, *, log: bool = False, pad: float = 0.06) -> Scale:
+def spanning(
+    values: Sequence[float | None], start: float, end: float, *, log: bool = False, pad: float = 0.06
+) -> Scale:
     """A scale that shows all values (those that are none are skipped), with a margin on either side."""
     known = [v for v in values if v is not None and isfinite(v) and (v > 0 or not log)]
     low, high = (min(known), max(known)) if known else (0.1, 1.0)

@@ -39,7 +39,8 @@ def power(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
                 [
                     (values[label][unit][figure] or 0.0) - (against[unit][figure] or 0.0)
                     for label in labels
-                    if unit in values[label] and None not in (values[label][unit].get(figure), against[unit].get(figure))
+                    if unit in values[label]
+                    and None not in (values[label][unit].get(figure), against[unit].get(figure))
                 ]
                 for unit in against
             ]

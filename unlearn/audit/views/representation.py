@@ -82,7 +82,9 @@ def aligned(table: Tensor, target: Tensor, rows: Tensor) -> Tensor:
 def linear_cka(left: Tensor, right: Tensor) -> float:
     """Kornblith et al., "Similarity of neural network representations revisited", 2019, arXiv 1905.00414, linear.
 
-        |X^T Y|^2 / (|X^T X| |Y^T Y|) for the centred X [n, d] and Y [n, e]; NaN if one of them is constant
+        |X^T Y|^2 / (|X^T X| |Y^T Y|)
+
+    for the centred X [n, d] and Y [n, e]; NaN if one of them is constant.
     """
     x, y = (table.double() - table.double().mean(0) for table in (left, right))
     return ratio(float((x.T @ y).square().sum()), float((x.T @ x).norm() * (y.T @ y).norm()))

@@ -52,7 +52,7 @@ def _audit() -> dict[str, Any]:
             views = collect(
                 problem,
                 [scorer.polish(remaining, seed=7), scorer.polish(remaining)],
-                {one.name: one.forget(problem, forget).problem for one in [method("no_op"), *chosen]},
+                {one.name: one.forget(problem, forget).problem for one in chosen},
                 panel,
                 RankingSurroundings(problem, forget, panel.left),
             )

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, figure, switch, table
+from unlearn.audit.report.parts import View, figure, switch, table
 from unlearn.audit.report.svg import Chart, Scale, line, path, tag, text
 
 _RATES = {
@@ -17,32 +17,38 @@ _RATES = {
 }
 
 
-def section(document: Node, looks: Looks) -> Section:
-    section = Section(
-        "attack",
-        "Attack",
-        "An attacker calls everything from a threshold on a member of the training data. Drag the line, or focus it "
-        "and press the arrow keys. Above the axis what was forgotten, below it what was never seen; where the two "
-        "mirror each other the attack is blind.",
-        missing="`unlearn audit --json` and `unlearn evaluate --json` write the scores that attacks read.",
-        does_not_show="One threshold for everybody overstates privacy: attacks fitted to single records are stronger. "
-        "An attack that reads less than chance is no better than one that reads more: turned round, it works.",
-    )
+VIEW = View(
+    "attack",
+    "Attack",
+    "An attacker calls everything from a threshold on a member of the training data. Drag the line, or focus it "
+    "and press the arrow keys. Above the axis what was forgotten, below it what was never seen; where the two "
+    "mirror each other the attack is blind.",
+    missing="`unlearn audit --json` and `unlearn evaluate --json` write the scores that attacks read.",
+    does_not_show="One threshold for everybody overstates privacy: attacks fitted to single records are stronger. "
+    "An attack that reads less than chance is no better than one that reads more: turned round, it works.",
+)
+
+
+def body(document: Node, looks: Looks) -> Markup:
+    """One panel for each attack on each method."""
     view = document.at("derived", "attack")
     if not view:
-        return section
+        return Markup("")
     panels = [
-        (_name(attack, of), _panel(attack, of, view["envelope"], looks)) for attack in view["attacks"] for of in attack["methods"]
+        (_name(attack, of), _panel(attack, of, view["envelope"], looks))
+        for attack in view["attacks"]
+        for of in attack["methods"]
     ]
-    preferred = sorted(range(len(panels)), key=lambda k: (panels[k][0].split(": ")[-1] in ("no_op", "graph_drop", "row_drop"), k))
-    body = figure(
+    preferred = sorted(
+        range(len(panels)), key=lambda k: (panels[k][0].split(": ")[-1] in ("no_op", "graph_drop", "row_drop"), k)
+    )
+    return figure(
         "Left: the two distributions and the threshold (at first where the advantage is largest). Right: share of the "
         "forgotten that are caught at each rate of false alarms, both axes logarithmic; shaded the 95 % "
         "Clopper-Pearson interval, grey the worst case over all attacks and both directions, dashed what chance catches.",
         switch("attacks", "Attack and method", [panels[k] for k in preferred]),
         data=_table(view),
     )
-    return Section(section.key, section.title, section.lead, body, does_not_show=section.does_not_show)
 
 
 def _name(attack: Node, of: Node) -> str:
@@ -56,7 +62,13 @@ def _panel(attack: Node, of: Node, envelopes: Node, looks: Looks) -> Markup:
         for key, title in _RATES.items()
     ]
     rates.append(tag("div", tag("dt", "threshold"), tag("dd", tag("output", of["threshold"], data_rate="threshold"))))
-    rates.append(tag("div", tag("dt", "area under the curve"), tag("dd", of["auc"]["value"], " [", of["auc"]["low"], ", ", of["auc"]["high"], "]")))
+    rates.append(
+        tag(
+            "div",
+            tag("dt", "area under the curve"),
+            tag("dd", of["auc"]["value"], " [", of["auc"]["low"], ", ", of["auc"]["high"], "]"),
+        )
+    )
     rates.append(tag("div", tag("dt", "examples"), tag("dd", of["n_positive"], " / ", of["n_negative"])))
     charts = tag("div", _butterfly(attack, of, looks), _curve(of, envelopes.at(name), looks), class_="charts")
     pointers = {side: " ".join(pointer.value for pointer in of[side]) for side in ("positive", "negative")}
@@ -77,7 +89,16 @@ def _butterfly(attack: Node, of: Node, looks: Looks) -> Markup:
         for low, high, share in zip(edges, edges[1:], histogram[side].value, strict=False):
             size = half * share / tallest
             left, width = x(low), max(x(high) - x(low) - 0.6, 0.4)
-            chart.add(tag("rect", x=left, y=middle - size if way < 0 else middle, width=width, height=size, class_=f"fly {side}"))
+            chart.add(
+                tag(
+                    "rect",
+                    x=left,
+                    y=middle - size if way < 0 else middle,
+                    width=width,
+                    height=size,
+                    class_=f"fly {side}",
+                )
+            )
     chart.x_axis(x, "score: the higher, the more it speaks for membership")
     chart.add(line(*chart.x_range[:1], middle, chart.x_range[1], middle, class_="axis"))
     chart.add(text(chart.left + 4, chart.top + 8, "forgotten", class_="label fly-positive"))
@@ -135,5 +156,15 @@ def _table(view: Node) -> Markup:
         for attack in view["attacks"]
         for of in attack["methods"]
     ]  # fmt: skip
-    heads = ["attack", "method", "forgotten", "never seen", "AUC", "threshold", *_RATES.values(), "caught at 1 % false alarms", "caught at 10 %"]
+    heads = [
+        "attack",
+        "method",
+        "forgotten",
+        "never seen",
+        "AUC",
+        "threshold",
+        *_RATES.values(),
+        "caught at 1 % false alarms",
+        "caught at 10 %",
+    ]
     return table("Every attack, at the threshold of the largest advantage", heads, rows)

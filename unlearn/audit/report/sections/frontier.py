@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks, centre, ends, middle, whisker
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, figure, table
+from unlearn.audit.report.parts import View, figure, table
 from unlearn.audit.report.svg import Chart, line, spanning, text
 
 _PANELS = (
@@ -18,22 +18,25 @@ _PANELS = (
 )  # fmt: skip
 
 
-def section(document: Node, looks: Looks) -> Section:
-    section = Section(
-        "frontier",
-        "Frontier",
-        "Forgetting against cost and utility. The star is the retrain, the open square the placebo (a retrain that "
-        "forgot an equal random set), the cross no unlearning at all. Good is: as low as the retrain, as far left as "
-        "can be, at its utility. Lines through a mark are the intervals of the table.",
-        missing="`unlearn evaluate --json` and `unlearn audit --json` write the comparison that these plots show.",
-        does_not_show="An unlearned model that forgets more than a retrain is no better: farther from the retrain on "
-        "either side is farther.",
-    )  # fmt: skip
+VIEW = View(
+    "frontier",
+    "Frontier",
+    "Forgetting against cost and utility. The star is the retrain, the open square the placebo (a retrain that "
+    "forgot an equal random set), the cross no unlearning at all. Good is: as low as the retrain, as far left as "
+    "can be, at its utility. Lines through a mark are the intervals of the table.",
+    missing="`unlearn evaluate --json` and `unlearn audit --json` write the comparison that these plots show.",
+    does_not_show="An unlearned model that forgets more than a retrain is no better: farther from the retrain on "
+    "either side is farther.",
+)
+
+
+def body(document: Node, looks: Looks) -> Markup:
+    """The plots of forgetting, utility and cost."""
     rows = [row for row in document.at("comparison", "methods") or () if "reason" not in row.value]
     charts = [_chart(rows, looks, *panel) for panel in _PANELS]
     drawn = [chart for chart in charts if chart is not None]
     if not drawn:
-        return section
+        return Markup("")
     names = list(dict.fromkeys(part for panel in _PANELS for part in (panel[0], panel[2])))
     titles = {name: title for panel in _PANELS for name, title in ((panel[0], panel[1]), (panel[2], panel[3]))}
     data = table(
@@ -43,8 +46,7 @@ def section(document: Node, looks: Looks) -> Section:
     )
     legend = looks.legend(row["name"].value for row in rows)
     caption = "Dashed: the floor, how far two retrains are apart; in the third plot the forget AUC of the retrain."
-    body = figure(caption, *drawn, data=data, legend=legend)
-    return Section(section.key, section.title, section.lead, body, does_not_show=section.does_not_show)
+    return figure(caption, *drawn, data=data, legend=legend)
 
 
 def _chart(
@@ -54,7 +56,7 @@ def _chart(
     points = [row for row in points if not log or middle(row[x_name]) > 0]
     if not points:
         return None
-    chart = Chart(f"{y_title} against {x_title}", 360, 280)
+    chart = Chart(f"{y_title} against {x_title}", 322, 290)
     floor = next((centre(row.at({"retrain_gap": "gap_floor"}.get(y_name, "retrain_auc"))) for row in points), None)
     values = [middle(row[y_name]) for row in points] + ([floor.value] if floor and floor.known else [])
     x = spanning([*(middle(row[x_name]) for row in points), *_near(points, x_name, log)], *chart.x_range, log=log)
@@ -97,10 +99,18 @@ def _label(
 ) -> list[Markup]:
     """The name beside its mark where there is room; the legend and the title of the mark say it everywhere."""
     width, height = 5.6 * len(name), 11.0
-    offsets = [(9.0, -5.5), (-9.0 - width, -5.5), (-width / 2, -19.0), (-width / 2, 8.0), *product((8.0, -8.0 - width), (-17.0, 5.0))]
+    offsets = [
+        (9.0, -5.5),
+        (-9.0 - width, -5.5),
+        (-width / 2, -19.0),
+        (-width / 2, 8.0),
+        *product((8.0, -8.0 - width), (-17.0, 5.0)),
+    ]
     for dx, dy in offsets:
         box = (px + dx, py + dy, width, height)
-        inside = box[0] >= chart.left and box[0] + width <= chart.width and chart.top <= box[1] <= chart.y_range[0] - height
+        inside = (
+            box[0] >= chart.left and box[0] + width <= chart.width and chart.top <= box[1] <= chart.y_range[0] - height
+        )
         if inside and not any(_overlap(box, other) for other in placed):
             placed.append(box)
             return [text(box[0], box[1] + 9, name, class_=f"label {colour}")]

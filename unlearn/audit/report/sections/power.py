@@ -6,45 +6,64 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, figure, table
+from unlearn.audit.report.parts import View, figure, table
 from unlearn.audit.report.svg import Chart, Scale, line, path, spanning
 
-_TITLES = {"forget_auc": "forget AUC", "ndcg_at_20": "NDCG@20", "recall_at_20": "Recall@20", "overlap": "top-20 overlap"}
+_TITLES = {
+    "forget_auc": "forget AUC",
+    "ndcg_at_20": "NDCG@20",
+    "recall_at_20": "Recall@20",
+    "overlap": "top-20 overlap",
+}
 
 
-def section(document: Node, looks: Looks) -> Section:
-    section = Section(
-        "power",
-        "Seeds and power",
-        "Differences from the retrain, run by run on the same seed and request, split into the spread over training "
-        "seeds and over the method's own seed; and the smallest difference that so many runs would have found.",
-        missing="The comparison needs a second run: `unlearn evaluate --seeds 3 --json`, or several requests; the "
-        "method's own spread needs it more than once, as in `--methods iau:seed=1,iau:seed=2`.",
-        does_not_show="More runs of the method replace no training seed: a method without randomness of its own looks "
-        "certain and is not.",
-    )
+VIEW = View(
+    "power",
+    "Seeds and power",
+    "Differences from the retrain, run by run on the same seed and request, split into the spread over training "
+    "seeds and over the method's own seed; and the smallest difference that so many runs would have found.",
+    missing="The comparison needs a second run: `unlearn evaluate --seeds 3 --json`, or several requests; the "
+    "method's own spread needs it more than once, as in `--methods iau:seed=1,iau:seed=2`.",
+    does_not_show="More runs of the method replace no training seed: a method without randomness of its own looks "
+    "certain and is not.",
+)
+
+
+def body(document: Node, looks: Looks) -> Markup:
+    """One plot a figure, and the components of the spread."""
     view = document.at("derived", "power")
     if not view:
-        return section
+        return Markup("")
     figures = list(dict.fromkeys(row["figure"].value for row in view["rows"]))
     charts = [_chart(view, name, looks) for name in figures]
-    heads = ["method", "figure", "difference", "training runs", "runs of the method", "σ training", "σ method", "smallest detectable"]
+    heads = [
+        "method",
+        "figure",
+        "difference",
+        "training runs",
+        "runs of the method",
+        "σ training",
+        "σ method",
+        "smallest detectable",
+    ]
     keys = ("difference", "training_runs", "method_runs", "sigma_s", "sigma_u", "smallest")
-    rows = [[row["method"], _TITLES.get(row["figure"].value, row["figure"].value), *(row[key] for key in keys)] for row in view["rows"]]
+    rows = [
+        [row["method"], _TITLES.get(row["figure"].value, row["figure"].value), *(row[key] for key in keys)]
+        for row in view["rows"]
+    ]
     names = dict.fromkeys(row["method"].value for row in view["rows"])
-    body = figure(
+    return figure(
         "Smallest mean difference from the retrain that a paired two-sided t test at 5 % finds with 80 % power, by "
         "number of training runs. The mark is where this audit stands.",
         *charts,
         data=table("Spread of the differences from the retrain", heads, rows),
         legend=looks.legend(names),
     )
-    return Section(section.key, section.title, section.lead, body, does_not_show=section.does_not_show)
 
 
 def _chart(view: Node, name: str, looks: Looks) -> Markup:
     rows = [row for row in view["rows"] if row["figure"].value == name]
-    chart = Chart(f"Smallest detectable difference in {_TITLES.get(name, name)}", 300, 230)
+    chart = Chart(f"Smallest detectable difference in {_TITLES.get(name, name)}", 322, 230)
     runs: list[int] = view["runs"].value
     x = Scale(runs[0] - 0.5, runs[-1] + 0.5, *chart.x_range)
     y = spanning([value for row in rows for value in row["smallest_by_runs"].value], *chart.y_range, log=True)
@@ -56,7 +75,9 @@ def _chart(view: Node, name: str, looks: Looks) -> Markup:
         chart.add(path([(x(a), y(b)) for a, b in points if b], class_=f"curve {colour}"))
         made = row["training_runs"].value
         if made <= runs[-1] and row["smallest"].value:
-            chart.add(looks.mark(method, x(made), y(row["smallest"].value), size=4, title=f"{method}: {row['smallest']}"))
+            chart.add(
+                looks.mark(method, x(made), y(row["smallest"].value), size=4, title=f"{method}: {row['smallest']}")
+            )
     here = view["rows"][0]["training_runs"].value
     if here <= runs[-1]:
         chart.add(line(x(here), chart.y_range[0], x(here), chart.top, class_="floor dashed"))

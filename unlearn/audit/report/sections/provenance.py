@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, table
+from unlearn.audit.report.parts import View, table
 
 _PARTS = {
     "settings": "Settings",
@@ -17,7 +17,19 @@ _PARTS = {
 }
 
 
-def section(document: Node, looks: Looks) -> Section:
+_KINDS = ("users", "items", "interactions", "ties", "records")
+
+VIEW = View(
+    "provenance",
+    "Provenance",
+    "What the audit was made from. The time is that of the audit, not of this page: the same JSON gives the same page, "
+    "byte for byte.",
+    missing="The JSON holds neither settings nor digests.",
+    does_not_show="That the figures were computed as stated: run it again with these settings and compare.",
+)
+
+
+def body(document: Node, _: Looks) -> Markup:
     """Every leaf of the parts, as they stand."""
     tables: list[Markup] = []
     for part, title in _PARTS.items():
@@ -35,18 +47,7 @@ def section(document: Node, looks: Looks) -> Section:
         ]
         heads = ["seed", "request", *_KINDS, "keyed digest"]
         tables.append(table("Requests, by keyed digest; the key was thrown away", heads, rows))
-    return Section(
-        "provenance",
-        "Provenance",
-        "What the audit was made from. The time is that of the audit, not of this page: the same JSON gives the same "
-        "page, byte for byte.",
-        Markup("").join(tables),
-        missing="The JSON holds neither settings nor digests.",
-        does_not_show="That the figures were computed as stated: run it again with these settings and compare.",
-    )
-
-
-_KINDS = ("users", "items", "interactions", "ties", "records")
+    return Markup("").join(tables)
 
 
 def _leaves(place: Node, name: str = "") -> Iterator[tuple[str, Node]]:

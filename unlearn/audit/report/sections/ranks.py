@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, figure, switch, table
+from unlearn.audit.report.parts import View, figure, switch, table
 from unlearn.audit.report.strips import strip
 from unlearn.audit.report.svg import Chart, Scale, path, tag, text
 
@@ -14,18 +14,21 @@ _REFERENCES = ("original", "retrain", "second retrain")
 _STRATA = ("low", "middle", "high")
 
 
-def section(document: Node, looks: Looks) -> Section:
-    section = Section(
-        "ranks",
-        "Rank shift",
-        "The lists of the affected users, against those of the retrain: what they have in common (Jaccard), how well "
-        "the tops agree (rank-biased overlap), which items gained or lost places, and whom the change served.",
-        missing="`unlearn audit --json` keeps the models long enough to write `views.ranks`.",
-        does_not_show="Equal lists can hide unequal scores: nothing here says what an attacker who sees scores learns.",
-    )
+VIEW = View(
+    "ranks",
+    "Rank shift",
+    "The lists of the affected users, against those of the retrain: what they have in common (Jaccard), how well "
+    "the tops agree (rank-biased overlap), which items gained or lost places, and whom the change served.",
+    missing="`unlearn audit --json` keeps the models long enough to write `views.ranks`.",
+    does_not_show="Equal lists can hide unequal scores: nothing here says what an attacker who sees scores learns.",
+)
+
+
+def body(document: Node, looks: Looks) -> Markup:
+    """Lists, exposure, groups, and three users in full."""
     view = document.at("views", "ranks")
     if not view:
-        return section
+        return Markup("")
     models = view["models"]
     names = [name for name in models.value if name != "retrain"]
     lists = [
@@ -34,14 +37,14 @@ def section(document: Node, looks: Looks) -> Section:
     ]
     heads = ["model", "Jaccard", "rank-biased overlap", "exposure distance", "items shown"]
     rows = [[n, of["jaccard"], of["rbo"], of["exposure_distance"], of["items_shown"]] for n, of in models.items()]
-    body = [
+    parts = [
         figure("Median over affected users; the line spans the 10th to the 90th percentile.", *lists,
                data=table("Lists against the retrain's", heads, rows), legend=looks.legend(names)),
         _groups(view, looks),
     ]  # fmt: skip
     if view.at("examples"):
-        body.append(_examples(view, looks))
-    return Section(section.key, section.title, section.lead, Markup("").join(body), does_not_show=section.does_not_show)
+        parts.append(_examples(view, looks))
+    return Markup("").join(parts)
 
 
 def _groups(view: Node, looks: Looks) -> Markup:
@@ -74,7 +77,9 @@ def _groups(view: Node, looks: Looks) -> Markup:
         "users' activity; a method that pays with its quiet users shows here. Upright line: the retrain.",
         *exposure,
         *utility,
-        data=table("Exposure by popularity, accuracy by activity, and the gap between active and quiet users", heads, rows),
+        data=table(
+            "Exposure by popularity, accuracy by activity, and the gap between active and quiet users", heads, rows
+        ),
     )
 
 
@@ -109,13 +114,15 @@ def _examples(view: Node, looks: Looks) -> Markup:
 def _bump(example: Node, method: str, places: int, looks: Looks) -> Markup:
     """Ranks before, after unlearning and after the retrain, joined item by item."""
     columns = ["original", method, "retrain"]
-    chart = Chart(f"Ranks before, by {method}, by retrain", 300, 330, left=26, bottom=24, top=30, right=26)
+    chart = Chart(f"Ranks before, by {method}, by retrain", 322, 340, left=26, bottom=24, top=30, right=26)
     x = Scale(0, 2, chart.x_range[0] + 26, chart.x_range[1] - 26)
     y = Scale(1, places, float(chart.top + 8), chart.y_range[0] - 4)
     lists: list[list[int]] = [example["lists"][name].value for name in columns]
     for number, (name, items) in enumerate(zip(columns, lists, strict=True)):
         chart.add(text(x(number), 13, name, class_=f"title {looks.colour(name)}", text_anchor="middle"))
-        chart.add(*(text(x(number), y(k + 1) + 3, str(k + 1), class_="rank", text_anchor="middle") for k in range(len(items))))
+        chart.add(
+            *(text(x(number), y(k + 1) + 3, str(k + 1), class_="rank", text_anchor="middle") for k in range(len(items)))
+        )
     for item in dict.fromkeys(item for items in lists for item in items):
         ranks = [items.index(item) + 1 if item in items else None for items in lists]
         steady = None not in ranks

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section
+from unlearn.audit.report.parts import View
 from unlearn.audit.report.svg import tag
 
 _POINTS = (
@@ -21,13 +21,18 @@ _POINTS = (
 )  # fmt: skip
 
 
-def section(document: Node, looks: Looks) -> Section:
+VIEW = View("reading", "How to read this", "By eye, by keyboard, by program.")
+
+
+def body(_: Node, __: Looks) -> Markup:
+    """What the page promises to everybody who reads it."""
     points = [tag("div", tag("dt", name), tag("dd", said)) for name, said in _POINTS]
     save = tag("button", "Save the JSON of this page", type="button", id="save", hidden="hidden")
-    data = tag("p", "The JSON that this page was made from is in it, in the element with the id ", tag("code", "document"), ". ", save)
-    return Section(
-        "reading",
-        "How to read this",
-        "By eye, by keyboard, by program.",
-        Markup("").join([tag("dl", *points, class_="points"), data]),
+    data = tag(
+        "p",
+        "The JSON that this page was made from is in it, in the element with the id ",
+        tag("code", "document"),
+        ". ",
+        save,
     )
+    return Markup("").join([tag("dl", *points, class_="points"), data])

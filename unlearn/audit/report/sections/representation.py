@@ -6,24 +6,26 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, figure, table
+from unlearn.audit.report.parts import View, figure, table
 from unlearn.audit.report.strips import strip
 from unlearn.audit.report.svg import Chart, Scale, line, spanning, tag, text
 
+VIEW = View(
+    "representation",
+    "Representation",
+    "The final rows of every model, rotated onto the retrain's (a rotation changes no score) and seen through one "
+    "shared principal component analysis. A line runs from where the retrain has a row to where the model has it.",
+    missing="`unlearn audit --json` keeps the models long enough to write `views.representation`; a model that has "
+    "no embeddings (a closed form over items) has no such view.",
+    does_not_show="Two axes of many. Equal geometry is neither needed for equal scores nor enough for it.",
+)
 
-def section(document: Node, looks: Looks) -> Section:
-    section = Section(
-        "representation",
-        "Representation",
-        "The final rows of every model, rotated onto the retrain's (a rotation changes no score) and seen through one "
-        "shared principal component analysis. A line runs from where the retrain has a row to where the model has it.",
-        missing="`unlearn audit --json` keeps the models long enough to write `views.representation`; a model that has "
-        "no embeddings (a closed form over items) has no such view.",
-        does_not_show="Two axes of many. Equal geometry is neither needed for equal scores nor enough for it.",
-    )
+
+def body(document: Node, looks: Looks) -> Markup:
+    """The maps, distances and alignments."""
     view = document.at("views", "representation")
     if not view:
-        return section
+        return Markup("")
     names = list(view["distance"].value)
     groups = list(view["map"].value)
     x, y = _extent(view)
@@ -44,9 +46,10 @@ def section(document: Node, looks: Looks) -> Section:
     ]
     heads = ["model", *(f"distance, {group}" for group in groups), *(f"alignment, {layer.value}" for layer in layers)]
     rows = [
-        [n, *(view["distance"][n][g] for g in groups), *(view["cka"][n][layer.value] for layer in layers)] for n in names
+        [n, *(view["distance"][n][g] for g in groups), *(view["cka"][n][layer.value] for layer in layers)]
+        for n in names
     ]
-    body = [
+    parts = [
         figure(caption, *maps, legend=_groups(groups)),
         figure(
             "Distances in units of the mean length of a row, median and 10th to 90th percentile. Alignment: linear "
@@ -57,7 +60,7 @@ def section(document: Node, looks: Looks) -> Section:
             data=table("Distance and alignment", heads, rows),
         ),
     ]
-    return Section(section.key, section.title, section.lead, Markup("").join(body), does_not_show=section.does_not_show)
+    return Markup("").join(parts)
 
 
 def _extent(view: Node) -> tuple[list[float], list[float]]:
@@ -67,10 +70,15 @@ def _extent(view: Node) -> tuple[list[float], list[float]]:
 
 
 def _map(view: Node, name: str, looks: Looks, xs: list[float], ys: list[float]) -> Markup:
-    chart = Chart(f"Rows of {name} beside the retrain's", 220, 230, left=8, right=8, top=24, bottom=8)
+    flat = (max(ys) - min(ys)) / (max(xs) - min(xs)) if max(xs) > min(xs) else 1.0
+    height = 32 + round(172 * min(max(flat, 0.5), 1.2))
+    chart = Chart(f"Rows of {name} beside the retrain's", 188, height, left=8, right=8, top=24, bottom=8)
     # One unit of length on both axes.
     x, y = spanning(xs, *chart.x_range), spanning(ys, *chart.y_range)
-    unit = max((x.high - x.low) / (chart.x_range[1] - chart.x_range[0]), (y.high - y.low) / (chart.y_range[0] - chart.y_range[1]))
+    unit = max(
+        (x.high - x.low) / (chart.x_range[1] - chart.x_range[0]),
+        (y.high - y.low) / (chart.y_range[0] - chart.y_range[1]),
+    )
     x, y = _widened(x, unit), _widened(y, unit)
     chart.add(tag("rect", x=chart.left, y=chart.top, width=chart.width - 16, height=chart.height - 32, class_="frame"))
     chart.add(text(chart.left, 14, name, class_=f"title {looks.colour(name)}"))

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks, centre
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, cell, figure, table
+from unlearn.audit.report.parts import View, cell, figure, table
 from unlearn.audit.report.svg import tag
 
 COLUMNS = {
@@ -28,23 +28,27 @@ COLUMNS = {
 _FLOORS = {"retrain_gap": "gap_floor", "overlap": "overlap_floor"}
 
 
-def section(document: Node, looks: Looks) -> Section:
+VIEW = View(
+    "screening",
+    "Screening",
+    "Every method by every figure; press a heading to sort. In brackets the 95 % interval over seeds, or the 10th "
+    "and 90th percentile over requests. Grey: no farther from the retrain than two retrains are from each other.",
+    missing="`unlearn evaluate --json` and `unlearn audit --json` write the comparison that this table shows.",
+    does_not_show="Behaviour equal on average says nothing about any single person: see views 4 and 7.",
+    wide=True,
+)
+
+
+def body(document: Node, looks: Looks) -> Markup:
+    """The table of every method by every figure."""
     comparison, findings = document.at("comparison"), document.at("findings")
-    section = Section(
-        "screening",
-        "Screening",
-        "Every method by every figure; press a heading to sort. In brackets the 95 % interval over seeds, or the 10th "
-        "and 90th percentile over requests. Grey: no farther from the retrain than two retrains are from each other.",
-        missing="`unlearn evaluate --json` and `unlearn audit --json` write the comparison that this table shows.",
-        does_not_show="Behaviour equal on average says nothing about any single person: see views 4 and 7.",
-    )  # fmt: skip
     if not comparison:
-        return section
+        return Markup("")
     rows = [row for row in comparison["methods"] if "reason" not in row.value]
     shown = {name: title for name, title in COLUMNS.items() if any(centre(row.at(name)).known for row in rows)}
     claims = list(dict.fromkeys(c["metric"].value for of in findings for c in of)) if findings else []
     claims = [name for name in claims if name not in shown]
-    body = [
+    cells = [
         [
             tag("span", looks.key(row["name"].value), " ", row["name"], class_="name"),
             *(cell(row.at(name), grey=_within(row, name)) for name in shown),
@@ -54,15 +58,11 @@ def section(document: Node, looks: Looks) -> Section:
     ]
     heads = ["method", *shown.values(), *(name.replace("_", " ") for name in claims)]
     statistic = comparison["statistic"].value
-    what = "Mean [95 % interval] over seeds" if statistic == "interval" else "Median [10th, 90th percentile] over requests"
-    caption = tag("span", _floors(rows), *(_reason(row) for row in comparison["methods"] if "reason" in row.value))
-    return Section(
-        section.key,
-        section.title,
-        section.lead,
-        figure(caption, table(what, heads, body, sortable=True)),
-        does_not_show=section.does_not_show,
+    what = (
+        "Mean [95 % interval] over seeds" if statistic == "interval" else "Median [10th, 90th percentile] over requests"
     )
+    caption = tag("span", _floors(rows), *(_reason(row) for row in comparison["methods"] if "reason" in row.value))
+    return figure(caption, table(what, heads, cells, sortable=True))
 
 
 def _within(row: Node, name: str) -> bool:
@@ -87,7 +87,9 @@ def _floors(rows: list[Node]) -> Markup:
         "effect": "effect of the deletion on all scores",
     }
     row = next((row for row in rows if centre(row.at("gap_floor")).known), rows[0])
-    said = [tag("span", title, " ", centre(row.at(name))) for name, title in named.items() if centre(row.at(name)).known]
+    said = [
+        tag("span", title, " ", centre(row.at(name))) for name, title in named.items() if centre(row.at(name)).known
+    ]
     return Markup("; ").join(said)
 
 

@@ -8,28 +8,33 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import Section, figure, table
+from unlearn.audit.report.parts import View, figure, table
 from unlearn.audit.report.svg import Scale, line, spanning, tag
 
 _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
-_WIDTH, _HEIGHT = 132, 26
+_WIDTH, _HEIGHT = 100, 24
 
 
-def section(document: Node, looks: Looks) -> Section:
+VIEW = View(
+    "verdicts",
+    "Verdicts",
+    "Each claim against what chance reads. A bar is the 95 % interval, the upright line the null floor (the same "
+    "figure between two models that both never saw the data), the shaded band what this sample cannot tell from it.",
+    missing="`unlearn audit --json` writes the findings that this view shows.",
+    does_not_show="A pass is no proof that nothing is left: it says that this test, at this resolution, saw "
+    "nothing. What each test leaves open stands in the table.",
+)
+
+
+def body(document: Node, looks: Looks) -> Markup:
+    """The strip of verdicts."""
     findings, derived = document.at("findings"), document.at("derived", "verdicts")
-    section = Section(
-        "verdicts",
-        "Verdicts",
-        "Each claim against what chance reads. A bar is the 95 % interval, the upright line the null floor (the same "
-        "figure between two models that both never saw the data), the shaded band what this sample cannot tell from it.",
-        missing="`unlearn audit --json` writes the findings that this view shows.",
-        does_not_show="A pass is no proof that nothing is left: it says that this test, at this resolution, saw "
-        "nothing. What each test leaves open stands in the table.",
-    )  # fmt: skip
     if not findings:
-        return section
+        return Markup("")
     metrics = list(dict.fromkeys(claim["metric"].value for claims in findings for claim in claims))
-    scales = {metric: _scale([c for claims in findings for c in claims if c["metric"].value == metric]) for metric in metrics}
+    scales = {
+        metric: _scale([c for claims in findings for c in claims if c["metric"].value == metric]) for metric in metrics
+    }
     rows = [
         [
             tag("span", looks.key(method), " ", method, class_="name"),
@@ -39,13 +44,12 @@ def section(document: Node, looks: Looks) -> Section:
         for method, claims in findings.items()
     ]  # fmt: skip
     heads = ["method", "claims", *(metric.replace("_", " ") for metric in metrics)]
-    body = figure(
-        "A dot beside the band speaks against the method, inside it for it; an interval that reaches out of the band "
-        "leaves the question open.",
+    return figure(
+        "✓ no more than chance reads, at a resolution at which an effect would have been seen. ✕ more than chance "
+        "reads. ? the sample cannot tell the two apart.",
         table("Verdict of every claim", heads, rows),
         data=_details(findings, derived),
     )
-    return Section(section.key, section.title, section.lead, body, does_not_show=section.does_not_show)
 
 
 def _of(claims: Node, metric: str) -> Node | None:
@@ -86,7 +90,9 @@ def _claim(claim: Node | None, scale: Scale) -> Markup:
             parts.append(tag("rect", x=low, y=3, width=max(high - low, 1.0), height=_HEIGHT - 6, class_="band"))
         parts.append(line(scale(floor), 1, scale(floor), _HEIGHT - 1, class_="floor"))
     if claim["low"].known and claim["high"].known:
-        parts.append(line(scale(claim["low"].value), middle, scale(claim["high"].value), middle, class_=f"bar {verdict}"))
+        parts.append(
+            line(scale(claim["low"].value), middle, scale(claim["high"].value), middle, class_=f"bar {verdict}")
+        )
     if claim["value"].known:
         parts.append(tag("circle", cx=scale(claim["value"].value), cy=middle, r=4, class_=f"dot {verdict}"))
     picture = tag("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", width=_WIDTH, height=_HEIGHT, aria_hidden="true")
@@ -101,6 +107,7 @@ def _details(findings: Node, derived: Node) -> Markup:
             claim["metric"],
             claim["verdict"],
             *(claim[name] for name in ("value", "low", "high", "null_floor", "resolution")),
+            claim.at("p_value"),
             derived.at(method, "margins", place),
             _listed(claim["requires"]),
             tag("td", claim["does_not_show"], class_="prose"),
@@ -108,8 +115,23 @@ def _details(findings: Node, derived: Node) -> Markup:
         for method, claims in findings.items()
         for place, claim in enumerate(claims)
     ]
-    heads = ["method", "metric", "verdict", "value", "low", "high", "null floor", "resolution", "margin", "needed", "does not show"]
-    return table("Margin: distance from the null floor less the resolution; below zero nothing could be told", heads, rows)
+    heads = [
+        "method",
+        "metric",
+        "verdict",
+        "value",
+        "low",
+        "high",
+        "null floor",
+        "resolution",
+        "p",
+        "margin",
+        "needed",
+        "does not show",
+    ]
+    return table(
+        "Margin: distance from the null floor less the resolution; below zero nothing could be told", heads, rows
+    )
 
 
 def _listed(names: Node) -> Markup:
