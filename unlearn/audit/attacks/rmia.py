@@ -60,24 +60,29 @@ class RMIA(Metric):
         columns = usable(signals.member.numpy())
         values, member = signals.values.numpy()[:, columns], signals.member.numpy()[:, columns]
 
+        others = ranked(population, self.a)
+
         def statistic(labels: Mask) -> Floats:
-            return np.array([auc(relative(values, labels, population, a=self.a, gamma=self.gamma), labels)])
+            return np.array([auc(relative(values, labels, others, a=self.a, gamma=self.gamma), labels)])
 
         found, null = by_membership(statistic, member, signals.numbers, draws=self.draws, seed=self.seed)
         return {"rmia_auc": Chance.of(float(found[0]), null[:, 0])}
 
 
-def relative(values: Floats, member: Mask, population: Floats, *, a: float = 1.0, gamma: float = 1.0) -> Floats:
-    """Score [models, examples] of log-probabilities [models, examples], against those of the population [models, z].
+def relative(values: Floats, member: Mask, others: Floats, *, a: float = 1.0, gamma: float = 1.0) -> Floats:
+    """Score [models, examples] of log-probabilities [models, examples]; a model is never its own reference.
 
-    A model is never its own reference.
+    Args:
+        others: the population's ratios, from `ranked`.
     """
-    without = (~member).astype(np.float64)
-    ratios = values - _marginal(values, without, a)
-    others = np.sort(population - _marginal(population, np.ones_like(population), a), axis=1)
-    reached = ratios - log(gamma)
+    reached = values - _marginal(values, (~member).astype(np.float64), a) - log(gamma)
     counts = [np.searchsorted(row, mine, side="right") for row, mine in zip(others, reached, strict=True)]
-    return np.stack(counts) / population.shape[1]
+    return np.stack(counts) / others.shape[1]
+
+
+def ranked(population: Floats, a: float = 1.0) -> Floats:
+    """log [p(z|t) / p(z)] of the population [models, z], ascending for each model; no model had any of it."""
+    return np.sort(population - _marginal(population, np.ones_like(population), a), axis=1)
 
 
 def _marginal(values: Floats, without: Floats, a: float) -> Floats:
