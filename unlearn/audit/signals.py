@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,6 +20,7 @@ class Signals:
 
     values: Tensor  # float64 [models, examples]
     member: Tensor  # bool [models, examples]: the model was trained on the example (and may have unlearned it since)
+    models: tuple[int, ...] | None = None  # numbers of the models, where they are not 0, 1, ...
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -31,8 +33,26 @@ class Signals:
             problems.append(
                 f"`values` must be finite for `Signals` (got {int((~self.values.isfinite()).sum())} that are not)"
             )
+        if self.models is not None and len(self.models) != len(self.values):
+            problems.append(
+                f"`models` must number the {len(self.values)} rows for `Signals` (got {len(self.models)} numbers)"
+            )
         if problems:
             raise ValueError("\n".join(problems))
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The models' numbers, one a row."""
+        return tuple(range(len(self))) if self.models is None else self.models
+
+    def rows(self, places: Sequence[int]) -> Signals:
+        """Only these rows."""
+        chosen, numbers = list(places), self.numbers
+        return Signals(self.values[chosen], self.member[chosen], tuple(numbers[place] for place in chosen))
+
+    def columns(self, examples: slice) -> Signals:
+        """Only these examples."""
+        return Signals(self.values[:, examples], self.member[:, examples], self.models)

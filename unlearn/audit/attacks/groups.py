@@ -1,0 +1,84 @@
+"""What the attacks share: areas under curves of many scores at once, and two disjoint groups of models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from unlearn.audit.attacks.base import TooFew
+from unlearn.audit.signals import Signals
+from unlearn.audit.statistics import Chance, Floats, Side, relabelled
+
+Mask = NDArray[np.bool_]
+LEAST = 3  # models on each side of a comparison: what is left when one is taken out can still vary
+
+
+def auc(scores: Floats, positive: Mask) -> float:
+    """Probability that a score of a positive exceeds one of a negative, ties counting half; arrays of one shape."""
+    n = int(positive.sum())
+    ranks = rankdata(scores, axis=None)[positive.ravel()]
+    return float((ranks.sum() - n * (n + 1) / 2) / (n * (scores.size - n)))
+
+
+def usable(member: Mask, *, least: int = LEAST) -> NDArray[np.intp]:
+    """Columns in which at least `least` models had the example and as many did not.
+
+    Raises:
+        TooFew: there is none.
+    """
+    counts = member.sum(0)
+    found = np.flatnonzero((counts >= least) & (len(member) - counts >= least))
+    if not len(found):
+        raise TooFew(
+            f"`models` must include {least} that were trained on an example and {least} that were not "
+            f"(got {len(member)} models, at best {int(np.minimum(counts, len(member) - counts).max(initial=0))})"
+        )
+    return found
+
+
+def apart(mine: Signals, others: Signals) -> Signals:
+    """The rows of `mine` whose models are not among the `others`: two groups that depend on each other in nothing.
+
+    Raises:
+        TooFew: fewer than three models on a side.
+    """
+    theirs = set(others.numbers)
+    rows = [place for place, number in enumerate(mine.numbers) if number not in theirs]
+    if min(len(rows), len(others)) < LEAST:
+        raise TooFew(
+            f"`models` must be at least {LEAST} on each side, none of them on both (got {len(rows)} unlearned and "
+            f"{len(others)} retrained); enlarge the pool"
+        )
+    return mine.rows(rows)
+
+
+def difference(
+    left: Floats, right: Floats, numbers: Sequence[int], *, draws: int, seed: int, side: Side = "both"
+) -> Chance:
+    """Mean of one group of models' figures [n] beside that of another [m], tested by exchanging the models.
+
+    Args:
+        numbers: of the models, those of the left first [n + m].
+    """
+    both, n = np.concatenate([left, right]), len(left)
+
+    def statistic(order: NDArray[np.intp]) -> Floats:
+        shuffled = both[order]
+        return np.array([shuffled[:n].mean() - shuffled[n:].mean()])
+
+    _, null = relabelled(statistic, numbers, draws=draws, seed=seed)
+    return Chance.of(float(left.mean()), null[:, 0], side=side, floor=float(right.mean()))
+
+
+def by_membership(
+    statistic: Callable[[Mask], Floats], member: Mask, numbers: Sequence[int], *, draws: int, seed: int
+) -> tuple[Floats, Floats]:
+    """A statistic [f] of who had been trained on what, and its values when the models exchange that [draws, f].
+
+    Where the forgotten are gone, a model's signals depend on the rest of its half alone, which was drawn apart from
+    them: any model could have had any other's row of `member`.
+    """
+    return relabelled(lambda order: statistic(member[order]), numbers, draws=draws, seed=seed)
