@@ -48,7 +48,8 @@ class Looks:
         if shape == "circle":
             return tag("circle", *inside, cx=float(x), cy=float(y), r=size, class_=look)
         if shape == "cross":
-            d = f"M{x - size:.1f} {y - size:.1f}L{x + size:.1f} {y + size:.1f}M{x - size:.1f} {y + size:.1f}L{x + size:.1f} {y - size:.1f}"
+            left, right, top, bottom = (f"{v:.1f}" for v in (x - size, x + size, y - size, y + size))
+            d = f"M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}"
             return tag("path", *inside, d=d, class_=f"{look} open")
         if shape == "star":
             corners = [(size * (1.5 if k % 2 == 0 else 0.62), pi * k / 5 - pi / 2) for k in range(10)]

@@ -74,10 +74,12 @@ def spanning(
 
 
 def text(x: float, y: float, content: object, **attributes: Any) -> Markup:
+    """Text at a point."""
     return tag("text", content, x=float(x), y=float(y), **attributes)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, **attributes: Any) -> Markup:
+    """A straight line from the first point to the second."""
     return tag("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), **attributes)
 
 
@@ -88,6 +90,7 @@ def path(points: Sequence[tuple[float, float]], **attributes: Any) -> Markup:
 
 
 def tick_label(value: float) -> str:
+    """A round value, as a power of ten where it is long otherwise."""
     if value and (abs(value) >= 1e4 or abs(value) < 1e-3):
         power = floor(log10(abs(value)) + 1e-9)
         factor = value / 10.0**power

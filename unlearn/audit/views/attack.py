@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log10, nan, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri
+from scipy.special import ndtri
+
+from unlearn.audit.statistics import clopper_pearson
+from unlearn.audit.views.signals import calibrated
 
 Values = NDArray[np.float64]
 
 _BINS = 40
 _POINTS = 61
+
+
+_KEPT = 1_000  # values of a side that the page holds of what is computed here
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,30 +29,38 @@ class Sample:
 
     attack: str
     method: str
-    positive: tuple[str, ...]  # JSON pointers to lists of values of forgotten examples
-    negative: tuple[str, ...]  # the same for examples that were never seen
+    positive: Values  # of forgotten examples
+    negative: Values  # of examples that were never seen
+    pointers: dict[str, list[str]]  # JSON pointers to the lists that hold the values of either side
 
 
 def attacks(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Every attack on every method, and for each method the envelope: the best any of them reads, either way round."""
-    samples = _samples(document)
-    read = [
-        (one, _pooled(document, one.positive), _pooled(document, one.negative))
-        for one in samples
-    ]  # fmt: skip
-    usable = [(one, p, n) for one, p, n in read if len(p) and len(n)]
-    if not usable:
+    """Every attack on every method, and for each method the envelope: the best any of them reads, either way round.
+
+    By plain scores from the comparison; by likelihood ratios and relative likelihoods from the signals of a pool, of
+    which an even choice by rank is kept under `samples`.
+    """
+    plain, computed = _by_score(document), _by_signals(document)
+    samples = [one for one in (*plain, *computed) if len(one.positive) and len(one.negative)]
+    if not samples:
         return None
-    methods = dict.fromkeys(one.method for one, _, _ in usable)
     return {
         "attacks": [
-            {
-                "name": name,
-                "methods": [_described(one, p, n) for one, p, n in usable if one.attack == name],
-            }
-            for name in dict.fromkeys(one.attack for one, _, _ in usable)
+            {"name": name, "methods": [_described(one) for one in samples if one.attack == name]}
+            for name in dict.fromkeys(one.attack for one in samples)
         ],
-        "envelope": {name: _envelope([(p, n) for one, p, n in usable if one.method == name]) for name in methods},
+        "envelope": {
+            name: _envelope([(one.positive, one.negative) for one in samples if one.method == name])
+            for name in dict.fromkeys(one.method for one in samples)
+        },
+        "samples": {
+            attack: {
+                one.method: {"positive": one.positive.tolist(), "negative": one.negative.tolist()}
+                for one in computed
+                if one.attack == attack
+            }
+            for attack in dict.fromkeys(one.attack for one in computed)
+        },
     }
 
 
@@ -64,17 +78,6 @@ def detection(positive: Values, negative: Values, fpr: Values) -> Values:
     bar = np.append(ordered, -np.inf)[np.minimum(allowed, len(ordered))]
     caught = len(positive) - np.searchsorted(np.sort(positive), bar, side="right")
     return caught / len(positive)
-
-
-def clopper_pearson(hits: Values, n: int, *, level: float = 0.95) -> tuple[Values, Values]:
-    """Exact binomial interval [k] of the rates hits / n.
-
-    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", 1934.
-    """
-    tail = (1 - level) / 2
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), n - hits + 1, tail), 0.0)
-    high = np.where(hits < n, betaincinv(hits + 1, np.maximum(n - hits, 1), 1 - tail), 1.0)
-    return low, high
 
 
 def auc_interval(positive: Values, negative: Values) -> tuple[float, float, float]:
@@ -100,7 +103,8 @@ def _placements(values: Values, others: Values) -> Values:
     return (below + not_above) / (2 * len(others))
 
 
-def _described(one: Sample, positive: Values, negative: Values) -> dict[str, Any]:
+def _described(one: Sample) -> dict[str, Any]:
+    positive, negative = one.positive, one.negative
     everything = np.concatenate([positive, negative])
     candidates = np.unique(everything)
     tpr = 1 - np.searchsorted(np.sort(positive), candidates, side="left") / len(positive)
@@ -109,12 +113,13 @@ def _described(one: Sample, positive: Values, negative: Values) -> dict[str, Any
     area, low, high = auc_interval(positive, negative)
     grid = _grid(len(negative))
     caught = detection(positive, negative, grid)
-    lower, upper = clopper_pearson(np.round(caught * len(positive)), len(positive))
+    hits: list[int] = np.round(caught * len(positive)).astype(np.int64).tolist()
+    ends = {count: clopper_pearson(count, len(positive)) for count in set(hits)}
+    lower, upper = ([ends[count][side] for count in hits] for side in (0, 1))
     edges = np.linspace(everything.min(), everything.max(), _BINS + 1)
     return {
         "method": one.method,
-        "positive": list(one.positive),
-        "negative": list(one.negative),
+        **one.pointers,
         "n_positive": len(positive),
         "n_negative": len(negative),
         "auc": {"value": area, "low": low, "high": high},
@@ -125,7 +130,7 @@ def _described(one: Sample, positive: Values, negative: Values) -> dict[str, Any
             "positive": (np.histogram(positive, edges)[0] / len(positive)).tolist(),
             "negative": (np.histogram(negative, edges)[0] / len(negative)).tolist(),
         },
-        "roc": {"fpr": grid.tolist(), "tpr": caught.tolist(), "low": lower.tolist(), "high": upper.tolist()},
+        "roc": {"fpr": grid.tolist(), "tpr": caught.tolist(), "low": lower, "high": upper},
     }
 
 
@@ -140,26 +145,44 @@ def _grid(n_negative: int) -> Values:
     return np.logspace(-log10(n_negative), 0, _POINTS)
 
 
-def _samples(document: Mapping[str, Any]) -> list[Sample]:
-    """One attack by the plain scores of every comparison row; those that the audit adds come with their own names."""
+def _by_score(document: Mapping[str, Any]) -> list[Sample]:
+    """One threshold for all: the scores of the deleted and of held-out positives, of all seeds together."""
     raw = document.get("comparison", {}).get("raw", {}).get("measurements", [])
     rows: dict[str, list[int]] = {}
     for number, one in enumerate(raw):
         rows.setdefault(one["method"], []).append(number)
+    sides = ("positive", "negative")
     return [
-        Sample("score", method, *(
-            tuple(f"/comparison/raw/measurements/{number}/raw/{side}" for number in numbers)
-            for side in ("positive", "negative")
-        ))
+        Sample(
+            "score",
+            method,
+            *(_numbers(value for number in numbers for value in raw[number]["raw"][side]) for side in sides),
+            {side: [f"/comparison/raw/measurements/{number}/raw/{side}" for number in numbers] for side in sides},
+        )
         for method, numbers in rows.items()
-    ]  # fmt: skip
+    ]
 
 
-def _pooled(document: Mapping[str, Any], pointers: Sequence[str]) -> Values:
-    values: list[float] = []
-    for pointer in pointers:
-        found: Any = document
-        for key in pointer.split("/")[1:]:
-            found = found[int(key) if isinstance(found, list) else key]
-        values += [value for value in found if value is not None]
-    return np.array(values, dtype=np.float64)
+def _by_signals(document: Mapping[str, Any]) -> list[Sample]:
+    """Attacks that judge each example by its own models."""
+    found: list[Sample] = []
+    for method, parts in (document.get("signals") or {}).items():
+        for attack, (scores, member) in calibrated(parts).items():
+            place = "/".join(
+                ["/derived/attack/samples", *(k.replace("~", "~0").replace("/", "~1") for k in (attack, method))]
+            )
+            pointers = {side: [f"{place}/{side}"] for side in ("positive", "negative")}
+            found.append(Sample(attack, method, _kept(scores[member]), _kept(scores[~member]), pointers))
+    return found
+
+
+def _kept(scores: Values) -> Values:
+    """The scores in ascending order, six digits each, an even choice of them where there are many."""
+    ordered = np.sort(scores)
+    if len(ordered) > _KEPT:
+        ordered = ordered[np.linspace(0, len(ordered) - 1, _KEPT).round().astype(np.int64)]
+    return _numbers(float(f"{value:.6g}") for value in ordered)
+
+
+def _numbers(values: Iterable[float | None]) -> Values:
+    return np.array([value for value in values if value is not None], dtype=np.float64)

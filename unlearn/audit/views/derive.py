@@ -1,4 +1,4 @@
-"""Every view that needs only an audit's figures: a pure function of its JSON, so that a report shows no other number."""
+"""Every view that needs only an audit's figures: a pure function of its JSON."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ def body(document: Node, looks: Looks) -> Markup:
     return figure(
         "Left: the two distributions and the threshold (at first where the advantage is largest). Right: share of the "
         "forgotten that are caught at each rate of false alarms, both axes logarithmic; shaded the 95 % "
-        "Clopper-Pearson interval, grey the worst case over all attacks and both directions, dashed what chance catches.",
+        "Clopper-Pearson interval, grey the worst case over all attacks and both directions, dashed what chance "
+        "catches.",
         switch("attacks", "Attack and method", [panels[k] for k in preferred]),
         data=_table(view),
     )
@@ -70,7 +71,7 @@ def _panel(attack: Node, of: Node, envelopes: Node, looks: Looks) -> Markup:
         )
     )
     rates.append(tag("div", tag("dt", "examples"), tag("dd", of["n_positive"], " / ", of["n_negative"])))
-    charts = tag("div", _butterfly(attack, of, looks), _curve(of, envelopes.at(name), looks), class_="charts")
+    charts = tag("div", _butterfly(attack, of), _curve(of, envelopes.at(name), looks), class_="charts")
     pointers = {side: " ".join(pointer.value for pointer in of[side]) for side in ("positive", "negative")}
     return tag(
         "div", charts, tag("dl", *rates, class_="rates", aria_live="polite"),
@@ -78,7 +79,7 @@ def _panel(attack: Node, of: Node, envelopes: Node, looks: Looks) -> Markup:
     )  # fmt: skip
 
 
-def _butterfly(attack: Node, of: Node, looks: Looks) -> Markup:
+def _butterfly(attack: Node, of: Node) -> Markup:
     histogram = of["histogram"]
     edges: list[float] = histogram["edges"].value
     chart = Chart(_name(attack, of), 440, 280, left=46, right=14, top=22)

@@ -58,9 +58,9 @@ def _groups(view: Node, looks: Looks) -> Markup:
     ]  # fmt: skip
     strata = [s for s in _STRATA if f"ndcg_at_20_{s}" in models["retrain"]["utility"].value]
     utility = [
-        strip(f"NDCG@20, users of {s} activity", [(n, of["utility"][f"ndcg_at_20_{s}"]) for n, of in models.items()], looks,
-              reference=models["retrain"]["utility"][f"ndcg_at_20_{s}"])
-        for s in strata
+        strip(f"NDCG@20, users of {s} activity", [(n, of["utility"][key]) for n, of in models.items()], looks,
+              reference=models["retrain"]["utility"][key])
+        for s, key in ((s, f"ndcg_at_20_{s}") for s in strata)
     ]  # fmt: skip
     heads = ["model", *(f"{g} items" for g in groups), *(f"NDCG@20 {s}" for s in strata), "high less low"]
     rows = [

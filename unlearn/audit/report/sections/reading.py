@@ -10,13 +10,13 @@ from unlearn.audit.report.parts import View
 from unlearn.audit.report.svg import tag
 
 _POINTS = (
-    ("Colour", "never carries meaning alone: methods differ in shape, verdicts in sign and word. The colours keep apart "
-     "under the common kinds of colour blindness, on light and on dark ground."),
+    ("Colour", "never carries meaning alone: methods differ in shape, verdicts in sign and word. The colours keep "
+     "apart under the common kinds of colour blindness, on light and on dark ground."),
     ("Tables", "stand behind every chart; wide ones scroll, and can be focused and scrolled by keyboard."),
     ("Keyboard", "Tab reaches every control. On a threshold: left and right move it, Page Up and Page Down move it "
      "farther, Home and End to its ends. On a heading of the screening table: Enter sorts."),
-    ("Numbers", "carry the place in the JSON that they come from (attribute data-path, a JSON pointer); hold the pointer "
-     "over one to see it."),
+    ("Numbers", "carry the place in the JSON that they come from (attribute data-path, a JSON pointer); hold the "
+     "pointer over one to see it."),
     ("Privacy", "The page holds no id of a user or an item. Single users and items are numbered within their example."),
 )  # fmt: skip
 

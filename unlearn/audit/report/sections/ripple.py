@@ -44,7 +44,8 @@ def body(document: Node, looks: Looks) -> Markup:
     ]
     return figure(
         "Left: the size of the change, fading with distance. Middle: over the retrain's own, which is the line at one. "
-        "Right: cosine between the method's change and the retrain's; the second retrain is as near as a model can come.",
+        "Right: cosine between the method's change and the retrain's; the second retrain is as near as a "
+        "model can come.",
         *charts,
         data=table("Every ring and model", heads, rows),
         legend=looks.legend(names),
