@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
@@ -72,7 +74,7 @@ def _panel(attack: Node, of: Node, envelopes: Node, looks: Looks) -> Markup:
     )
     rates.append(tag("div", tag("dt", "examples"), tag("dd", of["n_positive"], " / ", of["n_negative"])))
     charts = tag("div", _butterfly(attack, of), _curve(of, envelopes.at(name), looks), class_="charts")
-    pointers = {side: " ".join(pointer.value for pointer in of[side]) for side in ("positive", "negative")}
+    pointers = {side: json.dumps(of[side].value) for side in ("positive", "negative")}
     return tag(
         "div", charts, tag("dl", *rates, class_="rates", aria_live="polite"),
         class_="attack", data_positive=pointers["positive"], data_negative=pointers["negative"],

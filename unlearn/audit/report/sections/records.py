@@ -60,7 +60,8 @@ def _forest(name: str, of: Node, looks: Looks, ends: Sequence[float]) -> Markup:
     chart.add(text(chart.left, 14, name, class_=f"title {looks.colour(name)}"))
     chart.add(text(sum(chart.x_range) / 2, chart.height - 18, "records, by rank", class_="title", text_anchor="middle"))
     for place, row in enumerate(rows):
-        look = looks.colour(name) if row["low"].value > 0 else "nothing"
+        own = looks.colour(name)
+        look = "nothing" if row["low"].value <= 0 else "retrain" if own == "nothing" else own
         at = x(place)
         chart.add(line(at, y(row["low"].value), at, y(row["high"].value), class_=f"whisker {look}"))
         chart.add(tag("circle", cx=at, cy=y(row["value"].value), r=1.6, class_=f"point {look}"))

@@ -50,7 +50,7 @@
 
   // Thresholds: everything from the line on is called a member.
   const ordered = (pointers) => Float64Array.from(
-    pointers.split(" ").flatMap((pointer) => at(pointer)).filter((value) => value !== null)).sort();
+    JSON.parse(pointers).flatMap((pointer) => at(pointer)).filter((value) => value !== null)).sort();
   const from = (values, threshold) => {  // share of the ascending values that are at least the threshold
     let low = 0, high = values.length;
     while (low < high) {
