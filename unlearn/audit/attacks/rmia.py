@@ -65,7 +65,7 @@ class RMIA(Metric):
         def statistic(labels: Mask) -> Floats:
             return np.array([auc(relative(values, labels, others, a=self.a, gamma=self.gamma), labels)])
 
-        found, null = by_membership(statistic, member, signals.numbers, draws=self.draws, seed=self.seed)
+        found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed)
         return {"rmia_auc": Chance.of(float(found[0]), null[:, 0])}
 
 

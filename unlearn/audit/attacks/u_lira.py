@@ -81,7 +81,7 @@ class LikelihoodRatio(Metric):
         found, null = by_membership(
             lambda labels: figures(likelihood_ratios(values, labels, self.form), labels),
             member,
-            signals.numbers,
+            signals.draws,
             draws=self.draws,
             seed=self.seed,
         )
