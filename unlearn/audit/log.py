@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from unlearn.audit.comparison import Comparison
 from unlearn.tracking.base import Tracker, lineage
 
 
 def record(
-    comparison: Comparison, tracker: Tracker, *, name: str = "evaluation", parent_model: str | None = None
+    comparison: Comparison,
+    tracker: Tracker,
+    *,
+    name: str = "evaluation",
+    parent_model: str | None = None,
+    artifacts: Mapping[str, Any] | None = None,
 ) -> None:
     """Keep the settings, the data's digests, every figure's mean or median, and the whole comparison as JSON.
+
+    `artifacts` are further values for JSON, by name.
 
     Raises:
         ValueError: the comparison was made without a key, so there is no digest to name its requests by.
@@ -29,6 +38,8 @@ def record(
             parent.dataset(context, digest=of_data, counts={}, context=context)
         parent.dataset("requests", digest=digest, counts=counts, context="forget")
         parent.artifact("comparison.json", json.loads(comparison.to_json()))
+        for title, content in (artifacts or {}).items():
+            parent.artifact(f"{title}.json", content)
         for method in comparison.names:
             tags = lineage(method=method, parent_model=parent_model, request_digest=digest)
             with tracker.run(method, tags=tags, nested=True) as run:

@@ -73,6 +73,14 @@ def difference(
     return Chance.of(float(left.mean()), null[:, 0], side=side, floor=float(right.mean()))
 
 
+def without_own(values: Floats, blocks: Sequence[int]) -> Floats:
+    """Sums [models, examples] over the models of all other blocks: nobody is judged by a model that depends on theirs."""
+    names, place = np.unique(blocks, return_inverse=True)
+    own = np.zeros((len(names), values.shape[1]))
+    np.add.at(own, place, values)
+    return values.sum(0) - own[place]
+
+
 def by_membership(
     statistic: Callable[[Mask], Floats], member: Mask, blocks: Sequence[int], *, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
