@@ -215,17 +215,3 @@ class Stopwatch:
             yield
         finally:
             self._began += time.perf_counter() - stopped
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held at a time.
-
-    Linux tells it for the program now running; `ru_maxrss` may be that of the parent, which a child takes over.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from common import Stopwatch, alternate, arguments, finish, load, peak_bytes, report, say, shown, spread, verdict
+from common import Stopwatch, alternate, arguments, finish, load, report, say, shown, spread, verdict
 from torch import Tensor
 
 from recsys.data import Interactions
@@ -25,6 +25,7 @@ from recsys.graph import BipartiteGraph
 from recsys.objectives import Multinomial, Objective, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
+from unlearn.memory import peak_bytes
 from unlearn.params import flatten
 
 DIM, LAYERS = 64, 3

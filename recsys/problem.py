@@ -25,11 +25,13 @@ from recsys.objectives import Objective, SampledObjective, WholeData
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
 from recsys.train import Monitor, TrainingOptions, resume, train
+from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
 from unlearn.params import Params
-from unlearn.problem import Bound, Locality, Problem, Touched, Unit
+from unlearn.problem import Bound, Locality, Problem, Touched
 from unlearn.solvers.landscape import Landscape
+from unlearn.units import Unit, Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +78,9 @@ class RecommenderProblem(FittedRecommender, Problem):
         monitor: Monitor | None = None,
     ) -> RecommenderProblem:
         options = options or self.options
-        by = options.seed - self.options.seed
-        model, function = self.model.reseeded(by), self.objective_function
-        if isinstance(function, SampledObjective):  # another seed means other negatives, too
-            function = replace(function, seed=function.seed + by)
         if init is None:
             init = self.loss.initial(options.seed, std=options.init_std)
-        return train(replace(self, options=options, model=model, objective_function=function), init, options, monitor)
+        return train(self.with_options(options), init, options, monitor)
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)
@@ -117,6 +115,29 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def with_params(self, params: Params, *, history: History | None = None) -> RecommenderProblem:
         return replace(self, params=params, history=history or self.history)
+
+    def with_options(self, options: TrainingOptions) -> RecommenderProblem:
+        by = options.seed - self.options.seed
+        model, function = self.model.reseeded(by), self.objective_function
+        if isinstance(function, SampledObjective):  # another seed means other negatives, too
+            function = replace(function, seed=function.seed + by)
+        return replace(self, options=options, model=model, objective_function=function)
+
+    def recipe(self) -> dict[str, Any]:
+        """Model, objective and options, as JSON has them: what builds the same problem on other data."""
+        model, function = self.model, self.objective_function
+        return {
+            "model": {"name": model.name, "arguments": model.arguments()},
+            "objective": {"name": function.name, "arguments": function.arguments()},
+            "options": vars(self.options) | {"keep": sorted(self.options.keep)},
+        }
+
+    def digest(self) -> str:
+        graph = self.graph
+        return digest(self.data, self.recipe(), graph.values.dtype, graph.weights, self.history.hooks)
+
+    def units(self, unit: Unit) -> Units:
+        return self.data.units(unit)
 
     @property
     def predicts(self) -> bool:

@@ -23,7 +23,7 @@ from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
-from unlearn.history import AdamState, Checkpoint, History
+from unlearn.history import History, prefixed
 from unlearn.params import Params
 
 Storable = RecommenderProblem | ClosedForm
@@ -32,10 +32,6 @@ LOADER = "recsys.store:load_ranker"
 _TABLES = ("readout.users", "readout.items")  # only of a model that has tables
 _POPULARITY = "readout.popularity"
 _PARAMS = "params."
-_OPTIMIZER = "optimizer."
-_CHECKPOINTS = "checkpoints."
-_MEAN, _SQUARE, _STEPS = "mean.", "square.", "steps"
-_TRAINING = ("residual", "seconds", "seed", "removed")
 _FILES = ("model.safetensors", "users.parquet", "items.parquet")
 _KEPT = "history.safetensors"  # only where training kept something
 
@@ -56,7 +52,7 @@ def save(model: Storable, directory: Path, *, overwrite: bool = False) -> str:
     if (tables := model.factors()) is not None:
         # Copies: a readout may be a view of the parameters, and safetensors stores no memory twice.
         tensors |= {name: table.clone() for name, table in zip(_TABLES, tables, strict=True)}
-    kept = _kept(model.history)
+    kept = model.history.tensors()
     files = {_FILES[0]: tensors} | ({_KEPT: kept} if kept else {})
     files = {
         file: {name: value.detach().cpu().contiguous() for name, value in held.items()} for file, held in files.items()
@@ -66,7 +62,7 @@ def save(model: Storable, directory: Path, *, overwrite: bool = False) -> str:
         "format": FORMAT,
         "loader": LOADER,
         **_described(model),
-        "training": {name: getattr(model.history, name) for name in _TRAINING},
+        "training": model.history.facts(),
         "checkpoints": [one.epoch for one in model.history.checkpoints],
         "users": model.data.n_users,
         "items": model.data.n_items,
@@ -105,12 +101,8 @@ def load(directory: Path, data: Interactions) -> Storable:
     ]
     if problems:
         raise StoredModelError(f"{directory} does not fit this data:\n  - " + "\n  - ".join(problems))
-    params = _part(tensors, _PARAMS)
-    history = History(
-        **manifest["training"],
-        checkpoints=tuple(_checkpoint(tensors, epoch) for epoch in manifest["checkpoints"]),
-        optimizer=_optimizer(tensors, _OPTIMIZER),
-    )
+    params = prefixed(tensors, _PARAMS)
+    history = History.restored(manifest["training"], tensors, manifest["checkpoints"])
     if "closed_form" in manifest:
         arguments = manifest["closed_form"]["arguments"]
         solved = closed_form(
@@ -152,11 +144,7 @@ def _described(model: Storable) -> dict[str, Any]:
     if isinstance(model, ClosedForm):
         arguments = model.arguments() | {"dtype": str(model.dtype).removeprefix("torch.")}
         return {"closed_form": {"name": model.name, "arguments": arguments}}
-    return {
-        "model": {"name": model.model.name, "arguments": model.model.arguments()},
-        "objective": {"name": model.objective_function.name, "arguments": model.objective_function.arguments()},
-        "options": vars(model.options) | {"keep": sorted(model.options.keep)},
-    }
+    return model.recipe()
 
 
 def _read(directory: Path) -> tuple[dict[str, Any], Params]:
@@ -187,41 +175,6 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
         if not problems:
             return manifest, tensors
     raise StoredModelError(f"{directory} cannot be loaded:\n  - " + "\n  - ".join(problems) + "\nSave the model again.")
-
-
-def _kept(history: History) -> Params:
-    """Moments and checkpoints of a history."""
-    kept = _remembered(_OPTIMIZER, history.optimizer)
-    for one in history.checkpoints:
-        prefix = f"{_CHECKPOINTS}{one.epoch}."
-        kept |= {f"{prefix}{_PARAMS}{name}": value for name, value in one.params.items()}
-        kept |= _remembered(f"{prefix}{_OPTIMIZER}", one.optimizer)
-    return kept
-
-
-def _remembered(prefix: str, state: AdamState | None) -> Params:
-    if state is None:
-        return {}
-    moments = {_MEAN: state.mean, _SQUARE: state.square}
-    tensors = {f"{prefix}{part}{name}": value for part, moment in moments.items() for name, value in moment.items()}
-    return tensors | {f"{prefix}{_STEPS}": torch.tensor([state.steps, state.rates], dtype=torch.float64)}
-
-
-def _checkpoint(tensors: Params, epoch: int) -> Checkpoint:
-    prefix = f"{_CHECKPOINTS}{epoch}."
-    return Checkpoint(epoch, _part(tensors, f"{prefix}{_PARAMS}"), _optimizer(tensors, f"{prefix}{_OPTIMIZER}"))
-
-
-def _optimizer(tensors: Params, prefix: str) -> AdamState | None:
-    if f"{prefix}{_STEPS}" not in tensors:
-        return None
-    steps, rates = tensors[f"{prefix}{_STEPS}"].tolist()
-    return AdamState(_part(tensors, f"{prefix}{_MEAN}"), _part(tensors, f"{prefix}{_SQUARE}"), int(steps), rates)
-
-
-def _part(tensors: Params, prefix: str) -> Params:
-    """Those whose names begin so, by the rest of the name."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _check_params(directory: Path, params: Params, expected: dict[str, Any]) -> None:

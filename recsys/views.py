@@ -11,12 +11,14 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.evaluate import terciles
 from recsys.fitted import FittedRecommender
+from recsys.membership import PairExamples
 from recsys.models.base import LinearRecommender
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
 from unlearn.problem import Fitted
 
 _HOPS = 6
+_ACTIVITY = ("low", "middle", "high")
 _POPULARITY = ("tail", "middle", "head")
 
 
@@ -72,3 +74,19 @@ class RankingSurroundings:
                 found[f"layer {number}"] = layer
         found["final"] = torch.cat(factors)
         return {name: table.detach() for name, table in found.items()}
+
+
+def record_groups(examples: PairExamples, data: Interactions) -> dict[str, list[str]]:
+    """A level for each example of what the request names: its user's activity, and its items' mean popularity."""
+    users, items = examples.pairs
+    forget = range(len(examples.units))[examples.groups["forget"]]
+    of_users, of_items = data.degrees()
+    count = np.maximum(np.bincount(examples.owner, minlength=len(examples.units)), 1)
+    found: dict[str, list[str]] = {}
+    for name, levels, degrees in (
+        ("activity", _ACTIVITY, of_users[users]),
+        ("popularity", _POPULARITY, of_items[items]),
+    ):
+        mean = np.bincount(examples.owner, weights=degrees, minlength=len(count)) / count
+        found[name] = [levels[max(level, 0)] for level in terciles(mean[forget])]
+    return found

@@ -18,7 +18,20 @@ PACKAGES = ("unlearn", "recsys", "graph_influence")
 ROOT = Path(__file__).resolve().parent.parent
 # Of `unlearn`, the plug-ins may use the contracts and the solvers; a method that a plug-in contributes also builds on
 # the others' base. A command that a plug-in contributes is an application, above both floors, and may use everything.
-CONTRACTS = ("command", "curvature", "forget", "history", "hooks", "params", "problem", "solvers", "streams", "target")
+CONTRACTS = (
+    "command",
+    "curvature",
+    "digests",
+    "forget",
+    "history",
+    "hooks",
+    "params",
+    "problem",
+    "solvers",
+    "streams",
+    "target",
+    "units",
+)
 METHODS = ("recsys/methods", "graph_influence/methods")
 APPLICATIONS = ("recsys/commands", "graph_influence/commands")
 

@@ -8,18 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.params import Params, flatten, unflatten
-from unlearn.problem import Problem, Touched, Unit
+from unlearn.problem import Problem, Touched
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
 from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
+from unlearn.units import Unit, Units
 
 R = TypeVar("R")
 
@@ -145,6 +148,12 @@ class AttachedProblem(Problem):
     def with_params(self, params: Params, *, history: History | None = None) -> Self:
         return replace(self, params=params, history=self.history if history is None else history)
 
+    def digest(self) -> str:
+        recipe = self.recipe
+        records = (self.data.data, self.data.numbers) if isinstance(self.data, NumberedRecords) else self.data
+        functions = (recipe.losses, recipe.background, self.history.hooks)
+        return digest(records, self.weights, recipe.call.module, recipe.penalty, functions, self.options)
+
     # ---- the objective ----------------------------------------------------------------------------------------------
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
@@ -192,6 +201,16 @@ class AttachedProblem(Problem):
             kept[self.records(forget)] = False
             weights = weights[kept.to(weights.device)]
         return replace(self, data=self.data.without(forget), weights=weights)
+
+    def units(self, unit: Unit) -> Units:
+        data: Any = self.data
+        if not isinstance(data, NumberedRecords):
+            return data.units(unit) if hasattr(data, "units") else super().units(unit)
+        if unit != "record":
+            return super().units(unit)
+        numbers = data.numbers.numpy()
+        keys = numbers.astype(np.uint64) + np.uint64(1)  # 0 stands for a forgotten one
+        return Units(keys, np.arange(len(numbers)), lambda chosen: ForgetSet(records=tuple(numbers[chosen].tolist())))
 
     def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:
         """Rows on which the forgotten records' losses depend, by their gradient at the current parameters.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from torch import Tensor
 
 from unlearn.params import Params
@@ -47,6 +48,65 @@ class History:
 
     def has(self, name: str) -> bool:
         return bool(getattr(self, name, None))
+
+    # ---- on disk ----------------------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """What JSON can hold of it."""
+        return {name: getattr(self, name) for name in _FACTS}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Moments and checkpoints by name; hooks are code and stay with the problem."""
+        kept = _of_adam(_OPTIMIZER, self.optimizer)
+        for one in self.checkpoints:
+            prefix = f"{_CHECKPOINTS}{one.epoch}."
+            kept |= {f"{prefix}{_PARAMS}{name}": value for name, value in one.params.items()}
+            kept |= _of_adam(f"{prefix}{_OPTIMIZER}", one.optimizer)
+        return kept
+
+    @classmethod
+    def restored(
+        cls,
+        facts: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        epochs: Iterable[int],
+        hooks: tuple[TrainingHook, ...] = (),
+    ) -> Self:
+        """The history of which these are the facts, the tensors (others may be among them) and the checkpoints."""
+        checkpoints = (
+            Checkpoint(
+                epoch,
+                prefixed(tensors, f"{_CHECKPOINTS}{epoch}.{_PARAMS}"),
+                _adam(tensors, f"{_CHECKPOINTS}{epoch}.{_OPTIMIZER}"),
+            )
+            for epoch in epochs
+        )
+        return cls(**facts, checkpoints=tuple(checkpoints), optimizer=_adam(tensors, _OPTIMIZER), hooks=hooks)
+
+
+_FACTS = ("residual", "seconds", "seed", "removed")
+_PARAMS, _OPTIMIZER, _CHECKPOINTS = "params.", "optimizer.", "checkpoints."
+_MEAN, _SQUARE, _STEPS = "mean.", "square.", "steps"
+
+
+def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> Params:
+    """Those whose names begin so, by the rest of the name."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _of_adam(prefix: str, state: AdamState | None) -> Params:
+    if state is None:
+        return {}
+    moments = {_MEAN: state.mean, _SQUARE: state.square}
+    tensors = {f"{prefix}{part}{name}": value for part, moment in moments.items() for name, value in moment.items()}
+    return tensors | {f"{prefix}{_STEPS}": torch.tensor([state.steps, state.rates], dtype=torch.float64)}
+
+
+def _adam(tensors: Mapping[str, Tensor], prefix: str) -> AdamState | None:
+    if f"{prefix}{_STEPS}" not in tensors:
+        return None
+    steps, rates = tensors[f"{prefix}{_STEPS}"].tolist()
+    return AdamState(prefixed(tensors, f"{prefix}{_MEAN}"), prefixed(tensors, f"{prefix}{_SQUARE}"), int(steps), rates)
 
 
 TrainingHook = Callable[["Problem", "Params"], Tensor]

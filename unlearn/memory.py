@@ -1,9 +1,10 @@
-"""A setting of the C allocator that iterative work on megabyte-sized tensors wants."""
+"""The memory of this process: a setting of the C allocator for iterative work on large tensors, and the peak."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _THIRTY_TWO_MIB = 32 * 2**20  # the most glibc accepts
@@ -22,3 +23,17 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, _THIRTY_TWO_MIB)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**30))
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held at a time.
+
+    Linux tells it for the program now running; `ru_maxrss` may be that of the parent, which a child takes over.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text("utf-8").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
 from torch import Tensor
@@ -18,9 +18,7 @@ from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
 from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape, Landscape
-
-Unit = Literal["user", "item", "interaction", "tie", "record"]
-
+from unlearn.units import Unit, Units
 
 # ---- what travels with a problem ------------------------------------------------------------------------------------
 
@@ -148,6 +146,28 @@ class Problem(Fitted):
 
         The result's objective is differentiable in `weights` [n units].
         """
+
+    def with_options(self, options: Any) -> Self:
+        """The same problem, to be trained by other options."""
+        return replace(cast("Any", self), options=options)
+
+    def digest(self) -> str:
+        """A digest (hex) of all that training depends on: data, model, objective, options, hooks; no parameters.
+
+        Raises:
+            ValueError: this problem does not say, or something in it has no digest.
+        """
+        raise ValueError(f"`digest` must be known for this (got a {type(self).__name__} without)")
+
+    def units(self, unit: Unit) -> Units:
+        """All units of that kind in the data.
+
+        Raises:
+            ValueError: this problem does not count them.
+        """
+        raise ValueError(
+            f'`units` must be of a kind that this problem counts (got "{unit}" of a {type(self).__name__})'
+        )
 
     @property
     def predicts(self) -> bool:

@@ -1,4 +1,4 @@
-"""What `recsys` contributes to the command `unlearn`: demo, train, forget, recommend, evaluate, models.
+"""What `recsys` contributes to the command `unlearn`: demo, train, forget, recommend, evaluate, audit, models.
 
 A command is an application: it may use all of `unlearn`. Heavy imports happen inside the commands, so that
 `unlearn --help` answers at once.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from recsys.commands.audit import audit
 from recsys.commands.demo import demo
 from recsys.commands.evaluate import evaluate
 from recsys.commands.forget import forget
@@ -18,5 +19,5 @@ from recsys.commands.train import train
 
 def register(app: typer.Typer) -> None:
     """Entry point of the group `unlearn.commands`."""
-    for function in (demo, train, forget, recommend, evaluate, models):
+    for function in (demo, train, forget, recommend, evaluate, audit, models):
         app.command()(function)

@@ -16,6 +16,8 @@ from recsys.data.frames import Duplicates, compile_frame
 from recsys.data.vocabulary import Id, Vocabulary
 from recsys.errors import InvalidInteractions, UnknownIds
 from unlearn.forget import ForgetSet
+from unlearn.streams import bits
+from unlearn.units import Unit, Units
 
 _SHOWN = 10
 
@@ -220,6 +222,27 @@ class Interactions:
             ties = ties[kept & ~gone[ties].any(axis=1)]
         return replace(remaining, users=self.users.without(users), items=self.items.without(items), ties=ties)
 
+    def units(self, unit: Unit) -> Units:
+        """Its users or items by row, or its interactions by position.
+
+        Raises:
+            ValueError: it is to be counted in anything else.
+        """
+        rows, columns = self.user_rows(), self.item_rows()
+        if unit == "user":
+            return Units(self.users.keys, rows, lambda chosen: ForgetSet(users=_live(self.users, chosen)))
+        if unit == "item":
+            return Units(self.items.keys, columns, lambda chosen: ForgetSet(items=_live(self.items, chosen)))
+        if unit != "interaction":
+            raise ValueError(f'`unit` must be "user", "item" or "interaction" for interactions (got {unit!r})')
+
+        def pairs(chosen: NDArray[np.integer[Any]]) -> ForgetSet:
+            ids = self.users.take(rows[chosen]), self.items.take(columns[chosen])
+            return ForgetSet(interactions=tuple(zip(*ids, strict=True)))
+
+        keys = bits(0, "interactions", self.users.keys[rows], self.items.keys[columns])
+        return Units(keys, np.arange(len(self)), pairs)
+
     def take(self, positions: NDArray[np.int64]) -> Interactions:
         """Only the interactions at these positions of `indices`; vocabularies and ties stay whole."""
         kept = np.zeros(len(self), dtype=np.bool_)
@@ -295,3 +318,8 @@ class Interactions:
         columns: dict[str, Any] = {"user": self.users.ids[self.user_rows()], "item": self.items.ids[self.indices]}
         columns |= {name: getattr(self, name) for name in ("weight", "time") if getattr(self, name) is not None}
         return pd.DataFrame(columns)
+
+
+def _live(ids: Vocabulary, rows: NDArray[np.integer[Any]]) -> tuple[Id, ...]:
+    """Ids of those of the rows that are not forgotten."""
+    return tuple(ids.take(rows[ids.alive[rows]]))

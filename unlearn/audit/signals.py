@@ -20,7 +20,10 @@ class Signals:
 
     values: Tensor  # float64 [models, examples]
     member: Tensor  # bool [models, examples]: the model was trained on the example (and may have unlearned it since)
-    models: tuple[int, ...] | None = None  # numbers of the models, where they are not 0, 1, ...
+    blocks: Tensor | None = None
+    """int64 [models]: models of one number are no independent draws (a subset under several seeds, its complement)."""
+    models: tuple[int, ...] | None = None
+    """Numbers of the models, one a row, where they are not 0, 1, ...; models of other pools have other numbers."""
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -28,6 +31,11 @@ class Signals:
             problems.append(
                 f"`values` and `member` must both be [models, examples] for `Signals` "
                 f"(got {list(self.values.shape)} and {list(self.member.shape)})"
+            )
+        if self.blocks is not None and self.blocks.shape != self.values.shape[:1]:
+            problems.append(
+                f"`blocks` must be one for each of {len(self.values)} models for `Signals` "
+                f"(got {list(self.blocks.shape)})"
             )
         if not bool(self.values.isfinite().all()):
             problems.append(
@@ -48,11 +56,17 @@ class Signals:
         """The models' numbers, one a row."""
         return tuple(range(len(self))) if self.models is None else self.models
 
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """The independent draw that each row belongs to."""
+        return self.numbers if self.blocks is None else tuple(self.blocks.tolist())
+
     def rows(self, places: Sequence[int]) -> Signals:
         """Only these rows."""
         chosen, numbers = list(places), self.numbers
-        return Signals(self.values[chosen], self.member[chosen], tuple(numbers[place] for place in chosen))
+        blocks = None if self.blocks is None else self.blocks[chosen]
+        return Signals(self.values[chosen], self.member[chosen], blocks, tuple(numbers[place] for place in chosen))
 
     def columns(self, examples: slice) -> Signals:
         """Only these examples."""
-        return Signals(self.values[:, examples], self.member[:, examples], self.models)
+        return Signals(self.values[:, examples], self.member[:, examples], self.blocks, self.models)

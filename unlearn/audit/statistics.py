@@ -201,29 +201,28 @@ class Chance:
 
 
 def relabelled(
-    statistic: Callable[[NDArray[np.intp]], Floats], numbers: Sequence[int], *, draws: int, seed: int
+    statistic: Callable[[NDArray[np.intp]], Floats], blocks: Sequence[int], *, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
     """The statistic [f] of the models' rows as they are, and under random orders of them [draws, f].
 
     Where rows are exchangeable under the null hypothesis, the statistic as it is ranks uniformly among the others, so
-    the test is exact whatever the statistic is. In a pool of halves, models 2k and 2k + 1 are complements of each other
-    and so depend on each other: where all rows come in such pairs, whole pairs trade places, and partners within them.
+    the test is exact whatever the statistic is. Models of one block depend on each other (in a pool of halves, a subset
+    and its complement): whole blocks trade places, and models within them.
 
     Args:
-        numbers: of the models, one a row.
+        blocks: the independent draw that each row belongs to; the rows of a block follow each other, and all blocks
+            have one size.
+
+    Raises:
+        ValueError: they do not.
     """
-    n, many = len(numbers), np.arange(draws)[:, None]
-    if in_pairs(numbers):
-        blocks = np.argsort(uniforms(seed, "audit/relabel/pairs", many, np.arange(n // 2)), axis=1)
-        swapped = uniforms(seed, "audit/relabel/swap", many, np.arange(n // 2)) < 0.5
-        orders = np.stack([2 * blocks + swapped, 2 * blocks + ~swapped], axis=2).reshape(draws, n)
-    else:
-        orders = np.argsort(uniforms(seed, "audit/relabel", many, np.arange(n)), axis=1)
+    n = len(blocks)
+    starts = [place for place in range(n) if place == 0 or blocks[place] != blocks[place - 1]]
+    size = n // len(starts) if starts else 1
+    if len(set(blocks)) != len(starts) or starts != list(range(0, n, size)) or n % size:
+        raise ValueError(f"`blocks` must be of one size, each in rows that follow each other (got {list(blocks)})")
+    many, within = np.arange(draws)[:, None], np.arange(n).reshape(-1, size)
+    places = np.argsort(uniforms(seed, "audit/relabel/blocks", many, np.arange(n // size)), axis=1)
+    inside = np.argsort(uniforms(seed, "audit/relabel/rows", many[..., None], within), axis=2)
+    orders = (places[..., None] * size + inside).reshape(draws, n)
     return statistic(np.arange(n)), np.stack([statistic(order) for order in orders])
-
-
-def in_pairs(numbers: Sequence[int]) -> bool:
-    """Whether rows 2i and 2i + 1 are models 2k and 2k + 1, all the way."""
-    return len(numbers) % 2 == 0 and all(
-        left % 2 == 0 and right == left + 1 for left, right in zip(numbers[::2], numbers[1::2], strict=True)
-    )

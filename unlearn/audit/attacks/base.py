@@ -9,9 +9,9 @@ Evidence is a set of signals by name, `<stage>.<examples>`:
   of a corruption that the request does not name; `relearning`: minus the loss on the forgotten at every step of a
   training on it.
 
-Every model of the pool was trained on a random half. So there are two null hypotheses, each tested by relabelling
-what it makes exchangeable: that a model which unlearned an example looks like one that never had it (rows of `member`),
-and that an unlearned model looks like a retrained one (rows of two disjoint sets of models).
+Every model of the pool was trained on a random half of the units. So there are two null hypotheses, each tested by
+relabelling what it makes exchangeable: that a model which unlearned an example looks like one that never had it (rows
+of `member`), and that an unlearned model looks like a retrained one (rows of two disjoint sets of models).
 """
 
 from __future__ import annotations

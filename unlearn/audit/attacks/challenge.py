@@ -44,7 +44,7 @@ class Challenge(Metric):
         values, n = np.concatenate([mine.values.numpy(), others.values.numpy()]), len(mine)
         found, null = relabelled(
             lambda order: np.array([forgetting_score(values[order[:n]], values[order[n:]])]),
-            mine.numbers + others.numbers,
+            mine.draws + others.draws,
             draws=self.draws,
             seed=self.seed,
         )

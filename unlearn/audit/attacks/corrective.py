@@ -42,7 +42,7 @@ class Corrective(Metric):
         if effect <= 0:
             raise TooFew(f"`unknown` must have had an effect on its own signal for `corrective` (got {effect:.3g})")
         left, right = ((one - right.mean()) / effect for one in (left, right))
-        found = difference(left, right, after.numbers + clean.numbers, draws=self.draws, seed=self.seed)
+        found = difference(left, right, after.draws + clean.draws, draws=self.draws, seed=self.seed)
         return {"corrective_effect_left": found}
 
 

@@ -31,6 +31,6 @@ class Epsilon(Metric):
     def read(self, evidence: Evidence) -> dict[str, Chance]:
         """See `Metric.read`."""
         signals = evidence["unlearned.forget"]
-        errors, ideal = split_test(signals.values.numpy(), signals.member.numpy(), signals.numbers, seed=self.seed)
+        errors, ideal = split_test(signals.values.numpy(), signals.member.numpy(), signals.draws, seed=self.seed)
         bound = errors.epsilon()
         return {"epsilon": Chance(bound, 0.0, bound, inf, ideal.epsilon(), float("nan"), alarm=bound > 0)}

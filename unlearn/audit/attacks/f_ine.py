@@ -43,17 +43,17 @@ class FINE(Metric):
         others = evidence["retrained.held_out"]
         mine = apart(evidence["unlearned.held_out"], others)
         values = np.concatenate([mine.values.numpy(), others.values.numpy()])
-        return {"f_ine_mu": of_samples(values, len(mine), mine.numbers + others.numbers, seed=self.seed)}
+        return {"f_ine_mu": of_samples(values, len(mine), mine.draws + others.draws, seed=self.seed)}
 
 
-def of_samples(values: Floats, n_with: int, numbers: Sequence[int], *, seed: int) -> Chance:
+def of_samples(values: Floats, n_with: int, blocks: Sequence[int], *, seed: int) -> Chance:
     """Signed lower bound on |mu| from samples [n, examples], the first `n_with` of them made with the set.
 
     For a single run: the differences of `steps_apart`, one column.
     """
     first = np.zeros(values.shape, dtype=np.bool_)
     first[:n_with] = True
-    errors, ideal = split_test(values, first, numbers, seed=seed)
+    errors, ideal = split_test(values, first, blocks, seed=seed)
     bound = errors.mu()
     signed = errors.direction * bound
     low, high = (signed, inf) if errors.direction > 0 else (-inf, signed)

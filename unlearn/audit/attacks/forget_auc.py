@@ -31,7 +31,7 @@ class _GroupAUC(Metric):
         mine = apart(evidence[f"unlearned.{self.group}"], others)
         left = group_aucs(mine, evidence["unlearned.held_out"])
         right = group_aucs(others, evidence["retrained.held_out"])
-        return {self.name: difference(left, right, mine.numbers + others.numbers, draws=self.draws, seed=self.seed)}
+        return {self.name: difference(left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed)}
 
 
 @register

@@ -40,13 +40,13 @@ def usable(member: Mask, *, least: int = LEAST) -> NDArray[np.intp]:
 
 
 def apart(mine: Signals, others: Signals) -> Signals:
-    """The rows of `mine` whose models are not among the `others`: two groups that depend on each other in nothing.
+    """The rows of `mine` of other draws than the `others`: two groups that depend on each other in nothing.
 
     Raises:
         TooFew: fewer than three models on a side.
     """
-    theirs = set(others.numbers)
-    rows = [place for place, number in enumerate(mine.numbers) if number not in theirs]
+    theirs = set(others.draws)
+    rows = [place for place, draw in enumerate(mine.draws) if draw not in theirs]
     if min(len(rows), len(others)) < LEAST:
         raise TooFew(
             f"`models` must be at least {LEAST} on each side, none of them on both (got {len(rows)} unlearned and "
@@ -56,12 +56,12 @@ def apart(mine: Signals, others: Signals) -> Signals:
 
 
 def difference(
-    left: Floats, right: Floats, numbers: Sequence[int], *, draws: int, seed: int, side: Side = "both"
+    left: Floats, right: Floats, blocks: Sequence[int], *, draws: int, seed: int, side: Side = "both"
 ) -> Chance:
     """Mean of one group of models' figures [n] beside that of another [m], tested by exchanging the models.
 
     Args:
-        numbers: of the models, those of the left first [n + m].
+        blocks: the independent draw of each model, those of the left first [n + m].
     """
     both, n = np.concatenate([left, right]), len(left)
 
@@ -69,16 +69,24 @@ def difference(
         shuffled = both[order]
         return np.array([shuffled[:n].mean() - shuffled[n:].mean()])
 
-    _, null = relabelled(statistic, numbers, draws=draws, seed=seed)
+    _, null = relabelled(statistic, blocks, draws=draws, seed=seed)
     return Chance.of(float(left.mean()), null[:, 0], side=side, floor=float(right.mean()))
 
 
+def without_own(values: Floats, blocks: Sequence[int]) -> Floats:
+    """Sums [models, examples] over the models of all other blocks: nobody is judged by a model that depends on theirs."""
+    names, place = np.unique(blocks, return_inverse=True)
+    own = np.zeros((len(names), values.shape[1]))
+    np.add.at(own, place, values)
+    return values.sum(0) - own[place]
+
+
 def by_membership(
-    statistic: Callable[[Mask], Floats], member: Mask, numbers: Sequence[int], *, draws: int, seed: int
+    statistic: Callable[[Mask], Floats], member: Mask, blocks: Sequence[int], *, draws: int, seed: int
 ) -> tuple[Floats, Floats]:
     """A statistic [f] of who had been trained on what, and its values when the models exchange that [draws, f].
 
     Where the forgotten are gone, a model's signals depend on the rest of its half alone, which was drawn apart from
     them: any model could have had any other's row of `member`.
     """
-    return relabelled(lambda order: statistic(member[order]), numbers, draws=draws, seed=seed)
+    return relabelled(lambda order: statistic(member[order]), blocks, draws=draws, seed=seed)

@@ -88,7 +88,7 @@ class Divergence(Metric):
             far = self.divergence(values[left], values[right], had[left])[enough]
             return np.array([far.mean(), np.quantile(far, 0.95)])
 
-        seen, null = relabelled(statistic, mine.numbers + others.numbers, draws=self.draws, seed=self.seed)
+        seen, null = relabelled(statistic, mine.draws + others.draws, draws=self.draws, seed=self.seed)
         return {
             f"{self.name}_{group}_{what}": Chance.of(float(seen[place]), null[:, place], side="upper")
             for place, what in enumerate(("mean", "p95"))

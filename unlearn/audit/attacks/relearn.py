@@ -40,7 +40,7 @@ class Relearn(Metric):
             left, right = steps[order[:n]].mean(), steps[order[n:]].mean()
             return np.array([left / right if right else 1.0])
 
-        found, null = relabelled(statistic, mine.numbers + others.numbers, draws=self.draws, seed=self.seed)
+        found, null = relabelled(statistic, mine.draws + others.draws, draws=self.draws, seed=self.seed)
         return {"relearn_ratio": Chance.of(float(found[0]), null[:, 0])}
 
 

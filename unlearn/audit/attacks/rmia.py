@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
-from unlearn.audit.attacks.groups import Mask, auc, by_membership, usable
+from unlearn.audit.attacks.groups import Mask, auc, by_membership, usable, without_own
 from unlearn.audit.statistics import Chance, Floats
 
 
@@ -60,35 +61,36 @@ class RMIA(Metric):
         columns = usable(signals.member.numpy())
         values, member = signals.values.numpy()[:, columns], signals.member.numpy()[:, columns]
 
-        others = ranked(population, self.a)
+        others = ranked(population, signals.draws, self.a)
 
         def statistic(labels: Mask) -> Floats:
-            return np.array([auc(relative(values, labels, others, a=self.a, gamma=self.gamma), labels)])
+            return np.array([auc(relative(values, labels, others, signals.draws, a=self.a, gamma=self.gamma), labels)])
 
-        found, null = by_membership(statistic, member, signals.numbers, draws=self.draws, seed=self.seed)
+        found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed)
         return {"rmia_auc": Chance.of(float(found[0]), null[:, 0])}
 
 
-def relative(values: Floats, member: Mask, others: Floats, *, a: float = 1.0, gamma: float = 1.0) -> Floats:
-    """Score [models, examples] of log-probabilities [models, examples]; a model is never its own reference.
+def relative(
+    values: Floats, member: Mask, others: Floats, blocks: Sequence[int], *, a: float = 1.0, gamma: float = 1.0
+) -> Floats:
+    """Score [models, examples] of log-probabilities [models, examples]; no model of a block refers to another of it.
 
     Args:
         others: the population's ratios, from `ranked`.
     """
-    reached = values - _marginal(values, (~member).astype(np.float64), a) - log(gamma)
+    reached = values - _marginal(values, (~member).astype(np.float64), blocks, a) - log(gamma)
     counts = [np.searchsorted(row, mine, side="right") for row, mine in zip(others, reached, strict=True)]
     return np.stack(counts) / others.shape[1]
 
 
-def ranked(population: Floats, a: float = 1.0) -> Floats:
+def ranked(population: Floats, blocks: Sequence[int], a: float = 1.0) -> Floats:
     """log [p(z|t) / p(z)] of the population [models, z], ascending for each model; no model had any of it."""
-    return np.sort(population - _marginal(population, np.ones_like(population), a), axis=1)
+    return np.sort(population - _marginal(population, np.ones_like(population), blocks, a), axis=1)
 
 
-def _marginal(values: Floats, without: Floats, a: float) -> Floats:
-    """log p(x) for each model, from the other models that lack the example."""
+def _marginal(values: Floats, without: Floats, blocks: Sequence[int], a: float) -> Floats:
+    """log p(x) for each model, from the models of other blocks that lack the example."""
     top = values.max(0)
-    chances = np.exp(values - top) * without
-    others = (chances.sum(0) - chances) / (without.sum(0) - without)
+    others = without_own(np.exp(values - top) * without, blocks) / without_own(without, blocks)
     with np.errstate(divide="ignore"):  # a = 1 leaves nothing beside p_out
         return np.logaddexp(np.log((1 + a) * others) + top, np.log(1 - a)) - log(2)

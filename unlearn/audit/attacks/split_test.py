@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from unlearn.audit.attacks.base import TooFew
 from unlearn.audit.attacks.groups import LEAST, Mask
-from unlearn.audit.statistics import LEVEL, Floats, clopper_pearson, in_pairs
+from unlearn.audit.statistics import LEVEL, Floats, clopper_pearson
 from unlearn.streams import uniforms
 
 DELTA = 1e-5  # of the NeurIPS 2023 unlearning challenge
@@ -39,19 +39,20 @@ class Errors:
         return max(0.0, float(ndtri(1 - self.false_positive) - ndtri(self.false_negative)))
 
 
-def split_test(values: Floats, first: Mask, numbers: Sequence[int], *, seed: int) -> tuple[Errors, Errors]:
+def split_test(values: Floats, first: Mask, blocks: Sequence[int], *, seed: int) -> tuple[Errors, Errors]:
     """Tell two kinds of models apart by one example and one threshold; with it, what complete separation would read.
 
     Half of the models choose example, threshold and direction; the other half counts errors at these, once. Of the
     first half's choices the one with the largest epsilon wins, its rates smoothed by half an error.
 
     Args:
-        values: [models, examples]; first: which models are of the first kind, for each example; numbers: of the models.
+        values: [models, examples]; first: which models are of the first kind, for each example; blocks: the
+            independent draw of each model.
 
     Raises:
         TooFew: no example has three models of each kind in each half.
     """
-    chosen, judged = _halves(numbers, seed)
+    chosen, judged = _halves(blocks, seed)
     counts = np.stack([mask.sum(0) for half in (chosen, judged) for mask in (first[half], ~first[half])])
     columns = np.flatnonzero((counts >= LEAST).all(0))
     if not len(columns):
@@ -70,13 +71,12 @@ def split_test(values: Floats, first: Mask, numbers: Sequence[int], *, seed: int
     return Errors(false_positive, false_negative, direction), ideal
 
 
-def _halves(numbers: Sequence[int], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Two random halves of the rows; complements (models 2k and 2k + 1) stay together."""
-    pairs = in_pairs(numbers)
-    order = np.argsort(uniforms(seed, "audit/halves", np.asarray(numbers) // (2 if pairs else 1)), kind="stable")
-    middle = len(order) // 2
-    middle -= middle % 2 if pairs else 0
-    return order[:middle], order[middle:]
+def _halves(blocks: Sequence[int], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of a random half of the blocks, and of the other."""
+    names, place = np.unique(blocks, return_inverse=True)
+    rank = np.argsort(np.argsort(uniforms(seed, "audit/halves", np.arange(len(names)))))
+    chosen = rank[place] < len(names) // 2
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
 def _best(values: Floats, first: Mask) -> tuple[int, float, int]:

@@ -48,7 +48,7 @@ class Swap(Metric):
         found, null = by_membership(
             lambda labels: np.array([1 - np.abs(advantages(at_least, labels)).max()]),
             member,
-            signals.numbers,
+            signals.draws,
             draws=self.draws,
             seed=self.seed,
         )

@@ -37,7 +37,7 @@ class TwoSnapshot(Metric):
         mine = apart(evidence["unlearned.forget"], others)
         left, right = drops(before, mine), drops(before, others)
         return {
-            "two_snapshot_auc": difference(left, right, mine.numbers + others.numbers, draws=self.draws, seed=self.seed)
+            "two_snapshot_auc": difference(left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed)
         }
 
 

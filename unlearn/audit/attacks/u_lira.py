@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, register, unmeasured
-from unlearn.audit.attacks.groups import Mask, auc, by_membership, usable
+from unlearn.audit.attacks.groups import Mask, auc, by_membership, usable, without_own
 from unlearn.audit.statistics import Chance, Floats
 
 _OWN_VARIANCE_FROM = 64  # models a side: below, one variance is shared by all examples (LiRA, section VI-C)
@@ -16,22 +17,21 @@ _TINY = 1e-12
 _RATES = {"tpr_at_1_percent": 0.01, "tpr_at_0.1_percent": 0.001}
 
 
-def likelihood_ratios(values: Floats, member: Mask, form: Literal["online", "offline"] = "online") -> Floats:
-    """log p(x | unlearned) - log p(x | never had it) [models, examples], each model judged by the others' Gaussians.
+def likelihood_ratios(
+    values: Floats, member: Mask, blocks: Sequence[int], form: Literal["online", "offline"] = "online"
+) -> Floats:
+    """log p(x | unlearned) - log p(x | never had it) [models, examples], by Gaussians of the models of other blocks.
 
-    "offline" knows models that never had the example alone: (x - mean) / sd of those. Every column must have three
+    "offline" knows models that never had the example alone: (x - mean) / sd of those. Every example must leave three
     models on each side.
     """
     # Centred before squaring, so that nothing is lost where signals are large and close together.
     values = values - values.mean(0)
-    squares = values * values
 
     def fitted(mask: Mask) -> tuple[Floats, Floats, Floats]:
         """Count, mean and sum of squared deviations of the masked others."""
         own = mask.astype(np.float64)
-        n = own.sum(0) - own
-        first = np.einsum("ke,ke->e", own, values) - own * values
-        second = np.einsum("ke,ke->e", own, squares) - own * squares
+        n, first, second = (without_own(part, blocks) for part in (own, own * values, own * values * values))
         return n, first / n, np.maximum(second - first * first / n, 0.0)
 
     n_in, mean_in, spread_in = fitted(member)
@@ -79,9 +79,9 @@ class LikelihoodRatio(Metric):
         columns = usable(member, least=4)
         values, member = signals.values.numpy()[:, columns], member[:, columns]
         found, null = by_membership(
-            lambda labels: figures(likelihood_ratios(values, labels, self.form), labels),
+            lambda labels: figures(likelihood_ratios(values, labels, signals.draws, self.form), labels),
             member,
-            signals.numbers,
+            signals.draws,
             draws=self.draws,
             seed=self.seed,
         )
@@ -120,7 +120,7 @@ class ULiRA(LikelihoodRatio):
     positives (which exist from 100 and 1,000 negatives on, and take about three times that to be read).
 
     Differences from the paper: one pool of random halves gives both kinds of models for every example, and each model
-    is judged by all others, where the paper trains shadow models apart from the targets. Below 64 models on a side the
+    is judged by all others but its complement, where the paper trains shadow models apart from the targets. Below 64 models on a side the
     examples share one variance, as LiRA does. The floor is not one half but what the same attack reads when models
     exchange who had been trained on what: leaving one out pulls it slightly below.
     """

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_SCORES = 120_000  # about one megabyte of them
 _OF_AUDIT = {"findings", "comparison", "views", "signals"}
 
 
@@ -35,6 +36,29 @@ def read(files: Sequence[Path]) -> dict[str, Any]:
     if problems:
         raise ValueError("\n".join(problems))
     return found
+
+
+def shortened(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with no more scores of single examples than a page holds, an even choice of each list by rank.
+
+    Longer lists than that are said under `shortened_to`; AUCs and figures are those of all scores.
+    """
+    raw = document.get("comparison", {}).get("raw", {})
+    rows: list[dict[str, Any]] = raw.get("measurements", [])
+    sides = ("positive", "negative")
+    most = max(_SCORES // max(len(rows) * len(sides), 1), 100)
+    if all(len(row["raw"][side]) <= most for row in rows for side in sides):
+        return dict(document)
+    fewer = [row | {"raw": row["raw"] | {side: _even(row["raw"][side], most) for side in sides}} for row in rows]
+    comparison = document["comparison"] | {"raw": raw | {"measurements": fewer}}
+    return {**document, "comparison": comparison, "shortened_to": most}
+
+
+def _even(ordered: Sequence[float | None], most: int) -> list[float | None]:
+    """At most so many of the values, both ends included."""
+    if len(ordered) <= most:
+        return list(ordered)
+    return [ordered[round(place * (len(ordered) - 1) / (most - 1))] for place in range(most)]
 
 
 def _parts(content: Any) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from unlearn.audit.report.document import shortened
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
 from unlearn.audit.report.parts import prose
@@ -19,11 +20,12 @@ from unlearn.audit.views.derive import derive
 def render(document: Mapping[str, Any]) -> str:
     """The report as one HTML file that needs nothing else.
 
-    The document is what `read` gives. It is embedded whole, with what was derived from it under `derived`; every number
-    on the page carries the JSON pointer of where it stands there.
+    The document is what `read` gives. It is embedded, with what was derived from it under `derived`; every number on
+    the page carries the JSON pointer of where it stands there. The signals of single models stay behind: they are as
+    large as the pool, and what is drawn of them is under `derived`.
     """
-    whole = {name: part for name, part in document.items() if name != "derived"}
-    whole["derived"] = derive(whole)
+    whole = {name: part for name, part in shortened(document).items() if name not in ("derived", "signals")}
+    whole["derived"] = derive(whole | {"signals": document.get("signals")})
     root = Node(whole)
     looks = Looks(_names(whole))
     environment = Environment(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from unlearn.audit.statistics import clopper_pearson
-from unlearn.audit.views.signals import calibrated
+from unlearn.audit.views.signals import by_method, calibrated
 
 Values = NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def _by_score(document: Mapping[str, Any]) -> list[Sample]:
 def _by_signals(document: Mapping[str, Any]) -> list[Sample]:
     """Attacks that judge each example by its own models."""
     found: list[Sample] = []
-    for method, parts in (document.get("signals") or {}).items():
+    for method, parts in by_method(document).items():
         for attack, (scores, member) in calibrated(parts).items():
             place = "/".join(
                 ["/derived/attack/samples", *(k.replace("~", "~0").replace("/", "~1") for k in (attack, method))]

@@ -14,14 +14,13 @@ import torch
 _PACKAGES = ("unlearn-recsys", "torch", "numpy", "scipy", "torch-geometric")
 
 
-def provenance(*, run: str | None = None) -> dict[str, Any]:
-    """Versions, hardware and the present time in UTC; `run` is the tracker's id of the run that keeps the audit.
+def provenance() -> dict[str, Any]:
+    """Versions, hardware and the present time in UTC.
 
     The machine's name and who is logged in are left out on purpose.
     """
     return {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run": run,
         "commit": _commit(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "hardware": {

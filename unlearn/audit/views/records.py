@@ -12,7 +12,7 @@ from unlearn.audit.attacks.base import TooFew
 from unlearn.audit.attacks.groups import usable
 from unlearn.audit.attacks.u_lira import likelihood_ratios
 from unlearn.audit.measures import quantiles
-from unlearn.audit.views.signals import FORGET, matrices
+from unlearn.audit.views.signals import FORGET, by_method, matrices
 
 _SHOWN = 120
 
@@ -24,31 +24,31 @@ def records(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
     with the 95 % t interval over these models; 0 is what chance reads, up to what it costs to fit few models.
     The largest first; of more than 120 records an even choice by rank, both ends included. `strata` are quantiles over
-    all records of a level, where the signals come with `groups`: a level of each record by the name of the grouping.
+    all records of a level, where `views.records.groups` names a level of each record by the name of the grouping.
     """
+    groups: Mapping[str, list[str]] = document.get("views", {}).get("records", {}).get("groups", {})
     found = {
         method: view
-        for method, parts in (document.get("signals") or {}).items()
-        if FORGET in parts and (view := _of_method(parts[FORGET])) is not None
+        for method, parts in by_method(document).items()
+        if FORGET in parts and (view := _of_method(parts[FORGET], groups)) is not None
     }
     return found or None
 
 
-def _of_method(part: Mapping[str, Any]) -> dict[str, Any] | None:
-    values, member = matrices(part)
+def _of_method(part: Mapping[str, Any], groups: Mapping[str, list[str]]) -> dict[str, Any] | None:
+    values, member, blocks = matrices(part)
     try:
         columns = usable(member, least=4)
     except TooFew:
         return None
     member = member[:, columns]
-    ratios = likelihood_ratios(values[:, columns], member)
+    ratios = likelihood_ratios(values[:, columns], member, blocks)
     n = member.sum(0)
     means = np.where(member, ratios, 0.0).sum(0) / n
     spread = np.sqrt(np.where(member, (ratios - means) ** 2, 0.0).sum(0) / (n - 1))
     half = stdtrit(n - 1, 0.975) * spread / np.sqrt(n)
     order = np.argsort(-means, kind="stable")
     shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), _SHOWN)).round().astype(np.int64))]
-    groups: Mapping[str, list[Any]] = part.get("groups") or {}
     return {
         "records": len(columns),
         "models": len(values),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import TooFew
 from unlearn.audit.attacks.groups import usable
-from unlearn.audit.attacks.rmia import relative
+from unlearn.audit.attacks.rmia import ranked, relative
 from unlearn.audit.attacks.u_lira import likelihood_ratios
 
 Values = NDArray[np.float64]
@@ -23,23 +23,30 @@ def calibrated(parts: Mapping[str, Any]) -> dict[str, tuple[Values, Mask]]:
     """Scores and membership [models, examples] by attack; empty where the pool is too small for one.
 
     Args:
-        parts: signals by name, each with `values` and `member` [models, examples].
+        parts: signals by name, each with `values` and `member` [models, examples] and `blocks` [models].
     """
     if FORGET not in parts:
         return {}
-    values, member = matrices(parts[FORGET])
+    values, member, blocks = matrices(parts[FORGET])
     try:
         columns = usable(member, least=4)
     except TooFew:
         return {}
     values, member = values[:, columns], member[:, columns]
-    found = {"likelihood ratio": (likelihood_ratios(values, member), member)}
+    found = {"likelihood ratio": (likelihood_ratios(values, member, blocks), member)}
     if HELD_OUT in parts:
-        population, _ = matrices(parts[HELD_OUT])
-        found["relative likelihood"] = relative(values, member, population), member
+        population, _, _ = matrices(parts[HELD_OUT])
+        found["relative likelihood"] = relative(values, member, ranked(population, blocks), blocks), member
     return found
 
 
-def matrices(part: Mapping[str, Any]) -> tuple[Values, Mask]:
-    """Values and membership of one part."""
-    return np.array(part["values"], dtype=np.float64), np.array(part["member"], dtype=np.bool_)
+def matrices(part: Mapping[str, Any]) -> tuple[Values, Mask, list[int]]:
+    """Values and membership of one part, and the independent draw that each model belongs to."""
+    return np.array(part["values"], dtype=np.float64), np.array(part["member"], dtype=np.bool_), part["blocks"]
+
+
+def by_method(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The signals of every method, with those that belong to all of them."""
+    signals: Mapping[str, dict[str, Any]] = document.get("signals") or {}
+    shared = signals.get("shared", {})
+    return {name: {**shared, **own} for name, own in signals.items() if name != "shared"}

@@ -22,7 +22,7 @@ PENALTY, NOISE = 0.1, 0.05
 
 @dataclass(frozen=True)
 class Sizes:
-    models: int = 16
+    models: int = 24
     forget: int = 12
     retain: int = 18
     held_out: int = 12
@@ -92,4 +92,6 @@ def _losses(weights: Floats, x: Floats, y: Floats, steps: int) -> Floats:
 
 
 def _signals(values: Floats, member: NDArray[np.bool_], models: tuple[int, ...] | None = None) -> Signals:
-    return Signals(torch.from_numpy(values.copy()), torch.from_numpy(member.copy()), models)
+    numbers = tuple(range(len(values))) if models is None else models
+    blocks = torch.tensor(numbers) // 2
+    return Signals(torch.from_numpy(values.copy()), torch.from_numpy(member.copy()), blocks, numbers)

@@ -75,7 +75,7 @@ def _audit() -> dict[str, Any]:
         "settings": comparison["settings"],
         "digests": comparison["digests"],
         "provenance": provenance(),
-        "views": views,
+        "views": views | {"records": {"groups": {"activity": ["low", "middle", "high"] * 20}}},
         "signals": {name: _signals(0.9 * shift, seed) for seed, (name, shift) in enumerate(SHIFTS.items())},
         "streams": streams,
     }
@@ -88,12 +88,13 @@ def _signals(shift: float, seed: int) -> dict[str, Any]:
     exposed = np.arange(60) % 3
     values = rng.normal(size=(40, 60)) + member * shift * exposed / 2
     held_out = rng.normal(size=(40, 30))
-    activity = [("low", "middle", "high")[level] for level in exposed]
     return {
         "unlearned.forget": {
-            "values": values.tolist(), "member": member.astype(int).tolist(), "groups": {"activity": activity}
+            "values": values.tolist(), "member": member.astype(int).tolist(), "blocks": list(range(40)),
         },
-        "unlearned.held_out": {"values": held_out.tolist(), "member": np.zeros((40, 30), dtype=int).tolist()},
+        "unlearned.held_out": {
+            "values": held_out.tolist(), "member": np.zeros((40, 30), dtype=int).tolist(), "blocks": list(range(40)),
+        },
     }  # fmt: skip
 
 

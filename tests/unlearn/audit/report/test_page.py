@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.unlearn.audit.report import example
 from unlearn.audit.report import read, render
+from unlearn.audit.report.document import shortened
 from unlearn.audit.report.node import NONE, short
 from unlearn.audit.report.sections import SECTIONS
 
@@ -78,7 +80,9 @@ def test_rounding_keeps_three_digits_and_never_hides_a_sign() -> None:
 
 
 def test_the_page_holds_its_json_whole(embedded: dict[str, Any]) -> None:
-    assert {name: part for name, part in embedded.items() if name != "derived"} == example.document()
+    whole = example.document()
+    assert whole.pop("signals")  # as large as the pool; what is drawn of them is derived
+    assert {name: part for name, part in embedded.items() if name != "derived"} == whole
     assert set(embedded["derived"]) == {"verdicts", "attack", "records", "power", "settings_sha256"}
 
 
@@ -93,6 +97,19 @@ def test_it_is_one_offline_file_under_five_megabytes(html: str) -> None:
     assert len(html.encode()) < 5e6
     assert "default-src 'none'" in html
     assert re.findall(r"""(?:https?:)?//[a-z0-9-]+\.[a-z]|url\(|@import|<link|<img|<iframe|\bsrc=""", html) == []
+
+
+def test_many_scores_are_thinned_evenly_and_the_page_says_so() -> None:
+    document = example.document()
+    for row in document["comparison"]["raw"]["measurements"]:
+        row["raw"]["positive"] = [0.001 * k for k in range(5_000)]
+    found = shortened(document)
+    kept = found["comparison"]["raw"]["measurements"][0]["raw"]["positive"]
+    assert len(kept) == found["shortened_to"] < 5_000
+    assert (kept[0], kept[-1]) == (0, 4.999) and max(np.diff(kept)) <= 2 * min(np.diff(kept)) + 1e-9
+    assert len(document["comparison"]["raw"]["measurements"][0]["raw"]["positive"]) == 5_000
+    page = render(document)
+    assert len(page.encode()) < 5e6 and "an even choice" in page
 
 
 def test_no_id_of_a_user_or_an_item_is_in_it(html: str) -> None:

@@ -84,7 +84,7 @@ def test_attacks_that_know_each_example_find_what_one_threshold_cannot() -> None
     rng = np.random.default_rng(5)
     member = rng.random((40, 50)) < 0.5
     values = rng.normal(0, 30, 50) + rng.normal(size=(40, 50)) + 2 * member
-    signals = {"unlearned.forget": {"values": values.tolist(), "member": member.tolist()}}
+    signals = {"unlearned.forget": {"values": values.tolist(), "member": member.tolist(), "blocks": list(range(40))}}
     scores = document(("method", values[member], values[~member])) | {"signals": {"method": signals}}
     found = attacks(scores)
     assert found

@@ -12,12 +12,16 @@ def signals(shifts: np.ndarray, *, models: int, seed: int) -> dict[str, object]:
     member = rng.random((models, len(shifts))) < 0.5
     values = rng.normal(size=member.shape) + member * shifts
     levels = ["exposed" if shift else "hidden" for shift in shifts]
-    return {"unlearned.forget": {"values": values.tolist(), "member": member.tolist(), "groups": {"kind": levels}}}
+    part = {"values": values.tolist(), "member": member.tolist(), "blocks": list(range(models))}
+    return {
+        "signals": {"shared": {}, "method": {"unlearned.forget": part}},
+        "views": {"records": {"groups": {"kind": levels}}},
+    }
 
 
 def test_the_exposed_come_first_and_their_stratum_says_so() -> None:
     shifts = np.array([0.0] * 30 + [3.0] * 5)
-    view = records({"signals": {"method": signals(shifts, models=60, seed=0)}})
+    view = records(signals(shifts, models=60, seed=0))
     assert view
     rows = view["method"]["rows"]
     assert [row["groups"]["kind"] for row in rows[:5]] == ["exposed"] * 5
@@ -29,12 +33,12 @@ def test_the_exposed_come_first_and_their_stratum_says_so() -> None:
 
 
 def test_chance_alone_exposes_no_more_than_it_is_said_to() -> None:
-    view = records({"signals": {"retrain": signals(np.zeros(600), models=60, seed=1)}})
+    view = records(signals(np.zeros(600), models=60, seed=1))
     assert view
-    assert view["retrain"]["above_zero"] <= view["retrain"]["by_chance"]
-    assert len(view["retrain"]["rows"]) == 120 and view["retrain"]["records"] == 600
+    assert view["method"]["above_zero"] <= view["method"]["by_chance"]
+    assert len(view["method"]["rows"]) == 120 and view["method"]["records"] == 600
 
 
 def test_a_pool_that_is_too_small_says_nothing() -> None:
-    assert records({"signals": {"method": signals(np.zeros(5), models=6, seed=2)}}) is None
+    assert records(signals(np.zeros(5), models=6, seed=2)) is None
     assert records({}) is None

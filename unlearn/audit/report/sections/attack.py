@@ -11,6 +11,11 @@ from unlearn.audit.report.node import Node
 from unlearn.audit.report.parts import View, figure, switch, table
 from unlearn.audit.report.svg import Chart, Scale, line, path, tag, text
 
+_CAPTION = (
+    "Left: the two distributions and the threshold (at first where the advantage is largest). Right: share of the "
+    "forgotten that are caught at each rate of false alarms, both axes logarithmic; shaded the 95 % Clopper-Pearson "
+    "interval, grey the worst case over all attacks and both directions, dashed what chance catches."
+)
 _RATES = {
     "tpr": "forgotten called members",
     "fpr": "never seen called members",
@@ -44,11 +49,12 @@ def body(document: Node, looks: Looks) -> Markup:
     preferred = sorted(
         range(len(panels)), key=lambda k: (panels[k][0].split(": ")[-1] in ("no_op", "graph_drop", "row_drop"), k)
     )
+    thinned: tuple[object, ...] = ()
+    if document.at("shortened_to").known:
+        most = document.at("shortened_to")
+        thinned = (" Of each run at most ", most, " scores a side are here, an even choice by rank.")
     return figure(
-        "Left: the two distributions and the threshold (at first where the advantage is largest). Right: share of the "
-        "forgotten that are caught at each rate of false alarms, both axes logarithmic; shaded the 95 % "
-        "Clopper-Pearson interval, grey the worst case over all attacks and both directions, dashed what chance "
-        "catches.",
+        tag("span", _CAPTION, *thinned),
         switch("attacks", "Attack and method", [panels[k] for k in preferred]),
         data=_table(view),
     )
