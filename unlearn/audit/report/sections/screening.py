@@ -47,7 +47,7 @@ def body(document: Node, looks: Looks) -> Markup:
     rows = [row for row in comparison["methods"] if "reason" not in row.value]
     shown = {name: title for name, title in COLUMNS.items() if any(centre(row.at(name)).known for row in rows)}
     claims = list(dict.fromkeys(c["metric"].value for of in findings for c in of)) if findings else []
-    claims = [name for name in claims if name not in shown]
+    claims = [name for name in claims if name not in shown and not name.endswith("_minus_retrain")]
     cells = [
         [
             tag("span", looks.key(row["name"].value), " ", row["name"], class_="name"),

@@ -12,7 +12,7 @@ from unlearn.audit.report.parts import View, figure, table
 from unlearn.audit.report.svg import Scale, line, spanning, tag
 
 _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
-_WIDTH, _HEIGHT = 100, 24
+_WIDTH, _HEIGHT = 108, 22
 
 
 VIEW = View(
@@ -31,29 +31,25 @@ def body(document: Node, looks: Looks) -> Markup:
     findings, derived = document.at("findings"), document.at("derived", "verdicts")
     if not findings:
         return Markup("")
-    metrics = list(dict.fromkeys(claim["metric"].value for claims in findings for claim in claims))
-    scales = {
-        metric: _scale([c for claims in findings for c in claims if c["metric"].value == metric]) for metric in metrics
-    }
-    rows = [
-        [
-            tag("span", looks.key(method), " ", method, class_="name"),
-            _counts(derived.at(method, "counts")),
-            *(_claim(_of(claims, metric), scales[metric]) for metric in metrics),
-        ]
-        for method, claims in findings.items()
-    ]  # fmt: skip
-    heads = ["method", "claims", *(metric.replace("_", " ") for metric in metrics)]
+    metrics = dict.fromkeys(claim["metric"].value for claims in findings for claim in claims)
+    heads = [
+        "claim",
+        *(
+            tag("span", looks.key(name), " ", name, _counts(derived.at(name, "counts")), class_="name")
+            for name in findings.value
+        ),
+    ]
+    rows: list[list[object]] = []
+    for metric in metrics:
+        claims = [next((c for c in of if c["metric"].value == metric), None) for of in findings]
+        scale = _scale([claim for claim in claims if claim is not None])
+        rows.append([metric.replace("_", " "), *(_claim(claim, scale) for claim in claims)])
     return figure(
         "✓ no more than chance reads, at a resolution at which an effect would have been seen. ✕ more than chance "
-        "reads. ? the sample cannot tell the two apart.",
+        "reads. ? the sample cannot tell the two apart. Every line has a scale of its own, common to its methods.",
         table("Verdict of every claim", heads, rows),
         data=_details(findings, derived),
     )
-
-
-def _of(claims: Node, metric: str) -> Node | None:
-    return next((claim for claim in claims if claim["metric"].value == metric), None)
 
 
 def _scale(claims: Sequence[Node]) -> Scale:
@@ -74,7 +70,7 @@ def _counts(counts: Node) -> Markup:
         for verdict, number in counts.items()
         if number.value
     ]  # fmt: skip
-    return tag("td", *parts, class_="counts")
+    return tag("span", *parts, class_="counts")
 
 
 def _claim(claim: Node | None, scale: Scale) -> Markup:
@@ -97,7 +93,7 @@ def _claim(claim: Node | None, scale: Scale) -> Markup:
         parts.append(tag("circle", cx=scale(claim["value"].value), cy=middle, r=4, class_=f"dot {verdict}"))
     picture = tag("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", width=_WIDTH, height=_HEIGHT, aria_hidden="true")
     word = tag("span", tag("b", _SIGNS[verdict], aria_hidden="true"), " ", claim["verdict"], class_=f"word {verdict}")
-    return tag("td", picture, tag("div", word, " ", claim["value"], class_="said"), class_="claim")
+    return tag("td", picture, tag("span", word, " ", claim["value"], class_="said"), class_="claim")
 
 
 def _details(findings: Node, derived: Node) -> Markup:
