@@ -53,7 +53,7 @@ def of_samples(values: Floats, n_with: int, blocks: Sequence[int], *, seed: int)
     """
     first = np.zeros(values.shape, dtype=np.bool_)
     first[:n_with] = True
-    errors, ideal = split_test(values, first, blocks, seed=seed)
+    errors, ideal = split_test(values, first, blocks, seed=seed, by="mu")
     bound = errors.mu()
     signed = errors.direction * bound
     low, high = (signed, inf) if errors.direction > 0 else (-inf, signed)

@@ -74,11 +74,14 @@ def difference(
 
 
 def without_own(values: Floats, blocks: Sequence[int]) -> Floats:
-    """Sums [models, examples] over the models of all other blocks: nobody is judged by a model that depends on theirs."""
-    names, place = np.unique(blocks, return_inverse=True)
-    own = np.zeros((len(names), values.shape[1]))
-    np.add.at(own, place, values)
-    return values.sum(0) - own[place]
+    """Sums [models, examples] over the models of all other blocks, so that none judges what depends on it.
+
+    Args:
+        blocks: the independent draw of each model; those of a block follow each other.
+    """
+    starts = np.flatnonzero(np.diff(blocks, prepend=blocks[0] - 1))
+    own = np.add.reduceat(values, starts, axis=0)
+    return values.sum(0) - np.repeat(own, np.diff(starts, append=len(values)), axis=0)
 
 
 def by_membership(

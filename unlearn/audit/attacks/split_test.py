@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf, log
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +40,13 @@ class Errors:
         return max(0.0, float(ndtri(1 - self.false_positive) - ndtri(self.false_negative)))
 
 
-def split_test(values: Floats, first: Mask, blocks: Sequence[int], *, seed: int) -> tuple[Errors, Errors]:
+def split_test(
+    values: Floats, first: Mask, blocks: Sequence[int], *, seed: int, by: Literal["epsilon", "mu"] = "epsilon"
+) -> tuple[Errors, Errors]:
     """Tell two kinds of models apart by one example and one threshold; with it, what complete separation would read.
 
     Half of the models choose example, threshold and direction; the other half counts errors at these, once. Of the
-    first half's choices the one with the largest epsilon wins, its rates smoothed by half an error.
+    first half's choices the one with the largest epsilon (or mu, `by`) wins, its rates smoothed by half an error.
 
     Args:
         values: [models, examples]; first: which models are of the first kind, for each example; blocks: the
@@ -60,7 +63,7 @@ def split_test(values: Floats, first: Mask, blocks: Sequence[int], *, seed: int)
             f"`models` must give an example {LEAST} of each kind in each half for a split test (got {len(values)} "
             f"models in all); enlarge the pool"
         )
-    column, threshold, direction = _best(values[chosen][:, columns], first[chosen][:, columns])
+    column, threshold, direction = _best(values[chosen][:, columns], first[chosen][:, columns], by)
     column = int(columns[column])
     guess = direction * (values[judged, column] - threshold) > 0
     truth = first[judged, column]
@@ -79,8 +82,8 @@ def _halves(blocks: Sequence[int], seed: int) -> tuple[NDArray[np.intp], NDArray
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def _best(values: Floats, first: Mask) -> tuple[int, float, int]:
-    """The example, threshold and direction of the largest smoothed epsilon."""
+def _best(values: Floats, first: Mask, by: Literal["epsilon", "mu"]) -> tuple[int, float, int]:
+    """The example, threshold and direction of the largest smoothed figure."""
     order = np.argsort(values, axis=0, kind="stable")
     ordered = np.take_along_axis(values, order, 0)
     mine = np.take_along_axis(first, order, 0)
@@ -94,7 +97,8 @@ def _best(values: Floats, first: Mask) -> tuple[int, float, int]:
         (-1, n - below_first, below_second),
     ):
         b, a = (false_negative + 0.5) / (n + 1), (false_positive + 0.5) / (m + 1)
-        found = np.where(tied, -inf, np.maximum(np.log((1 - a) / b), np.log((1 - b) / a)))
+        told = np.maximum(np.log((1 - a) / b), np.log((1 - b) / a)) if by == "epsilon" else ndtri(1 - a) - ndtri(b)
+        found = np.where(tied, -inf, told)
         place, column = np.unravel_index(int(found.argmax()), found.shape)
         if found[place, column] > largest:
             largest = float(found[place, column])

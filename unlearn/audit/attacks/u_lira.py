@@ -39,8 +39,8 @@ def likelihood_ratios(
     if min(n_in.min(), n_out.min()) >= _OWN_VARIANCE_FROM - 1:
         variance_in, variance_out = spread_in / (n_in - 1), spread_out / (n_out - 1)
     else:
-        variance_in = np.broadcast_to(spread_in.sum() / (n_in - 1).sum(), values.shape)
-        variance_out = np.broadcast_to(spread_out.sum() / (n_out - 1).sum(), values.shape)
+        variance_in = spread_in.sum(1, keepdims=True) / (n_in - 1).sum(1, keepdims=True)
+        variance_out = spread_out.sum(1, keepdims=True) / (n_out - 1).sum(1, keepdims=True)
     variance_in, variance_out = (np.maximum(one, _TINY) for one in (variance_in, variance_out))
     from_out = (values - mean_out) ** 2 / variance_out
     if form == "offline":
@@ -120,9 +120,9 @@ class ULiRA(LikelihoodRatio):
     positives (which exist from 100 and 1,000 negatives on, and take about three times that to be read).
 
     Differences from the paper: one pool of random halves gives both kinds of models for every example, and each model
-    is judged by all others but its complement, where the paper trains shadow models apart from the targets. Below 64 models on a side the
-    examples share one variance, as LiRA does. The floor is not one half but what the same attack reads when models
-    exchange who had been trained on what: leaving one out pulls it slightly below.
+    is judged by all others but its complement, where the paper trains shadow models apart from the targets. Below 64
+    models on a side the examples share one variance, as LiRA does. The floor is not one half but what the same attack
+    reads when models exchange who had been trained on what: leaving one out pulls it slightly below.
     """
 
     name = "u_lira"
