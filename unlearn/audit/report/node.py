@@ -72,7 +72,7 @@ def short(value: Any) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u2009").replace("-", "\u2212")
-    if value == 0:
+    if value == 0.0:
         return "0"
     size = abs(value)
     if size < 0.0005 or size >= 1e5:

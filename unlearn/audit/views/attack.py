@@ -151,16 +151,15 @@ def _by_score(document: Mapping[str, Any]) -> list[Sample]:
     rows: dict[str, list[int]] = {}
     for number, one in enumerate(raw):
         rows.setdefault(one["method"], []).append(number)
-    sides = ("positive", "negative")
-    return [
-        Sample(
-            "score",
-            method,
-            *(_numbers(value for number in numbers for value in raw[number]["raw"][side]) for side in sides),
-            {side: [f"/comparison/raw/measurements/{number}/raw/{side}" for number in numbers] for side in sides},
-        )
-        for method, numbers in rows.items()
-    ]
+
+    def pooled(method: str, side: str) -> Values:
+        return _numbers(value for number in rows[method] for value in raw[number]["raw"][side])
+
+    def pointers(method: str) -> dict[str, list[str]]:
+        runs = [f"/comparison/raw/measurements/{number}/raw" for number in rows[method]]
+        return {side: [f"{run}/{side}" for run in runs] for side in ("positive", "negative")}
+
+    return [Sample("score", m, pooled(m, "positive"), pooled(m, "negative"), pointers(m)) for m in rows]
 
 
 def _by_signals(document: Mapping[str, Any]) -> list[Sample]:

@@ -49,7 +49,7 @@ def test_a_rotated_copy_is_the_same_and_a_moved_group_is_not() -> None:
     scale = float(reference.norm(dim=1).mean())
     assert distance["moved"]["near"]["median"] * scale == pytest.approx(2.0, rel=0.35)
     assert found["cka"]["copy"]["final"] == pytest.approx(1.0)
-    assert found["cka"]["moved"]["final"] < 0.999
+    assert found["cka"]["moved"]["final"] < 1 - 1e-4
     points = {name: np.array(found["map"]["near"][name]) for name in ("copy", "retrain", "moved")}
     assert points["copy"] == pytest.approx(points["retrain"], abs=1e-3)
 
