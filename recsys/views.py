@@ -76,17 +76,18 @@ class RankingSurroundings:
         return {name: table.detach() for name, table in found.items()}
 
 
-def record_groups(examples: PairExamples, data: Interactions) -> dict[str, list[str]]:
+def record_groups(examples: PairExamples, data: Interactions) -> dict[str, dict[str, list[str]]]:
     """A level for each example of what the request names: its user's activity, and its items' mean popularity."""
     users, items = examples.pairs
     forget = range(len(examples.units))[examples.groups["forget"]]
     of_users, of_items = data.degrees()
     count = np.maximum(np.bincount(examples.owner, minlength=len(examples.units)), 1)
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for name, levels, degrees in (
         ("activity", _ACTIVITY, of_users[users]),
         ("popularity", _POPULARITY, of_items[items]),
     ):
         mean = np.bincount(examples.owner, weights=degrees, minlength=len(count)) / count
-        found[name] = [levels[max(level, 0)] for level in terciles(mean[forget])]
+        of = [levels[max(level, 0)] for level in terciles(mean[forget])]
+        found[name] = {"levels": list(levels), "of": of}
     return found

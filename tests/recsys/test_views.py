@@ -102,8 +102,8 @@ def test_levels_of_examples_follow_activity_and_popularity(
         ("popularity", 1, problem.data.degrees()[1]),
     ):
         own = np.array([degrees[asked.pairs[side][place[example]]] for example in forgotten])
-        assert len(groups[name]) == len(own)
-        levels = list(dict.fromkeys(np.array(groups[name])[np.argsort(own, kind="stable")]))
+        assert len(groups[name]["of"]) == len(own)
+        levels = list(dict.fromkeys(np.array(groups[name]["of"])[np.argsort(own, kind="stable")]))
         assert levels in (["low", "middle", "high"], ["tail", "middle", "head"])
 
 

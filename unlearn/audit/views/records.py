@@ -24,9 +24,10 @@ def records(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
     with the 95 % t interval over these models; 0 is what chance reads, up to what it costs to fit few models.
     The largest first; of more than 120 records an even choice by rank, both ends included. `strata` are quantiles over
-    all records of a level, where `views.records.groups` names a level of each record by the name of the grouping.
+    all records of a level, where `views.records.groups` has, by the name of a grouping, its `levels` in order and of which each
+    record is (`of`).
     """
-    groups: Mapping[str, list[str]] = document.get("views", {}).get("records", {}).get("groups", {})
+    groups: Mapping[str, Any] = document.get("views", {}).get("records", {}).get("groups", {})
     found = {
         method: view
         for method, parts in by_method(document).items()
@@ -35,7 +36,7 @@ def records(document: Mapping[str, Any]) -> dict[str, Any] | None:
     return found or None
 
 
-def _of_method(part: Mapping[str, Any], groups: Mapping[str, list[str]]) -> dict[str, Any] | None:
+def _of_method(part: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any] | None:
     values, member, blocks = matrices(part)
     try:
         columns = usable(member, least=4)
@@ -59,13 +60,13 @@ def _of_method(part: Mapping[str, Any], groups: Mapping[str, list[str]]) -> dict
                 "value": float(means[e]),
                 "low": float(means[e] - half[e]),
                 "high": float(means[e] + half[e]),
-                "groups": {name: levels[columns[e]] for name, levels in groups.items()},
+                "groups": {name: group["of"][columns[e]] for name, group in groups.items()},
             }
             for e in shown
         ],
         "strata": {
-            name: {str(level): _spread(means[[levels[c] == level for c in columns]]) for level in dict.fromkeys(levels)}
-            for name, levels in groups.items()
+            name: {level: _spread(means[[group["of"][c] == level for c in columns]]) for level in group["levels"]}
+            for name, group in groups.items()
         },
     }
 

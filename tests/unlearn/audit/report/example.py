@@ -24,6 +24,7 @@ from unlearn.methods.base import method
 
 METHODS = ("reconverge", "fine_tune", "iau")
 SHIFTS = {"no_op": 2.0, "reconverge": 0.0, "fine_tune": 0.4, "iau": 1.0}  # of a model that unlearned an example
+LEVELS = ["low", "middle", "high"]
 SHOWS_NOT = "robustness against stronger attacks"
 
 
@@ -75,7 +76,7 @@ def _audit() -> dict[str, Any]:
         "settings": comparison["settings"],
         "digests": comparison["digests"],
         "provenance": provenance(),
-        "views": views | {"records": {"groups": {"activity": ["low", "middle", "high"] * 20}}},
+        "views": views | {"records": {"groups": {"activity": {"levels": LEVELS, "of": LEVELS * 20}}}},
         "signals": {name: _signals(0.9 * shift, seed) for seed, (name, shift) in enumerate(SHIFTS.items())},
         "streams": streams,
     }

@@ -15,7 +15,7 @@ def signals(shifts: np.ndarray, *, models: int, seed: int) -> dict[str, object]:
     part = {"values": values.tolist(), "member": member.tolist(), "blocks": list(range(models))}
     return {
         "signals": {"shared": {}, "method": {"unlearned.forget": part}},
-        "views": {"records": {"groups": {"kind": levels}}},
+        "views": {"records": {"groups": {"kind": {"levels": ["hidden", "exposed"], "of": levels}}}},
     }
 
 

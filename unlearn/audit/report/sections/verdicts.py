@@ -13,6 +13,7 @@ from unlearn.audit.report.svg import Scale, line, spanning, tag
 
 _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
 _WIDTH, _HEIGHT = 108, 22
+_EDGES = {"low": 0.0, "high": float(_WIDTH)}
 
 
 VIEW = View(
@@ -85,10 +86,9 @@ def _claim(claim: Node | None, scale: Scale) -> Markup:
             low, high = scale(floor - resolution), scale(floor + resolution)
             parts.append(tag("rect", x=low, y=3, width=max(high - low, 1.0), height=_HEIGHT - 6, class_="band"))
         parts.append(line(scale(floor), 1, scale(floor), _HEIGHT - 1, class_="floor"))
-    if claim["low"].known and claim["high"].known:
-        parts.append(
-            line(scale(claim["low"].value), middle, scale(claim["high"].value), middle, class_=f"bar {verdict}")
-        )
+    if claim["low"].known or claim["high"].known:  # an end that is not known lies beyond the picture
+        low, high = (scale(claim[end].value) if claim[end].known else edge for end, edge in _EDGES.items())
+        parts.append(line(low, middle, high, middle, class_=f"bar {verdict}"))
     if claim["value"].known:
         parts.append(tag("circle", cx=scale(claim["value"].value), cy=middle, r=4, class_=f"dot {verdict}"))
     picture = tag("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", width=_WIDTH, height=_HEIGHT, aria_hidden="true")
