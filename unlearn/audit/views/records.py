@@ -24,8 +24,8 @@ def records(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
     with the 95 % t interval over these models; 0 is what chance reads, up to what it costs to fit few models.
     The largest first; of more than 120 records an even choice by rank, both ends included. `strata` are quantiles over
-    all records of a level, where `views.records.groups` has, by the name of a grouping, its `levels` in order and of which each
-    record is (`of`).
+    all records of a level, where `views.records.groups` has, by the name of a grouping, its `levels` in order and of
+    which each record is (`of`).
     """
     groups: Mapping[str, Any] = document.get("views", {}).get("records", {}).get("groups", {})
     found = {
