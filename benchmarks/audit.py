@@ -49,7 +49,9 @@ def main() -> None:
     problem = build_model(Setup(dim=options.dim), data, seed=0, progress=False)
     assert isinstance(problem, RecommenderProblem)
     (forget,) = requests(f"random:{options.share}", data, seed=0)
-    settings = {name: getattr(options, name) for name in ("models", "dim", "examples", "share")}
+    settings = problem.recipe()["model"]["arguments"] | {
+        name: getattr(options, name) for name in ("models", "dim", "examples", "share")
+    }
     result = report(options, "audit", split, settings)
     with tempfile.TemporaryDirectory() as scratch:
         inquiry = Inquiry(
@@ -59,6 +61,7 @@ def main() -> None:
             folder=options.folder or Path(scratch),
             models=options.models,
             jobs=options.jobs,
+            steps=0,
         )
         evidence = {name: inquiry.of(method(name)) for name in METHODS}
     metrics: list[Metric] = [ULiRA(), RMIA(), KLoM(), Swap()]

@@ -37,7 +37,8 @@ def _parts(value: Any) -> Iterator[bytes]:
         yield repr(value).encode()
     elif isinstance(value, Tensor):
         yield f"{value.dtype} {list(value.shape)}".encode()
-        yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        flat = value.detach().cpu().reshape(-1).clone(memory_format=torch.contiguous_format)
+        yield flat.view(torch.uint8).numpy().tobytes()
     elif isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype} {value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()

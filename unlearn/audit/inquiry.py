@@ -32,7 +32,7 @@ class Questions:
     whole: Problem
     forget: ForgetSet
     examples: Examples
-    steps: int = 20
+    steps: int
     rate: float = 0.01  # of Adam, when it learns the forgotten again
 
     @property
@@ -88,6 +88,7 @@ class Inquiry:
     unknown: ForgetSet | None = None
     seed: int = 0
     jobs: int = 1
+    steps: int = 20  # of learning the forgotten again
 
     def __post_init__(self) -> None:
         if self.models < 4 or self.models % 4:
@@ -106,7 +107,7 @@ class Inquiry:
     @property
     def questions(self) -> Questions:
         """What every model is asked."""
-        return Questions(self.problem, self.forget, self.examples)
+        return Questions(self.problem, self.forget, self.examples, self.steps)
 
     @cached_property
     def pool(self) -> ModelPool:

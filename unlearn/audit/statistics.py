@@ -173,11 +173,19 @@ class Chance:
     alarm: bool
 
     @classmethod
-    def of(cls, value: float, null: Floats, *, side: Side = "both", floor: float | None = None) -> Chance:
+    def of(
+        cls,
+        value: float,
+        null: Floats,
+        *,
+        side: Side = "both",
+        floor: float | None = None,
+        within: tuple[float, float] = (-inf, inf),
+    ) -> Chance:
         """From the figure's values under relabelling [draws]; `floor` is their mean unless given.
 
         With `floor` given, `null` and `value` are compared as distances from their own centres: value - floor against
-        null, whose centre is zero.
+        null, whose centre is zero. The figure cannot leave `within`, and neither do ends that are known.
         """
         centre = float(null.mean()) if floor is None else 0.0
         distances = np.sort(np.round(null - centre, 12))
@@ -194,8 +202,8 @@ class Chance:
         return cls(
             value=value,
             floor=floor,
-            low=-inf if side == "lower" else value - top,
-            high=inf if side == "upper" else value - bottom,
+            low=-inf if side == "lower" else max(within[0], value - top),
+            high=inf if side == "upper" else min(within[1], value - bottom),
             resolution={"both": max(top, -bottom), "upper": top, "lower": -bottom}[side],
             p_value=p_value,
             alarm=(side != "lower" and distance > top) or (side != "upper" and distance < bottom),

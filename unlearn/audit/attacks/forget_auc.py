@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
-from unlearn.audit.attacks.groups import apart, auc, difference
+from unlearn.audit.attacks.groups import SHARE, apart, auc, difference
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import Chance, Floats
 
@@ -31,7 +31,11 @@ class _GroupAUC(Metric):
         mine = apart(evidence[f"unlearned.{self.group}"], others)
         left = group_aucs(mine, evidence["unlearned.held_out"])
         right = group_aucs(others, evidence["retrained.held_out"])
-        return {self.name: difference(left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed)}
+        return {
+            self.name: difference(
+                left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed, within=SHARE
+            )
+        }
 
 
 @register

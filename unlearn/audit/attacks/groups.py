@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,10 @@ from scipy.stats import rankdata
 
 from unlearn.audit.attacks.base import TooFew
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import Chance, Floats, Side, relabelled
+from unlearn.audit.statistics import Chance, Floats, relabelled
 
 Mask = NDArray[np.bool_]
+SHARE = (0.0, 1.0)  # between which every area and rate lies
 LEAST = 3  # models on each side of a comparison: what is left when one is taken out can still vary
 
 
@@ -56,7 +58,13 @@ def apart(mine: Signals, others: Signals) -> Signals:
 
 
 def difference(
-    left: Floats, right: Floats, blocks: Sequence[int], *, draws: int, seed: int, side: Side = "both"
+    left: Floats,
+    right: Floats,
+    blocks: Sequence[int],
+    *,
+    draws: int,
+    seed: int,
+    within: tuple[float, float] = (-inf, inf),
 ) -> Chance:
     """Mean of one group of models' figures [n] beside that of another [m], tested by exchanging the models.
 
@@ -70,7 +78,7 @@ def difference(
         return np.array([shuffled[:n].mean() - shuffled[n:].mean()])
 
     _, null = relabelled(statistic, blocks, draws=draws, seed=seed)
-    return Chance.of(float(left.mean()), null[:, 0], side=side, floor=float(right.mean()))
+    return Chance.of(float(left.mean()), null[:, 0], floor=float(right.mean()), within=within)
 
 
 def without_own(values: Floats, blocks: Sequence[int]) -> Floats:

@@ -9,7 +9,7 @@ from math import log
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
-from unlearn.audit.attacks.groups import Mask, auc, by_membership, usable, without_own
+from unlearn.audit.attacks.groups import SHARE, Mask, auc, by_membership, usable, without_own
 from unlearn.audit.statistics import Chance, Floats
 
 
@@ -67,7 +67,7 @@ class RMIA(Metric):
             return np.array([auc(relative(values, labels, others, signals.draws, a=self.a, gamma=self.gamma), labels)])
 
         found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed)
-        return {"rmia_auc": Chance.of(float(found[0]), null[:, 0])}
+        return {"rmia_auc": Chance.of(float(found[0]), null[:, 0], within=SHARE)}
 
 
 def relative(

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtri
 
 from unlearn.audit.attacks.base import TooFew
 from unlearn.audit.attacks.groups import LEAST, Mask
@@ -46,7 +46,7 @@ def split_test(
     """Tell two kinds of models apart by one example and one threshold; with it, what complete separation would read.
 
     Half of the models choose example, threshold and direction; the other half counts errors at these, once. Of the
-    first half's choices the one with the largest epsilon (or mu, `by`) wins, its rates smoothed by half an error.
+    first half's choices the one with the largest bound on epsilon (or mu, `by`) wins.
 
     Args:
         values: [models, examples]; first: which models are of the first kind, for each example; blocks: the
@@ -83,7 +83,7 @@ def _halves(blocks: Sequence[int], seed: int) -> tuple[NDArray[np.intp], NDArray
 
 
 def _best(values: Floats, first: Mask, by: Literal["epsilon", "mu"]) -> tuple[int, float, int]:
-    """The example, threshold and direction of the largest smoothed figure."""
+    """The example, threshold and direction of the largest bound."""
     order = np.argsort(values, axis=0, kind="stable")
     ordered = np.take_along_axis(values, order, 0)
     mine = np.take_along_axis(first, order, 0)
@@ -96,14 +96,21 @@ def _best(values: Floats, first: Mask, by: Literal["epsilon", "mu"]) -> tuple[in
         (1, below_first, m - below_second),
         (-1, n - below_first, below_second),
     ):
-        b, a = (false_negative + 0.5) / (n + 1), (false_positive + 0.5) / (m + 1)
-        told = np.maximum(np.log((1 - a) / b), np.log((1 - b) / a)) if by == "epsilon" else ndtri(1 - a) - ndtri(b)
+        b, a = _upper(false_negative, n), _upper(false_positive, m)
+        with np.errstate(divide="ignore"):
+            told = np.log(np.maximum((1 - a) / b, (1 - b) / a)) if by == "epsilon" else ndtri(1 - a) - ndtri(b)
         found = np.where(tied, -inf, told)
         place, column = np.unravel_index(int(found.argmax()), found.shape)
         if found[place, column] > largest:
             largest = float(found[place, column])
             best = (int(column), float(ordered[place : place + 2, column].mean()), direction)
     return best
+
+
+def _upper(errors: NDArray[np.intp], trials: NDArray[np.intp]) -> Floats:
+    """Upper Clopper-Pearson ends, as those that the other half is judged by."""
+    left = trials - errors
+    return np.where(left > 0, betaincinv(errors + 1, np.maximum(left, 1), 1 - LEVEL / 2), 1.0)
 
 
 def separation(epsilon: float, delta: float = 0.0) -> float:

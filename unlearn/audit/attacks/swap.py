@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
-from unlearn.audit.attacks.groups import Mask, by_membership
+from unlearn.audit.attacks.groups import SHARE, Mask, by_membership
 from unlearn.audit.statistics import Chance, Floats
 
 _THRESHOLDS = 32
@@ -52,7 +52,7 @@ class Swap(Metric):
             draws=self.draws,
             seed=self.seed,
         )
-        return {"swap_quality": Chance.of(float(found[0]), null[:, 0], side="lower")}
+        return {"swap_quality": Chance.of(float(found[0]), null[:, 0], side="lower", within=SHARE)}
 
 
 def above(values: Floats) -> Mask:

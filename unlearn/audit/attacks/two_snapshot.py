@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
-from unlearn.audit.attacks.groups import apart, auc, difference
+from unlearn.audit.attacks.groups import SHARE, apart, auc, difference
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import Chance, Floats
 
@@ -37,7 +37,9 @@ class TwoSnapshot(Metric):
         mine = apart(evidence["unlearned.forget"], others)
         left, right = drops(before, mine), drops(before, others)
         return {
-            "two_snapshot_auc": difference(left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed)
+            "two_snapshot_auc": difference(
+                left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed, within=SHARE
+            )
         }
 
 

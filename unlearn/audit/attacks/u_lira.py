@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, register, unmeasured
-from unlearn.audit.attacks.groups import Mask, auc, by_membership, usable, without_own
+from unlearn.audit.attacks.groups import SHARE, Mask, auc, by_membership, usable, without_own
 from unlearn.audit.statistics import Chance, Floats
 
 _OWN_VARIANCE_FROM = 64  # models a side: below, one variance is shared by all examples (LiRA, section VI-C)
@@ -87,7 +87,7 @@ class LikelihoodRatio(Metric):
         )
         sides = ("both", "both", "upper", "upper")
         return {
-            name: unmeasured() if np.isnan(value) else Chance.of(float(value), null[:, place], side=side)
+            name: unmeasured() if np.isnan(value) else Chance.of(float(value), null[:, place], side=side, within=SHARE)
             for place, (name, value, side) in enumerate(zip(self.names(), found, sides, strict=True))
         }
 

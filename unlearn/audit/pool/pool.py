@@ -52,11 +52,11 @@ class ModelPool:
     """Models of one problem over the subsets of a plan: trained lazily, in parallel, and kept on disk.
 
     A model is named by the digest of all that its training depends on, so that what is in the folder is found again by
-    whatever plan asks for it, after an interruption or a kill as well, and no model is trained twice. A worker process
-    holds one model at a time. Work goes through joblib: inside `joblib.parallel_config(backend="ray")` it goes to Ray.
+    whatever plan asks for it, after an interruption or a kill as well, and no model is trained twice. A name depends on
+    nothing that the model was not trained on. Training runs on one thread, and a process holds one model at a time.
 
     Args:
-        problem: trained or not; its own parameters are never used.
+        problem: trained or not; its own parameters are never used, only options that its training has settled.
         jobs: worker processes, as joblib counts them: -1 is one for each core, 1 is none beside this one.
         identity: stands for `Problem.digest` where a problem has none; the caller then sees to it that it changes with
             the problem's records, loss and training.

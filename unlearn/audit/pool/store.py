@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 
 from unlearn.history import History, TrainingHook, prefixed
@@ -41,7 +42,9 @@ class Store:
 
     folder: Path
 
-    def load(self, address: str, hooks: tuple[TrainingHook, ...] = ()) -> Stored | None:
+    def load(
+        self, address: str, device: torch.device | str = "cpu", hooks: tuple[TrainingHook, ...] = ()
+    ) -> Stored | None:
         """The model of that address; None where there is none, or not the whole of it."""
         try:
             manifest = json.loads(self._manifest(address).read_text("utf-8"))
@@ -52,7 +55,7 @@ class Store:
             return None
         if manifest.get("sha256") != hashlib.sha256(content).hexdigest():
             return None
-        tensors = load(content)
+        tensors = {name: value.to(device) for name, value in load(content).items()}
         history = History.restored(manifest["training"], tensors, manifest["checkpoints"], hooks)
         rest = {name: manifest[name] for name in _REST}
         return Stored(prefixed(tensors, _PARAMS), history, **rest)

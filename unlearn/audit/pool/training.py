@@ -47,7 +47,8 @@ class Trainer:
         """Model `j` as training left it: found, or trained and stored."""
         untrained = self.untrained(j)
         address = self.address(untrained)
-        stored = self.store.load(address, untrained.history.hooks)
+        device = next(iter(untrained.params.values())).device
+        stored = self.store.load(address, device, untrained.history.hooks)
         if stored is not None:
             settled = untrained.with_options(replace(untrained.options, **stored.options))
             return settled.with_params(stored.params, history=stored.history)
