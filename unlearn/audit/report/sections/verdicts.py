@@ -20,10 +20,12 @@ VIEW = View(
     "verdicts",
     "Verdicts",
     "Each claim against what chance reads. A bar is the 95 % interval, the upright line the null floor (the same "
-    "figure between two models that both never saw the data), the shaded band what this sample cannot tell from it.",
+    "figure between two models that both never saw the data), the shaded band what this sample cannot tell from it. A "
+    "bar that runs off its edge has no known end there.",
     missing="`unlearn audit --json` writes the findings that this view shows.",
     does_not_show="A pass is no proof that nothing is left: it says that this test, at this resolution, saw "
     "nothing. What each test leaves open stands in the table.",
+    wide=True,
 )
 
 
