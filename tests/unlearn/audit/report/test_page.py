@@ -151,8 +151,9 @@ def test_figures_that_are_missing_are_shown_as_missing(seeds: int) -> None:
                 figure |= {"low": None, "high": None}
         row["ndcg_at_20"] = None
     document["comparison"]["methods"].append({"name": "shards", "reason": "`shards` needs a model of its own"})
+    document["reasons"] = {"iau": {"klom": "the pool is too small"}}
     page = render(document)
-    assert "needs a model of its own" in page
+    assert "needs a model of its own" in page and "the pool is too small" in page
     assert '<span class="none">' in page
 
 

@@ -51,7 +51,7 @@ def body(document: Node, looks: Looks) -> Markup:
         "✓ no more than chance reads, at a resolution at which an effect would have been seen. ✕ more than chance "
         "reads. ? the sample cannot tell the two apart. Every line has a scale of its own, common to its methods.",
         table("Verdict of every claim", heads, rows),
-        data=_details(findings, derived),
+        data=_details(findings, derived) + _reasons(document.at("reasons")),
     )
 
 
@@ -105,7 +105,7 @@ def _details(findings: Node, derived: Node) -> Markup:
             claim["metric"],
             claim["verdict"],
             *(claim[name] for name in ("value", "low", "high", "null_floor", "resolution")),
-            claim.at("p_value"),
+            *(claim.at(name) for name in ("p_value", "p_holm")),
             derived.at(method, "margins", place),
             _listed(claim["requires"]),
             tag("td", claim["does_not_show"], class_="prose"),
@@ -123,6 +123,7 @@ def _details(findings: Node, derived: Node) -> Markup:
         "null floor",
         "resolution",
         "p",
+        "p, Holm",
         "margin",
         "needed",
         "does not show",
@@ -130,6 +131,18 @@ def _details(findings: Node, derived: Node) -> Markup:
     return table(
         "Margin: distance from the null floor less the resolution; below zero nothing could be told", heads, rows
     )
+
+
+def _reasons(reasons: Node) -> Markup:
+    """What could not be measured, and why."""
+    rows = [
+        [method, metric, tag("td", why, class_="prose")] for method, of in _pairs(reasons) for metric, why in _pairs(of)
+    ]
+    return table("Not measured", ["method", "metric", "because"], rows) if rows else Markup("")
+
+
+def _pairs(node: Node) -> list[tuple[str, Node]]:
+    return list(node.items()) if node else []
 
 
 def _listed(names: Node) -> Markup:
