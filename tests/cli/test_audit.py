@@ -57,7 +57,9 @@ def evidence(said: dict[str, Any], method: str) -> Evidence:
 
 def test_everything_is_written(written: tuple[Path, dict[str, Any], str]) -> None:
     _, said, shown = written
-    assert said.keys() == {"format", "findings", "reasons", "comparison", "signals", "settings", "digests"}
+    assert said.keys() == {
+        "format", "findings", "reasons", "comparison", "signals", "settings", "digests", "provenance", "views",
+    }  # fmt: skip
     assert list(said["findings"])[:3] == ["no_op", "reconverge", "placebo"]
     for method in ("no_op", "reconverge", "placebo"):
         found = rows(said, method)
