@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from unlearn.streams import uniforms
 
@@ -145,8 +145,10 @@ def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> tup
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"`successes` must lie in [0, {trials}] for `clopper_pearson` (got {successes})")
-    found = stats.binomtest(successes, trials).proportion_ci(1 - level, method="exact")
-    return float(found.low), float(found.high)
+    # Beta quantiles: what scipy's binomtest searches for, at a thousandth of its time.
+    low = special.betaincinv(successes, trials - successes + 1, level / 2) if successes else 0.0
+    high = special.betaincinv(successes + 1, trials - successes, 1 - level / 2) if successes < trials else 1.0
+    return float(low), float(high)
 
 
 # ---- relabelling ----------------------------------------------------------------------------------------------------
