@@ -126,4 +126,5 @@ def test_what_cannot_be_audited_is_refused(table: Path) -> None:
     assert "one request" in refused(delete="one-user:3")
     assert "no score to attack" in refused(delete="items:2")
     assert "corrupted" in refused("--known", "0.5", delete="users:2")
+    assert "every method once" in refused("--method", "iau,iau:lr=0.5")
     assert "seeds" in refused("--seeds", "0")
