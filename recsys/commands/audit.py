@@ -153,6 +153,9 @@ def attacked(
     from unlearn.audit.inquiry import Inquiry
     from unlearn.methods.base import method
 
+    names = [one.name for one in methods]
+    if len(set(names)) < len(names):
+        raise ValueError(f"`method` must name every method once for `audit` (got {', '.join(names)})")
     parts = load_split(setup, 0)
     data, requests = drawn(delete, parts, seed=seed)
     if len(requests) != 1:

@@ -12,7 +12,7 @@ import torch
 
 from recsys.data import Interactions
 from tests.cli.run import SMALL, naming, unlearn
-from unlearn.audit.attacks import Evidence, KLoM, Swap, ULiRA
+from unlearn.audit.attacks import Evidence, ForgetAUC, Swap, ULiRA
 from unlearn.audit.signals import Signals
 from unlearn.tracking import MlflowTracker
 
@@ -65,12 +65,13 @@ def test_everything_is_written(written: tuple[Path, dict[str, Any], str]) -> Non
         found = rows(said, method)
         assert all(row.keys() == FIELDS for row in found.values())
         assert found.keys() >= {
-            "forget_auc", "retain_auc", "u_lira_auc", "rmia_auc", "swap_quality", "klom_forget_mean", "epsilon",
-            "one_run_epsilon", "reinsertion_auc", "relearn_ratio", "two_snapshot_auc", "f_ine_mu",
+            "forget_auc", "retain_auc", "u_lira_auc", "rmia_auc", "swap_quality", "epsilon",
+            "one_run_epsilon", "reinsertion_auc", "relearn_ratio", "two_snapshot_auc",
             "challenge_uncalibrated", "ndcg_at_20_minus_retrain",
         }  # fmt: skip
         assert "clean.unknown" in said["reasons"][method]["corrective"]
         assert "64" in said["reasons"][method]["klom_20_bins"]
+        assert "enlarge the pool" in said["reasons"][method]["klom"]
     assert {row["name"] for row in said["comparison"]["methods"]} >= {"no_op", "reconverge", "retrain", "placebo"}
     assert {name: said["settings"][name] for name in ("delete", "models", "known")} == {
         "delete": "random:0.1", "models": 12, "known": 1.0
@@ -97,7 +98,7 @@ def test_figures_can_be_read_again_from_the_signals(written: tuple[Path, dict[st
     said = written[1]
     for method in ("no_op", "reconverge"):
         again, control = evidence(said, method), evidence(said, "no_op")
-        for metric in (ULiRA(), KLoM(), Swap()):
+        for metric in (ULiRA(), ForgetAUC(), Swap()):
             for one in metric.findings(again, control):
                 row = rows(said, method)[one.metric]
                 if row["value"] is not None:
@@ -127,4 +128,5 @@ def test_what_cannot_be_audited_is_refused(table: Path) -> None:
     assert "one request" in refused(delete="one-user:3")
     assert "no score to attack" in refused(delete="items:2")
     assert "corrupted" in refused("--known", "0.5", delete="users:2")
+    assert "every method once" in refused("--method", "iau,iau:lr=0.5")
     assert "seeds" in refused("--seeds", "0")

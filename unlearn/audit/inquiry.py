@@ -16,7 +16,7 @@ from unlearn.audit.signals import Signals
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import Unlearner, method
 from unlearn.params import flatten, unflatten
-from unlearn.problem import Problem
+from unlearn.problem import Fitted, Problem
 from unlearn.solvers.adam import Adam
 
 Parts = dict[str, Signals]
@@ -42,8 +42,14 @@ class Questions:
         none = units.new_full((self.steps + 1,), -1)
         return torch.cat([units, units[self.examples.groups["forget"]], none])
 
-    def __call__(self, model: Problem) -> Tensor:
-        """All answers of a model."""
+    def __call__(self, model: Fitted) -> Tensor:
+        """All answers of a model.
+
+        Raises:
+            ValueError: a method served with something that has no parameters to look into.
+        """
+        if not isinstance(model, Problem):
+            raise ValueError(f"`method` must leave a Problem for an audit by attacks (got a {type(model).__name__})")
         back = self.whole.with_params(model.params)
         again = self.examples.signal(back)[self.examples.groups["forget"]]
         return torch.cat([self.examples.signal(model), again, -self._relearned(back)])

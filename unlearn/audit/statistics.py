@@ -160,8 +160,9 @@ Side = Literal["both", "upper", "lower"]
 class Chance:
     """A figure beside what it reads after random relabelling, under which nothing is left to find.
 
-    The interval inverts the test: the floor lies outside exactly where the relabelling test rejects at 5 %, on the
-    sides that count. An end on a side that does not count is infinite.
+    The interval inverts the test: the floor lies outside exactly where the relabelling test rejects, at 2.5 % on each
+    side that counts (so at 5 % where both do, and at 2.5 % where one does, whose p-value is doubled all the same). An
+    end on a side that does not count is infinite.
     """
 
     value: float
@@ -194,8 +195,8 @@ class Chance:
         draws = len(distances)
         above = (1 + int((distances >= distance).sum())) / (draws + 1)
         below = (1 + int((distances <= distance).sum())) / (draws + 1)
-        p_value = {"both": min(1.0, 2 * min(above, below)), "upper": above, "lower": below}[side]
-        last = int((LEVEL / 2 if side == "both" else LEVEL) * (draws + 1))
+        p_value = min(1.0, 2 * {"both": min(above, below), "upper": above, "lower": below}[side])
+        last = int(LEVEL / 2 * (draws + 1))
         if not last:
             raise ValueError(f"`draws` must be at least {round(2 / LEVEL) - 1} to test at {LEVEL:g} (got {draws})")
         top, bottom = float(distances[-last]), float(distances[last - 1])

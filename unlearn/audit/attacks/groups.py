@@ -7,7 +7,6 @@ from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from unlearn.audit.attacks.base import TooFew
 from unlearn.audit.signals import Signals
@@ -20,9 +19,9 @@ LEAST = 3  # models on each side of a comparison: what is left when one is taken
 
 def auc(scores: Floats, positive: Mask) -> float:
     """Probability that a score of a positive exceeds one of a negative, ties counting half; arrays of one shape."""
-    n = int(positive.sum())
-    ranks = rankdata(scores, axis=None)[positive.ravel()]
-    return float((ranks.sum() - n * (n + 1) / 2) / (n * (scores.size - n)))
+    mine, others = scores[positive], np.sort(scores[~positive])
+    below, not_above = (np.searchsorted(others, mine, side=side) for side in ("left", "right"))
+    return float((below.sum() + not_above.sum()) / (2 * len(mine) * len(others)))
 
 
 def usable(member: Mask, *, least: int = LEAST) -> NDArray[np.intp]:

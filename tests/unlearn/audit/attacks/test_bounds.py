@@ -32,7 +32,7 @@ def test_complete_separation_reads_the_resolution(side: int, resolution: float) 
 
 def test_no_false_alarm_in_300_null_draws() -> None:
     bounds = [
-        Epsilon().read(Evidence({"unlearned.forget": halves(64, 6, 0.0, seed)}))["epsilon"].alarm for seed in range(300)
+        Epsilon().read(Evidence({"unlearned.forget": halves(32, 4, 0.0, seed)}))["epsilon"].alarm for seed in range(300)
     ]
     assert sum(bounds) <= 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import fields
-from math import nan
+from math import isnan
 
 import pytest
 
@@ -24,7 +24,6 @@ SEE = {
     "swap": "swap_quality",
     "reinsertion": "reinsertion_auc",
     "two_snapshot": "two_snapshot_auc",
-    "relearn": "relearn_ratio",
     "corrective": "corrective_effect_left",
 }
 
@@ -56,8 +55,8 @@ def test_retrains_against_retrains_raise_no_more_alarms_than_5_percent_allow(ala
 
 
 def test_the_tests_do_raise_alarms_by_chance(alarms: Counter[str]) -> None:
-    """A test that never errs at 5 % is no test at 5 %: those by relabelling are exact."""
-    assert all(alarms[SEE[name]] > 0 for name in ("forget_auc", "u_lira", "rmia", "klom", "swap", "reinsertion"))
+    """Tests by relabelling are exact: one that never errs is no test. (`swap` has ties, and errs less.)"""
+    assert all(alarms[SEE[name]] > 0 for name in ("forget_auc", "u_lira", "rmia", "klom", "reinsertion"))
 
 
 @pytest.mark.parametrize("name", SEE)
@@ -86,4 +85,4 @@ def test_every_metric_says_what_it_needs_and_what_it_does_not_show() -> None:
         for one in built(name, 39).findings(evidence):
             assert one.requires and all(part in evidence.parts for part in one.requires)
             assert len(one.does_not_show) > 20
-            assert one.resolution is not nan
+            assert one.resolution >= 0 or isnan(one.value)

@@ -49,7 +49,7 @@ def content(folder: Path) -> dict[str, tuple[int, bytes]]:
     [(ridge, "record"), (tiny_recommender, "user"), (tiny_recommender, "interaction"), (sampled, "item")],
 )
 def test_a_model_is_what_training_on_its_part_gives_now_and_from_disk(build: Any, unit: Any, tmp_path: Path) -> None:
-    problem = build().fit()
+    problem = build()
     units = problem.units(unit)
     plan = Plan.halves(len(units), 2, seed=5, unit=unit, keys=units.keys)
     pool = ModelPool(problem, plan, tmp_path, jobs=1)
