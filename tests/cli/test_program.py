@@ -13,7 +13,7 @@ import pytest
 from recsys.data import Interactions
 from tests.cli.run import digest, program, refusal, unlearn
 
-COMMANDS = ("demo", "train", "forget", "recommend", "evaluate", "audit", "methods", "models")
+COMMANDS = ("demo", "train", "forget", "recommend", "evaluate", "audit", "report", "methods", "models")
 
 
 def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tuple[str | Path, ...], tuple[str, ...]]]:
