@@ -26,7 +26,8 @@ export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter
 
 help:
 	@echo "make demo    train a recommender, serve a deletion request, show the evidence (synthetic data)"
-	@echo "make test    the whole test suite and the notebooks; UNLEARN_DATA=DIR adds the tests on real data"
+	@echo "make test    the whole test suite and the notebooks; UNLEARN_DATA=DIR adds the tests on real data,"
+	@echo "             a chromium on the path those of the report in a browser"
 	@echo "make lint    ruff and pyright (strict)"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make bench   every benchmark; each prints ratios and writes JSON"
@@ -48,7 +49,7 @@ format: $(VENV)/tools
 
 bench: $(VENV)/installed $(VENV)/tools
 	@mkdir -p benchmarks/results
-	@for name in train gradient solver proof closed_form models frontier tune pool; do \
+	@for name in train gradient solver proof closed_form models frontier tune pool audit; do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS); \
 	done
 

@@ -112,7 +112,7 @@ def evaluate_scores(
     )
 
 
-def terciles(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
+def terciles(degrees: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Stratum of each row by its degree: 0 low, 1 middle, 2 high; -1 for a row of degree 0.
 
     Rows of equal degree share a stratum, so the three are of equal size only up to ties.

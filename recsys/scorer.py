@@ -18,6 +18,7 @@ from recsys.data.interactions import Interactions
 from recsys.evaluate import evaluate_scores, terciles
 from recsys.fitted import FittedRecommender
 from recsys.foldin import Halves, split_history
+from recsys.membership import Kind, PairExamples, pair_examples
 from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows, best, seen_items
 from recsys.train import Monitor
@@ -49,6 +50,20 @@ class RankingScorer:
             halves=split_history(data, forget, seed=seed),
             strata={name: np.flatnonzero(strata == number) for number, name in enumerate(_STRATA)},
         )
+
+    def examples(
+        self,
+        model: Fitted,
+        forget: ForgetSet,
+        *,
+        seed: int,
+        most: int,
+        unknown: ForgetSet | None = None,
+        kind: Kind = "probability",
+    ) -> PairExamples:
+        """What attacks ask about one request, at most `most` examples a group; see `recsys.membership`."""
+        data = _recommender(model).data
+        return pair_examples(data, self.test, forget, seed=seed, most=most, unknown=unknown, kind=kind)
 
     def polish(self, model: Fitted, *, seed: int | None = None, watch: Monitor | None = None) -> FittedRecommender:
         """Train to where references end: on from the present parameters, or from a fresh start by `seed`.

@@ -1,4 +1,4 @@
-"""What every test may ask for: the data directory, an MLflow store, a fixed number of threads, a seed."""
+"""What every test may ask for: the data directory, a browser, an MLflow store, a fixed number of threads, a seed."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ def data_dir() -> Path:
     if os.environ.get("UNLEARN_REQUIRE_DATA") == "1":
         pytest.fail(f"needs real data, but {came} and UNLEARN_REQUIRE_DATA=1")
     pytest.skip(f"needs real data: {came}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The chromium on the path; skips without one, fails if UNLEARN_REQUIRE_BROWSER=1."""
+    found = shutil.which("chromium")
+    if found:
+        return found
+    if os.environ.get("UNLEARN_REQUIRE_BROWSER") == "1":
+        pytest.fail("needs a browser, but there is no `chromium` on the path and UNLEARN_REQUIRE_BROWSER=1")
+    pytest.skip("needs a browser: there is no `chromium` on the path (Debian: apt-get install chromium)")
 
 
 @pytest.fixture(scope="session")

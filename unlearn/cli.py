@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -40,6 +41,27 @@ def methods(
     if not json_:
         Console(markup=False).print(table("Unlearning methods, as in name:argument=value:argument=value", found))
     return {"methods": found}
+
+
+@app.command()
+@command
+def report(
+    audit: Annotated[
+        list[Path],
+        typer.Argument(help="JSON of `unlearn audit`, `unlearn evaluate` or a stream; several make one page."),
+    ],
+    html: Annotated[Path, typer.Option(help="Where to write the page.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> Mapping[str, Any]:
+    """One HTML page that shows an audit: offline, self-contained, the same bytes for the same JSON."""
+    from unlearn.audit.report import read, render
+
+    page = render(read(audit)).encode()
+    html.parent.mkdir(parents=True, exist_ok=True)
+    html.write_bytes(page)
+    if not json_:
+        typer.echo(f"{html}: {len(page) / 1e6:.2f} MB; open it in any browser")
+    return {"html": str(html), "bytes": len(page)}
 
 
 for _point in sorted(entry_points(group="unlearn.commands"), key=lambda point: point.name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typer
 
+from recsys.commands.audit import audit
 from recsys.commands.demo import demo
 from recsys.commands.evaluate import evaluate
 from recsys.commands.explain import explain
@@ -20,5 +21,5 @@ from recsys.commands.worst_case import worst_case
 
 def register(app: typer.Typer) -> None:
     """Entry point of the group `unlearn.commands`."""
-    for function in (demo, train, forget, recommend, explain, evaluate, worst_case, models):
+    for function in (demo, train, forget, recommend, explain, evaluate, audit, worst_case, models):
         app.command()(function)

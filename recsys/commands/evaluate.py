@@ -75,15 +75,19 @@ def evaluate(
     return json.loads(text)
 
 
-def one_seed(setup: Setup, methods: list[Unlearner], delete: str, seed: int, *, progress: bool) -> Comparison:
-    """Train with one seed and serve the requests drawn with it."""
+def one_seed(
+    setup: Setup, methods: list[Unlearner], delete: str, seed: int, *, known: float = 1.0, progress: bool
+) -> Comparison:
+    """Train with one seed and serve the requests drawn with it, of a corruption only the `known` share."""
     from recsys.commands.build import build_model, described, load_split
+    from recsys.corruption import split_known
     from recsys.requests import drawn
     from recsys.scorer import RankingScorer
     from unlearn.audit import compare
 
     parts = load_split(setup, 0)  # one split for all seeds
     data, requests = drawn(delete, parts, seed=seed)
+    requests = [split_known(one, known, seed=seed)[0] for one in requests]
     required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
     model = build_model(setup, data, seed=seed, progress=progress, keep=required)
     trained = model.fit()  # the scorer continues it to where arithmetic ends, and says how far it moved

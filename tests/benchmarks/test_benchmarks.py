@@ -16,7 +16,7 @@ from recsys.data import ratio, synthetic
 from tests.tolerances import EXACT64
 
 
-@pytest.mark.parametrize("name", ["gradient", "pool", "proof", "solver", "train", "tune"])
+@pytest.mark.parametrize("name", ["audit", "gradient", "pool", "proof", "solver", "train", "tune"])
 def test_says_what_was_measured_and_by_which_machine(run: Any, name: str) -> None:
     result = run(name, "--test", "--seeds", "1") if name == "tune" else run(name)
     assert result["benchmark"] == name and result["quick"] is True

@@ -13,7 +13,9 @@ import pytest
 from recsys.data import Interactions
 from tests.cli.run import digest, program, refusal, unlearn
 
-COMMANDS = ("demo", "train", "forget", "recommend", "evaluate", "worst-case", "methods", "models")
+COMMANDS = (
+    "demo", "train", "forget", "recommend", "explain", "evaluate", "audit", "worst-case", "report", "methods", "models"
+)  # fmt: skip
 
 
 def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tuple[str | Path, ...], tuple[str, ...]]]:

@@ -180,7 +180,7 @@ class Comparison:
                 "measurements": [asdict(m) for m in self.measurements],
             },
         }
-        return json.dumps(_without_nan(content), indent=1, allow_nan=False)
+        return json.dumps(without_nan(content), indent=1, allow_nan=False)
 
     def _figures(self, method: str) -> Iterable[str]:
         return dict.fromkeys(name for m in self.measurements if m.method == method for name in m.values)
@@ -201,9 +201,10 @@ def _short(value: float) -> str:
     return f"{value:.3f}" if 0.0005 <= abs(value) < 10 else f"{value:.3g}"
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The value as JSON has it: what is no finite number is None."""
     if isinstance(value, dict):
-        return {name: _without_nan(part) for name, part in value.items()}
+        return {name: without_nan(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
+        return [without_nan(part) for part in value]
     return None if isinstance(value, float) and not isfinite(value) else value

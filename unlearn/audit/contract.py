@@ -10,6 +10,7 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.params import Params
 from unlearn.problem import Fitted
+from unlearn.units import Unit
 
 Watch = Callable[[int, float, Callable[[], Params]], bool | None]
 """Called as (iteration, seconds, parameters on demand) while training; its own time is not counted; True stops."""
@@ -53,11 +54,43 @@ class Panel(Protocol):
         ...
 
 
+class Examples(Protocol):
+    """What attacks ask every model about: the same examples, in groups."""
+
+    @property
+    def groups(self) -> Mapping[str, slice]:
+        """Which examples are `forget` (named by the request), `retain` (of what stays), `held_out`, and `unknown`."""
+        ...
+
+    @property
+    def units(self) -> Tensor:
+        """The unit [examples] that an example belongs to, as the model's `units` number them; -1 for held-out ones."""
+        ...
+
+    @property
+    def unit(self) -> Unit:
+        """What a unit is."""
+        ...
+
+    def signal(self, model: Fitted) -> Tensor:
+        """How strongly the model speaks for each example [examples], a log-probability; more where it trained on it."""
+        ...
+
+
 class Scorer(Protocol):
     """Knows the held-out data and how this kind of model is trained."""
 
     def panel(self, model: Fitted, forget: ForgetSet, *, seed: int) -> Panel:
         """The questions of one request on `model`."""
+        ...
+
+    def examples(
+        self, model: Fitted, forget: ForgetSet, *, seed: int, most: int, unknown: ForgetSet | None = None
+    ) -> Examples:
+        """What attacks ask about one request, at most `most` examples of each group.
+
+        `unknown` is the part of a corruption that the request does not name.
+        """
         ...
 
     def polish(self, model: Fitted, *, seed: int | None = None, watch: Watch | None = None) -> Fitted:

@@ -18,10 +18,11 @@ class Finding:
 
     metric: str
     value: float
-    low: float  # 95 % interval
+    low: float  # 95 % interval; an infinite end is not known
     high: float
     null_floor: float  # the same figure between two models that both never saw the data
     resolution: float  # the smallest distance from the floor that this sample could have told from chance
     requires: tuple[str, ...]  # the references that were used
     verdict: Verdict
     does_not_show: str
+    p_value: float | None = None  # of the test behind the verdict, before any correction for several metrics

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from unlearn.audit.comparison import Comparison
-from unlearn.tracking.base import Tracker, lineage
+from unlearn.tracking.base import Run, Tracker, lineage
 
 
 def record(
-    comparison: Comparison, tracker: Tracker, *, name: str = "evaluation", parent_model: str | None = None
+    comparison: Comparison,
+    tracker: Tracker,
+    *,
+    name: str = "evaluation",
+    parent_model: str | None = None,
+    audit: Mapping[str, Any] | None = None,
 ) -> None:
     """Keep the settings, the data's digests, every figure's mean or median, and the whole comparison as JSON.
+
+    `audit` is the JSON of a whole audit: it is kept with the run's id in its provenance, and as a page to look at.
 
     Raises:
         ValueError: the comparison was made without a key, so there is no digest to name its requests by.
@@ -29,8 +40,22 @@ def record(
             parent.dataset(context, digest=of_data, counts={}, context=context)
         parent.dataset("requests", digest=digest, counts=counts, context="forget")
         parent.artifact("comparison.json", json.loads(comparison.to_json()))
+        if audit is not None:
+            _keep(audit, parent)
         for method in comparison.names:
             tags = lineage(method=method, parent_model=parent_model, request_digest=digest)
             with tracker.run(method, tags=tags, nested=True) as run:
                 run.params(comparison.settings["methods"].get(method, {}))
                 run.metrics(comparison.central(method))
+
+
+def _keep(audit: Mapping[str, Any], run: Run) -> None:
+    """The audit's JSON and its report."""
+    from unlearn.audit.report import render  # which itself builds on this package
+
+    content = {**audit, "provenance": {**audit.get("provenance", {}), "run": run.id}}
+    run.artifact("audit.json", content)
+    with TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        page.write_text(render(content), "utf-8")
+        run.artifact("report.html", page)

@@ -40,9 +40,14 @@ def top_k_overlap(left: Tensor, right: Tensor) -> float:
     """
     if not len(left):
         return nan
+    return float(jaccard(left, right).mean())
+
+
+def jaccard(left: Tensor, right: Tensor) -> Tensor:
+    """Jaccard index [q] of the lists [q, k] row by row; -1 marks an empty place; two empty lists agree."""
     common = ((left[:, :, None] == right[:, None, :]) & (left >= 0)[:, :, None]).sum((1, 2)).double()
     union = (left >= 0).sum(1) + (right >= 0).sum(1) - common
-    return float(torch.where(union > 0, common / union.clamp_min(1), 1.0).mean())
+    return torch.where(union > 0, common / union.clamp_min(1), 1.0)
 
 
 @dataclass(frozen=True, slots=True)

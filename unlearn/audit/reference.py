@@ -16,7 +16,7 @@ from unlearn.forget import ForgetSet
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 
-_OTHER_START = 1_000_003  # added to the seed: where a cold retrain starts
+OTHER_START = 1_000_003  # added to the seed: where a cold retrain starts
 _SPACING = 1.1  # the gap of the cold retrain is looked at whenever its clock has advanced by 10 %
 
 
@@ -88,12 +88,12 @@ def reference(
     cut = time.perf_counter() - started
     if isinstance(remaining, Problem) and not remaining.stochastic:
         converging = True
-        model, passed = _timed(remaining, panel, scorer, seed + _OTHER_START, cut)
+        model, passed = _timed(remaining, panel, scorer, seed + OTHER_START, cut)
         second = scorer.polish(remaining.with_params(remaining.settled(forget)))
     else:
         converging = False
         model, passed = _timed(remaining, panel, scorer, seed, cut)
-        second = scorer.polish(remaining, seed=seed + _OTHER_START)
+        second = scorer.polish(remaining, seed=seed + OTHER_START)
     before, answers, other, rows = panel.answers(original), panel.answers(model), panel.answers(second), panel.affected
     distance = panel.distance(before, answers, rows)
     end = other if converging else answers

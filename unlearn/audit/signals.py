@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,6 +22,8 @@ class Signals:
     member: Tensor  # bool [models, examples]: the model was trained on the example (and may have unlearned it since)
     blocks: Tensor | None = None
     """int64 [models]: models of one number are no independent draws (a subset under several seeds, its complement)."""
+    models: tuple[int, ...] | None = None
+    """Numbers of the models, one a row, where they are not 0, 1, ...; models of other pools have other numbers."""
 
     def __post_init__(self) -> None:
         problems: list[str] = []
@@ -38,8 +41,32 @@ class Signals:
             problems.append(
                 f"`values` must be finite for `Signals` (got {int((~self.values.isfinite()).sum())} that are not)"
             )
+        if self.models is not None and len(self.models) != len(self.values):
+            problems.append(
+                f"`models` must number the {len(self.values)} rows for `Signals` (got {len(self.models)} numbers)"
+            )
         if problems:
             raise ValueError("\n".join(problems))
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The models' numbers, one a row."""
+        return tuple(range(len(self))) if self.models is None else self.models
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """The independent draw that each row belongs to."""
+        return self.numbers if self.blocks is None else tuple(self.blocks.tolist())
+
+    def rows(self, places: Sequence[int]) -> Signals:
+        """Only these rows."""
+        chosen, numbers = list(places), self.numbers
+        blocks = None if self.blocks is None else self.blocks[chosen]
+        return Signals(self.values[chosen], self.member[chosen], blocks, tuple(numbers[place] for place in chosen))
+
+    def columns(self, examples: slice) -> Signals:
+        """Only these examples."""
+        return Signals(self.values[:, examples], self.member[:, examples], self.blocks, self.models)

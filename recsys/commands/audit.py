@@ -1,0 +1,183 @@
+"""unlearn audit"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recsys.commands.options import Seed, Setup, Track
+from unlearn.command import command
+
+if TYPE_CHECKING:
+    from unlearn.audit.attacks import Metric
+    from unlearn.audit.auditing import Audit
+    from unlearn.methods.base import Unlearner
+
+_WIDE = 150
+
+
+@command
+def audit(
+    *,
+    delete: Annotated[str, typer.Option(help="random:0.05, users:20, user:ID or corrupted:0.05; one request.")],
+    setup: Setup,
+    method: Annotated[
+        str,
+        typer.Option(help="Methods with commas between, with arguments as in iau:lr=0.02:steps=3; no_op is added."),
+    ] = "reconverge",
+    seeds: Annotated[int, typer.Option(help="Seeds of the comparison with retrains; six for tests at 5 %.")] = 3,
+    models: Annotated[int, typer.Option(help="Models in the pool that the attacks need, a multiple of four.")] = 32,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the pool here, and go on from what is there (default: nowhere).")
+    ] = None,
+    examples: Annotated[int, typer.Option(help="At most so many examples of each kind are asked about.")] = 500,
+    metrics: Annotated[
+        str | None, typer.Option(help="Metrics with commas between (default: all that can be measured).")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes that train the pool; -1 is one a core.")] = 1,
+    known: Annotated[
+        float, typer.Option(help="Share of a corruption that the request names; the rest's effect is measured.")
+    ] = 1.0,
+    seed: Seed = 0,
+    track: Track = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write the whole audit here; - prints it.")] = None,
+) -> Mapping[str, Any]:
+    """Attack what methods leave behind, with calibrated tests, and compare them with retraining."""
+    import tempfile
+
+    from rich.console import Console
+
+    from recsys.commands.evaluate import one_seed
+    from recsys.commands.viewing import views
+    from unlearn.audit import Comparison
+    from unlearn.audit.comparison import without_nan
+    from unlearn.audit.repeated import findings
+    from unlearn.audit.views import provenance
+    from unlearn.specification import unlearners
+
+    if seeds < 1:
+        raise ValueError(f"`seeds` must be a positive integer for `audit` (got {seeds})")
+    asked, methods = chosen(metrics), unlearners(method)
+    with tempfile.TemporaryDirectory() as scratch:
+        size = _Size(folder or Path(scratch), models, examples, jobs)
+        found = attacked(setup, methods, delete, asked, size, known=known, seed=seed, strict=metrics is not None)
+    numbers = range(seed, seed + seeds)
+    parts = [one_seed(setup, methods, delete, number, known=known, progress=json_ is None) for number in numbers]
+    comparison = Comparison.join(parts)
+    found = found.with_findings(findings(comparison))
+    shown = views(setup, methods, delete, known=known, examples=examples, seed=seed)
+    content = found.content() | {
+        "comparison": json.loads(comparison.to_json()),
+        "settings": comparison.settings | {"models": models, "examples": examples, "known": known, "seed": seed},
+        "digests": comparison.digests,
+        "provenance": provenance(),
+        "views": without_nan(shown),
+    }
+    if track is not None:
+        from unlearn.audit.log import record
+        from unlearn.tracking.mlflow import MlflowTracker
+
+        record(
+            comparison,
+            MlflowTracker(track),
+            name=f"audit {setup.model.partition(':')[0]}",
+            audit=content,
+        )
+
+    def show(console: Console) -> None:
+        console.print(found.table())
+        console.print(comparison.table(spread=console.width >= _WIDE))
+
+    if json_ is None:
+        show(Console())
+    elif str(json_) != "-":
+        json_.parent.mkdir(parents=True, exist_ok=True)
+        json_.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
+        show(Console(stderr=True))
+    return content
+
+
+@dataclass(frozen=True)
+class _Size:
+    """What an audit may cost."""
+
+    folder: Path
+    models: int
+    examples: int
+    jobs: int
+
+
+def chosen(names: str | None) -> list[Metric]:
+    """The metrics of these names; all where there are none.
+
+    Raises:
+        ValueError: listing every name that is no metric's.
+    """
+    from unlearn.audit.attacks import metrics
+
+    there = metrics()
+    asked = list(there) if names is None else [name.strip() for name in names.split(",") if name.strip()]
+    if wrong := [name for name in asked if name not in there]:
+        raise ValueError(f"`metrics` must be among {', '.join(there)} (got {', '.join(wrong)})")
+    return [there[name]() for name in dict.fromkeys(asked)]
+
+
+def attacked(
+    setup: Setup,
+    methods: list[Unlearner],
+    delete: str,
+    metrics: list[Metric],
+    size: _Size,
+    *,
+    known: float,
+    seed: int,
+    strict: bool,
+) -> Audit:
+    """Every metric of no_op, of the methods and of the first one's placebo, on the request of the first seed.
+
+    Raises:
+        CannotMeasure: `strict`, and a metric lacks what it compares with.
+        ValueError: the request is none that attacks can be asked about, or the model is no problem.
+    """
+    from recsys.commands.build import build_model, load_split
+    from recsys.corruption import split_known
+    from recsys.problem import RecommenderProblem
+    from recsys.requests import drawn
+    from recsys.scorer import RankingScorer
+    from unlearn.audit.auditing import CONTROL, PLACEBO, audit
+    from unlearn.audit.inquiry import Inquiry
+    from unlearn.methods.base import method
+
+    names = [one.name for one in methods]
+    if len(set(names)) < len(names):
+        raise ValueError(f"`method` must name every method once for `audit` (got {', '.join(names)})")
+    parts = load_split(setup, 0)
+    data, requests = drawn(delete, parts, seed=seed)
+    if len(requests) != 1:
+        raise ValueError(f"`delete` must be one request for `audit` (got {len(requests)}); see `unlearn evaluate`")
+    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
+    problem = build_model(setup, data, seed=seed, progress=False, keep=required)
+    if not isinstance(problem, RecommenderProblem):
+        raise ValueError(f"`model` must be one that an objective trains for `audit` (got {setup.model})")
+    forget, unknown = split_known(requests[0], known, seed=seed)
+    scorer = RankingScorer(parts.test)
+    inquiry = Inquiry(
+        problem=problem,
+        forget=forget,
+        examples=scorer.examples(problem, forget, seed=seed, most=size.examples, unknown=unknown),
+        folder=size.folder,
+        models=size.models,
+        unknown=unknown,
+        seed=seed,
+        jobs=size.jobs,
+    )
+    evidence = {CONTROL: inquiry.of(method(CONTROL))}
+    evidence |= {one.name: inquiry.of(one) for one in methods if one.name != CONTROL}
+    instead = scorer.placebo(problem, forget, seed=seed)
+    evidence[PLACEBO] = inquiry.of(methods[0], instead=instead)
+    return audit(evidence, metrics, strict=strict)

@@ -1,0 +1,132 @@
+"""`unlearn audit`: what it writes, and that the same can be read from it again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from recsys.data import Interactions
+from tests.cli.run import SMALL, naming, unlearn
+from unlearn.audit.attacks import Evidence, ForgetAUC, Swap, ULiRA
+from unlearn.audit.signals import Signals
+from unlearn.tracking import MlflowTracker
+
+FIELDS = {
+    "metric", "value", "low", "high", "null_floor", "resolution", "requires", "verdict", "does_not_show", "p_value",
+    "p_holm", "raw",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def written(
+    table: Path, migrated_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any], str]:
+    folder = tmp_path_factory.mktemp("audit")
+    shutil.copyfile(migrated_store, folder / "mlflow.db")
+    done = unlearn(
+        "audit", "--data", table, "--delete", "random:0.1", "--seeds", "1", "--models", "12", "--examples", "80",
+        "--folder", folder / "pool", "--json", folder / "audit.json", "--track", folder / "mlflow.db", *SMALL,
+    )  # fmt: skip
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    return folder, json.loads((folder / "audit.json").read_text("utf-8")), done.stderr
+
+
+def rows(said: dict[str, Any], method: str) -> dict[str, dict[str, Any]]:
+    return {row["metric"]: row for row in said["findings"][method]}
+
+
+def evidence(said: dict[str, Any], method: str) -> Evidence:
+    parts = said["signals"]["shared"] | said["signals"][method]
+    return Evidence(
+        {
+            name: Signals(
+                torch.tensor(part["values"], dtype=torch.float64),
+                torch.tensor(part["member"], dtype=torch.bool),
+                torch.tensor(part["blocks"]),
+                tuple(part["models"]),
+            )
+            for name, part in parts.items()
+        }
+    )
+
+
+def test_everything_is_written(written: tuple[Path, dict[str, Any], str]) -> None:
+    _, said, shown = written
+    assert said.keys() == {
+        "format", "findings", "reasons", "comparison", "signals", "settings", "digests", "provenance", "views",
+    }  # fmt: skip
+    assert list(said["findings"])[:3] == ["no_op", "reconverge", "placebo"]
+    for method in ("no_op", "reconverge", "placebo"):
+        found = rows(said, method)
+        assert all(row.keys() == FIELDS for row in found.values())
+        assert found.keys() >= {
+            "forget_auc", "retain_auc", "u_lira_auc", "rmia_auc", "swap_quality", "epsilon",
+            "one_run_epsilon", "reinsertion_auc", "relearn_ratio", "two_snapshot_auc",
+            "challenge_uncalibrated", "ndcg_at_20_minus_retrain",
+        }  # fmt: skip
+        assert "clean.unknown" in said["reasons"][method]["corrective"]
+        assert "64" in said["reasons"][method]["klom_20_bins"]
+        assert "enlarge the pool" in said["reasons"][method]["klom"]
+    assert {row["name"] for row in said["comparison"]["methods"]} >= {"no_op", "reconverge", "retrain", "placebo"}
+    assert {name: said["settings"][name] for name in ("delete", "models", "known")} == {
+        "delete": "random:0.1", "models": 12, "known": 1.0
+    }  # fmt: skip
+    assert set(said["digests"]) == {"train", "test"}
+    assert "u_lira_auc" in shown and "inconclusive" in shown and "Unlearning against retraining" in shown
+
+
+def test_doing_nothing_and_the_placebo_are_seen_and_the_method_is_nearer_to_a_retrain(
+    written: tuple[Path, dict[str, Any], str],
+) -> None:
+    said = written[1]
+
+    def excess(method: str, metric: str) -> float:
+        row = rows(said, method)[metric]
+        return abs(row["value"] - row["null_floor"])
+
+    for metric in ("u_lira_auc", "rmia_auc", "swap_quality"):
+        assert rows(said, "no_op")[metric]["verdict"] == rows(said, "placebo")[metric]["verdict"] == "fail", metric
+        assert excess("reconverge", metric) < 0.5 * excess("no_op", metric), metric
+
+
+def test_figures_can_be_read_again_from_the_signals(written: tuple[Path, dict[str, Any], str]) -> None:
+    said = written[1]
+    for method in ("no_op", "reconverge"):
+        again, control = evidence(said, method), evidence(said, "no_op")
+        for metric in (ULiRA(), ForgetAUC(), Swap()):
+            for one in metric.findings(again, control):
+                row = rows(said, method)[one.metric]
+                if row["value"] is not None:
+                    assert one.value == pytest.approx(row["value"], rel=1e-2, abs=2e-3), one.metric
+
+
+def test_nothing_names_a_user_and_the_audit_is_tracked(
+    written: tuple[Path, dict[str, Any], str], data: Interactions
+) -> None:
+    folder = written[0]
+    assert naming(folder, data.users.ids) == set()
+    client = MlflowTracker(folder / "mlflow.db")._client
+    runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert parent.info.run_name == "audit lightgcn"
+    assert {one.path for one in client.list_artifacts(parent.info.run_id)} >= {"audit.json", "comparison.json"}
+
+
+def test_what_cannot_be_audited_is_refused(table: Path) -> None:
+    def refused(*arguments: str, delete: str = "random:0.1") -> str:
+        done = unlearn("audit", "--data", table, "--delete", delete, *arguments, *SMALL)
+        assert done.exit_code == 2, done.output
+        return done.stderr
+
+    assert "u_lira" in refused("--metrics", "nonsense")
+    assert "multiple of four" in refused("--models", "6")
+    assert "one request" in refused(delete="one-user:3")
+    assert "no score to attack" in refused(delete="items:2")
+    assert "corrupted" in refused("--known", "0.5", delete="users:2")
+    assert "every method once" in refused("--method", "iau,iau:lr=0.5")
+    assert "seeds" in refused("--seeds", "0")

@@ -1,0 +1,83 @@
+"""Bounds, against what complete separation, randomised response and published tables say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from tests.unlearn.audit.attacks.gaussians import halves
+from unlearn.audit.attacks import (
+    Epsilon,
+    Evidence,
+)
+from unlearn.audit.attacks.f_ine import of_samples, steps_apart
+from unlearn.audit.attacks.one_run import correct, epsilon_bound
+from unlearn.audit.attacks.split_test import Errors, split_test
+
+
+@pytest.mark.parametrize(("side", "resolution"), [(64, 2.1), (128, 2.8), (512, 4.2)])
+def test_complete_separation_reads_the_resolution(side: int, resolution: float) -> None:
+    values = np.concatenate([np.linspace(10, 11, side), np.linspace(0, 1, side)])[:, None]
+    first = (np.arange(2 * side) < side)[:, None]
+    alternating = np.argsort(np.arange(2 * side) % side, kind="stable")  # one of each kind in turn
+    blocks = np.arange(2 * side) // 2
+    errors, ideal = split_test(values[alternating], first[alternating], blocks, seed=0)
+    assert errors.epsilon() == ideal.epsilon() == pytest.approx(resolution, abs=0.05)
+    assert errors.direction == 1
+    flipped, _ = split_test(-values[alternating], first[alternating], blocks, seed=0)
+    assert (flipped.epsilon(), flipped.direction) == (errors.epsilon(), -1)
+
+
+def test_no_false_alarm_in_300_null_draws() -> None:
+    bounds = [
+        Epsilon().read(Evidence({"unlearned.forget": halves(32, 4, 0.0, seed)}))["epsilon"].alarm for seed in range(300)
+    ]
+    assert sum(bounds) <= 3
+
+
+def test_the_bound_is_below_the_truth_and_above_nothing() -> None:
+    """Randomised response of epsilon 1: signals that tell the truth with probability e / (1 + e)."""
+    generator = np.random.default_rng(0)
+    first = (np.arange(4_000) % 2 == 0)[:, None]
+    lies = generator.random(first.shape) > 1 / (1 + np.exp(-1))
+    errors, _ = split_test((first ^ lies).astype(np.float64), first, range(4_000), seed=0)
+    assert 0.7 < errors.epsilon(0.0) < 1.0
+
+
+def test_mu_is_the_distance_of_two_gaussians() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(4_000, 1))
+    values[:2_000] -= 1.0
+    order = np.argsort(np.arange(4_000) % 2_000, kind="stable")
+    found = of_samples(values, 2_000, range(4_000), seed=0)
+    assert -1.0 < found.value < -0.7 and found.alarm and found.high == found.value
+    assert of_samples(values[order], 2_000, range(4_000), seed=0).value == 0.0
+    assert Errors(norm.sf(1.0), norm.cdf(-0.5), 1).mu() == pytest.approx(1.5)
+
+
+def test_differences_in_differences_of_steps() -> None:
+    series, auxiliary = torch.tensor([1.0, 3.0, 4.0]), torch.tensor([0.0, 1.0, 1.0])
+    assert steps_apart(series, auxiliary).tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="length"):
+        steps_apart(series, auxiliary[:2])
+
+
+@pytest.mark.parametrize(
+    ("m", "guesses", "right", "bound"),
+    [(100, 20, 20, 1.8), (1_000, 100, 60, 0.05), (1_000, 100, 70, 0.47), (1_000, 100, 90, 1.6), (1_000, 100, 100, 3.5),
+     (1_000, 1_000, 600, 0.30)],
+)  # fmt: skip
+def test_the_published_power_of_one_run(m: int, guesses: int, right: int, bound: float) -> None:
+    assert epsilon_bound(m, guesses, right, delta=0.0) == pytest.approx(bound, abs=0.05)
+    assert abs(epsilon_bound(m, guesses, right) - epsilon_bound(m, guesses, right, delta=0.0)) < 0.03
+
+
+def test_half_of_the_guesses_right_prove_nothing() -> None:
+    assert epsilon_bound(100, 20, 10) == 0.0
+
+
+def test_guesses_are_the_strongest_and_the_weakest() -> None:
+    values = np.array([9.0, 5.0, 1.0, 8.0, 0.0, 4.0])
+    assert correct(values, np.array([True, True, False, False, False, True]), 4) == 3  # 9 yes, 8 no; 0 and 1 no

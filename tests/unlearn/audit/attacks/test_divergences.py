@@ -1,0 +1,74 @@
+"""Divergences and scores, against Gaussians and published floors."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+import pytest
+
+from tests.unlearn.audit.attacks.gaussians import several
+from unlearn.audit.attacks import (
+    Challenge,
+    Evidence,
+    KLoM,
+    KLoMBins,
+    TooFew,
+)
+from unlearn.audit.attacks.challenge import epsilons, forgetting_score
+from unlearn.audit.attacks.klom import binned_divergence, gaussian_divergence
+
+
+@pytest.mark.parametrize(
+    ("n", "binned", "gaussian"),
+    [(8, 6.5, None), (16, 3.9, 0.15), (32, 1.7, None), (64, 0.63, None), (100, 0.35, 0.02), (512, 0.05, None)],
+)
+def test_the_floors_of_equal_samples(n: int, binned: float, gaussian: float | None) -> None:
+    left, right = np.random.default_rng(0).normal(size=(2, n, 1_500))
+    everyone = np.ones(left.shape, dtype=bool)
+    assert binned_divergence(left, right, everyone).mean() == pytest.approx(binned, rel=0.06)
+    if gaussian is not None:
+        assert gaussian_divergence(left, right, everyone).mean() == pytest.approx(gaussian, rel=0.15)
+
+
+def test_the_divergence_of_two_gaussians() -> None:
+    generator = np.random.default_rng(0)
+    left, right = generator.normal(1.0, 1.0, (20_000, 1)), generator.normal(0.0, 2.0, (20_000, 1))
+    expected = log(2) + (1 + 1) / (2 * 4) - 0.5
+    everyone = np.ones(left.shape, dtype=bool)
+    assert gaussian_divergence(left, right, everyone)[0] == pytest.approx(expected, abs=0.02)
+    assert binned_divergence(left, right, everyone)[0] == pytest.approx(expected, abs=0.05)
+
+
+def test_the_largest_sample_is_in_a_bin_and_the_mask_counts() -> None:
+    sample = np.linspace(0.0, 1.0, 64)[:, None]
+    everyone = np.ones(sample.shape, dtype=bool)
+    assert binned_divergence(sample, sample, everyone)[0] == pytest.approx(0.0, abs=1e-9)
+    with_noise = np.concatenate([sample, sample + 50.0])
+    mine = np.arange(128)[:, None] < 64
+    assert binned_divergence(with_noise, sample, mine)[0] == pytest.approx(0.0, abs=1e-9)
+    assert gaussian_divergence(with_noise, sample, mine)[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_20_bins_below_64_models_are_refused() -> None:
+    signals = np.random.default_rng(0).normal(size=(40, 3))
+    few = Evidence({"unlearned.forget": several(signals), "retrained.forget": several(signals, first=40)})
+    with pytest.raises(TooFew, match="64"):
+        KLoMBins().findings(few)
+    assert {one.metric for one in KLoM(draws=39).findings(few)} == {"klom_forget_mean", "klom_forget_p95"}
+
+
+def test_the_challenge_reads_equal_samples_as_its_null_value() -> None:
+    found = [np.random.default_rng(seed).normal(size=(2, 128, 40)) for seed in range(5)]
+    assert np.mean([epsilons(*pair).mean() for pair in found]) == pytest.approx(1.1, abs=0.2)
+    assert 0.33 < np.mean([forgetting_score(*pair) for pair in found]) < 0.44
+    apart = np.stack([np.arange(10.0), np.arange(10.0) + 50])[:, :, None]
+    assert epsilons(*apart)[0] == np.inf and forgetting_score(*apart) == 0.0
+
+
+def test_the_challenge_has_no_verdict() -> None:
+    values = np.random.default_rng(0).normal(size=(2, 12, 5))
+    evidence = Evidence({"unlearned.forget": several(values[0] + 9), "retrained.forget": several(values[1], first=12)})
+    (found,) = Challenge().findings(evidence, evidence)
+    assert found.verdict == "inconclusive" and found.value == 0.0 and "uncalibrated" in found.metric
+    assert 0.2 < found.null_floor < 0.8

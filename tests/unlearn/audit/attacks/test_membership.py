@@ -1,0 +1,126 @@
+"""Attacks by membership, against closed forms and enumeration."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from tests.unlearn.audit.attacks.gaussians import halves
+from unlearn.audit.attacks import (
+    RMIA,
+    Evidence,
+    Swap,
+    ULiRA,
+)
+from unlearn.audit.attacks.rmia import ranked, relative
+from unlearn.audit.attacks.split_test import separation
+from unlearn.audit.attacks.swap import above, advantages
+from unlearn.audit.attacks.u_lira import figures, likelihood_ratios
+from unlearn.audit.signals import Signals
+
+
+def test_u_lira_reaches_what_the_neyman_pearson_test_of_two_gaussians_does() -> None:
+    signals = halves(300, 120, shift=1.0)
+    area, accuracy, one_percent, tenth = figures(
+        likelihood_ratios(signals.values.numpy(), signals.member.numpy(), signals.draws), signals.member.numpy()
+    )
+    assert area == pytest.approx(norm.cdf(1 / sqrt(2)), abs=0.01)
+    assert accuracy == pytest.approx(norm.cdf(0.5), abs=0.01)
+    assert one_percent == pytest.approx(norm.sf(norm.isf(0.01) - 1), abs=0.015)
+    assert tenth == pytest.approx(norm.sf(norm.isf(0.001) - 1), abs=0.015)
+
+
+def test_likelihood_ratios_are_those_of_the_other_blocks() -> None:
+    signals = halves(12, 3, shift=0.7)
+    values, member, blocks = signals.values.numpy(), signals.member.numpy(), np.array(signals.draws)
+    found = likelihood_ratios(values, member, signals.draws)
+    away = likelihood_ratios(values, member, signals.draws, "offline")
+    for j in range(12):
+        others = blocks != blocks[j]
+        means, spreads = np.zeros((2, 3)), np.zeros(2)
+        for side, kind in enumerate((True, False)):
+            samples = [values[others & (member[:, e] == kind), e] for e in range(3)]
+            means[side] = [sample.mean() for sample in samples]
+            squares = sum(((sample - sample.mean()) ** 2).sum() for sample in samples)
+            spreads[side] = sqrt(squares / sum(len(sample) - 1 for sample in samples))
+        expected = norm.logpdf(values[j], means[0], spreads[0]) - norm.logpdf(values[j], means[1], spreads[1])
+        np.testing.assert_allclose(found[j], expected)
+        np.testing.assert_allclose(away[j], (values[j] - means[1]) / spreads[1])
+
+
+def test_few_models_share_one_variance_and_many_have_their_own() -> None:
+    signals = halves(400, 4, shift=1.0)
+    spread = np.array([0.1, 1.0, 1.0, 10.0])
+    values, member = signals.values.numpy() * spread, signals.member.numpy()
+    many = likelihood_ratios(values, member, signals.draws)
+    # With a variance of its own, an example's ratio does not depend on the units of its signal.
+    plain = likelihood_ratios(signals.values.numpy(), member, signals.draws)
+    np.testing.assert_allclose(many, plain, rtol=1e-6, atol=1e-8)
+    few = halves(16, 4, shift=1.0)
+    scaled = likelihood_ratios(few.values.numpy() * spread, few.member.numpy(), few.draws)
+    shared = likelihood_ratios(few.values.numpy(), few.member.numpy(), few.draws)
+    assert np.abs(scaled - shared).max() > 0.1
+
+
+def test_a_rate_needs_as_many_negatives_as_it_has_levels() -> None:
+    generator = np.random.default_rng(0)
+    scores, member = generator.normal(size=(20, 30)), np.arange(600).reshape(20, 30) % 2 == 0
+    _, _, one_percent, tenth = figures(scores, member)
+    assert np.isfinite(one_percent) and np.isnan(tenth)
+    found = {one.metric: one for one in ULiRA(draws=39).findings(Evidence({"unlearned.forget": halves(20, 30, 0.0)}))}
+    tenth_found = found["u_lira_tpr_at_0.1_percent"]
+    assert tenth_found.verdict == "inconclusive" and tenth_found.p_value is None
+    assert "1,000" in tenth_found.does_not_show and "3,000" in tenth_found.does_not_show
+
+
+def test_rmia_is_its_definition() -> None:
+    generator = np.random.default_rng(2)
+    values, member = generator.normal(size=(6, 4)), np.array([[1, 0, 1, 0]] * 3 + [[0, 1, 0, 1]] * 3, dtype=bool)
+    population, a, gamma = generator.normal(size=(6, 5)), 0.4, 1.3
+    found = relative(values, member, ranked(population, range(6), a), range(6), a=a, gamma=gamma)
+    for j, i in np.ndindex(6, 4):
+        outside = [k for k in range(6) if k != j and not member[k, i]]
+        p_x = ((1 + a) * np.exp(values[outside, i]).mean() + 1 - a) / 2
+        others = [k for k in range(6) if k != j]
+        p_z = ((1 + a) * np.exp(population[others]).mean(0) + 1 - a) / 2
+        ratio = (np.exp(values[j, i]) / p_x) / (np.exp(population[j]) / p_z)
+        assert found[j, i] == pytest.approx((ratio >= gamma).mean())
+    with pytest.raises(ValueError, match="`a` must lie.*\n`gamma` must be positive"):
+        RMIA(a=2.0, gamma=0.0)
+
+
+def test_rmia_of_gaussians_is_the_normal_integral() -> None:
+    signals = halves(200, 60, shift=1.0)
+    held_out = halves(200, 400, shift=0.0, seed=9)
+    nobody = Signals(held_out.values, torch.zeros_like(held_out.member), held_out.blocks)
+    (found,) = RMIA(draws=39).read(Evidence({"unlearned.forget": signals, "unlearned.held_out": nobody})).values()
+    assert found.value == pytest.approx(norm.cdf(1 / sqrt(2)), abs=0.02)
+    assert found.alarm
+
+
+def test_swap_cancels_what_tells_the_sets_apart_by_themselves() -> None:
+    """Deleted and never-seen of one split differ by themselves; under the other split the same difference counts."""
+    values = np.tile(np.array([5.0, 4.0, 0.0, 1.0]), (2, 1))
+    member = np.array([[True, True, False, False], [False, False, True, True]])
+    assert np.abs(advantages(above(values), member)).max() == 0.0
+    one_sided = np.array([[True, True, False, False]] * 2)
+    assert np.abs(advantages(above(values), one_sided)).max() == 1.0
+
+
+def test_swap_reads_the_advantage_of_the_best_threshold() -> None:
+    signals = halves(200, 200, shift=1.0)
+    values = signals.values - signals.values.mean(0)
+    (found,) = (
+        Swap(draws=39).read(Evidence({"unlearned.forget": Signals(values, signals.member, signals.blocks)})).values()
+    )
+    assert found.value == pytest.approx(1 - (2 * norm.cdf(0.5) - 1), abs=0.02)
+    assert found.alarm and found.floor > 0.97
+
+
+def test_a_certificate_bounds_the_advantage() -> None:
+    assert separation(0.0) == 0.0
+    assert separation(log(3)) == pytest.approx(1.0)

@@ -1,0 +1,49 @@
+"""What every metric owes: references that are named, verdicts that mean something."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unlearn.audit.attacks.gaussians import halves
+from unlearn.audit.attacks import (
+    RMIA,
+    Evidence,
+    KLoM,
+    MissingReference,
+    Swap,
+    TooFew,
+    ULiRA,
+)
+
+
+def test_a_missing_reference_is_an_error_that_names_it() -> None:
+    with pytest.raises(MissingReference, match="retrained.forget"):
+        KLoM().findings(Evidence({"unlearned.forget": halves(16, 4, 0.0)}))
+
+
+def test_models_that_depend_on_the_retrains_are_no_second_group() -> None:
+    signals = halves(16, 4, 0.0)
+    with pytest.raises(TooFew, match="none of them on both"):
+        KLoM().findings(Evidence({"unlearned.forget": signals, "retrained.forget": signals}))
+
+
+def test_what_would_not_have_been_seen_is_inconclusive() -> None:
+    clean, dirty = (Evidence({"unlearned.forget": halves(24, 30, shift)}) for shift in (0.0, 2.0))
+    verdicts = {
+        case: ULiRA(draws=99).findings(one, control)[0].verdict
+        for case, one, control in (
+            ("alone", clean, None), ("unseen", clean, clean), ("seen", clean, dirty), ("found", dirty, dirty)
+        )
+    }  # fmt: skip
+    assert verdicts == {"alone": "inconclusive", "unseen": "inconclusive", "seen": "pass", "found": "fail"}
+
+
+def test_over_forgetting_fails_too() -> None:
+    over = Evidence({"unlearned.forget": halves(24, 30, -2.0)})
+    (area, *_), (rmia,) = (
+        ULiRA(draws=99).findings(over),
+        RMIA(draws=99).findings(Evidence(over.parts | {"unlearned.held_out": halves(24, 30, 0.0, seed=4)})),
+    )
+    (swap,) = Swap(draws=99).findings(over)
+    assert (area.verdict, rmia.verdict, swap.verdict) == ("fail", "fail", "fail")
+    assert rmia.value < 0.5

@@ -1,0 +1,134 @@
+"""Statistics against enumeration, tables and closed forms."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from unlearn.audit.statistics import (
+    Chance,
+    bootstrap,
+    clopper_pearson,
+    equivalence,
+    holm,
+    margin_of_retrains,
+    paired,
+    relabelled,
+)
+
+
+def test_five_pairs_are_refused_with_the_reason() -> None:
+    found = paired([1.0] * 5, [0.0] * 5, kind="wilcoxon")
+    assert found.p_value is None
+    assert found.reason is not None and "6 pairs" in found.reason and "0.0625" in found.reason
+
+
+def test_six_and_eight_pairs_reach_what_they_can() -> None:
+    for n, least in ((6, 0.03125), (8, 0.0078125)):
+        right = [0.1 * k for k in range(n)]
+        for kind in ("permutation", "wilcoxon"):
+            left = [1.0 + 0.21 * k for k in range(n)]
+            assert paired(left, right, kind=kind).p_value == pytest.approx(least)
+
+
+def test_the_permutation_test_equals_enumeration() -> None:
+    differences = np.random.default_rng(0).normal(0.4, 1.0, size=8)
+    means = [np.mean(differences * signs) for signs in itertools.product((1, -1), repeat=8)]
+    expected = np.mean(np.abs(means) >= abs(differences.mean()) - 1e-12)
+    assert paired(list(differences), [0.0] * 8, kind="permutation").p_value == pytest.approx(expected)
+
+
+def test_equal_sides_differ_in_nothing_and_unequal_lengths_are_refused() -> None:
+    assert paired([1.0] * 6, [1.0] * 6, kind="permutation").p_value == 1.0
+    with pytest.raises(ValueError, match="pair up"):
+        paired([1.0], [1.0, 2.0], kind="permutation")
+
+
+def test_holm_by_hand() -> None:
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06})
+    assert holm({}) == {}
+
+
+@given(st.floats(-0.3, 0.3), st.floats(0.05, 0.5))
+def test_equivalent_exactly_where_the_90_percent_interval_is_inside(shift: float, margin: float) -> None:
+    differences = np.random.default_rng(3).normal(size=9) * 0.2 + shift
+    found = equivalence(list(differences), margin)
+    expected = stats.t.interval(0.9, 8, differences.mean(), stats.sem(differences))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found.equivalent == (-margin <= expected[0] and expected[1] <= margin)
+
+
+def test_a_difference_that_is_not_significant_is_no_equivalence() -> None:
+    noisy = [-1.0, 1.2, -0.8, 0.9, -1.1, 1.0]
+    assert paired(noisy, [0.0] * 6, kind="permutation").p_value > 0.5  # type: ignore[operator]
+    assert not equivalence(noisy, 0.1).equivalent
+    with pytest.raises(ValueError, match="margin"):
+        equivalence(noisy, 0.0)
+
+
+def test_the_margin_is_how_far_retrains_spread() -> None:
+    assert margin_of_retrains([1.0, 2.0, 3.0]) == 1.0
+    assert math.isnan(margin_of_retrains([1.0]))
+
+
+def test_clopper_pearson_closed_forms() -> None:
+    assert clopper_pearson(0, 32) == pytest.approx((0.0, 1 - 0.025 ** (1 / 32)))
+    assert clopper_pearson(32, 32) == pytest.approx((0.025 ** (1 / 32), 1.0))
+    low, high = clopper_pearson(7, 20)
+    assert stats.binom.sf(6, 20, low) == pytest.approx(0.025)
+    assert stats.binom.cdf(7, 20, high) == pytest.approx(0.025)
+    with pytest.raises(ValueError, match="successes"):
+        clopper_pearson(3, 2)
+
+
+def test_the_bootstrap_draws_seeds_before_requests() -> None:
+    generator = np.random.default_rng(1)
+    centres = generator.normal(size=12)
+    groups = [list(centre + 0.01 * generator.normal(size=30)) for centre in centres]
+    low, high = bootstrap(groups, seed=0)
+    # The spread is that of twelve seeds, as a t interval has it, and not that of 360 requests.
+    half = stats.t.ppf(0.975, 11) * stats.sem([np.mean(group) for group in groups])
+    assert (high - low) / 2 == pytest.approx(half, rel=0.2)
+    assert low < np.mean(groups) < high
+    assert bootstrap(groups, seed=0) == (low, high)
+    assert all(math.isnan(end) for end in bootstrap(groups[:1], seed=0))
+
+
+@given(st.integers(0, 10_000), st.floats(-4, 4), st.sampled_from(["both", "upper", "lower"]))
+def test_the_interval_excludes_the_floor_exactly_where_the_test_rejects(seed: int, value: float, side: str) -> None:
+    null = np.random.default_rng(seed).normal(size=199)
+    found = Chance.of(value, null, side=side)  # type: ignore[arg-type]
+    assert found.alarm == (not found.low <= found.floor <= found.high) == (found.p_value <= 0.05)
+    assert found.floor == pytest.approx(null.mean())
+
+
+def test_too_few_relabellings_to_test_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 39"):
+        Chance.of(0.0, np.zeros(20))
+
+
+def test_the_relabelling_test_is_exact_for_the_mean_of_two_groups() -> None:
+    """Against scipy's own permutation test, all 252 splits of ten rows enumerated."""
+    values = np.random.default_rng(5).normal(size=10) + np.array([1.2] * 5 + [0.0] * 5)
+    observed, null = relabelled(
+        lambda order: np.array([values[order[:5]].mean() - values[order[5:]].mean()]), range(10), draws=4_999, seed=0
+    )
+    exact = stats.permutation_test(
+        (values[:5], values[5:]), lambda a, b: a.mean() - b.mean(), n_resamples=np.inf, alternative="two-sided"
+    )
+    assert Chance.of(float(observed[0]), null[:, 0], floor=0.0).p_value == pytest.approx(exact.pvalue, abs=0.02)
+
+
+def test_blocks_move_as_one() -> None:
+    _, orders = relabelled(lambda order: order.astype(np.float64), [4, 4, 5, 5, 9, 9], draws=200, seed=0)
+    blocks = orders.reshape(200, 3, 2) // 2
+    assert (blocks[..., 0] == blocks[..., 1]).all()
+    assert len({tuple(row) for row in orders.tolist()}) == math.factorial(3) * 2**3
+    with pytest.raises(ValueError, match="follow each other"):
+        relabelled(lambda order: order.astype(np.float64), [0, 1, 0, 1], draws=1, seed=0)

@@ -1,0 +1,36 @@
+"""How distinguishable unlearning an example is from never having had it, as a bound that holds at 95 %."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+from unlearn.audit.attacks.base import Evidence, Metric, register
+from unlearn.audit.attacks.split_test import split_test
+from unlearn.audit.statistics import Chance
+
+
+@register
+@dataclass(frozen=True)
+class Epsilon(Metric):
+    """Lower bound on epsilon: max{log((1 - delta - FPR) / FNR), log((1 - delta - FNR) / FPR)}, delta = 1e-5.
+
+    The rule of the NeurIPS 2023 unlearning challenge (Triantafillou et al., "Are We Making Progress in Unlearning?",
+    2024, arXiv 2406.09073).
+
+    Differences from the paper: example and threshold are chosen on one half of the models and both rates bounded from
+    above on the other (Clopper-Pearson), so the figure is a lower bound at 95 % where the challenge's own estimate
+    reads about 1 for two equal samples. It can never exceed `resolution`, what complete separation would have read.
+    """
+
+    name = "epsilon"
+    requires = ("unlearned.forget",)
+    does_not_show = "an upper bound: other examples, signals and attacks may tell more; it is no privacy budget"
+    seed: int = 0
+
+    def read(self, evidence: Evidence) -> dict[str, Chance]:
+        """See `Metric.read`."""
+        signals = evidence["unlearned.forget"]
+        errors, ideal = split_test(signals.values.numpy(), signals.member.numpy(), signals.draws, seed=self.seed)
+        bound = errors.epsilon()
+        return {"epsilon": Chance(bound, 0.0, bound, inf, ideal.epsilon(), float("nan"), alarm=bound > 0)}

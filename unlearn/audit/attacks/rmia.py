@@ -1,0 +1,96 @@
+"""A calibrated attack that needs few models: is the example likelier here than others, each against its own rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+
+from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
+from unlearn.audit.attacks.groups import SHARE, Mask, auc, by_membership, usable, without_own
+from unlearn.audit.statistics import Chance, Floats
+
+
+@register
+@dataclass(frozen=True)
+class RMIA(Metric):
+    """AUC of the relative attack between models that unlearned an example and models that never had it.
+
+    Zarifzadeh, Liu, Shokri, "Low-Cost High-Power Membership Inference Attacks" (2024, arXiv 2312.03262):
+
+        score(x; t) = share of population z with [p(x|t) / p(x)] / [p(z|t) / p(z)] >= gamma
+        p(x) = ((1 + a) p_out(x) + 1 - a) / 2            with p_out(x) the mean over other models without x
+
+    Signals are log-probabilities, of a recommender log softmax over the items; the population is what is held out.
+
+    Differences from the paper: a = 1 is the default, p(x) = p_out(x): the other values model how a classifier's
+    probability of the true label rises towards 1 with membership, and an item's probability stays far from 1. The floor
+    is what the attack reads when models exchange who had been trained on what.
+
+    Args:
+        a: in [0, 1]; gamma: positive.
+
+    Raises:
+        ValueError: listing every argument that is out of range.
+    """
+
+    name = "rmia"
+    requires = ("unlearned.forget", "unlearned.held_out")
+    does_not_show = "what the stronger likelihood-ratio attack finds in unlearned models; see u_lira"
+    a: float = 1.0
+    gamma: float = 1.0
+    draws: int = 399
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems: list[str] = []
+        if not 0 <= self.a <= 1:
+            problems.append(f"`a` must lie in [0, 1] for `rmia` (got {self.a})")
+        if not self.gamma > 0:
+            problems.append(f"`gamma` must be positive for `rmia` (got {self.gamma})")
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    def read(self, evidence: Evidence) -> dict[str, Chance]:
+        """See `Metric.read`."""
+        signals, population = evidence["unlearned.forget"], evidence["unlearned.held_out"].values.numpy()
+        if not population.shape[1]:
+            raise TooFew("`unlearned.held_out` must hold a population for `rmia` (got no example)")
+        columns = usable(signals.member.numpy())
+        values, member = signals.values.numpy()[:, columns], signals.member.numpy()[:, columns]
+
+        others = ranked(population, signals.draws, self.a)
+
+        def statistic(labels: Mask) -> Floats:
+            return np.array([auc(relative(values, labels, others, signals.draws, a=self.a, gamma=self.gamma), labels)])
+
+        found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed)
+        return {"rmia_auc": Chance.of(float(found[0]), null[:, 0], within=SHARE)}
+
+
+def relative(
+    values: Floats, member: Mask, others: Floats, blocks: Sequence[int], *, a: float = 1.0, gamma: float = 1.0
+) -> Floats:
+    """Score [models, examples] of log-probabilities [models, examples]; no model of a block refers to another of it.
+
+    Args:
+        others: the population's ratios, from `ranked`.
+    """
+    reached = values - _marginal(values, (~member).astype(np.float64), blocks, a) - log(gamma)
+    counts = [np.searchsorted(row, mine, side="right") for row, mine in zip(others, reached, strict=True)]
+    return np.stack(counts) / others.shape[1]
+
+
+def ranked(population: Floats, blocks: Sequence[int], a: float = 1.0) -> Floats:
+    """log [p(z|t) / p(z)] of the population [models, z], ascending for each model; no model had any of it."""
+    return np.sort(population - _marginal(population, np.ones_like(population), blocks, a), axis=1)
+
+
+def _marginal(values: Floats, without: Floats, blocks: Sequence[int], a: float) -> Floats:
+    """log p(x) for each model, from the models of other blocks that lack the example."""
+    top = values.max(0)
+    others = without_own(np.exp(values - top) * without, blocks) / without_own(without, blocks)
+    with np.errstate(divide="ignore"):  # a = 1 leaves nothing beside p_out
+        return np.logaddexp(np.log((1 + a) * others) + top, np.log(1 - a)) - log(2)

@@ -1,0 +1,167 @@
+"""All metrics of several methods on one request, and what an audit writes down.
+
+The JSON of `Audit.content` (and of `unlearn audit --json`), which reports are made from:
+
+    format       1
+    findings     {method: [{metric, value, low, high, null_floor, resolution, requires, verdict, does_not_show, p_value,
+                 p_holm, raw}]}; `p_holm` is corrected for all metrics of the method that have a p-value; `raw` is a
+                 digest of the evidence that the figure was read from; a value that does not exist is null, as is an
+                 end of an interval that is not known
+    reasons      {method: {metric: why it has no figure}}
+    comparison   the comparison's own JSON, over seeds (see `unlearn.audit.comparison`)
+    signals      {"shared" or method: {"stage.examples": {values, member, models, blocks}}}: rows are models, columns
+                 examples; enough to read every figure again. "shared" belongs to all methods
+    settings     what was audited; digests: of the data
+    views        of the models themselves (see `unlearn.audit.views`); provenance: versions, machine, time
+
+Methods are `no_op` (the control), those asked for, and `placebo`: the first of them served with a random set of equal
+size, and asked about the examples of the request. What a placebo shows is no forgetting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from unlearn.audit.attacks import CannotMeasure, Evidence, Metric
+from unlearn.audit.finding import Finding
+from unlearn.audit.signals import Signals
+from unlearn.audit.statistics import holm
+
+FORMAT = 1
+CONTROL, PLACEBO = "no_op", "placebo"
+_COLOURS = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Findings of every method, in order, with the evidence that they were read from."""
+
+    findings: dict[str, list[Finding]]
+    evidence: dict[str, Evidence]
+    reasons: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def with_findings(self, more: Mapping[str, Sequence[Finding]]) -> Audit:
+        """The same with further findings of the methods."""
+        names = dict.fromkeys([*self.findings, *more])
+        joined = {name: [*self.findings.get(name, []), *more.get(name, [])] for name in names}
+        return Audit(joined, self.evidence, self.reasons)
+
+    def content(self) -> dict[str, Any]:
+        """Findings, reasons and signals, as values for JSON."""
+        return {
+            "format": FORMAT,
+            "findings": {name: self._rows(name) for name in self.findings},
+            "reasons": self.reasons,
+            "signals": _signals(self.evidence),
+        }
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        found = self.findings[name]
+        adjusted = holm({one.metric: one.p_value for one in found if one.p_value is not None})
+        evidence = self.evidence.get(name)
+        return [
+            {key: _number(value) for key, value in asdict(one).items()}
+            | {
+                "requires": list(one.requires),
+                "p_holm": adjusted.get(one.metric),
+                "raw": None if evidence is None else digest(evidence, one.requires),
+            }
+            for one in found
+        ]
+
+    def table(self) -> Table:
+        """Every finding for a terminal, and below it what could not be measured."""
+        shown = Table(title="Audit: figures with 95 % intervals", box=SIMPLE_HEAD, pad_edge=False)
+        for column in ("method", "metric", "value", "interval", "null", "resolution", "verdict"):
+            text = column in ("method", "metric", "verdict")
+            shown.add_column(column, justify="left" if text else "right", no_wrap=text)
+        for name, found in self.findings.items():
+            for place, one in enumerate(found):
+                shown.add_row(
+                    "" if place else name,
+                    one.metric,
+                    _short(one.value),
+                    f"{_short(one.low)} to {_short(one.high)}",
+                    _short(one.null_floor),
+                    _short(one.resolution),
+                    Text(one.verdict, _COLOURS[one.verdict]),
+                )
+            shown.add_section()
+        lines = {f"{metric}: {why}" for reasons in self.reasons.values() for metric, why in reasons.items()}
+        shown.caption = "\n".join(sorted(lines)) or None
+        return shown
+
+
+def audit(evidence: Mapping[str, Evidence], metrics: Sequence[Metric], *, strict: bool = False) -> Audit:
+    """All metrics of all methods; `no_op` among them is the control that decides what would have been seen.
+
+    Args:
+        strict: a metric that cannot be measured is an error, not a reason beside the others.
+
+    Raises:
+        CannotMeasure: `strict`, and a metric lacks a reference, models or examples.
+    """
+    control = evidence.get(CONTROL)
+    findings: dict[str, list[Finding]] = {}
+    reasons: dict[str, dict[str, str]] = {}
+    for name, told in evidence.items():
+        findings[name] = []
+        for metric in metrics:
+            try:
+                findings[name] += metric.findings(told, control)
+            except CannotMeasure as reason:
+                if strict:
+                    raise
+                reasons.setdefault(name, {})[metric.name] = str(reason)
+    return Audit(findings, dict(evidence), reasons)
+
+
+def digest(evidence: Evidence, parts: Sequence[str]) -> str | None:
+    """SHA-256 of the named parts, values and membership; None where none of them is there."""
+    state = hashlib.sha256()
+    there = [name for name in parts if name in evidence.parts]
+    for name in there:
+        signals = evidence[name]
+        state.update(name.encode())
+        state.update(signals.values.numpy().tobytes())
+        state.update(signals.member.numpy().tobytes())
+    return state.hexdigest() if there else None
+
+
+def _signals(evidence: Mapping[str, Evidence]) -> dict[str, dict[str, Any]]:
+    """Of each method what is its own; what all of them have is said once."""
+    everyone = list(evidence.values())
+    shared = {
+        name: part for name, part in (everyone[0].parts if everyone else {}).items()
+        if all(other.parts.get(name) is part for other in everyone)
+    }  # fmt: skip
+    own = {
+        name: {part: _plain(signals) for part, signals in told.parts.items() if part not in shared}
+        for name, told in evidence.items()
+    }
+    return {"shared": {part: _plain(signals) for part, signals in shared.items()}, **own}
+
+
+def _plain(signals: Signals) -> dict[str, Any]:
+    return {
+        "values": [[float(f"{value:.6g}") for value in row] for row in signals.values.tolist()],
+        "member": signals.member.int().tolist(),
+        "models": list(signals.numbers),
+        "blocks": list(signals.draws),
+    }
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _short(value: float) -> str:
+    return "-" if not isfinite(value) else f"{value:.3f}" if 0.0005 <= abs(value) < 10 else f"{value:.3g}"

@@ -1,0 +1,99 @@
+"""10: many requests, one after another: drift, spent budget, retrains."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from unlearn.audit.report.marks import Looks
+from unlearn.audit.report.node import Node
+from unlearn.audit.report.parts import View, figure, table
+from unlearn.audit.report.svg import Chart, Scale, line, path, spanning, text
+
+_PANELS = (
+    ("residual after the request", ("residual_after",), True),
+    ("gap to the retrain of everything so far", ("values", "retrain_gap"), False),
+    ("NDCG@20 of remaining users", ("values", "ndcg_at_20"), False),
+    ("records forgotten since the last training", ("removed",), False),
+    ("seconds of the request", ("seconds",), True),
+)
+
+
+VIEW = View(
+    "sequence",
+    "Sequential requests",
+    "Requests served one after another, each on what the one before it left: what piles up, what it costs, and "
+    "when a retrain was due.",
+    missing="Give the JSON of a stream beside the audit: `json.dumps(unlearn.audit.stream(...).content())`, then "
+    "`unlearn report AUDIT.json STREAM.json --html OUT.html`.",
+    does_not_show="The order that was tried: other orders of the same requests may drift otherwise.",
+)
+
+
+def body(document: Node, looks: Looks) -> Markup:
+    """One plot for each of what piles up."""
+    streams = document.at("streams")
+    if not streams:
+        return Markup("")
+    charts = [chart for title, keys, log in _PANELS if (chart := _chart(streams, looks, title, keys, log)) is not None]
+    heads = [
+        "method",
+        "request",
+        "seconds",
+        "residual before",
+        "residual after",
+        "records since training",
+        "gap",
+        "floor",
+        "NDCG@20",
+        "retrained because",
+    ]
+    rows = [
+        [
+            stream["method"], step["number"], step["seconds"], step["residual_before"], step["residual_after"],
+            step["removed"], *(step.at("values", name) for name in ("retrain_gap", "gap_floor", "ndcg_at_20")),
+            step["retrained"],
+        ]
+        for stream in streams
+        for step in stream["steps"]
+    ]  # fmt: skip
+    return figure(
+        "By number of the request; upright lines where a retrain followed. Gaps are in units of the distance between "
+        "the retrain and the model before the first request.",
+        *charts,
+        data=table("Every request", heads, rows),
+        legend=looks.legend(stream["method"].value for stream in streams),
+    )
+
+
+def _chart(streams: Node, looks: Looks, title: str, keys: tuple[str, ...], log: bool) -> Markup | None:
+    found = [
+        (stream["method"].value, [(step["number"].value, step.at(*keys)) for step in stream["steps"]])
+        for stream in streams
+    ]
+    found = [
+        (name, [(n, node) for n, node in steps if node.known and (node.value > 0 or not log)]) for name, steps in found
+    ]
+    values = [node.value for _, steps in found for _, node in steps]
+    if not values:
+        return None
+    chart = Chart(title, 322, 230)
+    last = max(step["number"].value for stream in streams for step in stream["steps"])
+    x = Scale(0.5, last + 0.5, *chart.x_range)
+    y = spanning(values if log else [*values, 0.0], *chart.y_range, log=log)
+    chart.x_axis(x, "request")
+    chart.y_axis(y, title)
+    for stream in streams:
+        for step in stream["steps"]:
+            if step["retrained"].known:
+                at = x(step["number"].value + 0.5)
+                chart.add(line(at, chart.y_range[0], at, chart.top, class_="floor"))
+                chart.add(text(at + 3, chart.top + 8, "retrain", class_="tick"))
+    for name, steps in found:
+        chart.add(path([(x(n), y(node.value)) for n, node in steps], class_=f"curve {looks.colour(name)}"))
+        chart.add(
+            *(
+                looks.mark(name, x(n), y(node.value), size=3.5, title=f"{name}, request {n}: {node}")
+                for n, node in steps
+            )
+        )
+    return chart.svg()

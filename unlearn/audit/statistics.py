@@ -1,0 +1,239 @@
+"""Tests and intervals for repeated runs: pairs over seeds, equivalence, two levels of chance, counts, relabelling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, nan
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from unlearn.streams import uniforms
+
+Floats = NDArray[np.float64]
+LEVEL = 0.05
+_EXACT = 12  # pairs up to which every sign pattern is enumerated (4,096 of them)
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A p-value, or why there is none."""
+
+    p_value: float | None
+    reason: str | None = None
+
+
+def paired(left: Sequence[float], right: Sequence[float], *, kind: Literal["permutation", "wilcoxon"]) -> Test:
+    """Two-sided test that the pairs' differences are symmetric around zero; pairs share a seed and a forget set.
+
+    "permutation" flips the signs of the differences and compares their mean (every pattern up to 12 pairs, else 9,999
+    drawn ones); "wilcoxon" is the signed-rank test. With n pairs neither can go below 2 / 2^n, so fewer than six are
+    refused: five reach .0625 at best.
+
+    Raises:
+        ValueError: the sides differ in length.
+    """
+    if len(left) != len(right):
+        raise ValueError(f"`left` and `right` must pair up for `paired` (got {len(left)} and {len(right)} values)")
+    differences = np.asarray(left, dtype=np.float64) - np.asarray(right, dtype=np.float64)
+    differences = differences[np.isfinite(differences)]
+    if len(differences) < 6:
+        least = 2 / 2 ** len(differences)
+        return Test(
+            None, f"needs 6 pairs for .05 (got {len(differences)}, whose smallest two-sided p-value is {least:.4g})"
+        )
+    if not differences.any():
+        return Test(1.0)
+    if kind == "wilcoxon":
+        found: Any = stats.wilcoxon(differences)
+        return Test(float(found.pvalue))
+    draws: Any = np.inf if len(differences) <= _EXACT else 9_999
+    found = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=draws, rng=np.random.default_rng(0)
+    )
+    return Test(float(found.pvalue))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Holm's step-down adjustment: at most .05 after it, and the chance of any false alarm among all is at most .05."""
+    ordered = sorted(p_values, key=lambda name: p_values[name])
+    adjusted: dict[str, float] = {}
+    largest = 0.0
+    for rank, name in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - rank) * p_values[name]))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p_values}
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalence:
+    """Two one-sided t tests: equivalent at 5 % exactly where the 90 % interval lies within the margin."""
+
+    p_value: float
+    low: float
+    high: float
+    margin: float
+
+    @property
+    def equivalent(self) -> bool:
+        return self.p_value <= LEVEL
+
+
+def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
+    """TOST: whether the mean difference lies in (-margin, margin); a difference that is not significant is no proof.
+
+    Args:
+        margin: fixed before the differences are seen; see `margin_of_retrains`.
+
+    Raises:
+        ValueError: fewer than two differences, or a margin that is not positive.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    problems: list[str] = []
+    if len(values) < 2:
+        problems.append(f"`differences` must be at least 2 for `equivalence` (got {len(values)})")
+    if not margin > 0:
+        problems.append(f"`margin` must be positive for `equivalence` (got {margin}); retrains that agree have none")
+    if problems:
+        raise ValueError("\n".join(problems))
+    mean, error = float(values.mean()), float(values.std(ddof=1)) / len(values) ** 0.5
+    if error == 0.0:
+        return Equivalence(0.0 if abs(mean) < margin else 1.0, mean, mean, margin)
+    free = len(values) - 1
+    p_value = float(stats.t.sf((margin - abs(mean)) / error, free))
+    half = float(stats.t.ppf(1 - LEVEL, free)) * error
+    return Equivalence(p_value, mean - half, mean + half, margin)
+
+
+def margin_of_retrains(figures: Sequence[float]) -> float:
+    """How far one retrain's figure lies from another's by chance: the standard deviation over retrains.
+
+    Two retrains differ by sqrt(2) of it, so a method within it cannot be told from one more retrain.
+    """
+    values = np.asarray(figures, dtype=np.float64)
+    return float(values.std(ddof=1)) if len(values) > 1 else nan
+
+
+def bootstrap(groups: Sequence[Sequence[float]], *, seed: int, draws: int = 2_000) -> tuple[float, float]:
+    """95 % percentile interval of the mean over groups: groups are drawn with replacement, then values within each.
+
+    Args:
+        groups: one a seed, with one value for each of its forget sets. Never interactions: those of one model depend
+            on each other.
+    """
+    kept = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
+    if len(kept) < 2:
+        return nan, nan
+    generator = np.random.default_rng(seed)
+    means = np.stack([group[generator.integers(len(group), size=(draws, len(group)))].mean(1) for group in kept], 1)
+    # Each place of a draw takes a group, and a resample of that group made for this place.
+    chosen = generator.integers(len(kept), size=(draws, len(kept)))
+    shuffled = np.stack([generator.permutation(draws) for _ in kept], 1)
+    drawn = means[shuffled, chosen].mean(1)
+    low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
+    return float(low), float(high)
+
+
+def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> tuple[float, float]:
+    """Exact two-sided interval of a proportion: each end is wrong with probability at most level / 2.
+
+    Raises:
+        ValueError: more successes than trials, or fewer than none.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"`successes` must lie in [0, {trials}] for `clopper_pearson` (got {successes})")
+    # Beta quantiles: what scipy's binomtest searches for, at a thousandth of its time.
+    low = special.betaincinv(successes, trials - successes + 1, level / 2) if successes else 0.0
+    high = special.betaincinv(successes + 1, trials - successes, 1 - level / 2) if successes < trials else 1.0
+    return float(low), float(high)
+
+
+# ---- relabelling ----------------------------------------------------------------------------------------------------
+
+Side = Literal["both", "upper", "lower"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A figure beside what it reads after random relabelling, under which nothing is left to find.
+
+    The interval inverts the test: the floor lies outside exactly where the relabelling test rejects, at 2.5 % on each
+    side that counts (so at 5 % where both do, and at 2.5 % where one does, whose p-value is doubled all the same). An
+    end on a side that does not count is infinite.
+    """
+
+    value: float
+    floor: float
+    low: float
+    high: float
+    resolution: float
+    p_value: float
+    alarm: bool
+
+    @classmethod
+    def of(
+        cls,
+        value: float,
+        null: Floats,
+        *,
+        side: Side = "both",
+        floor: float | None = None,
+        within: tuple[float, float] = (-inf, inf),
+    ) -> Chance:
+        """From the figure's values under relabelling [draws]; `floor` is their mean unless given.
+
+        With `floor` given, `null` and `value` are compared as distances from their own centres: value - floor against
+        null, whose centre is zero. The figure cannot leave `within`, and neither do ends that are known.
+        """
+        centre = float(null.mean()) if floor is None else 0.0
+        distances = np.sort(np.round(null - centre, 12))
+        floor = centre if floor is None else floor
+        distance = round(value - floor, 12)
+        draws = len(distances)
+        above = (1 + int((distances >= distance).sum())) / (draws + 1)
+        below = (1 + int((distances <= distance).sum())) / (draws + 1)
+        p_value = min(1.0, 2 * {"both": min(above, below), "upper": above, "lower": below}[side])
+        last = int(LEVEL / 2 * (draws + 1))
+        if not last:
+            raise ValueError(f"`draws` must be at least {round(2 / LEVEL) - 1} to test at {LEVEL:g} (got {draws})")
+        top, bottom = float(distances[-last]), float(distances[last - 1])
+        return cls(
+            value=value,
+            floor=floor,
+            low=-inf if side == "lower" else max(within[0], value - top),
+            high=inf if side == "upper" else min(within[1], value - bottom),
+            resolution={"both": max(top, -bottom), "upper": top, "lower": -bottom}[side],
+            p_value=p_value,
+            alarm=(side != "lower" and distance > top) or (side != "upper" and distance < bottom),
+        )
+
+
+def relabelled(
+    statistic: Callable[[NDArray[np.intp]], Floats], blocks: Sequence[int], *, draws: int, seed: int
+) -> tuple[Floats, Floats]:
+    """The statistic [f] of the models' rows as they are, and under random orders of them [draws, f].
+
+    Where rows are exchangeable under the null hypothesis, the statistic as it is ranks uniformly among the others, so
+    the test is exact whatever the statistic is. Models of one block depend on each other (in a pool of halves, a subset
+    and its complement): whole blocks trade places, and models within them.
+
+    Args:
+        blocks: the independent draw that each row belongs to; the rows of a block follow each other, and all blocks
+            have one size.
+
+    Raises:
+        ValueError: they do not.
+    """
+    n = len(blocks)
+    starts = [place for place in range(n) if place == 0 or blocks[place] != blocks[place - 1]]
+    size = n // len(starts) if starts else 1
+    if len(set(blocks)) != len(starts) or starts != list(range(0, n, size)) or n % size:
+        raise ValueError(f"`blocks` must be of one size, each in rows that follow each other (got {list(blocks)})")
+    many, within = np.arange(draws)[:, None], np.arange(n).reshape(-1, size)
+    places = np.argsort(uniforms(seed, "audit/relabel/blocks", many, np.arange(n // size)), axis=1)
+    inside = np.argsort(uniforms(seed, "audit/relabel/rows", many[..., None], within), axis=2)
+    orders = (places[..., None] * size + inside).reshape(draws, n)
+    return statistic(np.arange(n)), np.stack([statistic(order) for order in orders])

@@ -1,0 +1,85 @@
+"""Where the spread over runs comes from, and how small a difference so many runs could have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import nan, sqrt
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+_LEVEL, _POWER = 0.05, 0.8
+_RUNS = tuple(range(2, 21))
+_FIGURES = ("forget_auc", "ndcg_at_20", "recall_at_20", "overlap")
+_REFERENCE = "retrain"
+
+
+def power(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
+    """For each method and figure, over paired runs of method and retrain (same seed, same request):
+
+        sigma_S^2 = variance over training seeds, sigma_U^2 = variance over the seeds of the method itself
+        Var(mean) = sigma_S^2 / T + sigma_U^2 / (T R)
+        smallest = (t_{.975, T-1} + t_{.8, T-1}) s / sqrt(T),   s^2 = sigma_S^2 + sigma_U^2 / R
+
+    With T training runs and R runs of the method on each. R is above 1 where the comparison holds the method more than
+    once with nothing but `seed` changed; sigma_U is null otherwise: more runs of the method replace no training seed.
+    None where there is no second run.
+    """
+    raw = comparison["raw"]["measurements"]
+    values: dict[str, dict[tuple[int, int], Mapping[str, float | None]]] = {}
+    for one in raw:
+        values.setdefault(one["method"], {})[one["seed"], one["request"]] = one["values"]
+    against = values.get(_REFERENCE, {})
+    families = _families(comparison.get("settings", {}).get("methods", {}), list(values))
+    rows: list[dict[str, Any]] = []
+    for family, labels in families.items():
+        for figure in _FIGURES:
+            units = [
+                [
+                    (values[label][unit][figure] or 0.0) - (against[unit][figure] or 0.0)
+                    for label in labels
+                    if unit in values[label]
+                    and None not in (values[label][unit].get(figure), against[unit].get(figure))
+                ]
+                for unit in against
+            ]
+            units = [unit for unit in units if len(unit) == len(labels)]
+            if len(units) > 1:
+                rows.append({"method": family, "figure": figure, **decomposed(units)})
+    return {"level": _LEVEL, "power": _POWER, "runs": list(_RUNS), "rows": rows} if rows else None
+
+
+def decomposed(units: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Variance components of differences [T][R], by the method of moments, and what they could have shown."""
+    table = np.array(units, dtype=np.float64)
+    t, r = table.shape
+    between = float(table.mean(axis=1).var(ddof=1))
+    within = float(table.var(axis=1, ddof=1).mean()) if r > 1 else nan
+    seeds = max(between - within / r, 0.0) if r > 1 else between
+    spread = sqrt(between)
+    return {
+        "difference": float(table.mean()),
+        "training_runs": t,
+        "method_runs": r,
+        "sigma_s": sqrt(seeds),
+        "sigma_u": sqrt(within) if r > 1 else nan,
+        "smallest": smallest(spread, t),
+        "smallest_by_runs": [smallest(spread, runs) for runs in _RUNS],
+    }
+
+
+def smallest(spread: float, runs: int) -> float:
+    """The smallest difference that `runs` paired runs detect with 80 % power in a two-sided t test at 5 %."""
+    return float(stdtrit(runs - 1, 1 - _LEVEL / 2) + stdtrit(runs - 1, _POWER)) * spread / sqrt(runs)
+
+
+def _families(arguments: Mapping[str, Mapping[str, Any]], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Rows that differ in nothing but their seed, by the first one's name; retrain and placebo are no methods."""
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        if label in (_REFERENCE, "placebo"):
+            continue
+        own = {name: value for name, value in arguments.get(label, {}).items() if name != "seed"}
+        found.setdefault(f"{label.partition('(')[0]} {sorted(own.items())}", []).append(label)
+    return {members[0]: members for members in found.values()}
