@@ -80,7 +80,7 @@ row = int(np.argmax(before.data.degrees()[0]))
 user = before.data.users.take([row])[0]
 request = ForgetSet(users=(user,))
 
-result = method("reconverge").forget(before, request)
+result = method("reconverge", accuracy=0.05).forget(before, request)
 after = result.problem
 print(f"{request}: {result.records_removed} interactions gone in {1_000 * result.seconds:.0f} ms")
 print(f"gradient norm on the remaining data: {result.residual_before:.2f} -> {result.residual_after:.2f}")

@@ -116,7 +116,7 @@ assert behind["max_gap"] > behind["random"] > behind["easiest"]
 units = problem.units("interaction")
 counts = {"activity": activity, "popularity": popularity}
 users = problem.units("user")
-of_user = users.counts[users.owner].double()
+of_user = torch.from_numpy(users.counts[users.owners]).double()
 strata = {"user's activity": thirds(of_user), "item's popularity": thirds(popularity(problem, room))}
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained", sharey=True)

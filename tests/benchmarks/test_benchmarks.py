@@ -175,5 +175,5 @@ def test_closed_form_judges_what_it_measured(run: Any) -> None:
     # A cold refit ends where the reference does; what was not unlearned at all would have a gap of 1.
     for name in ("filter with low-pass", "joint ALS"):
         gap, floor = deletion[name]["gap"], max(deletion[name]["cold_refit_gap"])
-        assert floor < 0.1 * gap["low"] and gap["high"] < 0.5
+        assert floor < 1e-3 and gap["high"] < 0.5
     assert deletion["EASE"]["difference_to_refit"]["high"] < 1e-12
