@@ -72,7 +72,7 @@ def test_of_users_it_is_the_mean_or_the_largest_of_half_their_items(
 ) -> None:
     data, test = parts
     (forget,) = requests("users:5", data, seed=0)
-    examples = pair_examples(data, test, forget, seed=0, most=8, level=level)  # type: ignore[arg-type]
+    examples = pair_examples(data, test, forget, seed=0, most=8, level=level)
     assert examples.unit == "user" and examples.groups["forget"] == slice(0, 5)
     remaining = problem.without(forget)
     for model in (problem, remaining):  # one that holds them, one that folds them in

@@ -60,7 +60,7 @@ def test_who_was_trained_on_what(inquiry: Inquiry) -> None:
     for row in range(8):
         gone = inquiry.pool.model(row)
         assert isinstance(gone, RecommenderProblem)
-        data = inquiry.problem.data  # type: ignore[attr-defined]
+        data = inquiry.problem.data
         users, items = data.user_rows()[owners], data.item_rows()[owners]
         assert member[row].tolist() == gone.data.contains(users, items).tolist()
     assert (member[0::2] ^ member[1::2]).all()

@@ -66,7 +66,7 @@ def test_equivalent_exactly_where_the_90_percent_interval_is_inside(shift: float
 
 def test_a_difference_that_is_not_significant_is_no_equivalence() -> None:
     noisy = [-1.0, 1.2, -0.8, 0.9, -1.1, 1.0]
-    assert paired(noisy, [0.0] * 6, kind="permutation").p_value > 0.5  # type: ignore[operator]
+    assert paired(noisy, [0.0] * 6, kind="permutation").p_value > 0.5
     assert not equivalence(noisy, 0.1).equivalent
     with pytest.raises(ValueError, match="margin"):
         equivalence(noisy, 0.0)
@@ -103,7 +103,7 @@ def test_the_bootstrap_draws_seeds_before_requests() -> None:
 @given(st.integers(0, 10_000), st.floats(-4, 4), st.sampled_from(["both", "upper", "lower"]))
 def test_the_interval_excludes_the_floor_exactly_where_the_test_rejects(seed: int, value: float, side: str) -> None:
     null = np.random.default_rng(seed).normal(size=199)
-    found = Chance.of(value, null, side=side)  # type: ignore[arg-type]
+    found = Chance.of(value, null, side=side)
     assert found.alarm == (not found.low <= found.floor <= found.high) == (found.p_value <= 0.05)
     assert found.floor == pytest.approx(null.mean())
 

@@ -30,7 +30,7 @@ SEE = {
 
 def built(name: str, draws: int) -> Metric:
     kind = metrics()[name]
-    return kind(**({"draws": draws} if "draws" in {one.name for one in fields(kind)} else {}))  # type: ignore[arg-type]
+    return kind(**({"draws": draws} if "draws" in {one.name for one in fields(kind)} else {}))
 
 
 @pytest.fixture(scope="module")
