@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 from unlearn.methods.base import Unlearner, method
+
+T = TypeVar("T")
 
 
 def read(specification: str) -> tuple[str, dict[str, str]]:
@@ -84,18 +86,27 @@ def typed(name: str, kind: type, given: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def built(specification: str, make: Callable[..., T]) -> T:
+    """What `make(name, **arguments)` makes of a specification; a name that it does not know is a KeyError to it.
+
+    Raises:
+        ValueError: there is nothing of that name, or an argument is unknown, of another type or out of range.
+    """
+    name, given = read(specification)
+    try:
+        kind = type(make(name))
+    except KeyError as error:
+        raise ValueError(str(error.args[0])) from error
+    return make(name, **typed(name, kind, given))
+
+
 def unlearner(specification: str) -> Unlearner:
     """The method of that name with these arguments.
 
     Raises:
         ValueError: there is no such method, or an argument is unknown, of another type or out of range.
     """
-    name, given = read(specification)
-    try:
-        kind = type(method(name))
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from error
-    return method(name, **typed(name, kind, given))
+    return built(specification, method)
 
 
 def unlearners(specifications: str) -> list[Unlearner]:

@@ -55,12 +55,13 @@ def worst_case(
     from rich.console import Console
 
     from unlearn.audit import Comparison
-    from unlearn.specification import unlearners
+    from unlearn.specification import built, unlearners
     from unlearn.worst_case import Budget
+    from unlearn.worst_case import selector as found_by
 
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `worst-case` (got {seeds})")
-    chosen, asked, served = specified(selector), Budget.parse(budget), unlearners(methods)
+    chosen, asked, served = built(selector, found_by), Budget.parse(budget), unlearners(methods)
     numbers = range(seed, seed + seeds)
     parts = [one_seed(setup, chosen, asked, served, number, progress=json_ is None) for number in numbers]
     trials = [part[0] for part in parts]
@@ -97,23 +98,6 @@ def worst_case(
         json_.parent.mkdir(parents=True, exist_ok=True)
         json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
     return result
-
-
-def specified(text: str) -> Selector:
-    """The selector that is typed as a name or with arguments.
-
-    Raises:
-        ValueError: there is no such selector, or an argument is unknown, of another type or out of range.
-    """
-    from unlearn.specification import read, typed
-    from unlearn.worst_case import selector
-
-    name, given = read(text)
-    try:
-        kind = type(selector(name))
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from error
-    return selector(name, **typed(name, kind, given))
 
 
 def one_seed(
