@@ -27,7 +27,7 @@ from recsys.problem import RecommenderProblem
 from recsys.scorer import RankingScorer
 from recsys.train import TrainingOptions
 from unlearn.audit import compare
-from unlearn.specification import read, typed, unlearners
+from unlearn.specification import built, unlearners
 from unlearn.worst_case import Budget, Selector, judged, selector
 
 BUDGETS = ("users:1%", "interactions:1%", "users:5%", "interactions:5%")
@@ -85,13 +85,8 @@ def measure(options: argparse.Namespace, result: dict[str, Any], split: Split, b
     for part, one in left:
         key = {"part": part, "budget": budget, "seed": seed, "selector": one}
         measured = objective if part == "objective" else table
-        rows.append(key | measured(problem, specified(one), budget, seed, split))
+        rows.append(key | measured(problem, built(one, selector), budget, seed, split))
         finish(options, result)
-
-
-def specified(text: str) -> Selector:
-    name, given = read(text)
-    return selector(name, **typed(name, type(selector(name)), given))
 
 
 def objective(problem: RecommenderProblem, search: Selector, budget: str, seed: int, _: Split) -> dict[str, Any]:
