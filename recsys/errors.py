@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 from unlearn.forget import UnknownIds as UnknownIds
+from unlearn.invalid import InvalidInput
 
 
-class InvalidInteractions(ValueError):
-    """The input cannot be read as interactions; `problems` lists everything that the message does, with rows."""
+class InvalidInteractions(InvalidInput):
+    """The input cannot be read as interactions."""
 
-    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.problems = tuple(problems)
+    reads_as: ClassVar[str] = "interactions"

@@ -12,11 +12,11 @@ from scipy import sparse
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Vocabulary
 from recsys.graph import BipartiteGraph
 from recsys.models.base import build
 from unlearn.forget import ForgetSet
 from unlearn.streams import uniforms
+from unlearn.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from recsys.problem import RecommenderProblem

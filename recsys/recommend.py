@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Id, Vocabulary
 from recsys.errors import UnknownIds
 from recsys.ranking import Rows, Scores, Seen, best, seen_items
+from unlearn.vocabulary import Id, Vocabulary
 
 Unknown = Literal["raise", "skip", "popular"]
 _SHOWN = 10

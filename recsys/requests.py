@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Split
-from recsys.data.vocabulary import Vocabulary
 from recsys.evaluate import terciles
 from unlearn.forget import ForgetSet
 from unlearn.streams import integers, uniforms
+from unlearn.vocabulary import Vocabulary
 
 Rows = NDArray[np.int64]
 FORMS = (

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from recsys.closed_form import ClosedForm, closed_form
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Vocabulary
 from recsys.models import build
 from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
@@ -25,6 +24,7 @@ from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
 from unlearn.history import History, prefixed
 from unlearn.params import Params
+from unlearn.vocabulary import Vocabulary
 
 Storable = RecommenderProblem | ClosedForm
 FORMAT = 1

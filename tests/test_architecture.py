@@ -20,17 +20,20 @@ ROOT = Path(__file__).resolve().parent.parent
 # the others' base. A command that a plug-in contributes is an application, above both floors, and may use everything.
 CONTRACTS = (
     "command",
+    "compiled",
     "curvature",
     "digests",
     "forget",
     "history",
     "hooks",
+    "invalid",
     "params",
     "problem",
     "solvers",
     "streams",
     "target",
     "units",
+    "vocabulary",
 )
 METHODS = ("recsys/methods", "graph_influence/methods")
 APPLICATIONS = ("recsys/commands", "graph_influence/commands")

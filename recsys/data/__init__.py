@@ -14,8 +14,8 @@ from recsys.data.readers import (
 )
 from recsys.data.splits import Split, given, leave_last_out, ratio, temporal, temporal_user
 from recsys.data.synthetic import synthetic
-from recsys.data.vocabulary import Vocabulary
 from recsys.data.writers import to_inter, to_parquet
+from unlearn.vocabulary import Vocabulary
 
 __all__ = [
     "Columns",

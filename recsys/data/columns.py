@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.data.problems import Problems
+from unlearn.invalid import Problems
 
 _Valid = NDArray[np.bool_]
 

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recsys.data.columns import id_column, number_column
-from recsys.data.problems import Problems
-from recsys.data.vocabulary import Vocabulary
+from recsys.errors import InvalidInteractions
+from unlearn.invalid import Problems
+from unlearn.vocabulary import Vocabulary
 
 Duplicates = Literal["raise", "first", "last", "sum"]
 
@@ -28,7 +29,7 @@ def compile_frame(
 
     Raises: InvalidInteractions listing every problem of the frame and of the ties.
     """
-    problems = Problems(str(frame.attrs.get("source", "the frame")))
+    problems = Problems(str(frame.attrs.get("source", "the frame")), InvalidInteractions)
     if duplicates not in ("raise", "first", "last", "sum"):
         problems.add(f'`duplicates` must be "raise", "first", "last" or "sum" (got {duplicates!r})')
     absent = [f"`{name}`" for name in columns.values() if name is not None and name not in frame.columns]

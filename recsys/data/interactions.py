@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.frames import Duplicates, compile_frame
-from recsys.data.vocabulary import Id, Vocabulary
 from recsys.errors import InvalidInteractions, UnknownIds
 from unlearn.forget import ForgetSet
 from unlearn.streams import bits
 from unlearn.units import Unit, Units
+from unlearn.vocabulary import Id, Vocabulary
 
 _SHOWN = 10
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Vocabulary
+from unlearn.vocabulary import Vocabulary
 
 _YEAR = 365.0 * 24 * 3600
 _START = 1.6e9  # seconds since 1970

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
 from recsys.data.readers.snapshot import VOCABULARIES, ties_path
-from recsys.data.vocabulary import Vocabulary
 from recsys.errors import InvalidInteractions
+from unlearn.vocabulary import Vocabulary
 
 
 def to_parquet(interactions: Interactions, path: str | Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from recsys.data.vocabulary import Id
 from recsys.ranking import Rows
 from recsys.retrieval.evidence import Retrieved
+from unlearn.vocabulary import Id
 
 _PROMPT = """Rate how much a user will like each candidate, from 1 (not at all) to 100 (very much).
 Judge by what the user has chosen before.

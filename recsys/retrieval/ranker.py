@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Vocabulary
 from recsys.fitted import FittedRecommender
 from recsys.ranking import Rows, best, seen_items
 from recsys.recommend import BaseRanker
@@ -18,6 +17,7 @@ from recsys.retrieval.generators import Generator
 from recsys.retrieval.strategies import Strategy
 from recsys.retrieval.suppression import SuppressedRanker, SuppressionList
 from unlearn.forget import ForgetSet
+from unlearn.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

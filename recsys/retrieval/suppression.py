@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.vocabulary import Id, Vocabulary
 from recsys.ranking import Rows
 from recsys.recommend import BaseRanker
 from unlearn.forget import ForgetSet
+from unlearn.vocabulary import Id, Vocabulary
 
 _SHORTEST_KEY = 16  # bytes
 

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Vocabulary
 from recsys.models.base import Recommender
 from recsys.objectives import Objective
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
 from unlearn.history import History, TrainingHook
+from unlearn.vocabulary import Vocabulary
 
 Rows = NDArray[np.int64]
 

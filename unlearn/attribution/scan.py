@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unlearn.compiled import kernel
+
 if TYPE_CHECKING:
     from unlearn.attribution.store import GradientStore
 
-F = TypeVar("F", bound=Callable[..., Any])
 _BLOCK = 512  # rows converted at a time: in single precision they stay in the processor's cache
 _STEPS = 32_000  # of a query's largest coordinate; with bytes and a few hundred dimensions sums stay within 32 bits
 _ROUNDING = 1e-5  # of a query's length: what single precision may lose in a similarity, generously
@@ -77,11 +76,7 @@ def two_stage(store: GradientStore, queries: Tensor, k: int, weights: NDArray[np
     return Found(rows, scores, exact, read)
 
 
-def _compiled(function: F) -> F:
-    return cast("F", numba.njit(nogil=True, cache=True)(function))
-
-
-@_compiled
+@kernel
 def _bounds(
     heads: NDArray[np.int8],
     spans: NDArray[np.float32],

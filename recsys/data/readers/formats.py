@@ -10,10 +10,10 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from recsys.data.problems import Problems
 from recsys.data.readers.recbole import atomic, atomic_columns
 from recsys.data.readers.table import Columns, Table, find_columns, whole_or_text
 from recsys.data.readers.text import delimited, one_line_a_user, read_lines
+from unlearn.invalid import Problems
 
 Format = Literal["lightgcn", "triples", "recbole", "movielens", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)

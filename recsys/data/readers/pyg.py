@@ -9,8 +9,9 @@ import torch
 
 from recsys.data.frames import Duplicates
 from recsys.data.interactions import Interactions
-from recsys.data.problems import Problems
-from recsys.data.vocabulary import Vocabulary
+from recsys.errors import InvalidInteractions
+from unlearn.invalid import Problems
+from unlearn.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
@@ -31,7 +32,7 @@ def from_edge_index(
 
     Raises: InvalidInteractions listing every edge out of range or repeated, by its column.
     """
-    problems = Problems("`edge_index`")
+    problems = Problems("`edge_index`", InvalidInteractions)
     if edge_index.ndim != 2 or edge_index.shape[0] != 2 or edge_index.is_floating_point():
         problems.add(f"it must be integer [2, E] (got {edge_index.dtype} {list(edge_index.shape)}); pass edge indices")
         problems.fail()
@@ -67,7 +68,7 @@ def from_hetero(
 
     Raises: InvalidInteractions when there is not exactly one such edge type, or listing every bad edge.
     """
-    problems = Problems("this HeteroData")
+    problems = Problems("this HeteroData", InvalidInteractions)
     counts: dict[str, int] = {}
     for name in (user, item):
         nodes = data[name].num_nodes if name in data.node_types else None

@@ -13,14 +13,14 @@ import pandas as pd
 
 from recsys.data.frames import Duplicates
 from recsys.data.interactions import Interactions
-from recsys.data.problems import Problems
 from recsys.data.readers.formats import Format, kept_ratings, read_table, read_ties
 from recsys.data.readers.layouts import Layout, find_layout
 from recsys.data.readers.snapshot import from_parquet, is_snapshot
 from recsys.data.readers.table import Columns, Table, same_kind
 from recsys.data.splits import Split, given
-from recsys.data.vocabulary import Vocabulary
 from recsys.errors import InvalidInteractions
+from unlearn.invalid import Problems
+from unlearn.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _split(files: Layout, options: _Options, unseen: Literal["raise", "keep"], v
     named = {"train": files.train, "validation": files.validation, "test": files.test}
     paths = {name: path for name, path in named.items() if path is not None}
     parts, tables = _compile(paths, files.ties, options)
-    problems = Problems("this split")
+    problems = Problems("this split", InvalidInteractions)
     for name in list(paths)[1:]:
         _check_held_out(name, paths[name], parts, tables, unseen, problems)
     problems.raise_any()
@@ -137,7 +137,7 @@ def _compile(
     found: list[str] = []
     tables: dict[str, Table] = {}
     for name, path in paths.items():
-        problems = Problems(path.name)
+        problems = Problems(path.name, InvalidInteractions)
         try:
             table = read_table(path, options.format, options.columns, problems)
             table = kept_ratings(table, options.threshold, problems)
@@ -148,7 +148,7 @@ def _compile(
             tables[name] = table
     ties: pd.DataFrame | None = None
     if ties_path is not None:
-        problems = Problems(ties_path.name)
+        problems = Problems(ties_path.name, InvalidInteractions)
         with suppress(InvalidInteractions):  # it is in `problems`
             ties = read_ties(ties_path, problems)
         found += [f"{ties_path.name}: {problem}" for problem in problems.found]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys.data.problems import Problems
 from recsys.data.readers.table import Columns, whole_or_text
 from recsys.data.readers.text import delimited, read_lines
+from recsys.errors import InvalidInteractions
+from unlearn.invalid import Problems
 
 _TYPES = ("token", "token_seq", "float", "float_seq")
 
@@ -40,7 +41,7 @@ def read_features(path: str | Path) -> pd.DataFrame:
     Raises: InvalidInteractions listing every problem of the file.
     """
     path = Path(path)
-    problems = Problems(path.name)
+    problems = Problems(path.name, InvalidInteractions)
     frame, types = atomic(read_lines(path, problems), problems)
     for name, kind in types.items():
         if kind == "token":

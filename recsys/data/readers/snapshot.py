@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
-from recsys.data.vocabulary import Vocabulary
 from recsys.errors import InvalidInteractions
+from unlearn.vocabulary import Vocabulary
 
 VOCABULARIES = {"users": b"unlearn.users", "items": b"unlearn.items"}
 

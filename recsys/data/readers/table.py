@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.data.problems import Problems
+from unlearn.invalid import Problems
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from recsys.data.problems import Problems
+from unlearn.invalid import Problems
 
 
 def read_lines(path: Path, problems: Problems) -> pd.Series[str]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.errors import InvalidInteractions, UnknownIds
+from unlearn.forget import UnknownIds
+from unlearn.invalid import InvalidInput
 
 Id = int | str
 _SHOWN = 10
@@ -20,7 +21,7 @@ _SHOWN = 10
 def id_array(ids: Iterable[Id]) -> NDArray[Any]:
     """Ids as int64 [n], or as an object array of str [n].
 
-    Raises: InvalidInteractions when an id is neither int nor str, or when both kinds occur.
+    Raises: InvalidInput when an id is neither int nor str, or when both kinds occur.
     """
     if isinstance(ids, np.ndarray) and ids.ndim == 1 and ids.dtype.kind == "i":
         return np.array(ids, dtype=np.int64)
@@ -30,12 +31,12 @@ def id_array(ids: Iterable[Id]) -> NDArray[Any]:
         try:
             return np.array(listed, dtype=np.int64)
         except OverflowError:
-            raise InvalidInteractions("ids must fit in 64 signed bits; pass larger ones as str") from None
+            raise InvalidInput("ids must fit in 64 signed bits; pass larger ones as str") from None
     if kinds == {"str"}:
         array = np.empty(len(listed), dtype=object)
         array[:] = [str(value) for value in listed]  # numpy's own str type becomes Python's
         return array
-    raise InvalidInteractions(
+    raise InvalidInput(
         f"ids of one vocabulary must be all int or all str (got {', '.join(sorted(kinds))}); convert them to str first"
     )
 
@@ -54,7 +55,7 @@ class Vocabulary:
         index = pd.Index(array)
         if not index.is_unique:
             twice = index[index.duplicated()].unique().tolist()
-            raise InvalidInteractions(
+            raise InvalidInput(
                 f"ids of a vocabulary must be unique ({len(twice)} occur more than once: {_named(twice)}); "
                 "pass each id once"
             )
@@ -64,13 +65,13 @@ class Vocabulary:
     def restore(cls, ids: Iterable[Id | None], kind: Literal["int", "str"]) -> Vocabulary:
         """A vocabulary from what `take` gave for all its rows: None stands for a tombstone.
 
-        Raises: InvalidInteractions when an id is not of `kind`, or occurs twice.
+        Raises: InvalidInput when an id is not of `kind`, or occurs twice.
         """
         listed = list(ids)
         alive = np.array([value is not None for value in listed], dtype=np.bool_)
         live = cls([value for value in listed if value is not None])
         if len(live) and live.kind != kind:
-            raise InvalidInteractions(f"ids must be of kind {kind} (got {live.kind})")
+            raise InvalidInput(f"ids must be of kind {kind} (got {live.kind})")
         array = np.zeros(len(listed), dtype=np.int64) if kind == "int" else np.full(len(listed), None, dtype=object)
         array[alive] = live.ids
         live._set(array, alive)

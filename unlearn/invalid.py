@@ -1,23 +1,33 @@
-"""Collects every problem of an input before any is raised."""
+"""Input that cannot be used: every problem of it is collected before any is raised."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.errors import InvalidInteractions
-
 _SHOWN = 5
 
 
-class Problems:
-    """Problems of one input, in the order found; `raise_any` raises them together."""
+class InvalidInput(ValueError):
+    """The input cannot be used; `problems` lists everything that the message does, with rows where there are any."""
 
-    def __init__(self, source: str) -> None:
+    reads_as: ClassVar[str] = "ids"
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class Problems:
+    """Problems of one input, in the order found; `raise_any` raises them together, as an `error`."""
+
+    def __init__(self, source: str, error: type[InvalidInput]) -> None:
         self.source = source
+        self.error = error
         self.found: list[str] = []
 
     def add(self, text: str) -> None:
@@ -34,11 +44,11 @@ class Problems:
         self.found.append(f"{required} ({len(labels)} bad, {unit} {where}); {remedy}")
 
     def raise_any(self) -> None:
-        """Raises: InvalidInteractions listing all problems, when there are any."""
+        """Raises: `error` listing all problems, when there are any."""
         if self.found:
             self.fail()
 
     def fail(self) -> NoReturn:
-        """Raises: InvalidInteractions listing all problems so far."""
-        message = "\n  - ".join([f"{self.source} cannot be read as interactions:", *self.found])
-        raise InvalidInteractions(message, self.found)
+        """Raises: `error` listing all problems so far."""
+        message = "\n  - ".join([f"{self.source} cannot be read as {self.error.reads_as}:", *self.found])
+        raise self.error(message, self.found)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from recsys.data import Vocabulary
-from recsys.errors import InvalidInteractions, UnknownIds
+from unlearn.forget import UnknownIds
+from unlearn.invalid import InvalidInput
 
 
 @pytest.mark.parametrize("ids", [[3, 1, 2], ["b", "a", "c"]])
@@ -55,7 +56,7 @@ def test_unknown_ids_are_named_up_to_ten_and_counted():
     ],
 )
 def test_bad_ids_are_refused(ids, said):
-    with pytest.raises(InvalidInteractions, match=said):
+    with pytest.raises(InvalidInput, match=said):
         Vocabulary(ids)
 
 

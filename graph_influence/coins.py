@@ -1,0 +1,44 @@
+"""Randomness for compiled kernels: counters hashed to coins, so that a coin depends on its name and on nothing else.
+
+The coin of arc e in run r of seed s is a function of (s, r, e): it is the same whatever was tossed before, whoever left
+the graph and however many threads work. The hash is the finaliser of splitmix64 (Steele, Lea and Flood, "Fast
+splittable pseudorandom number generators", OOPSLA 2014).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unlearn.compiled import kernel
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ONE = np.uint64(0xBF58476D1CE4E5B9)
+_TWO = np.uint64(0x94D049BB133111EB)
+_UNIT = 1.0 / 9007199254740992.0  # 2 ** -53
+
+
+@kernel
+def mixed(x: np.uint64) -> np.uint64:
+    """A bijection of 64 bits that looks random."""
+    x = np.uint64(x)
+    x = (x ^ (x >> np.uint64(30))) * _ONE
+    x = (x ^ (x >> np.uint64(27))) * _TWO
+    return x ^ (x >> np.uint64(31))
+
+
+@kernel
+def stream(seed: np.uint64, run: np.uint64) -> np.uint64:
+    """The key of one run: what `coin` hashes with the number of an arc, and where a sequence of draws may start."""
+    return mixed(np.uint64(seed) + GOLDEN * mixed(np.uint64(run) + GOLDEN))
+
+
+@kernel
+def unit(x: np.uint64) -> float:
+    """A number in [0, 1) from 64 bits: a multiple of 2 ** -53."""
+    return np.float64(x >> np.uint64(11)) * _UNIT
+
+
+@kernel
+def coin(key: np.uint64, arc: np.uint64) -> float:
+    """Uniform in [0, 1), by the key of a run and the number of an arc (or of a node, for thresholds)."""
+    return unit(mixed(np.uint64(key) + GOLDEN * (np.uint64(arc) + np.uint64(1))))
