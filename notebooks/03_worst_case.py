@@ -64,7 +64,7 @@ print(f"search  {found.upper_objective:.4f}")
 print(f"easiest {found.upper_objective_easiest:.4f}, which shares {found.overlap_with_easiest:.0%} with it")
 print(f"random  {found.upper_objective_random:.4f}")
 for number, one in enumerate(found.chosen.rounds):
-    print(f"round {number}: upper {one.upper:.4f}, lower {one.lower:.1f}, {one.moved:.0%} of the set are new")
+    print(f"round {number}: relaxed {one.upper:.4f}, the set by itself {one.judged:.4f}, of which {one.moved:.0%} are new")
 print(*found.chosen.warnings, sep="\n")
 
 assert found.upper_objective < found.upper_objective_random - 0.1

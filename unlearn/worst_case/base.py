@@ -27,12 +27,13 @@ class Round:
     """One round of a search: the relaxed upper objective at the weights it began with, the lower one it ended with.
 
     The lower is what training minimises, with the weights of the round; None where a method took the place of it.
-    `moved` is the share of the weights that changed places.
+    `moved` is the share of the set that is new, `judged` the upper objective of the set, unlearned by itself.
     """
 
     upper: float
     lower: float | None
     moved: float
+    judged: float
 
 
 @dataclass(frozen=True, slots=True)

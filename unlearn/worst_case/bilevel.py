@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import torch
@@ -43,6 +44,8 @@ class Bilevel(Selector):
 
         f(w, theta_u(w)) + sum_i c_i w_i (1 - w_i) d_i / m,    which is f on every set.
 
+    What counts in the end is f of a set, so the set of every round is unlearned by itself, and the best is the result.
+
     Args:
         lower: `implicit` re-converges every round and follows theta_u(w) by the implicit function theorem; `sign` takes
             sign steps from the original, along which theta_u does not move with w (the paper's); `method` lets `by`
@@ -62,7 +65,7 @@ class Bilevel(Selector):
         folds: in which d_i is measured, and in which `max_gap` retrains.
 
     **Differences from the paper:** the start (see `start`); the rate is free of the losses' scale; d_i, the implicit
-    gradient and the message edges are ours; steps are full-batch, in evaluation mode; no ascent on what is forgotten,
+    gradient, the message edges and the choice among the rounds are ours (the paper takes the last); steps are full-batch, in evaluation mode; no ascent on what is forgotten,
     as in the released code. The result says in `warnings` where the search did not move away from its start.
 
     Raises:
@@ -121,6 +124,7 @@ class Bilevel(Selector):
         rounds: list[Round] = []
         warnings: list[str] = []
         before, scale = start, 0.0
+        best, judged = weights, inf
         with interruptible() as interrupted:
             for number in tqdm(range(self.rounds), desc="rounds", disable=None, leave=False):
                 at = lower.unlearn(problem, room, weights)
@@ -132,20 +136,24 @@ class Bilevel(Selector):
                         scale = 1.0
                 weights = project(weights - self.rate / scale * slope, room.costs, room.total)
                 rows = rounded(room.costs * weights, room.costs, room.total)
-                rounds.append(Round(value, at.objective, 1.0 if before is None else 1.0 - overlap(rows, before)))
+                moved = 1.0 if before is None else 1.0 - overlap(rows, before)
+                settled = judge.value(rows) if moved or not rounds else rounds[-1].judged
+                rounds.append(Round(value, at.objective, moved, settled))
                 start, before = rows if start is None else start, rows
+                if settled < judged:
+                    best, judged = weights, settled
                 if interrupted():
                     warnings.append(f"interrupted after {len(rounds)} of {self.rounds} rounds")
                     break
-        assert start is not None and before is not None
-        kept = overlap(before, start)
+        assert start is not None
+        kept = overlap(rounded(room.costs * best, room.costs, room.total), start)
         if self.start == "random" and kept >= _MOSTLY_THE_START:
             warnings.append(
                 f"{kept:.0%} of the result is the random set that the search began with: raise `rate`, or start uniform"
             )
         elif self.start == "uniform" and len(rounds) > 1 and kept >= _HARDLY_MOVED:
             warnings.append(f"{kept:.0%} of the result is what the first step alone gives")
-        return Search(weights, tuple(rounds), start, tuple(warnings))
+        return Search(best, tuple(rounds), start, tuple(warnings))
 
     def slope(self, judge: Judge, lower: Lower, at: Unlearned, ahead: Tensor) -> tuple[float, Tensor]:
         """What is minimised and its derivative in w, float64 [k], where the lower level is; `ahead` [k] is d."""

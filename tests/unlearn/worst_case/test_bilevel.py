@@ -167,6 +167,19 @@ def test_it_comes_near_the_worst_of_all_sets() -> None:
     assert [row.upper for row in found.rounds][-1] < found.rounds[0].upper
 
 
+def test_the_result_is_the_best_set_of_all_rounds() -> None:
+    """Steps this large overshoot, so that the last round's set is not the best."""
+    problem = recommender()
+    search = Bilevel(rounds=11, rate=1.0)
+    room = Budget.parse("users:3").room(problem.units("user"))
+    judge = search.judged_by().ready(problem, room, seed=1)
+    found = search.select(problem, "users:3", seed=1)
+    values = [one.judged for one in found.rounds]
+    assert judged(judge, found.units) == pytest.approx(min(values))
+    assert found.start is not None and judged(judge, found.start) == pytest.approx(values[0])
+    assert min(values) < min(values[0], values[-1])
+
+
 def test_without_what_forgetting_has_yet_to_do_half_forgotten_units_look_easy() -> None:
     """The published relaxation ends where weights lie between 0 and 1, on a value that no set of that size has."""
     problem = recommender()
