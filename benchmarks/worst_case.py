@@ -1,9 +1,10 @@
 """Worst-case forget sets: is the search worth it, and what do methods make of the sets?
 
-LightGCN under `whole_data` at its defaults; with fewer columns than the solution has rank, as at 64 on LastFM, retrains
-differ and so do verdicts on methods. Sets are of 1 % and 5 % of the users and of the interactions. First, over the seeds: the upper objective of the search's set, of the
-set that its first step gives, of a random and of the easiest set, each after unlearning it again by the same
-re-convergence (the lower, the more is left to see). Bar: the search is below all three, under every seed.
+LightGCN under `whole_data` at its defaults; with fewer columns than the solution has rank, as at 64 on LastFM,
+retrains differ and so do verdicts on methods. Sets are of 1 % and 5 % of the users and of the interactions. First,
+over the seeds: the upper objective of the search's set, of the set that its first step gives, of a random and of the
+easiest set, each after unlearning it again by the same re-convergence (the lower, the more is left to see). Bar: the
+search is below all three, under every seed.
 
 Then, with `--table`, methods against two retrains (as `unlearn evaluate` does) on the set of every selector and on a
 random one of the same budget. `max_gap` and `bilevel:lower=method` are sought against `graph_drop`.

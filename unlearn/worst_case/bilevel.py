@@ -65,8 +65,9 @@ class Bilevel(Selector):
         folds: in which d_i is measured, and in which `max_gap` retrains.
 
     **Differences from the paper:** the start (see `start`); the rate is free of the losses' scale; d_i, the implicit
-    gradient, the message edges and the choice among the rounds are ours (the paper takes the last); steps are full-batch, in evaluation mode; no ascent on what is forgotten,
-    as in the released code. The result says in `warnings` where the search did not move away from its start.
+    gradient, the message edges and the choice among the rounds are ours (the paper takes the last); steps are full-
+    batch, in evaluation mode; no ascent on what is forgotten, as in the released code. The result says in `warnings`
+    where the search did not move away from its start.
 
     Raises:
         ValueError: listing every hyper-parameter that is out of range.
