@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 REFERENCES = ("retrain", "placebo")  # rows that are no methods
 COUPLED = "by seed"  # what a comparison calls the reference of training that samples
@@ -81,11 +84,35 @@ def shown(gap: float) -> float:
     return min(_HIGHEST, max(gap, _FAINTEST))
 
 
+def name_points(axes: Axes, found: Sequence[Point]) -> None:
+    """Names beside the points, of the efficient in bold, where they cover no other name."""
+    best = efficient(found)
+    taken: list[Any] = []
+    for point in sorted(found, key=lambda one: (one not in best, one.gap)):
+        name = point.label + (" (own model)" if point.own_model else "") + (" ↑" if point.gap > _HIGHEST else "")
+        for offset, side in (((4, 3), "left"), ((4, -8), "left"), ((-4, 3), "right"), ((-4, -8), "right")):
+            text = axes.annotate(
+                name,
+                (point.seconds, shown(point.gap)),
+                xytext=offset,
+                textcoords="offset points",
+                ha=side,
+                fontsize=7,
+                weight="bold" if point in best else "normal",
+            )
+            text.set_in_layout(False)
+            box = text.get_window_extent()
+            if axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1) and not box.count_overlaps(taken):
+                taken.append(box)
+                break
+            text.remove()
+
+
 def draw(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
     """A panel for every cell: seconds against gap (see `distance`), both logarithmic; best is the lower left corner.
 
     The colour is how far the forget AUC is from the retrain's. The grey line is a cold retrain on its way: what lies
-    above it costs more than training anew for as long.
+    above it costs more than training anew for as long. A name that finds no room is left to the table.
     """
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
@@ -122,18 +149,6 @@ def draw(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
             linewidths=0.5,
             zorder=3,
         )
-        names = {p.name for p in best}
-        for p in found:
-            axes.annotate(
-                p.name.partition(":calibrate")[0]
-                + (" (own model)" if p.own_model else "")
-                + (" ↑" if p.gap > _HIGHEST else ""),
-                (p.seconds, shown(p.gap)),
-                xytext=(4, 3),
-                textcoords="offset points",
-                fontsize=6,
-                weight="bold" if p.name in names else "normal",
-            )
         axes.axhline(1.0, color="0.5", lw=0.5, ls=":")  # nothing done
         axes.set(
             xscale="log", yscale="log", xlabel="seconds", ylabel="gap to the retrain, or its floor; 1: nothing done"
@@ -144,5 +159,8 @@ def draw(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.set_visible(False)
     if drawn is not None:
         figure.colorbar(drawn, ax=figure.axes, label="|forget AUC - that of the retrain|", shrink=0.6)
+    figure.draw_without_rendering()  # only now is it known where things are
+    for cell, axes in zip(cells, figure.axes, strict=False):
+        name_points(axes, points(cell))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
