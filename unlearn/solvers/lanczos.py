@@ -39,6 +39,8 @@ def smallest_eigenvalue(
     relative: float = 0.0,
     probability: float = 0.99,
     max_iterations: int = 1000,
+    at_least: float | None = None,
+    beside: Tensor | None = None,
     device: torch.device | str = "cpu",
 ) -> Extreme:
     """Bracket the smallest eigenvalue of the symmetric Q [n, n] that `product` applies, from a random start.
@@ -62,6 +64,8 @@ def smallest_eigenvalue(
         product: v [n] float64 -> Q v [n]; may return a buffer that it reuses.
         accuracy: stop when ritz - lower is at most this, or ...
         relative: ... at most this part of |ritz|.
+        at_least: stop when it is known whether the eigenvalue is at least this, instead of by the width of the bracket.
+        beside: orthonormal columns [n, r]: the eigenvalue on their complement, which `product` must not leave.
 
     Memory: (k + 1) n float64. Orthogonality is kept at the square root of the unit round-off, which leaves the Ritz
     values exact to the unit round-off (Simon, "The Lanczos algorithm with partial reorthogonalization", 1984).
@@ -73,10 +77,11 @@ def smallest_eigenvalue(
         ValueError: an argument is out of range, or the product is not finite.
     """
     _check(size, accuracy, relative, probability, max_iterations)
-    steps = min(max_iterations, size)
-    tau = math.sqrt(float(betaincinv(0.5, 0.5 * (size - 1), 0.5 * (1.0 - probability)))) if size > 1 else 1.0
+    free = size if beside is None else size - beside.shape[1]
+    steps = min(max_iterations, free)
+    tau = math.sqrt(float(betaincinv(0.5, 0.5 * (free - 1), 0.5 * (1.0 - probability)))) if free > 1 else 1.0
     spread_angle = math.asinh(math.sqrt(max(1.0 / tau**2 - 1.0, 0.0)))
-    basis = _Basis(product, _start(size, seed, device), steps)
+    basis = _Basis(product, _start(size, seed, beside, device), steps)
     check = 2
     while True:
         exhausted = basis.extend(min(check, steps))
@@ -85,7 +90,10 @@ def smallest_eigenvalue(
         root = 0.0 if exhausted else math.tanh(spread_angle / (2 * k - 1))
         slack = (high - low) * root**2 / (1.0 - 2.0 * root**2) if 2.0 * root**2 < 1.0 else math.inf
         slack += size * _UNIT * max(abs(low), abs(high))  # rounding of the Ritz values themselves
-        if exhausted or k == steps or slack <= max(accuracy, relative * abs(low)):
+        known = slack <= max(accuracy, relative * abs(low))
+        if at_least is not None:
+            known = low < at_least or low - slack >= at_least
+        if exhausted or k == steps or known:
             return Extreme(lower=low - slack, ritz=low, vector=basis.lowest_vector(), iterations=k)
         check = max(check + 1, int(1.15 * check))
 
@@ -172,9 +180,11 @@ class _Basis:
         return vector / vector.norm()
 
 
-def _start(size: int, seed: int, device: torch.device | str) -> Tensor:
-    """A unit vector [n], uniform on the sphere."""
+def _start(size: int, seed: int, beside: Tensor | None, device: torch.device | str) -> Tensor:
+    """A unit vector [n], uniform on the sphere; within the complement of `beside`, if given."""
     start = torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(device)
+    if beside is not None:
+        start -= beside @ (beside.T @ start)
     return start / start.norm()
 
 
