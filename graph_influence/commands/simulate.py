@@ -33,7 +33,7 @@ def simulate(
 
     graph = source.load()
     ids = listed(graph, seeds)
-    found = diffusion(model, graph).simulate(ids, runs=runs, seed=seed)
+    found = diffusion(model, graph, runs=runs, seed=seed, progress=not json_).simulate(ids)
     spread, (low, high) = found.spread, found.spread.interval()
     mean, error = found.trajectory()
     reached = found.activation_probability

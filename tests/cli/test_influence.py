@@ -24,7 +24,7 @@ def ties(tmp_path: Path) -> Path:
 def test_simulation_is_that_of_the_library(ties: Path) -> None:
     said = answer("influence", "simulate", ties, "--seeds", "a, e", *RUNS, "--model", "lt", "--undirected")
     graph = weighted_cascade(read(ties, undirected=True))
-    found = diffusion("lt", graph).simulate(["a", "e"], runs=500, seed=4)
+    found = diffusion("lt", graph, runs=500, seed=4).simulate(["a", "e"])
     assert said["spread"]["mean"] == found.spread.mean
     assert (said["spread"]["low"], said["spread"]["high"]) == found.spread.interval()
     assert [step["mean"] for step in said["trajectory"]] == found.trajectory()[0].tolist()
@@ -38,7 +38,7 @@ def test_simulation_is_that_of_the_library(ties: Path) -> None:
 def test_direction_scheme_and_probabilities_are_options(ties: Path, tmp_path: Path) -> None:
     said = answer("influence", "simulate", ties, "--seeds", "e", *RUNS, "--scheme", "constant:p=0.3", "--reverse")
     graph = constant(read(ties, reverse=True), p=0.3)
-    assert said["spread"]["mean"] == diffusion("ic", graph).simulate(["e"], runs=500, seed=4).spread.mean
+    assert said["spread"]["mean"] == diffusion("ic", graph, runs=500, seed=4).simulate(["e"]).spread.mean
     weighted = tmp_path / "weighted.csv"
     weighted.write_text("source,target,p\n1,2,1\n2,3,0\n2,4,1\n")
     said = answer("influence", "simulate", weighted, "--seeds", "1", "--scheme", "given", "--runs", "20")
