@@ -1,0 +1,43 @@
+"""Runs in chunks on several threads: kernels hold no interpreter lock, so threads are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from numba.core import config
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def in_chunks(
+    work: Callable[[int, int], T], runs: int, *, chunk: int, threads: int | None = None, progress: bool = False
+) -> Iterator[T]:
+    """What `work(first, count)` gives for runs first to first + count - 1, chunk after chunk, in their order.
+
+    Chunks are short enough that an interrupt ends the work between two of them. By default there are as many threads
+    as numba would use. `progress` shows a bar, on a terminal only.
+    """
+    threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
+    size = max(1, min(chunk, -(-runs // threads)))
+    parts = [(first, min(size, runs - first)) for first in range(0, runs, size)]
+    with tqdm(total=runs, unit="run", leave=False, disable=None if progress else True) as bar:
+        for done, (_, count) in zip(_each(work, parts, threads), parts, strict=True):
+            bar.update(count)
+            yield done
+
+
+def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: int) -> Iterator[T]:
+    if threads == 1 or len(parts) == 1:
+        yield from (work(*part) for part in parts)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, *part) for part in parts]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
