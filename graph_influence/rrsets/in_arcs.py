@@ -1,0 +1,154 @@
+"""What a reverse-reachable set reads of a graph: the arcs into each node, with the places that they take in its draws.
+
+A person or a tie that leaves must not change a draw that it had no part in. So an arc keeps the place that it had among
+the arcs of its target, and under *frozen* probabilities it keeps the width of that place as well: a draw that lands
+there finds nobody. Where the others' probabilities change with it (*renormalised*: one over the in-degree, say), the
+places of that target are measured anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph_influence.graph import InvalidGraph, SocialGraph
+from unlearn.compiled import kernel
+from unlearn.invalid import Problems
+
+Model = Literal["ic", "lt"]
+
+GENERAL = 1.0  # the scale of a segment of unequal arcs under IC; under LT it is 0, which is no reciprocal of a weight
+_SLACK = 1e-9  # by which rounding may lift the in-weights of a node above 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InArcs:
+    """Arcs e from `in_ptr[w]` to `in_ptr[w + 1]` run from `tail[e]` to w; a tail of -1 is nobody any more.
+
+    Independent cascade ("ic"): `weight` is the probability, descending within a segment, at a tombstone between those
+    of its neighbours. `scale` of a node whose arcs are all of one probability p is 1 / ln(1 - p), which is at most 0
+    (and -inf where p is 0): the number of failures before a success is floor(ln(U) scale); of others it is 1.
+    Linear threshold ("lt"): `weight` is the running sum of weights within the segment. `scale` is 1 / w where all are
+    w, and 0 of other nodes.
+
+    Shapes:
+        in_ptr int64 [n + 1]; tail int32 [m]; weight float64 [m]; scale float64 [n].
+    """
+
+    model: Model
+    in_ptr: NDArray[np.int64]
+    tail: NDArray[np.int32]
+    weight: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, graph: SocialGraph, model: Model) -> InArcs:
+        """Those of a graph.
+
+        Raises:
+            InvalidGraph: in-weights of a node sum to more than 1 under "lt".
+        """
+        arcs = cls(
+            model=model,
+            in_ptr=graph.in_ptr,
+            tail=np.where(graph.alive, graph.source, np.int32(-1)),
+            weight=np.empty(graph.num_arcs, dtype=np.float64),
+            scale=np.empty(graph.num_nodes, dtype=np.float64),
+        )
+        arcs._measure(np.arange(graph.num_nodes), graph)
+        return arcs
+
+    def after(self, graph: SocialGraph, removed: NDArray[np.int64], reweighted: NDArray[np.int64]) -> InArcs:
+        """Those of what is left: without the arcs `removed` [k], and with new places at the nodes `reweighted` [l].
+
+        Raises:
+            InvalidGraph: new in-weights of a node sum to more than 1 under "lt", or new probabilities of the arcs of
+                a node do not descend under "ic".
+        """
+        tail = self.tail.copy()
+        tail[removed] = -1
+        weight, scale = self.weight, self.scale
+        if len(reweighted):
+            weight, scale = weight.copy(), scale.copy()
+        arcs = InArcs(self.model, self.in_ptr, tail, weight, scale)
+        arcs._measure(reweighted, graph)
+        return arcs
+
+    def _measure(self, nodes: NDArray[np.int64], graph: SocialGraph) -> None:
+        measure = _running_sums if self.model == "lt" else _probabilities
+        bad = measure(nodes, self.in_ptr, self.tail, graph.probability, self.weight, self.scale)
+        if bad.any():
+            required = (
+                "in-weights must sum to at most 1 under linear threshold"
+                if self.model == "lt"
+                else "probabilities of a node's arcs must keep their descending order (make a new store)"
+            )
+            problems = Problems("this graph", InvalidGraph)
+            named = graph.nodes.take(nodes[bad][:5])
+            problems.add(f"{required} (at {int(bad.sum())} nodes they do not, first {', '.join(map(str, named))})")
+            problems.fail()
+
+
+@kernel
+def _probabilities(
+    nodes: NDArray[np.int64],
+    in_ptr: NDArray[np.int64],
+    tail: NDArray[np.int32],
+    probability: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    scale: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Fills weight and scale of the nodes' segments for IC; returns where probabilities do not descend."""
+    bad = np.zeros(len(nodes), dtype=np.bool_)
+    for k in range(len(nodes)):
+        first, end = in_ptr[nodes[k]], in_ptr[nodes[k] + 1]
+        # From the back, so that a tombstone takes the probability of the arc behind it.
+        highest = lowest = 0.0
+        met = False
+        for arc in range(end - 1, first - 1, -1):
+            if tail[arc] >= 0:
+                p = probability[arc]
+                if not met:
+                    lowest, met = p, True
+                bad[k] |= p < highest
+                highest = p
+            weight[arc] = highest
+        if lowest < highest:
+            scale[nodes[k]] = GENERAL
+        elif highest >= 1.0:
+            scale[nodes[k]] = 0.0
+        else:
+            scale[nodes[k]] = 1.0 / np.log1p(-highest) if highest > 0.0 else -np.inf
+    return bad
+
+
+@kernel
+def _running_sums(
+    nodes: NDArray[np.int64],
+    in_ptr: NDArray[np.int64],
+    tail: NDArray[np.int32],
+    probability: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    scale: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Fills weight and scale of the nodes' segments for LT; returns where weights sum to more than 1."""
+    bad = np.zeros(len(nodes), dtype=np.bool_)
+    for k in range(len(nodes)):
+        first, end = in_ptr[nodes[k]], in_ptr[nodes[k] + 1]
+        total = 0.0
+        one = -1.0
+        equal = True
+        for arc in range(first, end):
+            if tail[arc] >= 0:
+                equal &= one < 0.0 or probability[arc] == one
+                one = probability[arc]
+                total += one
+            weight[arc] = total
+        bad[k] = total > 1.0 + _SLACK
+        # Tombstones keep a place beside arcs of one weight for as long as there is room for all.
+        equal &= one > 0.0 and one * (end - first) <= 1.0 + _SLACK
+        scale[nodes[k]] = 1.0 / one if equal else 0.0
+    return bad

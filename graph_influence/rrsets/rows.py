@@ -1,0 +1,117 @@
+"""Rows of 32-bit integers in one array, which can be inverted, extended and rewritten in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph_influence.rrsets.threads import in_threads, shares
+from unlearn.compiled import kernel
+
+_FREE = np.int32(-1)  # a place that no row holds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Row i is `data[start[i] : start[i] + length[i]]`.
+
+    Rows need not follow each other: one that outgrew its room has moved to the end. A place below `used` that no row
+    holds is -1, so what left a row is nowhere else, and a row may grow over free places behind it. From `used` on,
+    `data` is room that was never written.
+
+    Shapes:
+        start int64 [rows]; length int32 [rows]; data int32 [at least used].
+    """
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int32]
+    data: NDArray[np.int32]
+    used: int
+
+    @classmethod
+    def empty(cls, count: int = 0) -> Rows:
+        """Rows without entries."""
+        return cls(np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int32), np.empty(0, dtype=np.int32), 0)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        """Entries of a row, a view."""
+        return self.data[self.start[row] : self.start[row] + self.length[row]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all three arrays, free places included."""
+        return self.start.nbytes + self.length.nbytes + self.data.nbytes
+
+    def extended(self, length: NDArray[np.int32], data: list[NDArray[np.int32]]) -> Rows:
+        """These rows and further ones behind them: `length` of each, their entries in blocks."""
+        total = self.used + int(length.sum(dtype=np.int64))
+        start = np.empty(len(self) + len(length), dtype=np.int64)
+        start[: len(self)] = self.start
+        if len(length):
+            np.cumsum(length[:-1], dtype=np.int64, out=start[len(self) + 1 :])
+            start[len(self) + 1 :] += self.used
+            start[len(self)] = self.used
+        joined = np.empty(total + total // 16, dtype=np.int32)
+        np.concatenate([self.data[: self.used], *data], out=joined[:total])
+        return Rows(start, np.concatenate([self.length, length]), joined, total)
+
+    def inverted(self, columns: int) -> Rows:
+        """For each of the values 0 to columns - 1 the rows that hold it, ascending, with a little room behind each."""
+        parts = shares(len(self))
+        counts = np.zeros((len(parts), columns), dtype=np.int64)
+        in_threads(lambda k: _count(self.start, self.length, self.data, *parts[k], counts[k]), len(parts))
+        length = counts.sum(0)
+        room = length + length // 16 + 2
+        ends = np.cumsum(room)
+        used = int(ends[-1]) if columns else 0
+        start = ends - room
+        # Where each part writes the first of its rows.
+        places = np.cumsum(counts, axis=0) - counts + start
+        data = np.empty(used + used // 16, dtype=np.int32)
+        in_threads(lambda k: _scatter(self.start, self.length, self.data, *parts[k], places[k], data), len(parts))
+        _clear(start + length, ends, data)
+        return Rows(start, length.astype(np.int32), data, used)
+
+
+@kernel
+def _count(
+    start: NDArray[np.int64],
+    length: NDArray[np.int32],
+    data: NDArray[np.int32],
+    first: int,
+    last: int,
+    counts: NDArray[np.int64],
+) -> None:
+    """Adds to `counts` how often each value occurs in rows first to last - 1."""
+    for row in range(first, last):
+        for place in range(start[row], start[row] + length[row]):
+            counts[data[place]] += 1
+
+
+@kernel
+def _scatter(
+    start: NDArray[np.int64],
+    length: NDArray[np.int32],
+    data: NDArray[np.int32],
+    first: int,
+    last: int,
+    places: NDArray[np.int64],
+    out: NDArray[np.int32],
+) -> None:
+    """Writes each row's number to the place of each of its values, which moves on by one."""
+    for row in range(first, last):
+        for place in range(start[row], start[row] + length[row]):
+            value = data[place]
+            out[places[value]] = row
+            places[value] += 1
+
+
+@kernel
+def _clear(first: NDArray[np.int64], last: NDArray[np.int64], data: NDArray[np.int32]) -> None:
+    for row in range(len(first)):
+        data[first[row] : last[row]] = _FREE

@@ -1,0 +1,180 @@
+"""Draw reverse-reachable sets: who could have activated a person drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph_influence.coins import GOLDEN, mixed, stream, unit
+from graph_influence.rrsets.in_arcs import InArcs
+from graph_influence.rrsets.threads import in_threads, shares
+from unlearn.compiled import kernel
+
+_TOSSED = 0.1  # unequal arcs of at least this probability are tossed one by one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Sets in the order asked for: `length` int32 [k], members in blocks one after the other, `covered` bool [k]."""
+
+    length: NDArray[np.int32]
+    members: list[NDArray[np.int32]]
+    covered: NDArray[np.bool_]
+
+
+def draw(
+    arcs: InArcs, alive: NDArray[np.bool_], seed: int, numbers: NDArray[np.int64], stop: NDArray[np.bool_], size: float
+) -> Drawn:
+    """The sets of these numbers [k]: each depends on the seed, its number and the arcs into its members only.
+
+    Args:
+        alive: who may be a root, [n]; somebody must.
+        stop: a set ends with the first of these that it meets, and is covered, [n].
+        size: members of a set to expect; it decides how much room is taken at first, and nothing else.
+    """
+    length = np.empty(len(numbers), dtype=np.int32)
+    covered = np.zeros(len(numbers), dtype=np.bool_)
+    parts = shares(len(numbers))
+
+    def share(k: int) -> NDArray[np.int32]:
+        first, end = parts[k]
+        members = np.empty(int(size * (end - first)) + len(alive), dtype=np.int32)
+        stamp = np.full(len(alive), -1, dtype=np.int32)
+        done, used = first, 0
+        while True:
+            done, used = _sample(
+                arcs.model == "lt",
+                np.uint64(seed),
+                numbers,
+                done,
+                end,
+                arcs.in_ptr,
+                arcs.tail,
+                arcs.weight,
+                arcs.scale,
+                alive,
+                stop,
+                stamp,
+                members,
+                used,
+                length,
+                covered,
+            )
+            if done == end:
+                return members[:used]
+            more = np.empty(2 * len(members), dtype=np.int32)
+            more[:used] = members[:used]
+            members = more
+
+    return Drawn(length, in_threads(share, len(parts)), covered)
+
+
+@kernel
+def _sample(
+    threshold: bool,
+    seed: np.uint64,
+    numbers: NDArray[np.int64],
+    first: int,
+    end: int,
+    in_ptr: NDArray[np.int64],
+    tail: NDArray[np.int32],
+    weight: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    alive: NDArray[np.bool_],
+    stop: NDArray[np.bool_],
+    stamp: NDArray[np.int32],
+    members: NDArray[np.int32],
+    used: int,
+    length: NDArray[np.int32],
+    covered: NDArray[np.bool_],
+) -> tuple[int, int]:
+    """Sets first to end - 1 behind the `used` members, or as many of them as surely fit; returns up to where."""
+    n = len(alive)
+    for k in range(first, end):
+        if used + n > len(members):
+            return k, used
+        # The stream of node w starts w + 1 steps above the set's key, that of roots one below: none meets another.
+        key = stream(seed, np.uint64(numbers[k]))
+        state = key
+        root = np.int64(unit(state) * n)
+        while not alive[root]:
+            state = mixed(state - GOLDEN)
+            root = np.int64(unit(state) * n)
+        begin, head = used, used
+        members[used] = root
+        used += 1
+        stamp[root] = k
+        covered[k] = stop[root]
+        while head < used and not covered[k]:
+            node = members[head]
+            head += 1
+            arc, last = in_ptr[node], in_ptr[node + 1]
+            state = mixed(key + GOLDEN * np.uint64(node + 1))
+            while arc < last:
+                if threshold:
+                    arc = _chosen(arc, last, unit(state), scale[node], weight)
+                else:
+                    arc, state = _live(arc, last, state, scale[node], weight)
+                if arc == last:
+                    break
+                other = tail[arc]
+                if other >= 0 and stamp[other] != k:
+                    stamp[other] = k
+                    members[used] = other
+                    used += 1
+                    if stop[other]:
+                        covered[k] = True
+                        break
+                arc = last if threshold else arc + 1
+        length[k] = used - begin
+    return end, used
+
+
+@kernel
+def _live(arc: int, last: int, state: np.uint64, scale: float, weight: NDArray[np.float64]) -> tuple[int, np.uint64]:
+    """The first live arc from `arc` on, or `last`: each is live with its own probability.
+
+    Of arcs of one probability the number of dead ones before the first live one is geometric (Guo et al., "Influence
+    maximization revisited: efficient reverse reachable set generation with bound tightened", SIGMOD 2020). Of unequal
+    ones it is at least what it would be with the largest probability q; a place drawn for q is live with p / q.
+    """
+    if scale < 0.0:
+        dead = np.log(1.0 - unit(state)) * scale
+        return (arc + np.int64(dead) if dead < last - arc else last), mixed(state + GOLDEN)
+    if scale == 0.0:
+        return arc, state
+    while arc < last:
+        q = weight[arc]
+        if q >= _TOSSED:
+            live = unit(state) < q
+        elif q > 0.0:
+            dead = np.log(1.0 - unit(state)) / np.log1p(-q)
+            if not dead < last - arc:
+                return last, state
+            arc += np.int64(dead)
+            state = mixed(state + GOLDEN)
+            live = unit(state) * q < weight[arc]
+        else:
+            return last, state
+        state = mixed(state + GOLDEN)
+        if live:
+            return arc, state
+        arc += 1
+    return last, state
+
+
+@kernel
+def _chosen(arc: int, last: int, point: float, scale: float, weight: NDArray[np.float64]) -> int:
+    """The one arc whose place in [0, 1) holds the point, or `last`: linear threshold's only live arc, if any."""
+    if scale > 0.0:
+        place = point * scale
+        return arc + np.int64(place) if place < last - arc else last
+    while arc < last:
+        middle = (arc + last) // 2
+        if point < weight[middle]:
+            last = middle
+        else:
+            arc = middle + 1
+    return arc
