@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from graph_influence.maximize.base import InvalidRequest, Maximizer, Seeds, maximize, maximizer, maximizers
+from graph_influence.maximize.celf import Celf, CelfPlusPlus
+from graph_influence.maximize.heuristics import Degree, DegreeDiscount, KShell, PageRank
 from graph_influence.maximize.hist import Hist
 from graph_influence.maximize.imm import Imm
 from graph_influence.maximize.opim import Opim
 
-__all__ = ["Hist", "Imm", "InvalidRequest", "Maximizer", "Opim", "Seeds", "maximize", "maximizer", "maximizers"]
+__all__ = [
+    "Celf",
+    "CelfPlusPlus",
+    "Degree",
+    "DegreeDiscount",
+    "Hist",
+    "Imm",
+    "InvalidRequest",
+    "KShell",
+    "Maximizer",
+    "Opim",
+    "PageRank",
+    "Seeds",
+    "maximize",
+    "maximizer",
+    "maximizers",
+]

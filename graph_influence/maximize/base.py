@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.evaluation import evaluated
-from graph_influence.rrsets import Model, Spread
+from graph_influence.rrsets import Spread
+from graph_influence.rrsets.in_arcs import Model
 from unlearn.invalid import InvalidInput, Problems
 from unlearn.vocabulary import Id
 

@@ -46,16 +46,31 @@ def greedy(
     covered = np.zeros(k + 1, dtype=np.int64)
     largest = np.zeros(k + 1, dtype=np.int64)
     given = np.empty(0, dtype=np.int32) if first is None else first
-    hit = np.zeros(len(sets), dtype=np.bool_) if sets.covered is None else sets.covered.copy()
-    _greedy(sets.set_ptr, sets.members, sets.node_ptr, sets.sets, hit, allowed, given, rows, covered, largest)
+    members, holders = sets.members, sets.sets
+    _greedy(
+        members.start,
+        members.length,
+        members.data,
+        holders.start,
+        holders.length,
+        holders.data,
+        sets.covered.copy(),
+        allowed,
+        given,
+        rows,
+        covered,
+        largest,
+    )
     return Greedy(rows, covered, int((covered + largest)[len(given) :].min()))
 
 
 @kernel
 def _greedy(
-    set_ptr: NDArray[np.int64],
+    set_start: NDArray[np.int64],
+    set_length: NDArray[np.int32],
     members: NDArray[np.int32],
-    node_ptr: NDArray[np.int64],
+    node_start: NDArray[np.int64],
+    node_length: NDArray[np.int32],
     sets: NDArray[np.int32],
     hit: NDArray[np.bool_],
     allowed: NDArray[np.int32],
@@ -65,14 +80,12 @@ def _greedy(
     largest: NDArray[np.int64],
 ) -> None:
     """Fills rows [k], covered [k + 1] and the sums of the k largest gains [k + 1]; hit becomes the covered sets."""
-    n, k = len(node_ptr) - 1, len(rows)
-    gain = np.zeros(n, dtype=np.int32)
-    for row in range(n):
-        gain[row] = node_ptr[row + 1] - node_ptr[row]
+    n, k = len(node_start), len(rows)
+    gain = node_length.copy()
     for number in range(len(hit)):
         if hit[number]:
             covered[0] += 1
-            for place in range(set_ptr[number], set_ptr[number + 1]):
+            for place in range(set_start[number], set_start[number] + set_length[number]):
                 gain[members[place]] -= 1
     # order: allowed rows by descending gain, those of one gain by priority; ends[g]: how many have a gain of at least g.
     top = 0
@@ -114,13 +127,13 @@ def _greedy(
         picked[row] = True
         rows[number] = row
         covered[number + 1] = covered[number]
-        for place in range(node_ptr[row], node_ptr[row + 1]):
+        for place in range(node_start[row], node_start[row] + node_length[row]):
             which = sets[place]
             if hit[which]:
                 continue
             hit[which] = True
             covered[number + 1] += 1
-            for inside in range(set_ptr[which], set_ptr[which + 1]):
+            for inside in range(set_start[which], set_start[which] + set_length[which]):
                 member = members[inside]
                 at = place_of[member]
                 if at < 0:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.graph import SocialGraph
-from graph_influence.rrsets import Model, RRSets, Spread
+from graph_influence.rrsets import RRSets, Spread
+from graph_influence.rrsets.in_arcs import Model
 from unlearn.streams import bits
 
 _COVERED = 10_000  # a relative standard error of one percent

@@ -12,7 +12,8 @@ from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
 from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.stopping import Evidence, Rule
-from graph_influence.rrsets import Model, RRSets
+from graph_influence.rrsets import RRSets
+from graph_influence.rrsets.in_arcs import Model
 
 
 class Selected(Protocol):

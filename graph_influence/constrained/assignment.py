@@ -1,0 +1,262 @@
+"""Greedy assignment of candidates to lists of bounded length, on reverse-reachable sets of the passive graph."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph_influence.constrained.participants import Participants
+from graph_influence.rrsets import RRSets
+from unlearn.compiled import kernel
+
+Order = Literal["rr", "mg"]
+NOBODY = np.int32(-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assignment:
+    """Rows invited by each active participant [d, capacity], NOBODY where a list is shorter; what they cover of the
+    sets that they were chosen on, and what no feasible lists can exceed there."""
+
+    lists: NDArray[np.int32]
+    covered: int
+    above: int
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """Everybody invited, each once."""
+        return self.lists[self.lists != NOBODY]
+
+
+def assign(
+    sets: RRSets, participants: Participants, order: Order = "rr", given: NDArray[np.int32] | None = None
+) -> Assignment:
+    """Fill the lists greedily, so that the invited cover many sets.
+
+    Zhang et al., "Capacity constrained influence maximization in social networks" (KDD 2023). "rr", round robin: in
+    each of `capacity` rounds every list with room takes its best candidate, lists of few candidates first; covers at
+    least 1 / (1 + curvature) >= 1/2 of the best. "mg": again and again the best candidate of all goes to a list with
+    room, of several to the one with the fewest candidates left; at least 1/2. Nobody is in two lists. Where nothing is
+    left to gain, the candidate of the highest out-degree is taken, so a list is shorter than its capacity only where it
+    has no candidate left.
+
+    above = min(2 covered, min over S of [covered(S) + min(B(S), C(S))]), S the invited before each round and at the
+    end: B sums for each list its `capacity` largest gains given S, C the largest gains of as many different candidates
+    as the lists can hold at all (`Participants.most`). Both are at least what the best lists add to S.
+
+    Args:
+        given: lists [d, capacity] to go on from, whose entries stay: the first bound, which is of a whole greedy, is
+            left out then.
+
+    Differences from the paper:
+        - C, which is the smaller where many candidates are shared; ties; the lists filled up.
+    """
+    d, k = len(participants.active), participants.capacity
+    lists = np.full((d, k), NOBODY) if given is None else given.copy()
+    people = np.unique(participants.candidate)
+    rank = np.empty(participants.graph.num_nodes, dtype=np.int32)
+    rank[np.argsort(-participants.passive.out_degree(), kind="stable")] = np.arange(len(rank))
+    members, holders = sets.members, sets.sets
+    covered, above = _assign(
+        order == "rr",
+        members.start,
+        members.length,
+        members.data,
+        holders.start,
+        holders.length,
+        holders.data,
+        participants.ptr,
+        participants.candidate,
+        np.argsort(np.diff(participants.ptr), kind="stable"),
+        people,
+        participants.most,
+        rank,
+        lists,
+    )
+    return Assignment(lists, covered, above if given is not None else min(above, 2 * covered))
+
+
+@kernel
+def _assign(
+    in_rounds: bool,
+    set_start: NDArray[np.int64],
+    set_length: NDArray[np.int32],
+    members: NDArray[np.int32],
+    node_start: NDArray[np.int64],
+    node_length: NDArray[np.int32],
+    sets: NDArray[np.int32],
+    ptr: NDArray[np.int64],
+    candidate: NDArray[np.int32],
+    turn: NDArray[np.int64],
+    people: NDArray[np.int32],
+    most: int,
+    rank: NDArray[np.int32],
+    lists: NDArray[np.int32],
+) -> tuple[int, int]:
+    """Fills what is NOBODY in lists [d, k] as far as candidates go; returns covered and above without its first part."""
+    k = lists.shape[1]
+    gain = node_length.copy()
+    hit = np.zeros(len(set_start), dtype=np.bool_)
+    taken = np.zeros(len(rank), dtype=np.bool_)
+    covered = 0
+    for row in lists.ravel():
+        if row != NOBODY:
+            taken[row] = True
+            covered += _cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+    above = covered + _bound(gain, ptr, candidate, people, k, most)
+    # Who could invite each of `people`, and how many candidates each list has left.
+    inviters, inviter_ptr, left = _inviters(ptr, candidate, taken, len(rank))
+    heap = [(-np.int64(gain[row]), np.int64(rank[row]), np.int64(row)) for row in people if not taken[row]]
+    heapq.heapify(heap)
+    rounds = 0
+    while rounds < k:
+        rounds += 1
+        picks = 0
+        for number in turn:
+            if in_rounds:
+                u, row = number, _best(number, lists, ptr, candidate, taken, gain, rank)
+            else:
+                u, row = _next(heap, lists, inviters, inviter_ptr, left, gain)
+            if row < 0:
+                continue
+            picks += 1
+            taken[row] = True
+            for place in range(inviter_ptr[row], inviter_ptr[row + 1]):
+                left[inviters[place]] -= 1
+            lists[u, _length(lists[u])] = row
+            covered += _cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+        if picks == 0:
+            break
+        above = min(above, covered + _bound(gain, ptr, candidate, people, k, most))
+    return covered, above
+
+
+@kernel
+def _length(listed: NDArray[np.int32]) -> int:
+    """Entries before the first NOBODY."""
+    for place in range(len(listed)):
+        if listed[place] == NOBODY:
+            return place
+    return len(listed)
+
+
+@kernel
+def _best(
+    u: int,
+    lists: NDArray[np.int32],
+    ptr: NDArray[np.int64],
+    candidate: NDArray[np.int32],
+    taken: NDArray[np.bool_],
+    gain: NDArray[np.int32],
+    rank: NDArray[np.int32],
+) -> int:
+    """The best candidate of one list that nobody has invited; -1 where it is full or there is none."""
+    best = -1
+    if _length(lists[u]) == lists.shape[1]:
+        return best
+    for place in range(ptr[u], ptr[u + 1]):
+        row = candidate[place]
+        if taken[row]:
+            continue
+        if best < 0 or gain[row] > gain[best] or (gain[row] == gain[best] and rank[row] < rank[best]):
+            best = row
+    return best
+
+
+@kernel
+def _next(
+    heap: list[tuple[int, int, int]],
+    lists: NDArray[np.int32],
+    inviters: NDArray[np.int32],
+    inviter_ptr: NDArray[np.int64],
+    left: NDArray[np.int64],
+    gain: NDArray[np.int32],
+) -> tuple[int, int]:
+    """The best candidate of all and the list that takes it; -1, -1 where no list with room has one."""
+    while len(heap) > 0:
+        stale, place, row = heapq.heappop(heap)
+        if -stale != gain[row]:
+            heapq.heappush(heap, (-np.int64(gain[row]), place, row))
+            continue
+        chosen = -1
+        for at in range(inviter_ptr[row], inviter_ptr[row + 1]):
+            u = inviters[at]
+            if _length(lists[u]) < lists.shape[1] and (chosen < 0 or left[u] < left[chosen]):
+                chosen = u
+        if chosen >= 0:  # else all lists that could take it are full, and stay so
+            return chosen, row
+    return -1, -1
+
+
+@kernel
+def _inviters(
+    ptr: NDArray[np.int64], candidate: NDArray[np.int32], taken: NDArray[np.bool_], n: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """The lists that may take each row, those of row w from the w-th number on, and the open candidates of each list."""
+    starts = np.zeros(n + 1, dtype=np.int64)
+    for row in candidate:
+        starts[row + 1] += 1
+    for row in range(n):
+        starts[row + 1] += starts[row]
+    place_of = starts[:-1].copy()
+    inviters = np.empty(len(candidate), dtype=np.int32)
+    left = np.zeros(len(ptr) - 1, dtype=np.int64)
+    for u in range(len(left)):
+        for place in range(ptr[u], ptr[u + 1]):
+            row = candidate[place]
+            inviters[place_of[row]] = u
+            place_of[row] += 1
+            left[u] += not taken[row]
+    return inviters, starts, left
+
+
+@kernel
+def _cover(
+    row: int,
+    hit: NDArray[np.bool_],
+    gain: NDArray[np.int32],
+    set_start: NDArray[np.int64],
+    set_length: NDArray[np.int32],
+    members: NDArray[np.int32],
+    node_start: NDArray[np.int64],
+    node_length: NDArray[np.int32],
+    sets: NDArray[np.int32],
+) -> int:
+    """Marks the sets of a row, takes them from the gains of their members, and returns how many were new."""
+    new = 0
+    for place in range(node_start[row], node_start[row] + node_length[row]):
+        which = sets[place]
+        if not hit[which]:
+            hit[which] = True
+            new += 1
+            for inside in range(set_start[which], set_start[which] + set_length[which]):
+                gain[members[inside]] -= 1
+    return new
+
+
+@kernel
+def _bound(
+    gain: NDArray[np.int32],
+    ptr: NDArray[np.int64],
+    candidate: NDArray[np.int32],
+    people: NDArray[np.int32],
+    k: int,
+    most: int,
+) -> int:
+    """What feasible lists can add to whoever is invited: the smaller of two sums of largest gains."""
+    lists = 0
+    for u in range(len(ptr) - 1):
+        lists += _largest(gain[candidate[ptr[u] : ptr[u + 1]]], k)
+    return min(lists, _largest(gain[people], most))
+
+
+@kernel
+def _largest(values: NDArray[np.int32], count: int) -> int:
+    """Sum of the largest `count` values."""
+    if count < len(values):
+        values = np.partition(values, len(values) - count)[len(values) - count :]
+    return values.sum()
