@@ -26,7 +26,7 @@ _SLACK = 1e-9  # by which rounding may lift the in-weights of a node above 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InArcs:
-    """Arcs e from `in_ptr[w]` to `in_ptr[w + 1]` run from `tail[e]` to w; a tail of -1 is nobody any more.
+    """Arcs e from `node[w].start` to `node[w + 1].start` run from `tail[e]` to w; a tail of -1 is nobody any more.
 
     Independent cascade ("ic"): `weight` is the probability, descending within a segment, at a tombstone between those
     of its neighbours. `scale` of a node whose arcs are all of one probability p is 1 / ln(1 - p), which is at most 0
@@ -35,14 +35,14 @@ class InArcs:
     w, and 0 of other nodes.
 
     Shapes:
-        in_ptr int64 [n + 1]; tail int32 [m]; weight float64 [m]; scale float64 [n].
+        node records of `start` int64 and `scale` float64 [n + 1], side by side because a draw reads both; tail int32
+        [m]; weight float64 [m].
     """
 
     model: Model
-    in_ptr: NDArray[np.int64]
+    node: NDArray[np.void]
     tail: NDArray[np.int32]
     weight: NDArray[np.float64]
-    scale: NDArray[np.float64]
 
     @classmethod
     def of(cls, graph: SocialGraph, model: Model) -> InArcs:
@@ -51,13 +51,10 @@ class InArcs:
         Raises:
             InvalidGraph: in-weights of a node sum to more than 1 under "lt".
         """
-        arcs = cls(
-            model=model,
-            in_ptr=graph.in_ptr,
-            tail=np.where(graph.alive, graph.source, np.int32(-1)),
-            weight=np.empty(graph.num_arcs, dtype=np.float64),
-            scale=np.empty(graph.num_nodes, dtype=np.float64),
-        )
+        node = np.zeros(graph.num_nodes + 1, dtype=[("start", np.int64), ("scale", np.float64)])
+        node["start"] = graph.in_ptr
+        tail = np.where(graph.alive, graph.source, np.int32(-1))
+        arcs = cls(model, node, tail, np.empty(graph.num_arcs, dtype=np.float64))
         arcs._measure(np.arange(graph.num_nodes), graph)
         return arcs
 
@@ -70,16 +67,16 @@ class InArcs:
         """
         tail = self.tail.copy()
         tail[removed] = -1
-        weight, scale = self.weight, self.scale
+        node, weight = self.node, self.weight
         if len(reweighted):
-            weight, scale = weight.copy(), scale.copy()
-        arcs = InArcs(self.model, self.in_ptr, tail, weight, scale)
+            node, weight = node.copy(), weight.copy()
+        arcs = InArcs(self.model, node, tail, weight)
         arcs._measure(reweighted, graph)
         return arcs
 
     def _measure(self, nodes: NDArray[np.int64], graph: SocialGraph) -> None:
         measure = _running_sums if self.model == "lt" else _probabilities
-        bad = measure(nodes, self.in_ptr, self.tail, graph.probability, self.weight, self.scale)
+        bad = measure(nodes, self.node, self.tail, graph.probability, self.weight)
         if bad.any():
             required = (
                 "in-weights must sum to at most 1 under linear threshold"
@@ -95,16 +92,15 @@ class InArcs:
 @kernel
 def _probabilities(
     nodes: NDArray[np.int64],
-    in_ptr: NDArray[np.int64],
+    node: NDArray[np.void],
     tail: NDArray[np.int32],
     probability: NDArray[np.float64],
     weight: NDArray[np.float64],
-    scale: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Fills weight and scale of the nodes' segments for IC; returns where probabilities do not descend."""
     bad = np.zeros(len(nodes), dtype=np.bool_)
     for k in range(len(nodes)):
-        first, end = in_ptr[nodes[k]], in_ptr[nodes[k] + 1]
+        first, end = node[nodes[k]].start, node[nodes[k] + 1].start
         # From the back, so that a tombstone takes the probability of the arc behind it.
         highest = lowest = 0.0
         met = False
@@ -117,27 +113,26 @@ def _probabilities(
                 highest = p
             weight[arc] = highest
         if lowest < highest:
-            scale[nodes[k]] = GENERAL
+            node[nodes[k]].scale = GENERAL
         elif highest >= 1.0:
-            scale[nodes[k]] = 0.0
+            node[nodes[k]].scale = 0.0
         else:
-            scale[nodes[k]] = 1.0 / np.log1p(-highest) if highest > 0.0 else -np.inf
+            node[nodes[k]].scale = 1.0 / np.log1p(-highest) if highest > 0.0 else -np.inf
     return bad
 
 
 @kernel
 def _running_sums(
     nodes: NDArray[np.int64],
-    in_ptr: NDArray[np.int64],
+    node: NDArray[np.void],
     tail: NDArray[np.int32],
     probability: NDArray[np.float64],
     weight: NDArray[np.float64],
-    scale: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Fills weight and scale of the nodes' segments for LT; returns where weights sum to more than 1."""
     bad = np.zeros(len(nodes), dtype=np.bool_)
     for k in range(len(nodes)):
-        first, end = in_ptr[nodes[k]], in_ptr[nodes[k] + 1]
+        first, end = node[nodes[k]].start, node[nodes[k] + 1].start
         total = 0.0
         one = -1.0
         equal = True
@@ -150,5 +145,5 @@ def _running_sums(
         bad[k] = total > 1.0 + _SLACK
         # Tombstones keep a place beside arcs of one weight for as long as there is room for all.
         equal &= one > 0.0 and one * (end - first) <= 1.0 + _SLACK
-        scale[nodes[k]] = 1.0 / one if equal else 0.0
+        node[nodes[k]].scale = 1.0 / one if equal else 0.0
     return bad

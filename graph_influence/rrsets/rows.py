@@ -60,6 +60,12 @@ class Rows:
         np.concatenate([self.data[: self.used], *data], out=joined[:total])
         return Rows(start, np.concatenate([self.length, length]), joined, total)
 
+    def packed(self) -> Rows:
+        """The same rows, one behind the other."""
+        entries = np.empty(int(self.length.sum(dtype=np.int64)), dtype=np.int32)
+        _gather(self.start, self.length, self.data, entries)
+        return Rows.empty().extended(self.length, [entries])
+
     def inverted(self, columns: int) -> Rows:
         """For each of the values 0 to columns - 1 the rows that hold it, ascending, with a little room behind each."""
         parts = shares(len(self))
@@ -76,6 +82,28 @@ class Rows:
         in_threads(lambda k: _scatter(self.start, self.length, self.data, *parts[k], places[k], data), len(parts))
         _clear(start + length, ends, data)
         return Rows(start, length.astype(np.int32), data, used)
+
+
+@kernel
+def roomier(data: NDArray[np.int32], used: int, more: int) -> NDArray[np.int32]:
+    """The data with room for `more` entries behind the used ones: the same array where it has that."""
+    if used + more <= len(data):
+        return data
+    larger = np.empty(used + more + used // 8, dtype=np.int32)
+    larger[:used] = data[:used]
+    return larger
+
+
+@kernel
+def _gather(
+    start: NDArray[np.int64], length: NDArray[np.int32], data: NDArray[np.int32], entries: NDArray[np.int32]
+) -> None:
+    """Writes all rows one behind the other."""
+    written = 0
+    for row in range(len(start)):
+        for place in range(start[row], start[row] + length[row]):
+            entries[written] = data[place]
+            written += 1
 
 
 @kernel

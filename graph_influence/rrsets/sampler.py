@@ -12,6 +12,7 @@ from graph_influence.rrsets.in_arcs import InArcs
 from graph_influence.rrsets.threads import in_threads, shares
 from unlearn.compiled import kernel
 
+_MEMBER, _SENTINEL = np.uint8(1), np.uint8(2)  # marks of a node
 _TOSSED = 0.1  # unequal arcs of at least this probability are tossed one by one
 
 
@@ -25,13 +26,18 @@ class Drawn:
 
 
 def draw(
-    arcs: InArcs, alive: NDArray[np.bool_], seed: int, numbers: NDArray[np.int64], stop: NDArray[np.bool_], size: float
+    arcs: InArcs,
+    alive: NDArray[np.bool_],
+    sentinel: NDArray[np.bool_],
+    seed: int,
+    numbers: NDArray[np.int64],
+    size: float,
 ) -> Drawn:
     """The sets of these numbers [k]: each depends on the seed, its number and the arcs into its members only.
 
     Args:
         alive: who may be a root, [n]; somebody must.
-        stop: a set ends with the first of these that it meets, and is covered, [n].
+        sentinel: a set ends with the first of these that it meets, and is covered, [n].
         size: members of a set to expect; it decides how much room is taken at first, and nothing else.
     """
     length = np.empty(len(numbers), dtype=np.int32)
@@ -41,7 +47,7 @@ def draw(
     def share(k: int) -> NDArray[np.int32]:
         first, end = parts[k]
         members = np.empty(int(size * (end - first)) + len(alive), dtype=np.int32)
-        stamp = np.full(len(alive), -1, dtype=np.int32)
+        mark = _SENTINEL * sentinel.astype(np.uint8)
         done, used = first, 0
         while True:
             done, used = _sample(
@@ -50,13 +56,11 @@ def draw(
                 numbers,
                 done,
                 end,
-                arcs.in_ptr,
+                arcs.node,
                 arcs.tail,
                 arcs.weight,
-                arcs.scale,
                 alive,
-                stop,
-                stamp,
+                mark,
                 members,
                 used,
                 length,
@@ -78,13 +82,11 @@ def _sample(
     numbers: NDArray[np.int64],
     first: int,
     end: int,
-    in_ptr: NDArray[np.int64],
+    node: NDArray[np.void],
     tail: NDArray[np.int32],
     weight: NDArray[np.float64],
-    scale: NDArray[np.float64],
     alive: NDArray[np.bool_],
-    stop: NDArray[np.bool_],
-    stamp: NDArray[np.int32],
+    mark: NDArray[np.uint8],
     members: NDArray[np.int32],
     used: int,
     length: NDArray[np.int32],
@@ -105,30 +107,33 @@ def _sample(
         begin, head = used, used
         members[used] = root
         used += 1
-        stamp[root] = k
-        covered[k] = stop[root]
-        while head < used and not covered[k]:
-            node = members[head]
+        met = mark[root] == _SENTINEL
+        mark[root] |= _MEMBER
+        while head < used and not met:
+            member = members[head]
             head += 1
-            arc, last = in_ptr[node], in_ptr[node + 1]
-            state = mixed(key + GOLDEN * np.uint64(node + 1))
+            arc, last, scale = node[member].start, node[member + 1].start, node[member].scale
+            state = mixed(key + GOLDEN * np.uint64(member + 1))
             while arc < last:
                 if threshold:
-                    arc = _chosen(arc, last, unit(state), scale[node], weight)
+                    arc = _chosen(arc, last, unit(state), scale, weight)
                 else:
-                    arc, state = _live(arc, last, state, scale[node], weight)
+                    arc, state = _live(arc, last, state, scale, weight)
                 if arc == last:
                     break
                 other = tail[arc]
-                if other >= 0 and stamp[other] != k:
-                    stamp[other] = k
+                if other >= 0 and not mark[other] & _MEMBER:
                     members[used] = other
                     used += 1
-                    if stop[other]:
-                        covered[k] = True
+                    met = mark[other] == _SENTINEL
+                    mark[other] |= _MEMBER
+                    if met:
                         break
                 arc = last if threshold else arc + 1
+        for place in range(begin, used):
+            mark[members[place]] &= _SENTINEL
         length[k] = used - begin
+        covered[k] = met
     return end, used
 
 

@@ -19,11 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.graph import SocialGraph
+from graph_influence.rrsets.deletion import Difference, rewritten
 from graph_influence.rrsets.in_arcs import InArcs, Model
 from graph_influence.rrsets.rows import Rows
-from graph_influence.rrsets.sampler import draw
+from graph_influence.rrsets.sampler import Drawn, draw
 from unlearn.compiled import kernel
 from unlearn.invalid import InvalidInput
+
+_REBUILD = 0.3  # share of the sets from which on drawing all of them is quicker
 
 NodeRows = Sequence[int] | NDArray[np.integer]
 
@@ -35,6 +38,15 @@ class Spread:
     mean: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an update did: sets that were drawn again, those of them that came out otherwise, or all of them anew."""
+
+    redrawn: int
+    changed: int
+    rebuilt: bool
 
 
 class RRSets:
@@ -99,12 +111,55 @@ class RRSets:
                 f"`count` must be at least 0 and make fewer than 2^31 sets of a graph with people "
                 f"(got {count}, after {len(self)} sets, {self.graph.num_alive} people)"
             )
-        size = self.members.used / len(self) if len(self) else 4.0
-        numbers = np.arange(len(self), total)
-        drawn = draw(self.arcs, self.graph.nodes.alive, self.seed, numbers, self._sentinel, 1.1 * size)
+        drawn = self._drawn(np.arange(len(self), total))
         self.members = self.members.extended(drawn.length, drawn.members)
         self.covered = np.concatenate([self.covered, drawn.covered])
         self._sets = None
+
+    def update(self, graph: SocialGraph) -> Update:
+        """Follow the graph to what is left of it: the store becomes what drawing everything from it would give.
+
+        Roots stay, except that the sets of somebody who left get another, uniform over who is left; all coins are
+        those of before. So sets are independent and identically distributed on the new graph, for as long as who
+        leaves does not depend on the draws. What probabilities the graph has says what deletion means: *frozen*
+        (`graph.without`) leaves those of the others as they are, and redraws the sets of who left; *renormalised*
+        (weighted cascade again) changes those of all arcs into the neighbours, and redraws the neighbours' sets, too.
+        Past a measured share of sets, redrawing all is quicker, and is what happens.
+
+        Raises:
+            InvalidGraph: it is not the store's graph with fewer people or arcs or with other probabilities, or has
+                weights that the model does not allow. Nothing has changed then.
+        """
+        difference = Difference.between(self.graph, graph)
+        arcs = self.arcs.after(graph, difference.arcs, difference.reweighted)
+        numbers = difference.touched(graph, self.sets)
+        total = len(self)
+        self.graph, self.arcs = graph, arcs
+        if len(numbers) > _REBUILD * total or not graph.num_alive:
+            self.members, self.covered, self._sets = Rows.empty(), self.covered[:0], None
+            if graph.num_alive:
+                self.grow(total)
+            return Update(total, total, True)
+        drawn = self._drawn(numbers)
+        self.covered[numbers] = drawn.covered
+        self.members, self._sets, changed = rewritten(self.members, self.sets, numbers, drawn)
+        return Update(len(numbers), changed, False)
+
+    def compact(self) -> RRSets:
+        """As many sets of the compacted graph: nothing of who was forgotten is in it, as if they had never been there.
+
+        Numbers of rows and arcs name the coins, so all sets are drawn anew. It costs what `grow` costs.
+        """
+        alive = self.graph.nodes.alive
+        store = RRSets(
+            self.graph.compact(),
+            self.model,
+            seed=self.seed,
+            sentinels=(np.cumsum(alive) - 1)[self._sentinel & alive],
+        )
+        if len(self):
+            store.grow(len(self))
+        return store
 
     def coverage(self, rows: NodeRows) -> int:
         """Number of sets that contain any of the rows; covered sets count where all sentinels are among the rows."""
@@ -129,6 +184,10 @@ class RRSets:
         middle = (share + z * z / (2 * theta)) / (1 + z * z / theta)
         half = z / (1 + z * z / theta) * (share * (1 - share) / theta + (z / (2 * theta)) ** 2) ** 0.5
         return Spread(n * share, n * (middle - half), n * (middle + half))
+
+    def _drawn(self, numbers: NDArray[np.int64]) -> Drawn:
+        size = 1.1 * self.members.used / len(self) if len(self) else 4.0
+        return draw(self.arcs, self.graph.nodes.alive, self._sentinel, self.seed, numbers, size)
 
     def _marked(self, rows: NodeRows) -> NDArray[np.bool_]:
         listed = np.asarray(rows, dtype=np.int64)
