@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.constrained.completion import complete
+from graph_influence.constrained.gains import cover, inviters_of
 from graph_influence.constrained.participants import Participants
 from graph_influence.rrsets import RRSets
 from unlearn.compiled import kernel
@@ -41,19 +43,20 @@ def assign(
     each of `capacity` rounds every list with room takes its best candidate, lists of few candidates first; covers at
     least 1 / (1 + curvature) >= 1/2 of the best. "mg": again and again the best candidate of all goes to a list with
     room, of several to the one with the fewest candidates left; at least 1/2. Nobody is in two lists. Where nothing is
-    left to gain, the candidate of the highest out-degree is taken, so a list is shorter than its capacity only where it
-    has no candidate left.
+    left to gain, the candidate of the highest out-degree is taken.
 
     above = min(2 covered, min over S of [covered(S) + min(B(S), C(S))]), S the invited before each round and at the
     end: B sums for each list its `capacity` largest gains given S, C the largest gains of as many different candidates
     as the lists can hold at all (`Participants.most`). Both are at least what the best lists add to S.
 
     Args:
-        given: lists [d, capacity] to go on from, whose entries stay: the first bound, which is of a whole greedy, is
-            left out then.
+        given: lists [d, capacity] to go on from, whose entries stay where they are. The bound 2 covered, which is of a
+            whole greedy, is left out then.
 
     Differences from the paper:
-        - C, which is the smaller where many candidates are shared; ties; the lists filled up.
+        - C, which is the smaller where many candidates are shared; the rules for ties.
+        - Where a list has room and all its candidates are in others, they are handed on (`complete`), so that as many
+          people are invited as lists can hold at all.
     """
     d, k = len(participants.active), participants.capacity
     lists = np.full((d, k), NOBODY) if given is None else given.copy()
@@ -63,6 +66,7 @@ def assign(
     members, holders = sets.members, sets.sets
     covered, above = _assign(
         order == "rr",
+        given is None,
         members.start,
         members.length,
         members.data,
@@ -83,6 +87,7 @@ def assign(
 @kernel
 def _assign(
     in_rounds: bool,
+    whole: bool,
     set_start: NDArray[np.int64],
     set_length: NDArray[np.int32],
     members: NDArray[np.int32],
@@ -97,70 +102,66 @@ def _assign(
     rank: NDArray[np.int32],
     lists: NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Fills what is NOBODY in lists [d, k] as far as candidates go; returns covered and above without its first part."""
-    k = lists.shape[1]
+    """Fills the ends of lists [d, k] that are NOBODY; returns what is covered, and above without its first part."""
+    d, k = lists.shape
     gain = node_length.copy()
     hit = np.zeros(len(set_start), dtype=np.bool_)
-    taken = np.zeros(len(rank), dtype=np.bool_)
+    owner = np.full(len(rank), NOBODY)  # the list that a row is in
+    length = np.zeros(d, dtype=np.int64)
     covered = 0
-    for row in lists.ravel():
-        if row != NOBODY:
-            taken[row] = True
-            covered += _cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+    for u in range(d):
+        while length[u] < k and lists[u, length[u]] != NOBODY:
+            row = lists[u, length[u]]
+            owner[row] = u
+            length[u] += 1
+            covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
     above = covered + _bound(gain, ptr, candidate, people, k, most)
-    # Who could invite each of `people`, and how many candidates each list has left.
-    inviters, inviter_ptr, left = _inviters(ptr, candidate, taken, len(rank))
-    heap = [(-np.int64(gain[row]), np.int64(rank[row]), np.int64(row)) for row in people if not taken[row]]
+    inviters, inviter_ptr, left = inviters_of(ptr, candidate, owner)
+    heap = [(-np.int64(gain[row]), np.int64(rank[row]), np.int64(row)) for row in people if owner[row] < 0]
     heapq.heapify(heap)
-    rounds = 0
-    while rounds < k:
-        rounds += 1
+    picks = 1
+    while picks > 0:
         picks = 0
         for number in turn:
             if in_rounds:
-                u, row = number, _best(number, lists, ptr, candidate, taken, gain, rank)
+                u, row = number, _best(number, length, k, ptr, candidate, owner, gain, rank)
             else:
-                u, row = _next(heap, lists, inviters, inviter_ptr, left, gain)
+                u, row = _next(heap, length, k, inviters, inviter_ptr, left, gain)
             if row < 0:
                 continue
             picks += 1
-            taken[row] = True
+            lists[u, length[u]], owner[row] = row, u
+            length[u] += 1
             for place in range(inviter_ptr[row], inviter_ptr[row + 1]):
                 left[inviters[place]] -= 1
-            lists[u, _length(lists[u])] = row
-            covered += _cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
-        if picks == 0:
-            break
+            covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+        if picks > 0:
+            above = min(above, covered + _bound(gain, ptr, candidate, people, k, most))
+    if whole:
+        for row in complete(lists, length, ptr, candidate, owner, gain):
+            covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
         above = min(above, covered + _bound(gain, ptr, candidate, people, k, most))
     return covered, above
 
 
 @kernel
-def _length(listed: NDArray[np.int32]) -> int:
-    """Entries before the first NOBODY."""
-    for place in range(len(listed)):
-        if listed[place] == NOBODY:
-            return place
-    return len(listed)
-
-
-@kernel
 def _best(
     u: int,
-    lists: NDArray[np.int32],
+    length: NDArray[np.int64],
+    k: int,
     ptr: NDArray[np.int64],
     candidate: NDArray[np.int32],
-    taken: NDArray[np.bool_],
+    owner: NDArray[np.int32],
     gain: NDArray[np.int32],
     rank: NDArray[np.int32],
 ) -> int:
     """The best candidate of one list that nobody has invited; -1 where it is full or there is none."""
     best = -1
-    if _length(lists[u]) == lists.shape[1]:
+    if length[u] == k:
         return best
     for place in range(ptr[u], ptr[u + 1]):
         row = candidate[place]
-        if taken[row]:
+        if owner[row] >= 0:
             continue
         if best < 0 or gain[row] > gain[best] or (gain[row] == gain[best] and rank[row] < rank[best]):
             best = row
@@ -170,7 +171,8 @@ def _best(
 @kernel
 def _next(
     heap: list[tuple[int, int, int]],
-    lists: NDArray[np.int32],
+    length: NDArray[np.int64],
+    k: int,
     inviters: NDArray[np.int32],
     inviter_ptr: NDArray[np.int64],
     left: NDArray[np.int64],
@@ -185,57 +187,11 @@ def _next(
         chosen = -1
         for at in range(inviter_ptr[row], inviter_ptr[row + 1]):
             u = inviters[at]
-            if _length(lists[u]) < lists.shape[1] and (chosen < 0 or left[u] < left[chosen]):
+            if length[u] < k and (chosen < 0 or left[u] < left[chosen]):
                 chosen = u
         if chosen >= 0:  # else all lists that could take it are full, and stay so
             return chosen, row
     return -1, -1
-
-
-@kernel
-def _inviters(
-    ptr: NDArray[np.int64], candidate: NDArray[np.int32], taken: NDArray[np.bool_], n: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """The lists that may take each row, those of row w from the w-th number on, and the open candidates of each list."""
-    starts = np.zeros(n + 1, dtype=np.int64)
-    for row in candidate:
-        starts[row + 1] += 1
-    for row in range(n):
-        starts[row + 1] += starts[row]
-    place_of = starts[:-1].copy()
-    inviters = np.empty(len(candidate), dtype=np.int32)
-    left = np.zeros(len(ptr) - 1, dtype=np.int64)
-    for u in range(len(left)):
-        for place in range(ptr[u], ptr[u + 1]):
-            row = candidate[place]
-            inviters[place_of[row]] = u
-            place_of[row] += 1
-            left[u] += not taken[row]
-    return inviters, starts, left
-
-
-@kernel
-def _cover(
-    row: int,
-    hit: NDArray[np.bool_],
-    gain: NDArray[np.int32],
-    set_start: NDArray[np.int64],
-    set_length: NDArray[np.int32],
-    members: NDArray[np.int32],
-    node_start: NDArray[np.int64],
-    node_length: NDArray[np.int32],
-    sets: NDArray[np.int32],
-) -> int:
-    """Marks the sets of a row, takes them from the gains of their members, and returns how many were new."""
-    new = 0
-    for place in range(node_start[row], node_start[row] + node_length[row]):
-        which = sets[place]
-        if not hit[which]:
-            hit[which] = True
-            new += 1
-            for inside in range(set_start[which], set_start[which] + set_length[which]):
-                gain[members[inside]] -= 1
-    return new
 
 
 @kernel

@@ -91,3 +91,21 @@ class Participants:
         room = np.ones(len(tails), dtype=np.int32)
         room[:d] = self.capacity
         return int(maximum_flow(csr_array((room, (tails, heads)), shape=(sink + 1, sink + 1)), 0, sink).flow_value)
+
+    def possible(self, lists: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The lists [d, capacity] without those who are no candidates, -1 in the places behind the others."""
+        kept = np.full_like(lists, -1)
+        for u, listed in enumerate(lists):
+            invited = listed[np.isin(listed, self.candidate[self.ptr[u] : self.ptr[u + 1]])]
+            kept[u, : len(invited)] = invited
+        return kept
+
+    def named(self, lists: NDArray[np.int32]) -> dict[Id, tuple[Id, ...]]:
+        """Lists [d, capacity] as external ids, in order of descending probability of the arc."""
+        found: dict[Id, tuple[Id, ...]] = {}
+        for u, inviter in enumerate(self.graph.nodes.take(self.active)):
+            own = slice(self.ptr[u], self.ptr[u + 1])
+            chosen = np.isin(self.candidate[own], lists[u])
+            order = np.argsort(-self.weight[own][chosen], kind="stable")
+            found[inviter] = tuple(self.graph.nodes.take(self.candidate[own][chosen][order]))
+        return found

@@ -8,6 +8,7 @@ from graph_influence.maximize.heuristics import Degree, DegreeDiscount, KShell, 
 from graph_influence.maximize.hist import Hist
 from graph_influence.maximize.imm import Imm
 from graph_influence.maximize.opim import Opim
+from graph_influence.maximize.standing import StandingSeeds, Upkeep
 
 __all__ = [
     "Celf",
@@ -22,6 +23,8 @@ __all__ = [
     "Opim",
     "PageRank",
     "Seeds",
+    "StandingSeeds",
+    "Upkeep",
     "maximize",
     "maximizer",
     "maximizers",

@@ -84,11 +84,7 @@ class Maximizer(ABC):
                 out of its range.
             InvalidGraph: in-weights of somebody sum to more than 1 under "lt".
         """
-        problems = Problems("these arguments", InvalidRequest)
-        if not 1 <= k <= graph.num_alive:
-            problems.add(f"`k` must be from 1 to the {graph.num_alive} people who are there (got {k}); ask for fewer")
-        self._check(problems)
-        problems.raise_any()
+        self.check(graph, k)
         began = time.perf_counter()
         choice = self._choose(graph, k)
         spread = evaluated(graph, choice.rows, self.model, self.seed) if choice.spread is None else choice.spread
@@ -101,6 +97,14 @@ class Maximizer(ABC):
             method=self.name,
             arguments=self.arguments() | {"k": k},
         )
+
+    def check(self, graph: SocialGraph, k: int) -> None:
+        """Raises: InvalidRequest, as `maximize` does; nothing has been computed then."""
+        problems = Problems("these arguments", InvalidRequest)
+        if not 1 <= k <= graph.num_alive:
+            problems.add(f"`k` must be from 1 to the {graph.num_alive} people who are there (got {k}); ask for fewer")
+        self._check(problems)
+        problems.raise_any()
 
     def _check(self, problems: Problems) -> None:
         """Adds what is wrong with the arguments."""

@@ -33,14 +33,15 @@ def greedy(
     """The k rows that greedily cover most sets: each has the largest gain given those before it.
 
     above = min over t of [covered(S_t) + sum of the k largest gains given S_t], S_t the first t picks: by
-    submodularity no k rows cover more (Tang et al. 2018, section 5). Gains are kept exactly: a set that becomes
+    submodularity no k rows cover more (Tang et al. 2018, section 5). Where sets are cut at sentinels, t is at least
+    their number, as gains given fewer are not known. Gains are kept exactly: a set that becomes
     covered takes one from each of its members, so all rounds together read every set once. Rows are kept in order of
     their gains, in which taking one from a gain is one swap and the sum of the k largest changes by at most one.
 
     Args:
         allowed: rows that may be picked, at least k; of equal gains the earlier row here is picked. When nothing is
             left to gain, the picks go on in this order, so there are always k of them.
-        first: rows that come first, whatever their gain; where the sets are truncated at sentinels, these.
+        first: rows that come first, whatever their gain; where the sets are cut at sentinels, these.
     """
     rows = np.empty(k, dtype=np.int32)
     covered = np.zeros(k + 1, dtype=np.int64)
@@ -61,7 +62,8 @@ def greedy(
         covered,
         largest,
     )
-    return Greedy(rows, covered, int((covered + largest)[len(given) :].min()))
+    known = len(given) if sets.covered.any() else 0
+    return Greedy(rows, covered, int((covered + largest)[known:].min()))
 
 
 @kernel

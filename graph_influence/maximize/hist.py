@@ -47,14 +47,14 @@ class Hist(Stopping, Maximizer):
     name = "hist"
 
     def _check(self, problems: Problems) -> None:
-        self.check(problems, bounds.GREEDY)
+        self.check_rule(problems, bounds.GREEDY)
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order, delta = ranked(graph), (self.delta or 1 / graph.num_alive) / 2
         sentinels, drawn = self._sentinels(graph, k, order, delta)
         collections = Collections.draw(graph, self.model, self.seed, sentinels=sentinels)
         rule, first = self._second(graph.num_alive, k, len(sentinels), delta)
-        selected, ratio = collections.double(first, lambda sets: greedy(sets, k, order, sentinels), rule)
+        selected, ratio, _ = collections.double(first, lambda sets: greedy(sets, k, order, sentinels), rule)
         spread = collections.judging.spread(selected.rows)
         return Choice(selected.rows, ratio, drawn + len(collections), spread)
 

@@ -66,13 +66,19 @@ class Collections:
             attainable=selected.covered / selected.above if selected.above else 1.0,
         )
 
-    def double(self, first: int, choose: Callable[[RRSets], S], rule: Rule) -> tuple[S, float]:
-        """Draw `first` sets each, and as many again as there are until the rule is done: selection, proven ratio."""
-        look = 1
+    def double(
+        self, first: int, choose: Callable[[RRSets], S], rule: Rule, look: int = 1
+    ) -> tuple[S, float, int]:
+        """Draw up to `first` sets each, then as many again as there are, until the rule is done.
+
+        `look` is the number of the first look in the rule's count. Returns the selection, the proven ratio and the
+        number of the last look.
+        """
+        sets = first
         while True:
-            self.grow(first << (look - 1))
+            self.grow(sets)
             selected = choose(self.selection)
             evidence = self.evidence(selected, rule.log_inverse(look))
             if rule.done(look, evidence):
-                return selected, rule.certified(look, evidence)
-            look += 1
+                return selected, rule.certified(look, evidence), look
+            sets, look = 2 * sets, look + 1

@@ -9,7 +9,7 @@ from graph_influence.maximize import bounds
 from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.coverage import greedy
 from graph_influence.maximize.judged import Collections
-from graph_influence.maximize.stopping import Stopping
+from graph_influence.maximize.stopping import Rule, Stopping
 from unlearn.invalid import Problems
 
 
@@ -37,11 +37,15 @@ class Opim(Stopping, Maximizer):
     name = "opim"
 
     def _check(self, problems: Problems) -> None:
-        self.check(problems, bounds.GREEDY)
+        self.check_rule(problems, bounds.GREEDY)
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
-        n, order = graph.num_alive, ranked(graph)
+        order = ranked(graph)
         collections = Collections.draw(graph, self.model, self.seed)
-        rule, first = self.rule(n, bounds.GREEDY, bounds.log_binomial(n, k), k)
-        selected, ratio = collections.double(first, lambda sets: greedy(sets, k, order), rule)
+        rule, first = self.rule_for(graph.num_alive, k)
+        selected, ratio, _ = collections.double(first, lambda sets: greedy(sets, k, order), rule)
         return Choice(selected.rows, ratio, len(collections), collections.judging.spread(selected.rows))
+
+    def rule_for(self, n: int, k: int) -> tuple[Rule, int]:
+        """The rule for `k` of n people, and how many sets the first look takes."""
+        return self.rule(n, bounds.GREEDY, bounds.log_binomial(n, k), k)

@@ -105,7 +105,7 @@ class Stopping:
     share: float | None = None
     delta: float | None = None
 
-    def check(self, problems: Problems, ratio: float) -> None:
+    def check_rule(self, problems: Problems, ratio: float) -> None:
         """Adds what is wrong with these arguments, for a method of this a priori ratio."""
         given = [name for name in ("eps", "seconds", "share") if getattr(self, name) is not None]
         if len(given) > 1:
