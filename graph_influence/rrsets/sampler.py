@@ -93,7 +93,7 @@ def _sample(
     covered: NDArray[np.bool_],
 ) -> tuple[int, int]:
     """Sets first to end - 1 behind the `used` members, or as many of them as surely fit; returns up to where."""
-    n = len(alive)
+    n, starts, scales = len(alive), node["start"], node["scale"]
     for k in range(first, end):
         if used + n > len(members):
             return k, used
@@ -112,7 +112,7 @@ def _sample(
         while head < used and not met:
             member = members[head]
             head += 1
-            arc, last, scale = node[member].start, node[member + 1].start, node[member].scale
+            arc, last, scale = starts[member], starts[member + 1], scales[member]
             state = mixed(key + GOLDEN * np.uint64(member + 1))
             while arc < last:
                 if threshold:

@@ -26,7 +26,9 @@ from graph_influence.rrsets.sampler import Drawn, draw
 from unlearn.compiled import kernel
 from unlearn.invalid import InvalidInput
 
-_REBUILD = 0.3  # share of the sets from which on drawing all of them is quicker
+# Share of all members that stand in sets to be redrawn, from which on drawing all sets is quicker: members tell the
+# work, sets do not, for those that somebody is in are large. Measured break-even: 0.35 to 0.6 (see benchmarks/rrsets.py).
+_REBUILD = 1 / 3
 
 NodeRows = Sequence[int] | NDArray[np.integer]
 
@@ -135,7 +137,8 @@ class RRSets:
         numbers = difference.touched(graph, self.sets)
         total = len(self)
         self.graph, self.arcs = graph, arcs
-        if len(numbers) > _REBUILD * total or not graph.num_alive:
+        self._sentinel = self._sentinel & graph.nodes.alive
+        if self.members.length[numbers].sum() > _REBUILD * self.members.used or not graph.num_alive:
             self.members, self.covered, self._sets = Rows.empty(), self.covered[:0], None
             if graph.num_alive:
                 self.grow(total)
@@ -155,17 +158,24 @@ class RRSets:
             self.graph.compact(),
             self.model,
             seed=self.seed,
-            sentinels=(np.cumsum(alive) - 1)[self._sentinel & alive],
+            sentinels=(np.cumsum(alive) - 1)[self._sentinel],
         )
         if len(self):
             store.grow(len(self))
         return store
 
     def coverage(self, rows: NodeRows) -> int:
-        """Number of sets that contain any of the rows; covered sets count where all sentinels are among the rows."""
+        """Number of sets that contain any of the rows.
+
+        Raises:
+            InvalidInput: a row is none of the graph, or sentinels are not among the rows: a set that ended with one
+                does not tell who else would be in it.
+        """
         chosen = self._marked(rows)
-        complete = self._sentinel.any() and not (self._sentinel & ~chosen).any()
-        hit = self.covered.copy() if complete else np.zeros(len(self), dtype=np.bool_)
+        missing = int((self._sentinel & ~chosen).sum())
+        if missing:
+            raise InvalidInput(f"`rows` must contain all sentinels of truncated sets ({missing} are missing)")
+        hit = self.covered.copy()
         if self._sets is not None:
             picked = np.flatnonzero(chosen)
             return _union(self._sets.start, self._sets.length, self._sets.data, picked, hit)
