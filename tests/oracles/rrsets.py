@@ -1,4 +1,4 @@
-"""The truth about reverse-reachable sets on small graphs: the probability of each set, and how far draws are from it."""
+"""Reverse-reachable sets of small graphs: the probability of each, and how far draws are from it."""
 
 from __future__ import annotations
 

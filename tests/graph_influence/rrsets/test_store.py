@@ -152,9 +152,7 @@ def test_roots_are_who_is_there(model):
 
 def test_refusals():
     graph = SocialGraph.from_arcs([0, 1, 0], [2, 2, 1], [0.7, 0.7, 0.5], nodes=3)
-    with pytest.raises(
-        InvalidGraph, match="sum to at most 1 under linear threshold \\(at 1 nodes they do not, first 2\\)"
-    ):
+    with pytest.raises(InvalidGraph, match="sum to at most 1 .*\\(at 1 nodes they do not, first 2\\)"):
         RRSets(graph, "lt")
     with pytest.raises(InvalidInput, match="from 0 to 2 \\(got 1 to 3\\)"):
         RRSets(graph, sentinels=[1, 3])
