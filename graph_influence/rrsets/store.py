@@ -176,10 +176,11 @@ class RRSets:
         if missing:
             raise InvalidInput(f"`rows` must contain all sentinels of truncated sets ({missing} are missing)")
         hit = self.covered.copy()
-        if self._sets is not None:
-            picked = np.flatnonzero(chosen)
-            return _union(self._sets.start, self._sets.length, self._sets.data, picked, hit)
-        return _scan(self.members.start, self.members.length, self.members.data, chosen, hit)
+        if self._sets is None:
+            _mark_holding(self.members.start, self.members.length, self.members.data, chosen, hit)
+        else:
+            _mark_held(self._sets.start, self._sets.length, self._sets.data, np.flatnonzero(chosen), hit)
+        return int(np.count_nonzero(hit))
 
     def spread(self, rows: NodeRows, confidence: float = 0.95) -> Spread:
         """Expected number of people that the rows activate, themselves included: n coverage / sets.
@@ -210,35 +211,30 @@ class RRSets:
 
 
 @kernel
-def _union(
+def _mark_held(
     start: NDArray[np.int64],
     length: NDArray[np.int32],
     data: NDArray[np.int32],
     rows: NDArray[np.int64],
     hit: NDArray[np.bool_],
-) -> int:
-    """Marks what stands in any of the rows; returns how many are marked then."""
+) -> None:
+    """Marks what stands in any of the rows."""
     for row in rows:
         for place in range(start[row], start[row] + length[row]):
             hit[data[place]] = True
-    return np.count_nonzero(hit)
 
 
 @kernel
-def _scan(
+def _mark_holding(
     start: NDArray[np.int64],
     length: NDArray[np.int32],
     data: NDArray[np.int32],
     chosen: NDArray[np.bool_],
     hit: NDArray[np.bool_],
-) -> int:
-    """How many rows are hit or hold a chosen value."""
-    total = 0
+) -> None:
+    """Marks the rows that hold anything chosen."""
     for row in range(len(start)):
-        found = hit[row]
         place, last = start[row], start[row] + length[row]
-        while not found and place < last:
-            found = chosen[data[place]]
+        while not hit[row] and place < last:
+            hit[row] = chosen[data[place]]
             place += 1
-        total += found
-    return total
