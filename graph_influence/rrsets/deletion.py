@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.graph import InvalidGraph, SocialGraph
-from graph_influence.rrsets.rows import Rows, roomier
+from graph_influence.rrsets.rows import SPARE, Rows, roomier
 from graph_influence.rrsets.sampler import Drawn
 from unlearn.compiled import kernel
 from unlearn.invalid import Problems
@@ -33,8 +33,7 @@ class Difference:
         """Raises: InvalidGraph when `after` is not `before` with fewer people or arcs, or other probabilities."""
         problems = Problems("this graph", InvalidGraph)
         same = before.num_nodes == after.num_nodes and all(
-            a is b or np.array_equal(a, b)
-            for a, b in ((before.in_ptr, after.in_ptr), (before.source, after.source))
+            a is b or np.array_equal(a, b) for a, b in ((before.in_ptr, after.in_ptr), (before.source, after.source))
         )
         if not same:
             problems.add("its nodes and arcs must be numbered as those of the store's graph; make a new store")
@@ -73,9 +72,16 @@ def rewritten(members: Rows, sets: Rows, numbers: NDArray[np.int64], drawn: Draw
     head, following, change, changed = _changes(
         numbers, members.start, members.length, members.data, drawn.length, data, len(sets)
     )
-    index = Rows(sets.start, sets.length, *_merge(head, following, change, sets.start, sets.length, sets.data, sets.used))
-    room = _replace(numbers, drawn.length, data, members.start, members.length, members.data, members.used)
-    return Rows(members.start, members.length, *room), index, changed
+    lists = _merge(head, following, change, sets.start, sets.length, sets.data, sets.used)
+    blocks = _replace(numbers, drawn.length, data, members.start, members.length, members.data, members.used)
+    now = Rows(members.start, members.length, *blocks)
+    # When the array had to become larger it was copied as a whole, so to close its gaps costs little more.
+    if now.data is not members.data and now.loose():
+        now = now.packed()
+    index = Rows(sets.start, sets.length, *lists)
+    if index.data is not sets.data and index.loose(SPARE):
+        index = now.inverted(len(sets))
+    return now, index, changed
 
 
 @kernel
@@ -138,7 +144,7 @@ def _merge(
     data: NDArray[np.int32],
     used: int,
 ) -> tuple[NDArray[np.int32], int]:
-    """Takes sets out of the nodes' rows and puts others in; returns the data, perhaps in a larger array, and its end."""
+    """Takes sets out of the nodes' rows and puts others in; returns the data, perhaps in a new array, and its end."""
     entering = np.empty(len(change), dtype=np.int32)
     for node in range(len(head)):
         link = head[node]
@@ -176,7 +182,7 @@ def _merge(
         while free < used and free < last + come and data[free] == -1:
             free += 1
         if free < last + come:
-            room = length[node] + length[node] // 16 + 2
+            room = length[node] + length[node] // 16 + SPARE
             data = roomier(data, used, room)
             data[used : used + last - first] = data[first:last]
             data[used + last - first : used + room] = -1

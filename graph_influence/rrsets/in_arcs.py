@@ -100,7 +100,7 @@ def _probabilities(
     """Fills weight and scale of the nodes' segments for IC; returns where probabilities do not descend."""
     bad = np.zeros(len(nodes), dtype=np.bool_)
     for k in range(len(nodes)):
-        first, end = node[nodes[k]].start, node[nodes[k] + 1].start
+        first, end = node["start"][nodes[k]], node["start"][nodes[k] + 1]
         # From the back, so that a tombstone takes the probability of the arc behind it.
         highest = lowest = 0.0
         met = False
@@ -113,11 +113,11 @@ def _probabilities(
                 highest = p
             weight[arc] = highest
         if lowest < highest:
-            node[nodes[k]].scale = GENERAL
+            node["scale"][nodes[k]] = GENERAL
         elif highest >= 1.0:
-            node[nodes[k]].scale = 0.0
+            node["scale"][nodes[k]] = 0.0
         else:
-            node[nodes[k]].scale = 1.0 / np.log1p(-highest) if highest > 0.0 else -np.inf
+            node["scale"][nodes[k]] = 1.0 / np.log1p(-highest) if highest > 0.0 else -np.inf
     return bad
 
 
@@ -132,7 +132,7 @@ def _running_sums(
     """Fills weight and scale of the nodes' segments for LT; returns where weights sum to more than 1."""
     bad = np.zeros(len(nodes), dtype=np.bool_)
     for k in range(len(nodes)):
-        first, end = node[nodes[k]].start, node[nodes[k] + 1].start
+        first, end = node["start"][nodes[k]], node["start"][nodes[k] + 1]
         total = 0.0
         one = -1.0
         equal = True
@@ -145,5 +145,5 @@ def _running_sums(
         bad[k] = total > 1.0 + _SLACK
         # Tombstones keep a place beside arcs of one weight for as long as there is room for all.
         equal &= one > 0.0 and one * (end - first) <= 1.0 + _SLACK
-        node[nodes[k]].scale = 1.0 / one if equal else 0.0
+        node["scale"][nodes[k]] = 1.0 / one if equal else 0.0
     return bad

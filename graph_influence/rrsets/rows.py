@@ -11,6 +11,8 @@ from graph_influence.rrsets.threads import in_threads, shares
 from unlearn.compiled import kernel
 
 _FREE = np.int32(-1)  # a place that no row holds
+_LOOSE = 1.4  # places for an entry above which rows are worth packing
+SPARE = 2  # free places behind each row of an inverted table, beside a sixteenth of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +49,10 @@ class Rows:
         """Bytes of all three arrays, free places included."""
         return self.start.nbytes + self.length.nbytes + self.data.nbytes
 
+    def loose(self, spare: int = 0) -> bool:
+        """Whether more places are free than are worth keeping, beside a few `spare` ones a row."""
+        return self.used > _LOOSE * (self.length.sum(dtype=np.int64) + spare * len(self))
+
     def extended(self, length: NDArray[np.int32], data: list[NDArray[np.int32]]) -> Rows:
         """These rows and further ones behind them: `length` of each, their entries in blocks."""
         total = self.used + int(length.sum(dtype=np.int64))
@@ -72,7 +78,7 @@ class Rows:
         counts = np.zeros((len(parts), columns), dtype=np.int64)
         in_threads(lambda k: _count(self.start, self.length, self.data, *parts[k], counts[k]), len(parts))
         length = counts.sum(0)
-        room = length + length // 16 + 2
+        room = length + length // 16 + SPARE
         ends = np.cumsum(room)
         used = int(ends[-1]) if columns else 0
         start = ends - room

@@ -94,6 +94,8 @@ def _sample(
 ) -> tuple[int, int]:
     """Sets first to end - 1 behind the `used` members, or as many of them as surely fit; returns up to where."""
     n = len(alive)
+    starts: NDArray[np.int64] = node["start"]
+    scales: NDArray[np.float64] = node["scale"]
     for k in range(first, end):
         if used + n > len(members):
             return k, used
@@ -110,9 +112,9 @@ def _sample(
         met = mark[root] == _SENTINEL
         mark[root] |= _MEMBER
         while head < used and not met:
-            member = members[head]
+            member = np.int64(members[head])
             head += 1
-            arc, last, scale = node[member].start, node[member + 1].start, node[member].scale
+            arc, last, scale = starts[member], starts[member + 1], scales[member]
             state = mixed(key + GOLDEN * np.uint64(member + 1))
             while arc < last:
                 if threshold:
@@ -138,7 +140,9 @@ def _sample(
 
 
 @kernel
-def _live(arc: int, last: int, state: np.uint64, scale: float, weight: NDArray[np.float64]) -> tuple[int, np.uint64]:
+def _live(
+    arc: np.int64, last: np.int64, state: np.uint64, scale: np.float64, weight: NDArray[np.float64]
+) -> tuple[np.int64, np.uint64]:
     """The first live arc from `arc` on, or `last`: each is live with its own probability.
 
     Of arcs of one probability the number of dead ones before the first live one is geometric (Guo et al., "Influence
@@ -171,7 +175,7 @@ def _live(arc: int, last: int, state: np.uint64, scale: float, weight: NDArray[n
 
 
 @kernel
-def _chosen(arc: int, last: int, point: float, scale: float, weight: NDArray[np.float64]) -> int:
+def _chosen(arc: np.int64, last: np.int64, point: float, scale: np.float64, weight: NDArray[np.float64]) -> np.int64:
     """The one arc whose place in [0, 1) holds the point, or `last`: linear threshold's only live arc, if any."""
     if scale > 0.0:
         place = point * scale
