@@ -29,6 +29,8 @@ def greedy(
     k: int,
     allowed: NDArray[np.int32],
     first: NDArray[np.int32] | None = None,
+    *,
+    tolerance: float = 0.0,
 ) -> Greedy:
     """The k rows that greedily cover most sets: each has the largest gain given those before it.
 
@@ -42,6 +44,8 @@ def greedy(
         allowed: rows that may be picked, at least k; of equal gains the earlier row here is picked. When nothing is
             left to gain, the picks go on in this order, so there are always k of them.
         first: rows that come first, whatever their gain; where the sets are cut at sentinels, these.
+        tolerance: gains count as equal to the largest one, g, from g - tolerance sqrt(g) on: with 1, those from which a
+            sample as small as this cannot tell it.
     """
     rows = np.empty(k, dtype=np.int32)
     covered = np.zeros(k + 1, dtype=np.int64)
@@ -58,6 +62,7 @@ def greedy(
         sets.covered.copy(),
         allowed,
         given,
+        tolerance,
         rows,
         covered,
         largest,
@@ -77,6 +82,7 @@ def _greedy(
     hit: NDArray[np.bool_],
     allowed: NDArray[np.int32],
     first: NDArray[np.int32],
+    tolerance: float,
     rows: NDArray[np.int32],
     covered: NDArray[np.int64],
     largest: NDArray[np.int64],
@@ -119,9 +125,10 @@ def _greedy(
         elif ends[1] > 0:  # somebody has something to gain
             g = gain[order[0]]
             row = order[0]
-            for place in range(1, ends[g]):
-                if rank[order[place]] < rank[row]:
-                    row = order[place]
+            for place in range(1, ends[int(np.ceil(g - tolerance * np.sqrt(g)))]):
+                other = order[place]
+                if rank[other] < rank[row] and not picked[other]:
+                    row = other
         else:
             while picked[allowed[unused]]:
                 unused += 1

@@ -19,7 +19,7 @@ from graph_influence.rrsets import RRSets
 from unlearn.invalid import Problems
 
 _EPS = 0.1  # of which the sentinels may lose half, where the rule names none
-_CUT = 4  # sets that prove sentinels, for each that chose them: they are cut, so they cost less
+_CUT = 4  # cut sets for each whole one: they cost less
 
 
 @register
@@ -37,7 +37,7 @@ class Hist(Stopping, Maximizer):
     the ratio that is proven at the end holds whatever the sentinels are.
 
     Differences from the paper:
-        - The prefix is judged once a round, on fresh sets cut at it: the longest of at most k / 4 whose coverage by the
+        - The prefix is judged once a round, on fresh sets cut at it: the longest of at most k / 8 whose coverage by the
           choosing sets passes the test. As the sets know nothing of the choice, rounds are all that the union runs over.
         - Where no prefix passes until the sets would be enough for a plain greedy, there are no sentinels.
         - Sets that prove a prefix are four times as many as those that chose it, at any size; afterwards both
@@ -60,7 +60,7 @@ class Hist(Stopping, Maximizer):
 
     def _second(self, n: int, k: int, sentinels: int, delta: float) -> tuple[Rule, int]:
         """The rule of the second phase and the number of its first sets."""
-        first = ceil(3 * log(1 / delta))
+        first = _CUT * ceil(3 * log(1 / delta))
         if self.eps is None:
             return self.rule(n, bounds.GREEDY, 0.0, k)[0], first
         most = bounds.hist_sets(n, k, sentinels, self.eps / 2, delta)
@@ -70,22 +70,26 @@ class Hist(Stopping, Maximizer):
         self, graph: SocialGraph, k: int, order: NDArray[np.int32], delta: float
     ) -> tuple[NDArray[np.int32], int]:
         """Rows of the sentinels, and how many sets it took to find and prove them."""
+        if k == 1:  # the only seed is no help in finding it
+            return order[:0], 0
         n, eps = graph.num_alive, (self.eps or _EPS) / 2
         first = ceil(3 * log(1 / delta))
         most = bounds.sets_enough(n, bounds.GREEDY, bounds.log_binomial(n, k), k, eps, delta)
         looks = bounds.doublings(most, first)
         log_inverse = log(3 * looks / delta)
-        # What a prefix of b seeds must reach of OPT; of fewer than would have to reach anything there is no use.
-        needed = 1 - (1 - 1 / k) ** np.arange(k // 4 + 1) - eps
+        # What a prefix of b seeds must reach of OPT; one that would not have to reach anything is too short to be of
+        # use, unless all are.
+        needed = 1 - (1 - 1 / k) ** np.arange(max(k // 8, 1) + 1) - eps
+        lengths = np.flatnonzero(needed > 0).tolist() or [len(needed) - 1]
         sets, drawn = RRSets(graph, self.model, seed=purpose(self.seed, "sentinels")), 0
         for look in range(looks):
             theta = first << look
             sets.grow(theta - len(sets))
-            found = greedy(sets, k, order)
+            found = greedy(sets, k, order, tolerance=1.0)
             high = bounds.spread_above(found.above, theta, n, log_inverse)
             promising = [
                 b
-                for b in np.flatnonzero(needed > 0).tolist()
+                for b in lengths
                 if bounds.spread_below(_CUT * int(found.prefix[b]), _CUT * theta, n, log_inverse) >= needed[b] * high
             ]
             if promising:

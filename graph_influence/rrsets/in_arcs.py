@@ -46,16 +46,20 @@ class InArcs:
 
     @classmethod
     def of(cls, graph: SocialGraph, model: Model) -> InArcs:
-        """Those of a graph.
+        """Those of a graph, which keeps them: several stores of one graph read the same arrays.
 
         Raises:
             InvalidGraph: in-weights of a node sum to more than 1 under "lt".
         """
+        kept: dict[Model, InArcs] = graph.__dict__.setdefault("in_arcs", {})
+        if model in kept:
+            return kept[model]
         node = np.zeros(graph.num_nodes + 1, dtype=[("start", np.int64), ("scale", np.float64)])
         node["start"] = graph.in_ptr
         tail = np.where(graph.alive, graph.source, np.int32(-1))
         arcs = cls(model, node, tail, np.empty(graph.num_arcs, dtype=np.float64))
         arcs._measure(np.arange(graph.num_nodes), graph)
+        kept[model] = arcs
         return arcs
 
     def after(self, graph: SocialGraph, removed: NDArray[np.int64], reweighted: NDArray[np.int64]) -> InArcs:
