@@ -40,8 +40,10 @@ class Hist(Stopping, Maximizer):
         - The prefix is judged once a round, on fresh sets cut at it: the longest of at most k / 8 whose coverage by the
           choosing sets passes the test. As the sets know nothing of the choice, rounds are all that the union runs over.
         - Where no prefix passes until the sets would be enough for a plain greedy, there are no sentinels.
-        - Sets that prove a prefix are four times as many as those that chose it, at any size; afterwards both
-          collections are of one size.
+        - Sets that prove a prefix are four times as many as those that chose it.
+        - Gains that so few sets cannot tell apart count as equal, and of equal ones the person of most arcs is taken:
+          sets meet them sooner.
+        - The collections of the second phase are those of `Opim`, which are not of one size.
     """
 
     name = "hist"

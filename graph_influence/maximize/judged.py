@@ -34,11 +34,16 @@ class Selected(Protocol):
 
 
 S = TypeVar("S", bound=Selected)
+_CHOOSING = 3  # sets that choose, for each that judges
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collections:
-    """`selection`, on which seeds are chosen, and `judging`, of as many sets, which knows nothing of the choice."""
+    """`selection`, on which seeds are chosen, and `judging`, which knows nothing of the choice.
+
+    The first is three times the other. OPIM-C has them equal; of as many sets together, most of them prove as much and
+    find better seeds where they choose: both the choice and the bound on the optimum suffer from the noise there.
+    """
 
     selection: RRSets
     judging: RRSets
@@ -53,8 +58,8 @@ class Collections:
         return len(self.selection) + len(self.judging)
 
     def grow(self, sets: int) -> None:
-        """To `sets` sets each."""
-        self.selection.grow(sets - len(self.selection))
+        """To `sets` sets that judge."""
+        self.selection.grow(_CHOOSING * sets - len(self.selection))
         self.judging.grow(sets - len(self.judging))
 
     def evidence(self, selected: Selected, log_inverse: float) -> Evidence:
@@ -69,7 +74,7 @@ class Collections:
     def double(
         self, first: int, choose: Callable[[RRSets], S], rule: Rule, look: int = 1
     ) -> tuple[S, float, int]:
-        """Draw up to `first` sets each, then as many again as there are, until the rule is done.
+        """Grow to `first` judging sets, then to twice as many as there are, until the rule is done.
 
         `look` is the number of the first look in the rule's count. Returns the selection, the proven ratio and the
         number of the last look.

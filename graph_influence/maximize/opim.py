@@ -19,15 +19,16 @@ class Opim(Stopping, Maximizer):
     """OPIM-C with the tight upper bound.
 
     Tang, Tang, Xiao and Yuan, "Online processing algorithms for influence maximization" (SIGMOD 2018). Two
-    collections of theta sets each; the greedy S on the first covers L1 there and L2 of the second; a = ln(1 / p):
+    collections of theta_1 and theta_2 sets; the greedy S on the first covers L1 there and L2 of the second; a = ln 1/p:
 
-        sigma(S) >= ((sqrt(L2 + 2a/9) - sqrt(a/2))^2 - a/18) n / theta
-        OPT <= (sqrt(U + a/2) + sqrt(a/2))^2 n / theta,   U = min over prefixes S_t of L1(S_t) + the k largest gains
+        sigma(S) >= ((sqrt(L2 + 2a/9) - sqrt(a/2))^2 - a/18) n / theta_2
+        OPT <= (sqrt(U + a/2) + sqrt(a/2))^2 n / theta_1,   U = min over prefixes S_t of L1(S_t) + the k largest gains
 
     The quotient of the two is proven. Both collections are doubled until the rule of `Stopping` is content; the a
     priori ratio is 1 - 1/e, the attainable one L1 / U.
 
     Differences from the paper:
+        - theta_1 = 3 theta_2 (`Collections`), where the paper has them equal.
         - Its rule is `eps`. A `share`, the default, asks for more sets and gives more spread than eps = 0.1; it and
           `seconds` spend 6 delta / (pi t)^2 on look t, as the number of looks is not known.
         - The spread is estimated on the second collection. That also decided when to stop, so the estimate has an

@@ -87,7 +87,7 @@ class Standing(ABC, Generic[S, K]):
             name = f"judging from look {self._look + 1}"
             fresh = RRSets(self._graph, pair.selection.model, seed=purpose(self.seed, name))
             self._collections = Collections(pair.selection, fresh)
-            self._select(len(pair.selection), self._look + 1)
+            self._select(len(pair.judging), self._look + 1)
         return Upkeep(lost, anew, self.ratio, *updates)
 
 
