@@ -8,6 +8,7 @@ splittable pseudorandom number generators", OOPSLA 2014).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unlearn.compiled import kernel
 
@@ -38,7 +39,18 @@ def unit(x: np.uint64) -> float:
     return np.float64(x >> np.uint64(11)) * _UNIT
 
 
+def steps(probability: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Probabilities as numbers of steps of 2 ** -53: a coin is below p exactly where its number of steps is."""
+    return np.ceil(probability * 2.0**53).astype(np.uint64)
+
+
 @kernel
 def coin(key: np.uint64, arc: np.uint64) -> float:
     """Uniform in [0, 1), by the key of a run and the number of an arc (or of a node, for thresholds)."""
     return unit(mixed(np.uint64(key) + GOLDEN * (np.uint64(arc) + np.uint64(1))))
+
+
+@kernel
+def coin_steps(key: np.uint64, arc: np.uint64) -> np.uint64:
+    """The same coin as a number of steps of 2 ** -53, to be compared with those of `steps`."""
+    return mixed(key + GOLDEN * (np.uint64(arc) + np.uint64(1))) >> np.uint64(11)

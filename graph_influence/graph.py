@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from unlearn.forget import ForgetSet, UnknownIds
-from unlearn.invalid import InvalidInput, Problems
+from graph_influence.arcs import Arcs, Parallel, compiled
+from graph_influence.coins import steps
+from graph_influence.errors import InvalidGraph, UnknownIds
+from graph_influence.frames import read_frame
+from unlearn.forget import ForgetSet
+from unlearn.invalid import Problems
 from unlearn.vocabulary import Id, Vocabulary
 
-Parallel = Literal["first", "combine", "sum", "raise"]
-
-
-class InvalidGraph(InvalidInput):
-    """The input cannot be read as a social graph."""
-
-    reads_as: ClassVar[str] = "a social graph"
+_SHOWN = 10
+_SLACK = 1e-9  # by how much rounding may lift the in-weights of a node above 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +61,10 @@ class SocialGraph:
         the weights (linear threshold), "raise" refuses them.
 
         Raises:
-            InvalidGraph: listing every problem: lengths, rows out of range, probabilities outside [0, 1] or not
-                finite, parallel arcs under "raise", sums above 1 under "sum".
+            InvalidGraph: listing every problem: lengths, rows out of range or forgotten, probabilities outside [0, 1]
+                or not finite, parallel arcs under "raise", sums above 1 under "sum".
         """
         vocabulary = Vocabulary(np.arange(nodes, dtype=np.int64)) if isinstance(nodes, int) else nodes
-        n = len(vocabulary)
         tails, heads = np.asarray(source, dtype=np.int64).ravel(), np.asarray(target, dtype=np.int64).ravel()
         given = np.asarray(probability, dtype=np.float64)
         problems = Problems("these arcs", InvalidGraph)
@@ -75,30 +74,38 @@ class SocialGraph:
                 f"(got {len(tails)}, {len(heads)} and {given.size})"
             )
             problems.fail()
-        p = np.broadcast_to(given, tails.shape)
-        outside = (np.minimum(tails, heads) < 0) | (np.maximum(tails, heads) >= n)
-        bad = ~((p >= 0) & (p <= 1))
-        for mask, required in (
-            (outside, f"rows of nodes must be from 0 to {n - 1}"),
-            (bad, "probabilities must be finite and from 0 to 1"),
-        ):
-            if mask.any():
-                problems.add(f"{required} ({int(mask.sum())} are not, first at arc {int(mask.argmax())})")
-        problems.raise_any()
-        if undirected:
-            tails, heads, p = np.concatenate([tails, heads]), np.concatenate([heads, tails]), np.concatenate([p, p])
-        keep = tails != heads
-        tails, heads, p = _merged(tails[keep], heads[keep], p[keep], n, parallel, problems)
-        order = np.lexsort((tails, -p, heads))
-        in_ptr = np.zeros(n + 1, dtype=np.int64)
-        np.cumsum(np.bincount(heads, minlength=n), out=in_ptr[1:])
-        return cls(
-            nodes=vocabulary,
-            in_ptr=in_ptr,
-            source=tails[order].astype(np.int32),
-            probability=np.ascontiguousarray(p[order]),
-            alive=np.ones(len(order), dtype=np.bool_),
-        )
+        arcs = Arcs(tails, heads, np.broadcast_to(given, tails.shape), pd.RangeIndex(len(tails), name="arc"))
+        return cls._of(arcs, vocabulary, undirected=undirected, parallel=parallel, problems=problems)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        source: str = "source",
+        target: str = "target",
+        probability: str | None = None,
+        nodes: Vocabulary | None = None,
+        undirected: bool = False,
+        parallel: Parallel = "first",
+    ) -> SocialGraph:
+        """A graph from a frame with one row an arc, by external ids; without `probability` every arc has 1.
+
+        Ids get rows in ascending order, unless `nodes` are given. The rest is as in `from_arcs`.
+
+        Raises:
+            InvalidGraph: listing every problem with the labels of its rows (`frame.index`).
+        """
+        problems = Problems(str(frame.attrs.get("source", "the frame")), InvalidGraph)
+        arcs, vocabulary = read_frame(frame, source, target, probability, nodes, problems)
+        return cls._of(arcs, vocabulary, undirected=undirected, parallel=parallel, problems=problems)
+
+    @classmethod
+    def _of(
+        cls, arcs: Arcs, nodes: Vocabulary, *, undirected: bool, parallel: Parallel, problems: Problems
+    ) -> SocialGraph:
+        in_ptr, source, p = compiled(arcs, nodes, undirected=undirected, parallel=parallel, problems=problems)
+        return cls(nodes, in_ptr, source, p, np.ones(len(source), dtype=np.bool_))
 
     def __repr__(self) -> str:
         return f"SocialGraph({self.num_alive} nodes, {int(self.alive.sum())} arcs)"
@@ -116,7 +123,7 @@ class SocialGraph:
     @cached_property
     def num_alive(self) -> int:
         """Number of nodes that are there: the n of every spread."""
-        return int(self.nodes.alive.sum())
+        return int(np.count_nonzero(self.nodes.alive))
 
     @cached_property
     def target(self) -> NDArray[np.int32]:
@@ -131,6 +138,17 @@ class SocialGraph:
         # Arcs are in order of their targets already, and a stable sort keeps that order.
         return out_ptr, np.argsort(self.source, kind="stable").astype(np.int64)
 
+    @cached_property
+    def share(self) -> NDArray[np.uint64]:
+        """Where the arc's part of its target's unit interval begins, [m], in steps of 2 ** -53 as coins are.
+
+        Under linear threshold the coin of a node falls into the part of one in-arc, which is then the live one, or of
+        none. Parts keep their places when arcs leave, so that everybody else's choice stays what it was.
+        """
+        before = np.zeros(self.num_arcs + 1, dtype=np.uint64)
+        np.cumsum(steps(self.probability), out=before[1:])
+        return before[:-1] - np.repeat(before[self.in_ptr[:-1]], np.diff(self.in_ptr))
+
     def in_degree(self) -> NDArray[np.int64]:
         """Arcs that are there and point to each node, [n]."""
         return np.bincount(self.target[self.alive], minlength=self.num_nodes)
@@ -138,6 +156,22 @@ class SocialGraph:
     def out_degree(self) -> NDArray[np.int64]:
         """Arcs that are there and leave each node, [n]."""
         return np.bincount(self.source[self.alive], minlength=self.num_nodes)
+
+    def require_weights(self) -> None:
+        """For whoever reads probabilities as weights of the linear threshold model.
+
+        Raises:
+            InvalidGraph: the weights of some nodes' in-arcs sum to more than 1.
+        """
+        total = np.bincount(self.target, self.probability, minlength=self.num_nodes)
+        problems = Problems("these weights", InvalidGraph)
+        problems.rows(
+            total > 1 + _SLACK,
+            pd.Index(self.nodes.ids, name="node"),
+            "under linear threshold the weights of a node's in-arcs must sum to at most 1",
+            f"scale them (the largest sum is {total.max(initial=0.0):.6g}), or use weighted cascade",
+        )
+        problems.raise_any()
 
     def arcs(self, pairs: Iterable[tuple[Id, Id]]) -> NDArray[np.int64]:
         """Ids [k] of the arcs between external ids (source, target); -1 where there is none."""
@@ -154,90 +188,117 @@ class SocialGraph:
                 found[place] = start + hits[0]
         return found
 
-    def with_probability(self, probability: NDArray[np.float64]) -> SocialGraph:
-        """The same arcs with other probabilities, in a new order of arc ids where the old one would not descend.
+    def with_probability(self, probability: ArrayLike) -> SocialGraph:
+        """The same arcs with other probabilities [m], or one for all; tombstones keep 0.
+
+        Arcs keep their ids, unless the probabilities of some node's in-arcs would no longer descend: then they are
+        ordered and numbered anew, and what was removed is dropped.
 
         Raises:
-            InvalidGraph: they are not of shape [m], or outside [0, 1].
+            InvalidGraph: they are of another shape, or outside [0, 1].
         """
-        alive = self.alive
-        return SocialGraph.from_arcs(
-            self.source[alive], self.target[alive], np.asarray(probability)[alive], nodes=self.nodes, parallel="raise"
-        )
+        given = np.asarray(probability, dtype=np.float64)
+        if given.shape not in ((), (self.num_arcs,)):
+            raise InvalidGraph(f"`probability` must have shape [{self.num_arcs}] (got {list(given.shape)})")
+        there = np.flatnonzero(self.alive)
+        p, heads = np.broadcast_to(given, (self.num_arcs,))[there], self.target[there]
+        descends = (p[1:] <= p[:-1]) | (heads[1:] != heads[:-1])
+        if not (descends.all() and p.min(initial=0.0) >= 0 and p.max(initial=0.0) <= 1):
+            return SocialGraph.from_arcs(self.source[there], heads, p, nodes=self.nodes, parallel="raise")
+        changed = np.zeros(self.num_arcs)
+        changed[there] = p
+        return self._handing_down("target", "out", probability=changed)
 
-    def without(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> SocialGraph:
+    def without(
+        self, forget: ForgetSet, *, renormalise: bool = False, unknown: Literal["raise", "skip"] = "raise"
+    ) -> SocialGraph:
         """The graph without users (and all their arcs) and ties: tombstones, until `compact`.
 
         Ids come as `Interactions` takes them: users are external ids, a tie is a pair (source, target), and only that
-        direction goes. Items and interactions are none of a graph's business and are left alone.
+        direction goes. Items and interactions are none of a graph's business and are left alone. Probabilities that
+        remain are frozen, or with `renormalise` those of weighted cascade on what is left: 1 / in-degree.
 
         Raises:
             UnknownIds: a user or a tie that is not there, under `unknown="raise"`; nothing has changed then.
+            InvalidGraph: `renormalise`, where probabilities are not those of weighted cascade.
         """
-        rows = self.nodes.rows(forget.users, unknown="mark")
-        arcs = self.arcs(forget.ties)
+        rows, arcs = self.nodes.rows(forget.users, unknown="mark"), self.arcs(forget.ties)
         if unknown == "raise" and (bool((rows < 0).any()) or bool((arcs < 0).any())):
+            missing: list[Any] = [user for user, row in zip(forget.users, rows, strict=True) if row < 0]
+            missing += [tie for tie, arc in zip(forget.ties, arcs, strict=True) if arc < 0]
+            shown = ", ".join(map(repr, missing[:_SHOWN])) + (", ..." if missing[_SHOWN:] else "")
             raise UnknownIds(
-                f"users and ties must be in the graph ({int((rows < 0).sum())} users and {int((arcs < 0).sum())} ties "
-                'are unknown or forgotten); remove them, or pass unknown="skip"'
+                f"users and ties must be in the graph ({len(missing)} of {len(rows) + len(arcs)} are unknown or "
+                f'forgotten: {shown}); remove them, or pass unknown="skip"'
             )
-        return self.without_rows(rows[rows >= 0], arcs[arcs >= 0])
+        return self.without_rows(rows[rows >= 0], arcs[arcs >= 0], renormalise=renormalise)
 
-    def without_rows(self, rows: NDArray[np.int64], arcs: NDArray[np.int64]) -> SocialGraph:
+    def without_rows(
+        self, rows: NDArray[np.int64], arcs: NDArray[np.int64], *, renormalise: bool = False
+    ) -> SocialGraph:
         """`without`, by rows of nodes [k] and ids of arcs [l]."""
-        out_ptr, out_arcs = self.out
-        gone = [arcs, *(np.arange(int(self.in_ptr[row]), int(self.in_ptr[row + 1])) for row in rows.tolist())]
-        gone += [out_arcs[out_ptr[row] : out_ptr[row + 1]] for row in rows.tolist()]
-        alive, probability = self.alive.copy(), self.probability.copy()
-        dropped = np.concatenate(gone)
-        alive[dropped] = False
-        probability[dropped] = 0.0
-        left = replace(self, nodes=self.nodes.without(rows), alive=alive, probability=probability)
-        for name in ("target", "out"):  # neither changes: ids are stable
-            left.__dict__[name] = getattr(self, name)
+        out_ptr, leaving = self.out
+        gone = np.concatenate([arcs, _spans(self.in_ptr, rows), leaving[_spans(out_ptr, rows)]])
+        alive, probability, share = self.alive.copy(), self.probability.copy(), self.share
+        alive[gone] = False
+        probability[gone] = 0.0
+        if renormalise:
+            heads = np.unique(self.target[gone]).astype(np.int64)
+            place = _spans(self.in_ptr, heads)
+            group = np.repeat(np.arange(len(heads)), self.in_ptr[heads + 1] - self.in_ptr[heads])
+            _require_weighted_cascade(self.probability[place], self.alive[place], group)
+            probability[place] = _weighted_cascade(alive[place], group)
+            widths, share = steps(probability[place]), share.copy()
+            before = np.cumsum(widths) - widths
+            share[place] = before - before[np.searchsorted(group, group)]
+        nodes = self.nodes.without(rows)
+        left = self._handing_down("target", "out", nodes=nodes, alive=alive, probability=probability)
+        left.__dict__["share"] = share
         return left
 
+    def _handing_down(self, *cached: str, **changes: Any) -> SocialGraph:
+        """This graph with some fields changed, and what is cached of it that does not change with them."""
+        other = replace(self, **changes)
+        for name in cached:
+            other.__dict__[name] = getattr(self, name)
+        return other
+
     def compact(self) -> SocialGraph:
-        """The same graph with rows and arcs numbered anew: what was removed is physically gone."""
+        """The same graph with rows and arcs numbered anew: what was removed is physically gone.
+
+        Coins are named by arcs, so runs of the same seed toss others from here on.
+        """
         rows = np.flatnonzero(self.nodes.alive)
-        number = np.full(self.num_nodes, -1, dtype=np.int64)
-        number[rows] = np.arange(len(rows))
+        number = np.cumsum(self.nodes.alive, dtype=np.int32) - np.int32(1)
+        in_ptr = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum(self.in_degree()[rows], out=in_ptr[1:])
         left: Any = self.nodes.ids[rows]
-        return SocialGraph.from_arcs(
-            number[self.source[self.alive]],
-            number[self.target[self.alive]],
-            self.probability[self.alive],
-            nodes=Vocabulary(left),
-            parallel="raise",
-        )
+        source, p = number[self.source[self.alive]], self.probability[self.alive]
+        return SocialGraph(Vocabulary(left), in_ptr, source, p, np.ones(len(source), dtype=np.bool_))
 
 
-def _merged(
-    tails: NDArray[np.int64],
-    heads: NDArray[np.int64],
-    p: NDArray[np.float64],
-    n: int,
-    parallel: Parallel,
-    problems: Problems,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """One arc a pair, by the policy."""
-    pairs, first, group = np.unique(tails * n + heads, return_index=True, return_inverse=True)
-    if len(pairs) == len(tails):
-        return tails, heads, p
-    if parallel == "raise":
-        problems.add(
-            f"a pair of nodes must have at most one arc ({len(tails) - len(pairs)} are parallel to an earlier one); "
-            'pass parallel="first", "combine" or "sum"'
+def _spans(ptr: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Every place in the segments `ptr[row]` to `ptr[row + 1]` of the rows, one segment after another."""
+    starts = ptr[rows]
+    lengths = ptr[rows + 1] - starts
+    ends = np.cumsum(lengths)
+    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def _weighted_cascade(alive: NDArray[np.bool_], group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """1 / in-degree of the arcs that are there, 0 of the others, [k], for the targets that `group` numbers."""
+    degree = np.bincount(group, alive)[group]
+    return np.divide(1.0, degree, out=np.zeros(len(alive)), where=alive)
+
+
+def _require_weighted_cascade(
+    probability: NDArray[np.float64], alive: NDArray[np.bool_], group: NDArray[np.int64]
+) -> None:
+    expected = _weighted_cascade(alive, group)
+    other = np.abs(probability - expected) > _SLACK * expected
+    if other.any():
+        raise InvalidGraph(
+            "probabilities must be those of weighted cascade, 1 / in-degree, to be renormalised (got "
+            f"{probability[other][0]:.6g} in place of {expected[other][0]:.6g}); leave them frozen, or apply a scheme "
+            "to the graph that is left"
         )
-        problems.fail()
-    if parallel == "first":
-        return tails[first], heads[first], p[first]
-    if parallel == "combine":
-        with np.errstate(divide="ignore"):
-            total = -np.expm1(np.bincount(group, np.log1p(-p)))
-    else:
-        total = np.bincount(group, p)
-        if (total > 1 + 1e-12).any():
-            problems.add(f"weights of parallel arcs must sum to at most 1 (got {total.max():.6g})")
-            problems.fail()
-    return tails[first], heads[first], np.minimum(total, 1.0)

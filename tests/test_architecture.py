@@ -31,6 +31,7 @@ CONTRACTS = (
     "problem",
     "solvers",
     "streams",
+    "tables",
     "target",
     "units",
     "vocabulary",

@@ -16,6 +16,7 @@ from unlearn.invalid import InvalidInput
 
 Id = int | str
 _SHOWN = 10
+_FEW = 16  # lookups after which hashing all ids pays
 
 
 def id_array(ids: Iterable[Id]) -> NDArray[Any]:
@@ -49,6 +50,7 @@ class Vocabulary:
 
     ids: NDArray[Any]
     alive: NDArray[np.bool_]
+    _looked_up: int = 0
 
     def __init__(self, ids: Iterable[Id]) -> None:
         array = id_array(ids)
@@ -116,6 +118,11 @@ class Vocabulary:
         return pd.Index(self.ids[self._live])
 
     def _rows_of(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        self._looked_up += len(ids)
+        if self._looked_up <= _FEW and "_index" not in self.__dict__:
+            # Most vocabularies that a deletion leaves are asked for the next one only.
+            hits = ((self.ids == value) & self.alive for value in ids)
+            return np.fromiter((hit.argmax() if hit.any() else -1 for hit in hits), np.int64, len(ids))
         found = np.asarray(self._index.get_indexer(pd.Index(ids)), dtype=np.int64)
         known = found >= 0
         found[known] = self._live[found[known]]

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.data.columns import id_column, number_column
 from recsys.errors import InvalidInteractions
 from unlearn.invalid import Problems
+from unlearn.tables.columns import id_column, number_column
 from unlearn.vocabulary import Vocabulary
 
 Duplicates = Literal["raise", "first", "last", "sum"]

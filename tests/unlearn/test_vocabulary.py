@@ -111,3 +111,11 @@ def test_arrays_cannot_be_written():
     for array in (vocabulary.ids, vocabulary.alive, vocabulary.keys):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+@pytest.mark.parametrize("ids", [list(range(50)), [f"u{number}" for number in range(50)]])
+def test_the_first_lookups_and_later_ones_find_the_same(ids):
+    left = Vocabulary(ids).without([0, 7])
+    expected = [-1 if row in (0, 7) else row for row in range(50)]
+    assert [int(left.rows([value], unknown="mark")[0]) for value in ids] == expected  # looked through, then hashed
+    assert left.rows(ids, unknown="mark").tolist() == expected

@@ -10,16 +10,17 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from recsys.data.readers.recbole import atomic, atomic_columns
-from recsys.data.readers.table import Columns, Table, find_columns, whole_or_text
-from recsys.data.readers.text import delimited, one_line_a_user, read_lines
+from recsys.data.readers.lightgcn import one_line_a_user
+from recsys.data.readers.recbole import atomic_columns
+from recsys.data.readers.table import Columns, Table, find_columns
 from unlearn.invalid import Problems
+from unlearn.tables.atomic import atomic, is_atomic
+from unlearn.tables.columns import whole_or_text
+from unlearn.tables.pairs import pairs
+from unlearn.tables.text import NUMBER, delimited, fields, read_lines, separator
 
 Format = Literal["lightgcn", "triples", "recbole", "movielens", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan", re.IGNORECASE)
-_TYPED = re.compile(r"[^\t:]+:(token|float)(_seq)?(\t|$)")
 
 
 def read_table(path: Path, format: Format | None, asked: Columns, problems: Problems) -> Table:
@@ -45,20 +46,20 @@ def detect(lines: pd.Series[str], problems: Problems) -> Format:
     """Format of a text file from its first thousand lines."""
     head = lines.iloc[:1000]
     first: str = head.iloc[0]
-    if _TYPED.match(first):
+    if is_atomic(first):
         return "recbole"
     if "::" in first or (re.match(r"userid,movieid,rating", first, re.IGNORECASE)):
         return "movielens"
-    fields = [_split(line) for line in head]
-    if not all(_NUMBER.fullmatch(field) for field in fields[0]):
+    rows = [fields(line) for line in head]
+    if not all(NUMBER.fullmatch(field) for field in rows[0]):
         return "csv"
     if "\t" in first:
-        return "movielens" if len(fields[0]) == 4 else "triples"
+        return "movielens" if len(rows[0]) == 4 else "triples"
     if "," in first or ";" in first:
         return "triples"
-    counts = {len(row) for row in fields}
+    counts = {len(row) for row in rows}
     # Two numbers a line mean the same in both formats; a user who comes twice cannot be LightGCN's.
-    users = [row[0] for row in fields]
+    users = [row[0] for row in rows]
     if counts == {2} or (len(counts) == 1 and counts <= {3, 4} and len(set(users)) < len(users)):
         return "triples"
     if len(counts) == 1 and counts <= {3, 4}:
@@ -70,22 +71,14 @@ def detect(lines: pd.Series[str], problems: Problems) -> Format:
     return "lightgcn"
 
 
-def _split(line: str) -> list[str]:
-    return [field.strip() for field in re.split(_separator(line) or r"\s+", line.strip())]
-
-
-def _separator(line: str) -> str | None:
-    return next((mark for mark in ("::", "\t", ",", ";") if mark in line), None)
-
-
 def _lightgcn(lines: pd.Series[str], _asked: Columns, problems: Problems) -> Table:
     return Table(one_line_a_user(lines, problems), Columns("user", "item"))
 
 
 def _triples(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
     first: str = lines.iloc[0]
-    names = ["user", "item", "weight", "time"][: len(_split(first))]
-    frame = delimited(lines, _separator(first), names, problems)
+    names = ["user", "item", "weight", "time"][: len(fields(first))]
+    frame = delimited(lines, separator(first), names, problems)
     return Table(frame, find_columns(frame, asked, problems))
 
 
@@ -97,14 +90,14 @@ def _recbole(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table
 def _movielens(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
     """u.data (tabs), ratings.dat ("::") and ratings.csv (header and commas): user, item, rating, time."""
     first: str = lines.iloc[0]
-    headed = not _NUMBER.fullmatch(_split(first)[0])
+    headed = not NUMBER.fullmatch(fields(first)[0])
     body = lines.iloc[1:] if headed else lines
-    frame = delimited(body, _separator(first), ["user", "item", "rating", "time"], problems)
+    frame = delimited(body, separator(first), ["user", "item", "rating", "time"], problems)
     return Table(frame, find_columns(frame, asked, problems))
 
 
 def _csv(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
-    frame = delimited(lines, _separator(lines.iloc[0]), None, problems)
+    frame = delimited(lines, separator(lines.iloc[0]), None, problems)
     return Table(frame, find_columns(frame, asked, problems))
 
 
@@ -123,16 +116,8 @@ def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
         is_parquet = file.read(4) == b"PAR1"
     if is_parquet:
         return pd.read_parquet(path).iloc[:, :2]
-    lines = read_lines(path, problems)
-    first: str = lines.iloc[0]
-    if _TYPED.match(first):
-        frame = atomic(lines, problems)[0].iloc[:, :2]
-    elif all(_NUMBER.fullmatch(field) for field in _split(first)):
-        names = ["source", "target", *(f"field {k}" for k in range(3, len(_split(first)) + 1))]
-        frame = delimited(lines, _separator(first), names, problems).iloc[:, :2]
-    else:
-        frame = delimited(lines, _separator(first), None, problems).iloc[:, :2]
-    return frame.apply(whole_or_text)
+    frame = pairs(read_lines(path, problems), ["source", "target"], problems)
+    return frame.iloc[:, :2].apply(whole_or_text)
 
 
 def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> Table:

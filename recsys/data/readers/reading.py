@@ -16,10 +16,11 @@ from recsys.data.interactions import Interactions
 from recsys.data.readers.formats import Format, kept_ratings, read_table, read_ties
 from recsys.data.readers.layouts import Layout, find_layout
 from recsys.data.readers.snapshot import from_parquet, is_snapshot
-from recsys.data.readers.table import Columns, Table, same_kind
+from recsys.data.readers.table import Columns, Table
 from recsys.data.splits import Split, given
 from recsys.errors import InvalidInteractions
 from unlearn.invalid import Problems
+from unlearn.tables.columns import same_kind
 from unlearn.vocabulary import Vocabulary
 
 

@@ -1,4 +1,4 @@
-"""RecBole's atomic files: tab-separated with a typed header (`user_id:token`, `rating:float`, `class:token_seq`)."""
+"""RecBole's atomic files: which columns are meant, and the properties of users and items."""
 
 from __future__ import annotations
 
@@ -6,26 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys.data.readers.table import Columns, whole_or_text
-from recsys.data.readers.text import delimited, read_lines
+from recsys.data.readers.table import Columns
 from recsys.errors import InvalidInteractions
 from unlearn.invalid import Problems
-
-_TYPES = ("token", "token_seq", "float", "float_seq")
-
-
-def atomic(lines: pd.Series[str], problems: Problems) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Text of an atomic file, and the type of each column."""
-    header = [field.strip() for field in lines.iloc[0].split("\t")]
-    types = {name: kind for name, _, kind in (field.rpartition(":") for field in header)}
-    for field in header:
-        if field.rpartition(":")[2] not in _TYPES or not field.rpartition(":")[0]:
-            problems.add(f"a column must be `name:type` with type {', '.join(_TYPES)} (got `{field}`); correct it")
-    if len(types) < len(header):
-        problems.add(f"columns must have different names (got {', '.join(header)}); correct the header")
-    if problems.found:
-        problems.fail()
-    return delimited(lines.iloc[1:], "\t", list(types), problems), types
+from unlearn.tables.atomic import atomic
+from unlearn.tables.columns import whole_or_text
+from unlearn.tables.text import read_lines
 
 
 def atomic_columns(types: dict[str, str], asked: Columns) -> Columns:

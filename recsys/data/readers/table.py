@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from unlearn.invalid import Problems
-
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 # Usual names of columns, lower case without separators; the first column that matches plays the part.
 _NAMES = {
@@ -57,20 +52,3 @@ def find_columns(frame: pd.DataFrame, asked: Columns, problems: Problems) -> Col
         elif name is not None and name not in frame.columns:
             problems.add(f"column `{name}` must exist (got {have}); correct {part}=...")
     return replace(asked, **found)
-
-
-def whole_or_text(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Ids read as text become int when every one is a whole number that prints as it was written ("007" is text)."""
-    codes, unique = pd.factorize(column.to_numpy(dtype=object))
-    whole = all(isinstance(value, str) and _WHOLE.fullmatch(value) for value in unique)
-    if whole and len(unique) and (codes >= 0).all():
-        numbers = np.array([int(value) for value in unique], dtype=np.int64)
-        return pd.Series(numbers[codes], index=column.index, name=column.name)
-    return column
-
-
-def same_kind(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Id columns that share a vocabulary: all int, or all text as soon as one of them is."""
-    if all(column.dtype.kind == "i" for column in columns):
-        return columns
-    return [column.astype(str).astype(object) if column.dtype.kind == "i" else column for column in columns]

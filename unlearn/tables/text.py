@@ -1,10 +1,12 @@
-"""Text files: delimited tables with or without a header, and LightGCN's one line a user."""
+"""Text files: their lines, compressed or not, and delimited tables with or without a header."""
 
 from __future__ import annotations
 
 import csv
+import gzip
+import re
+import zlib
 from io import StringIO
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +14,43 @@ import pandas as pd
 
 from unlearn.invalid import Problems
 
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan", re.IGNORECASE)
 
-def read_lines(path: Path, problems: Problems) -> pd.Series[str]:
-    """Lines that are not blank, without line ends, indexed by their number from 1."""
+
+def every_line(path: Path, problems: Problems) -> list[str]:
+    """All lines without line ends; a file that gzip compressed is read through it, whatever its name."""
+    content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            problems.add(f"the compressed file must be whole (got an error: {error}); fetch it again")
+            problems.fail()
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         problems.add(f"the text must be UTF-8 (got byte {error.object[error.start]:#x} at {error.start}); convert it")
         problems.fail()
+
+
+def read_lines(path: Path, problems: Problems) -> pd.Series[str]:
+    """Lines that are not blank, without line ends, indexed by their number from 1."""
+    lines = every_line(path, problems)
     numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
     if not numbers:
         problems.add("there must be at least one line (got an empty file); check that this is the right file")
         problems.fail()
     return pd.Series([lines[n - 1] for n in numbers], index=pd.Index(numbers, name="line"), dtype=object)
+
+
+def separator(line: str) -> str | None:
+    """What lies between the fields of a line: "::", a tab, a comma, a semicolon, or None for any white space."""
+    return next((mark for mark in ("::", "\t", ",", ";") if mark in line), None)
+
+
+def fields(line: str) -> list[str]:
+    """The fields of a line without quotes, at its own separator."""
+    return [field.strip() for field in re.split(separator(line) or r"\s+", line.strip())]
 
 
 def delimited(
@@ -42,9 +68,9 @@ def delimited(
         rows, separator = [row.replace("::", "\t") for row in rows], "\t"
     index = lines.index
     if names is None:
-        names, rows, index = _fields(rows[0], separator), rows[1:], index[1:]
+        names, rows, index = _quoted(rows[0], separator), rows[1:], index[1:]
     counts = np.fromiter(
-        (len(_fields(row, separator)) if '"' in row else row.count(separator) + 1 for row in rows), np.int64, len(rows)
+        (len(_quoted(row, separator)) if '"' in row else row.count(separator) + 1 for row in rows), np.int64, len(rows)
     )
     good = counts == len(names)
     problems.rows(~good, index, f"a line must have {len(names)} fields ({', '.join(names)})", "correct these lines")
@@ -56,22 +82,5 @@ def delimited(
     return frame.apply(lambda column: column.str.strip())
 
 
-def _fields(row: str, separator: str) -> list[str]:
+def _quoted(row: str, separator: str) -> list[str]:
     return [field.strip() for field in next(csv.reader([row], delimiter=separator))]
-
-
-def one_line_a_user(lines: pd.Series[str], problems: Problems) -> pd.DataFrame:
-    """LightGCN's text: a user and its items on each line, whole numbers; columns user and item, one row an item."""
-    tokens = [line.split() for line in lines]
-    try:
-        numbers = np.array([int(token) for token in chain.from_iterable(tokens)], dtype=np.int64)
-    except (ValueError, OverflowError):
-        bad = np.array([not all(token.lstrip("-").isdigit() for token in row) for row in tokens])
-        remedy = "correct these lines, or name the right format"
-        problems.rows(bad, lines.index, "a line must be a user and its items in whole numbers", remedy)
-        problems.fail()
-    counts = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    is_user = np.zeros(len(numbers), dtype=np.bool_)
-    is_user[np.cumsum(counts) - counts] = True
-    line = pd.Index(np.repeat(lines.index.to_numpy(), counts - 1), name="line")
-    return pd.DataFrame({"user": np.repeat(numbers[is_user], counts - 1), "item": numbers[~is_user]}, index=line)

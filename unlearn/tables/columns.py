@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from unlearn.invalid import Problems
 
 _Valid = NDArray[np.bool_]
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Problems) -> tuple[NDArray[Any], _Valid]:
@@ -75,3 +77,20 @@ def number_column(column: pd.Series[Any] | None, name: str, problems: Problems) 
     remedy = "drop these rows or correct the value"
     problems.rows(~np.isfinite(parsed), column.index, f"`{name}` must hold finite numbers", remedy)
     return parsed
+
+
+def whole_or_text(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Ids read as text become int when every one is a whole number that prints as it was written ("007" is text)."""
+    codes, unique = pd.factorize(column.to_numpy(dtype=object))
+    whole = all(isinstance(value, str) and _WHOLE.fullmatch(value) for value in unique)
+    if whole and len(unique) and (codes >= 0).all():
+        numbers = np.array([int(value) for value in unique], dtype=np.int64)
+        return pd.Series(numbers[codes], index=column.index, name=column.name)
+    return column
+
+
+def same_kind(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Id columns that share a vocabulary: all int, or all text as soon as one of them is."""
+    if all(column.dtype.kind == "i" for column in columns):
+        return columns
+    return [column.astype(str).astype(object) if column.dtype.kind == "i" else column for column in columns]

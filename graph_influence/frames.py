@@ -1,0 +1,57 @@
+"""A frame with one row an arc -> arcs by rows of nodes, with every bad row noted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from graph_influence.arcs import Arcs
+from unlearn.invalid import Problems
+from unlearn.tables.columns import id_column
+from unlearn.vocabulary import Vocabulary
+
+
+def read_frame(
+    frame: pd.DataFrame, source: str, target: str, probability: str | None, nodes: Vocabulary | None, problems: Problems
+) -> tuple[Arcs, Vocabulary]:
+    """The valid arcs of a frame, and the vocabulary of their ids in ascending order unless it is given.
+
+    Raises: the error of `problems`, at once, when the columns are not there.
+    """
+    named = [name for name in (source, target, probability) if name is not None]
+    absent = [f"`{name}`" for name in named if name not in frame.columns]
+    if absent or not frame.columns.is_unique:
+        have = ", ".join(f"`{name}`" for name in frame.columns)
+        problems.add(f"columns {', '.join(absent)} must exist, each once (got {have}); name the columns that hold them")
+        problems.fail()
+    tails, tail_ok = id_column(frame[source], len(frame), source, problems)
+    heads, head_ok = id_column(frame[target], len(frame), target, problems)
+    good = tail_ok & head_ok
+    if tails.dtype != heads.dtype and good.any():
+        problems.add(f"`{source}` and `{target}` must be both int or both str; convert them to str first")
+        problems.fail()
+    ids = np.concatenate([tails[good], heads[good]])
+    vocabulary = Vocabulary(np.sort(pd.unique(ids)) if len(ids) else []) if nodes is None else nodes
+    tail_rows = _rows(vocabulary, tails, good, frame.index, source, problems)
+    head_rows = _rows(vocabulary, heads, good, frame.index, target, problems)
+    p = np.ones(len(frame))
+    if probability is not None:
+        p = pd.to_numeric(frame[probability], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return Arcs(tail_rows, head_rows, p, frame.index).where((tail_rows >= 0) & (head_rows >= 0)), vocabulary
+
+
+def _rows(
+    vocabulary: Vocabulary,
+    ids: NDArray[Any],
+    good: NDArray[np.bool_],
+    index: pd.Index[Any],
+    name: str,
+    problems: Problems,
+) -> NDArray[np.int64]:
+    rows = np.full(len(ids), -1, dtype=np.int64)
+    rows[good] = vocabulary.rows(ids[good], unknown="mark")
+    problems.rows(good & (rows < 0), index, f"`{name}` must be a node of the graph", "correct these arcs")
+    return rows

@@ -1,0 +1,27 @@
+"""LightGCN's text: one line a user."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+
+from unlearn.invalid import Problems
+
+
+def one_line_a_user(lines: pd.Series[str], problems: Problems) -> pd.DataFrame:
+    """LightGCN's text: a user and its items on each line, whole numbers; columns user and item, one row an item."""
+    tokens = [line.split() for line in lines]
+    try:
+        numbers = np.array([int(token) for token in chain.from_iterable(tokens)], dtype=np.int64)
+    except (ValueError, OverflowError):
+        bad = np.array([not all(token.lstrip("-").isdigit() for token in row) for row in tokens])
+        remedy = "correct these lines, or name the right format"
+        problems.rows(bad, lines.index, "a line must be a user and its items in whole numbers", remedy)
+        problems.fail()
+    counts = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    is_user = np.zeros(len(numbers), dtype=np.bool_)
+    is_user[np.cumsum(counts) - counts] = True
+    line = pd.Index(np.repeat(lines.index.to_numpy(), counts - 1), name="line")
+    return pd.DataFrame({"user": np.repeat(numbers[is_user], counts - 1), "item": numbers[~is_user]}, index=line)
