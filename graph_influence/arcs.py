@@ -88,3 +88,11 @@ def _merged(arcs: Arcs, parallel: Parallel, problems: Problems) -> Arcs:
         required = "weights of parallel arcs must sum to at most 1"
         problems.rows(above, arcs.index[first], required, "scale them, or combine the arcs otherwise")
     return Arcs(arcs.tails[first], arcs.heads[first], np.minimum(total, 1.0), arcs.index[first])
+
+
+def spans(ptr: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Every place in the segments `ptr[row]` to `ptr[row + 1]` of the rows, one segment after another."""
+    starts = ptr[rows]
+    lengths = ptr[rows + 1] - starts
+    ends = np.cumsum(lengths)
+    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from graph_influence.arcs import Arcs, Parallel, compiled
+from graph_influence.arcs import Arcs, Parallel, compiled, spans
 from graph_influence.coins import steps
 from graph_influence.errors import InvalidGraph, UnknownIds
 from graph_influence.frames import read_frame
@@ -88,15 +88,17 @@ class SocialGraph:
         nodes: Vocabulary | None = None,
         undirected: bool = False,
         parallel: Parallel = "first",
+        problems: Problems | None = None,
     ) -> SocialGraph:
         """A graph from a frame with one row an arc, by external ids; without `probability` every arc has 1.
 
-        Ids get rows in ascending order, unless `nodes` are given. The rest is as in `from_arcs`.
+        Ids get rows in ascending order, unless `nodes` are given. `problems` are those that its reader has found
+        already. The rest is as in `from_arcs`.
 
         Raises:
             InvalidGraph: listing every problem with the labels of its rows (`frame.index`).
         """
-        problems = Problems(str(frame.attrs.get("source", "the frame")), InvalidGraph)
+        problems = Problems("the frame", InvalidGraph) if problems is None else problems
         arcs, vocabulary = read_frame(frame, source, target, probability, nodes, problems)
         return cls._of(arcs, vocabulary, undirected=undirected, parallel=parallel, problems=problems)
 
@@ -238,13 +240,13 @@ class SocialGraph:
     ) -> SocialGraph:
         """`without`, by rows of nodes [k] and ids of arcs [l]."""
         out_ptr, leaving = self.out
-        gone = np.concatenate([arcs, _spans(self.in_ptr, rows), leaving[_spans(out_ptr, rows)]])
+        gone = np.concatenate([arcs, spans(self.in_ptr, rows), leaving[spans(out_ptr, rows)]])
         alive, probability, share = self.alive.copy(), self.probability.copy(), self.share
         alive[gone] = False
         probability[gone] = 0.0
         if renormalise:
             heads = np.unique(self.target[gone]).astype(np.int64)
-            place = _spans(self.in_ptr, heads)
+            place = spans(self.in_ptr, heads)
             group = np.repeat(np.arange(len(heads)), self.in_ptr[heads + 1] - self.in_ptr[heads])
             _require_weighted_cascade(self.probability[place], self.alive[place], group)
             probability[place] = _weighted_cascade(alive[place], group)
@@ -275,14 +277,6 @@ class SocialGraph:
         left: Any = self.nodes.ids[rows]
         source, p = number[self.source[self.alive]], self.probability[self.alive]
         return SocialGraph(Vocabulary(left), in_ptr, source, p, np.ones(len(source), dtype=np.bool_))
-
-
-def _spans(ptr: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Every place in the segments `ptr[row]` to `ptr[row + 1]` of the rows, one segment after another."""
-    starts = ptr[rows]
-    lengths = ptr[rows + 1] - starts
-    ends = np.cumsum(lengths)
-    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
 
 
 def _weighted_cascade(alive: NDArray[np.bool_], group: NDArray[np.int64]) -> NDArray[np.float64]:

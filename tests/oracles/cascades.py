@@ -49,23 +49,21 @@ def worlds(graph: SocialGraph, model: Model) -> Worlds:
     of influence through a social network", KDD 2003, claim 2.6): each node has at most one live in-arc, arc e with
     probability w(e) and none with what is left of 1.
     """
-    m, there = graph.num_arcs, np.flatnonzero(graph.alive).tolist()
+    there = np.flatnonzero(graph.alive).tolist()
     assert len(there) <= 15
-    if model == "ic":
-        choices = [((None, 1 - graph.probability[arc]), (arc, graph.probability[arc])) for arc in there]
-    else:
-        entering: dict[int, list[int]] = {}
-        for arc in there:
-            entering.setdefault(ends(graph)[arc][1], []).append(arc)
-        choices = [
-            ((None, 1 - sum(graph.probability[arcs])), *((arc, graph.probability[arc]) for arc in arcs))
-            for arcs in entering.values()
-        ]
-    chance, live = [], []
-    for world in product(*choices):
-        chance.append(np.prod([weight for _, weight in world]))
-        live.append(np.isin(np.arange(m), [arc for arc, _ in world if arc is not None]))
-    return Worlds(graph, np.array(chance), np.array(live).reshape(len(chance), m))
+    # Arcs of which at most one is live, each group with the chance of each and of none.
+    groups: list[list[int]] = [[arc] for arc in there]
+    if model == "lt":
+        heads = [head for _, head in ends(graph)]
+        groups = [[arc for arc in there if heads[arc] == node] for node in {heads[arc] for arc in there}]
+    choices = np.array(list(product(*(range(len(group) + 1) for group in groups))), dtype=np.int64)
+    live = np.zeros((len(choices), graph.num_arcs), dtype=np.bool_)
+    chance = np.ones(len(choices))
+    for group, chosen in zip(groups, choices.T, strict=True):
+        chance *= np.array([1 - graph.probability[group].sum(), *graph.probability[group]])[chosen]
+        for place, arc in enumerate(group, start=1):
+            live[:, arc] = chosen == place
+    return Worlds(graph, chance, live)
 
 
 def ends(graph: SocialGraph) -> list[tuple[int, int]]:

@@ -1,0 +1,80 @@
+"""Edge lists: a pair of ids on each line, perhaps with a probability, perhaps below a header.
+
+SNAP's text (comments with #), trust files of recommenders, RecBole's .net, "u v p" files, and CSV.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from graph_influence.readers.table import EdgeTable
+from unlearn.invalid import Problems
+from unlearn.tables.atomic import is_atomic
+from unlearn.tables.columns import same_kind, whole_or_text
+from unlearn.tables.pairs import pairs
+from unlearn.tables.text import NUMBER, fields
+
+_NAMES = ("source", "target", "probability")
+# Usual names of columns, lower case without separators.
+_ENDS = {
+    *("source", "target", "sourceid", "targetid", "from", "to", "fromnodeid", "tonodeid", "src", "dst", "u", "v"),
+    *("node1", "node2", "id1", "id2", "user1", "user2", "user", "friend", "follower", "followee", "truster", "trustee"),
+}
+_PROBABILITIES = ("probability", "prob", "p", "activationprob", "weight", "w")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns that play each part; None takes the first two, and the third or a usual name.
+
+    `probability=False` leaves a column of probabilities alone. `header` says whether there are names at all; None
+    looks.
+    """
+
+    source: str | None = None
+    target: str | None = None
+    probability: str | bool | None = None
+    header: bool | None = None
+
+
+def read_edges(lines: pd.Series[str], columns: Columns, problems: Problems) -> EdgeTable:
+    """The edges of a text, `lines` without comments."""
+    header = _is_header(lines, problems) if columns.header is None else columns.header
+    frame = pairs(lines, _NAMES, problems, header=header)
+    if len(frame.columns) < 2:
+        problems.add(f"a line must have at least two fields (got `{lines.iloc[0]}`); check the separator")
+        problems.fail()
+    usual = {re.sub(r"[^a-z0-9]", "", str(name).lower()): str(name) for name in reversed(frame.columns[2:])}
+    probability = columns.probability
+    if probability is None:
+        probability = next((usual[name] for name in _PROBABILITIES if name in usual), False)
+    parts = (columns.source or frame.columns[0], columns.target or frame.columns[1], probability)
+    absent = [f"`{name}`" for name in parts if isinstance(name, str) and name not in frame.columns]
+    if absent:
+        have = ", ".join(f"`{name}`" for name in frame.columns)
+        problems.add(f"columns {', '.join(absent)} must exist (got {have}); name the columns that hold them")
+        problems.fail()
+    ends = same_kind([whole_or_text(frame[name]).to_numpy() for name in parts[:2]])
+    table = pd.DataFrame(dict(zip(_NAMES, ends, strict=False)), index=frame.index)
+    if isinstance(parts[2], str):
+        table["probability"] = frame[parts[2]]
+    return EdgeTable(table)
+
+
+def _is_header(lines: pd.Series[str], problems: Problems) -> bool:
+    """Whether the first line names columns: others have numbers where it has none, or the names are usual ones."""
+    first: str = lines.iloc[0]
+    found = fields(first)[:2]
+    if is_atomic(first) or all(NUMBER.fullmatch(field) for field in found):
+        return False
+    usual = {re.sub(r"[^a-z0-9]", "", field.lower()) for field in found} <= _ENDS
+    if not usual and (len(lines) < 2 or not all(NUMBER.fullmatch(field) for field in fields(lines.iloc[1])[:2])):
+        problems.add(
+            f"it must be plain whether the first line is a header (got `{first}`); pass header=True, or header=False "
+            "when it is an edge like the others"
+        )
+        problems.fail()
+    return True

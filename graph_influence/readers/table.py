@@ -1,0 +1,20 @@
+"""What a format's reader hands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from unlearn.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class EdgeTable:
+    """A frame with columns source, target and perhaps probability, indexed by line.
+
+    `nodes` are all there are, where the format says so.
+    """
+
+    frame: pd.DataFrame
+    nodes: Vocabulary | None = None

@@ -1,0 +1,52 @@
+"""Seeds by external ids -> rows of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph_influence.errors import InvalidSeeds, UnknownIds
+from graph_influence.graph import SocialGraph
+from unlearn.invalid import Problems
+from unlearn.vocabulary import Id
+
+_SHOWN = 10
+
+
+def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:
+    """Rows [k] of the seeds, in their order.
+
+    Raises:
+        UnknownIds: some are not in the graph, or were forgotten; whatever else is wrong is told with it.
+        InvalidSeeds: some occur twice, or there are more than nodes.
+    """
+    if isinstance(seeds, str):  # its letters would pass for ids
+        raise InvalidSeeds(f"`seeds` must be a collection of ids (got the str {seeds!r}); pass a list")
+    listed: list[Any] = seeds.tolist() if isinstance(seeds, np.ndarray) else list(seeds)
+    rows = graph.nodes.rows(listed, unknown="mark")
+    problems = Problems(f"these {len(listed)} ids", InvalidSeeds)
+    if len(listed) > graph.num_alive:
+        problems.add(f"there must be at most as many seeds as nodes, {graph.num_alive} (got {len(listed)}); pass fewer")
+    twice = [seed for place, seed in enumerate(listed) if seed in listed[:place]] if _repeat(listed) else []
+    if twice:
+        problems.add(f"each seed must be named once (named again: {_shown(twice)}); pass it once")
+    missing = [seed for seed, row in zip(listed, rows.tolist(), strict=True) if row < 0]
+    if missing:
+        problems.add(f"seeds must be in the graph ({len(missing)} are unknown or forgotten: {_shown(missing)})")
+        try:
+            problems.fail()
+        except InvalidSeeds as error:
+            raise UnknownIds(str(error)) from None
+    problems.raise_any()
+    return rows
+
+
+def _repeat(listed: Sequence[Any]) -> bool:
+    return len(set(listed)) < len(listed)
+
+
+def _shown(ids: Sequence[Any]) -> str:
+    return ", ".join(map(repr, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")
