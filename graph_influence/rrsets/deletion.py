@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from graph_influence.graph import InvalidGraph, SocialGraph
+from graph_influence.errors import InvalidGraph
+from graph_influence.graph import SocialGraph
 from graph_influence.rrsets.rows import SPARE, Rows, roomier
 from graph_influence.rrsets.sampler import Drawn
 from unlearn.compiled import kernel

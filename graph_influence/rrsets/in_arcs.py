@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from graph_influence.graph import InvalidGraph, SocialGraph
+from graph_influence.errors import InvalidGraph
+from graph_influence.graph import SocialGraph
 from unlearn.compiled import kernel
 from unlearn.invalid import Problems
 
@@ -81,15 +83,18 @@ class InArcs:
     def _measure(self, nodes: NDArray[np.int64], graph: SocialGraph) -> None:
         measure = _running_sums if self.model == "lt" else _probabilities
         bad = measure(nodes, self.node, self.tail, graph.probability, self.weight)
-        if bad.any():
-            required = (
-                "in-weights must sum to at most 1 under linear threshold"
-                if self.model == "lt"
-                else "probabilities of a node's arcs must keep their descending order (make a new store)"
+        if not bad.any():
+            return
+        if self.model == "lt":
+            graph.require_weights()
+        else:
+            problems = Problems("these probabilities", InvalidGraph)
+            problems.rows(
+                bad,
+                pd.Index(graph.nodes.ids[nodes], name="node"),
+                "those of a node's in-arcs must keep their descending order",
+                "make a new store of this graph",
             )
-            problems = Problems("this graph", InvalidGraph)
-            named = graph.nodes.take(nodes[bad][:5])
-            problems.add(f"{required} (at {int(bad.sum())} nodes they do not, first {', '.join(map(str, named))})")
             problems.fail()
 
 

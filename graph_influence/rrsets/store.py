@@ -113,7 +113,7 @@ class RRSets:
                 f"`count` must be at least 0 and make fewer than 2^31 sets of a graph with people "
                 f"(got {count}, after {len(self)} sets, {self.graph.num_alive} people)"
             )
-        drawn = self._drawn(np.arange(len(self), total))
+        drawn = self._drawn(np.arange(len(self), total), self.graph, self.arcs, self._sentinel)
         self.members = self.members.extended(drawn.length, drawn.members)
         self.covered = np.concatenate([self.covered, drawn.covered])
         self._sets = None
@@ -135,18 +135,20 @@ class RRSets:
         difference = Difference.between(self.graph, graph)
         arcs = self.arcs.after(graph, difference.arcs, difference.reweighted)
         numbers = difference.touched(graph, self.sets)
-        total = len(self)
-        self.graph, self.arcs = graph, arcs
-        self._sentinel = self._sentinel & graph.nodes.alive
-        if self.members.length[numbers].sum() > _REBUILD * self.members.used or not graph.num_alive:
-            self.members, self.covered, self._sets = Rows.empty(), self.covered[:0], None
-            if graph.num_alive:
-                self.grow(total)
-            return Update(total, total, True)
-        drawn = self._drawn(numbers)
-        self.covered[numbers] = drawn.covered
-        self.members, self._sets, changed = rewritten(self.members, self.sets, numbers, drawn)
-        return Update(len(numbers), changed, False)
+        share = self.members.length[numbers].sum() / max(self.members.used, 1)
+        rebuild = share > _REBUILD or not graph.num_alive
+        if rebuild:
+            numbers = np.arange(len(self) if graph.num_alive else 0)
+        sentinel = self._sentinel & graph.nodes.alive
+        drawn = self._drawn(numbers, graph, arcs, sentinel)
+        if rebuild:
+            self.members, self.covered = Rows.empty().extended(drawn.length, drawn.members), drawn.covered
+            self._sets, changed = self.members.inverted(graph.num_nodes), len(numbers)
+        else:
+            self.covered[numbers] = drawn.covered
+            self.members, self._sets, changed = rewritten(self.members, self.sets, numbers, drawn)
+        self.graph, self.arcs, self._sentinel = graph, arcs, sentinel
+        return Update(len(numbers), changed, rebuild)
 
     def compact(self) -> RRSets:
         """As many sets of the compacted graph: nothing of who was forgotten is in it, as if they had never been there.
@@ -196,9 +198,11 @@ class RRSets:
         half = z / (1 + z * z / theta) * (share * (1 - share) / theta + (z / (2 * theta)) ** 2) ** 0.5
         return Spread(n * share, n * (middle - half), n * (middle + half))
 
-    def _drawn(self, numbers: NDArray[np.int64]) -> Drawn:
+    def _drawn(
+        self, numbers: NDArray[np.int64], graph: SocialGraph, arcs: InArcs, sentinel: NDArray[np.bool_]
+    ) -> Drawn:
         size = 1.1 * self.members.used / len(self) if len(self) else 4.0
-        return draw(self.arcs, self.graph.nodes.alive, self._sentinel, self.seed, numbers, size)
+        return draw(arcs, graph.nodes.alive, sentinel, self.seed, numbers, size)
 
     def _marked(self, rows: NodeRows) -> NDArray[np.bool_]:
         listed = np.asarray(rows, dtype=np.int64)

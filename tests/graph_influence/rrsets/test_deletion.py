@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from graph_influence.graph import InvalidGraph, SocialGraph
+from graph_influence.errors import InvalidGraph
+from graph_influence.graph import SocialGraph
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.rows import Rows
 from tests.graph_influence.rrsets.conftest import social, uneven, weighted_cascade

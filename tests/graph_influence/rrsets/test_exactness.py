@@ -59,13 +59,20 @@ def test_sets_have_the_distribution_of_all_worlds(model: Model, start: Callable[
 @pytest.mark.parametrize("model", ["ic", "lt"])
 @pytest.mark.parametrize(
     ("start", "semantics"),
-    [(frozen, frozen), (frozen, stretched), (cascade, frozen), (cascade, cascade)],
-    ids=["any-frozen", "any-reweighted", "cascade-frozen", "cascade-renormalised"],
+    [
+        (frozen, (frozen, frozen)),
+        (frozen, (stretched, stretched)),
+        (cascade, (frozen, frozen)),
+        (cascade, (cascade, cascade)),
+        (cascade, (cascade, frozen)),
+        (cascade, (frozen, cascade)),
+    ],
+    ids=["any-frozen", "any-reweighted", "cascade-frozen", "cascade-renormalised", "renormalised-frozen", "mixed"],
 )
 def test_after_two_deletions_too(
     model: Model,
     start: Callable[[SocialGraph], SocialGraph],
-    semantics: Callable[[SocialGraph], SocialGraph],
+    semantics: tuple[Callable[[SocialGraph], SocialGraph], ...],
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("graph_influence.rrsets.store._REBUILD", np.inf)
@@ -75,7 +82,7 @@ def test_after_two_deletions_too(
         store = RRSets(graph, model, seed=seed)
         store.grow(SETS)
         for step in range(2):
-            graph = semantics(deletion(graph, 2 * seed + step))
+            graph = semantics[step](deletion(graph, 2 * seed + step))
             if graph.num_alive:
                 assert not store.update(graph).rebuilt
         if graph.num_alive:
