@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.base import InvalidRequest, Seeds, maximize
+from graph_influence.maximize.base import Seeds, maximize
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Vocabulary
 

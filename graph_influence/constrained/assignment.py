@@ -22,7 +22,8 @@ NOBODY = np.int32(-1)
 @dataclass(frozen=True, slots=True, eq=False)
 class Assignment:
     """Rows invited by each active participant [d, capacity], NOBODY where a list is shorter; what they cover of the
-    sets that they were chosen on, and what no feasible lists can exceed there."""
+    sets that they were chosen on, and what no feasible lists can exceed there.
+    """
 
     lists: NDArray[np.int32]
     covered: int
@@ -117,7 +118,7 @@ def _assign(
             covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
     above = covered + _bound(gain, ptr, candidate, people, k, most)
     inviters, inviter_ptr, left = inviters_of(ptr, candidate, owner)
-    heap = [(-np.int64(gain[row]), np.int64(rank[row]), np.int64(row)) for row in people if owner[row] < 0]
+    heap = [(-int(gain[row]), int(rank[row]), int(row)) for row in people if owner[row] < 0]
     heapq.heapify(heap)
     picks = 1
     while picks > 0:
@@ -182,7 +183,7 @@ def _next(
     while len(heap) > 0:
         stale, place, row = heapq.heappop(heap)
         if -stale != gain[row]:
-            heapq.heappush(heap, (-np.int64(gain[row]), place, row))
+            heapq.heappush(heap, (-int(gain[row]), place, row))
             continue
         chosen = -1
         for at in range(inviter_ptr[row], inviter_ptr[row + 1]):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
-from graph_influence.constrained.assignment import Assignment, Order, assign
+from graph_influence.constrained.assignment import Order, assign
 from graph_influence.constrained.participants import Participants
+from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.base import InvalidRequest
+from graph_influence.maximize.base import check_model
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Rule, Stopping
 from graph_influence.rrsets import Spread
@@ -67,10 +68,10 @@ class Cim(Stopping):
 
         Raises:
             UnknownIds: an active participant is not there.
-            InvalidRequest: these are no participants, or an argument is out of its range.
-            InvalidGraph: in-weights of somebody passive sum to more than 1 under "lt".
+            InvalidRequest: these are no participants, in-weights of somebody sum to more than 1 under "lt", or an
+                argument is out of its range.
         """
-        self.check()
+        self.check(graph)
         began = time.perf_counter()
         participants = Participants.of(graph, active, capacity)
         collections = Collections.draw(participants.passive, self.model, self.seed)
@@ -86,10 +87,13 @@ class Cim(Stopping):
             arguments={f.name: getattr(self, f.name) for f in fields(self)} | {"capacity": capacity},
         )
 
-    def check(self) -> None:
-        """Raises: InvalidRequest, when an argument is out of its range."""
+    def check(self, graph: SocialGraph) -> None:
+        """Raises: InvalidRequest, when an argument is out of its range or the graph is not one of the model."""
         problems = Problems("these arguments", InvalidRequest)
-        self.check_rule(problems, _RATIO)
+        check_model(problems, graph, self.model)
+        if self.order not in get_args(Order):
+            problems.add(f"`order` must be one of {', '.join(get_args(Order))} (got {self.order!r})")
+        problems.found.extend(self.wrong_rule(_RATIO))
         problems.raise_any()
 
     def rule_for(self, participants: Participants) -> tuple[Rule, int]:

@@ -12,7 +12,7 @@ from unlearn.compiled import kernel
 def inviters_of(
     ptr: NDArray[np.int64], candidate: NDArray[np.int32], owner: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """The lists that may take each row, those of row w from the w-th number on, and the open candidates of each list."""
+    """Lists that may take each row, where those of each row begin, and how many open candidates each list has."""
     n = len(owner)
     starts = np.zeros(n + 1, dtype=np.int64)
     for row in candidate:

@@ -13,9 +13,9 @@ from scipy.sparse import csr_array, issparse
 
 from graph_influence.constrained.pairs import pair_scores
 from graph_influence.constrained.participants import Participants
+from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
-from graph_influence.maximize.base import InvalidRequest
 from graph_influence.maximize.evaluation import purpose
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import Model

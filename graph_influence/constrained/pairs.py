@@ -53,12 +53,12 @@ def _pair_scores(
     common = np.zeros(len(active), dtype=np.int64)
     score = np.zeros(len(friend), dtype=np.float64)
     most = max(1, gain[friend].max()) if len(friend) > 0 else 1
-    heap = [(-np.int64(gain[row]), np.int64(row)) for row in np.unique(friend)]
+    heap = [(-int(gain[row]), int(row)) for row in np.unique(friend)]
     heapq.heapify(heap)
     while len(heap) > 0:
         stale, row = heapq.heappop(heap)
         if -stale != gain[row]:
-            heapq.heappush(heap, (-np.int64(gain[row]), row))
+            heapq.heappush(heap, (-int(gain[row]), row))
             continue
         common[:] = 0
         for place in range(node_start[row], node_start[row] + node_length[row]):

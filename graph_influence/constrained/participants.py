@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
+from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.base import InvalidRequest
 from graph_influence.maximize.bounds import log_binomial
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Id
@@ -60,7 +60,9 @@ class Participants:
         return cls.between(graph, graph.without_rows(rows, np.empty(0, dtype=np.int64)), rows, capacity)
 
     @classmethod
-    def between(cls, graph: SocialGraph, passive: SocialGraph, active: NDArray[np.int64], capacity: int) -> Participants:
+    def between(
+        cls, graph: SocialGraph, passive: SocialGraph, active: NDArray[np.int64], capacity: int
+    ) -> Participants:
         """Participants where the passive graph is known."""
         out_ptr, out_arcs = graph.out
         arcs = [out_arcs[out_ptr[row] : out_ptr[row + 1]] for row in active.tolist()]

@@ -1,4 +1,4 @@
-"""Invitations that stand while people leave: a list is refilled where it lost somebody, and chosen anew where it must."""
+"""Invitations that stand while people leave: lists are refilled where they lost somebody, or all chosen anew."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from graph_influence.constrained.assignment import NOBODY, Assignment, Order, assign
 from graph_influence.constrained.cim import Cim
 from graph_influence.constrained.participants import Participants
+from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.base import InvalidRequest
 from graph_influence.maximize.standing import Standing, Upkeep
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import Model
@@ -31,7 +31,7 @@ class StandingInvitations(Standing[Assignment, NDArray[np.int32]]):
     are chosen anew.
 
     Raises:
-        UnknownIds, InvalidRequest, InvalidGraph: as `Cim.invite`.
+        UnknownIds, InvalidRequest: as `Cim.invite`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class StandingInvitations(Standing[Assignment, NDArray[np.int32]]):
         delta: float | None = None,
     ) -> None:
         method = Cim(order=order, model=model, seed=seed, share=share, delta=delta)
-        method.check()
+        method.check(graph)
         self.order: Order = order
         self._participants = Participants.of(graph, active, capacity)
         super().__init__(self._participants.passive, model, seed, *method.rule_for(self._participants))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from graph_influence.maximize.base import InvalidRequest, Maximizer, Seeds, maximize, maximizer, maximizers
+from graph_influence.errors import InvalidRequest
+from graph_influence.maximize.base import Maximizer, Seeds, maximize, maximizer, maximizers
 from graph_influence.maximize.celf import Celf, CelfPlusPlus
 from graph_influence.maximize.heuristics import Degree, DegreeDiscount, KShell, PageRank
 from graph_influence.maximize.hist import Hist

@@ -6,25 +6,20 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import Spread
 from graph_influence.rrsets.in_arcs import Model
-from unlearn.invalid import InvalidInput, Problems
+from unlearn.invalid import Problems
 from unlearn.vocabulary import Id
 
 M = TypeVar("M", bound="type[Maximizer]")
-
-
-class InvalidRequest(InvalidInput):
-    """Nobody can be selected this way."""
-
-    reads_as: ClassVar[str] = "a request for seeds"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,9 +75,8 @@ class Maximizer(ABC):
         """`k` different people who are there, for a large expected spread.
 
         Raises:
-            InvalidRequest: `k` is not from 1 to the number of people who are there, or an argument of the method is
-                out of its range.
-            InvalidGraph: in-weights of somebody sum to more than 1 under "lt".
+            InvalidRequest: listing every problem: `k` is not from 1 to the number of people who are there, in-weights
+                of somebody sum to more than 1 under "lt", an argument of the method is out of its range.
         """
         self.check(graph, k)
         began = time.perf_counter()
@@ -101,13 +95,15 @@ class Maximizer(ABC):
     def check(self, graph: SocialGraph, k: int) -> None:
         """Raises: InvalidRequest, as `maximize` does; nothing has been computed then."""
         problems = Problems("these arguments", InvalidRequest)
+        check_model(problems, graph, self.model)
         if not 1 <= k <= graph.num_alive:
             problems.add(f"`k` must be from 1 to the {graph.num_alive} people who are there (got {k}); ask for fewer")
-        self._check(problems)
+        problems.found.extend(self._wrong())
         problems.raise_any()
 
-    def _check(self, problems: Problems) -> None:
-        """Adds what is wrong with the arguments."""
+    def _wrong(self) -> list[str]:
+        """What is wrong with the arguments of the method."""
+        return []
 
     @abstractmethod
     def _choose(self, graph: SocialGraph, k: int) -> Choice: ...
@@ -141,6 +137,17 @@ def maximizers() -> list[str]:
 def maximize(graph: SocialGraph, k: int, method: str = "opim", **arguments: Any) -> Seeds:
     """`k` people whose expected spread is large: `maximizer(method, **arguments).maximize(graph, k)`."""
     return maximizer(method, **arguments).maximize(graph, k)
+
+
+def check_model(problems: Problems, graph: SocialGraph, model: Model) -> None:
+    """Adds what keeps a graph from being read as one of this model."""
+    if model not in get_args(Model):
+        problems.add(f"`model` must be one of {', '.join(get_args(Model))} (got {model!r})")
+    elif model == "lt":
+        try:
+            graph.require_weights()
+        except InvalidGraph as error:
+            problems.found.extend(error.problems)
 
 
 def ranked(graph: SocialGraph) -> NDArray[np.int32]:

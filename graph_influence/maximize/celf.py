@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.worlds import Worlds
-from unlearn.invalid import Problems
 
 
 @register
@@ -32,13 +32,12 @@ class Celf(Maximizer):
 
     runs: int = 1_000
 
-    def _check(self, problems: Problems) -> None:
-        if self.runs < 1:
-            problems.add(f"`runs` must be at least 1 (got {self.runs})")
+    def _wrong(self) -> list[str]:
+        return [f"`runs` must be at least 1 (got {self.runs})"] if self.runs < 1 else []
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order = ranked(graph)
-        worlds = Worlds(graph, self.model, self.runs, purpose(self.seed, "worlds"))
+        worlds = Worlds(diffusion(self.model, graph), self.runs, purpose(self.seed, "worlds"))
         # Of equal gains the earlier in the order leads.
         gains = worlds.gains(order, worlds.active)[:, 0]
         heap = [(-gain, place, 0) for place, gain in enumerate(gains.tolist())]
@@ -49,7 +48,7 @@ class Celf(Maximizer):
             row = int(order[place])
             if known == len(rows):
                 rows.append(row)
-                worlds.active |= worlds.reached(row)
+                worlds.active |= worlds.marks(row)
             else:
                 gain = float(worlds.gains(order[place : place + 1], worlds.active)[0, 0])
                 heapq.heappush(heap, (-gain, place, len(rows)))
@@ -74,7 +73,7 @@ class CelfPlusPlus(Celf):
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order = ranked(graph)
-        worlds = Worlds(graph, self.model, self.runs, purpose(self.seed, "worlds"))
+        worlds = Worlds(diffusion(self.model, graph), self.runs, purpose(self.seed, "worlds"))
         leader, best, beyond = -1, 0.0, worlds.active
         heap: list[tuple[float, int, int, int, float]] = []  # -gain, place, seeds it knows, leader then, gain after it
         start = 0
@@ -85,7 +84,7 @@ class CelfPlusPlus(Celf):
             start += len(group)
             top = min(heap[-len(group) :])
             if -top[0] > best:
-                leader, best, beyond = top[1], -top[0], worlds.reached(int(order[top[1]]))
+                leader, best, beyond = top[1], -top[0], worlds.marks(int(order[top[1]]))
         heapq.heapify(heap)
         rows: list[int] = []
         last = -1
@@ -95,7 +94,7 @@ class CelfPlusPlus(Celf):
             row = int(order[place])
             if known == len(rows):
                 rows.append(row)
-                worlds.active |= beyond if place == leader else worlds.reached(row)
+                worlds.active |= beyond if place == leader else worlds.marks(row)
                 last, leader, best, beyond = place, -1, 0.0, worlds.active
                 continue
             if known == len(rows) - 1 and ahead == last:
@@ -104,5 +103,5 @@ class CelfPlusPlus(Celf):
             gain, after = worlds.gains(order[place : place + 1], beyond)[0].tolist()
             heapq.heappush(heap, (-gain, place, len(rows), leader, after))
             if gain > best:
-                leader, best, beyond = place, gain, worlds.reached(row)
+                leader, best, beyond = place, gain, worlds.marks(row)
         return Choice(np.array(rows, dtype=np.int32))

@@ -95,7 +95,7 @@ def _greedy(
             covered[0] += 1
             for place in range(set_start[number], set_start[number] + set_length[number]):
                 gain[members[place]] -= 1
-    # order: allowed rows by descending gain, those of one gain by priority; ends[g]: how many have a gain of at least g.
+    # order: allowed rows by descending gain, those of one gain as they came; ends[g]: how many gain at least g.
     top = 0
     for row in allowed:
         top = max(top, gain[row])
@@ -158,4 +158,3 @@ def _greedy(
                 if end < k:
                     total -= 1
         largest[number + 1] = total
-

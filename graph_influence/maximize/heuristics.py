@@ -11,7 +11,6 @@ from scipy.sparse import csr_array
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from unlearn.compiled import kernel
-from unlearn.invalid import Problems
 
 
 @register
@@ -39,7 +38,7 @@ class DegreeDiscount(Maximizer):
 
     Differences from the paper:
         - It has one p and both directions of every arc, and keeps the terms of first order in p: d - 2t - (d - t) t p
-          for a node of d neighbours, t of them seeds, is (1 - p)^t (1 + (d - t) p) there, up to a constant and a factor.
+          for a node of d neighbours, t of them seeds, is (1 - p)^t (1 + (d - t) p) up to a constant and a factor.
     """
 
     name = "degree_discount"
@@ -79,9 +78,8 @@ class PageRank(Maximizer):
 
     damping: float = 0.85
 
-    def _check(self, problems: Problems) -> None:
-        if not 0 <= self.damping < 1:
-            problems.add(f"`damping` must be at least 0 and below 1 (got {self.damping})")
+    def _wrong(self) -> list[str]:
+        return [] if 0 <= self.damping < 1 else [f"`damping` must be at least 0 and below 1 (got {self.damping})"]
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order = ranked(graph)

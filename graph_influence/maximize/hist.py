@@ -16,7 +16,6 @@ from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Guarantee, Rule, Stopping
 from graph_influence.rrsets import RRSets
-from unlearn.invalid import Problems
 
 _EPS = 0.1  # of which the sentinels may lose half, where the rule names none
 _CUT = 4  # cut sets for each whole one: they cost less
@@ -38,7 +37,7 @@ class Hist(Stopping, Maximizer):
 
     Differences from the paper:
         - The prefix is judged once a round, on fresh sets cut at it: the longest of at most k / 8 whose coverage by the
-          choosing sets passes the test. As the sets know nothing of the choice, rounds are all that the union runs over.
+          choosing sets passes the test. These sets know nothing of the choice, so the union runs over rounds only.
         - Where no prefix passes until the sets would be enough for a plain greedy, there are no sentinels.
         - Sets that prove a prefix are four times as many as those that chose it.
         - Gains that so few sets cannot tell apart count as equal, and of equal ones the person of most arcs is taken:
@@ -48,8 +47,8 @@ class Hist(Stopping, Maximizer):
 
     name = "hist"
 
-    def _check(self, problems: Problems) -> None:
-        self.check_rule(problems, bounds.GREEDY)
+    def _wrong(self) -> list[str]:
+        return self.wrong_rule(bounds.GREEDY)
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order, delta = ranked(graph), (self.delta or 1 / graph.num_alive) / 2

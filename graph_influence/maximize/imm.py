@@ -11,7 +11,6 @@ from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.coverage import greedy
 from graph_influence.maximize.evaluation import purpose
 from graph_influence.rrsets import RRSets
-from unlearn.invalid import Problems
 
 
 @register
@@ -34,11 +33,13 @@ class Imm(Maximizer):
     eps: float = 0.1
     exponent: float = 1.0
 
-    def _check(self, problems: Problems) -> None:
+    def _wrong(self) -> list[str]:
+        wrong: list[str] = []
         if not 0 < self.eps < bounds.GREEDY:
-            problems.add(f"`eps` must be above 0 and below {bounds.GREEDY:.4g} (got {self.eps})")
+            wrong.append(f"`eps` must be above 0 and below {bounds.GREEDY:.4g} (got {self.eps})")
         if not self.exponent > 0:
-            problems.add(f"`exponent` must be above 0 (got {self.exponent})")
+            wrong.append(f"`exponent` must be above 0 (got {self.exponent})")
+        return wrong
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         n, order = graph.num_alive, ranked(graph)

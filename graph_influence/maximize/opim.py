@@ -10,7 +10,6 @@ from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.coverage import greedy
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Rule, Stopping
-from unlearn.invalid import Problems
 
 
 @register
@@ -37,8 +36,8 @@ class Opim(Stopping, Maximizer):
 
     name = "opim"
 
-    def _check(self, problems: Problems) -> None:
-        self.check_rule(problems, bounds.GREEDY)
+    def _wrong(self) -> list[str]:
+        return self.wrong_rule(bounds.GREEDY)
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order = ranked(graph)

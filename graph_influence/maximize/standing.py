@@ -9,8 +9,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.base import InvalidRequest, ranked
+from graph_influence.maximize.base import ranked
 from graph_influence.maximize.coverage import Greedy, greedy
 from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.judged import Collections, Selected
@@ -28,7 +29,8 @@ _SLACK = 0.98  # of a proven ratio, which may go before anything is chosen anew
 @dataclass(frozen=True, slots=True)
 class Upkeep:
     """What it took to follow the graph: places that were lost, whether everything was chosen anew, the ratio proven
-    now, and what became of the two collections of sets."""
+    now, and what became of the two collections of sets.
+    """
 
     lost: int
     chosen_anew: bool
@@ -99,7 +101,7 @@ class StandingSeeds(Standing[Greedy, NDArray[np.int32]]):
     touched. Else the greedy begins anew, and sets are added until the rule is content again.
 
     Raises:
-        InvalidRequest, InvalidGraph: as `Opim.maximize`.
+        InvalidRequest: as `Opim.maximize`.
     """
 
     def __init__(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import inf, log
 
 from graph_influence.maximize import bounds
-from unlearn.invalid import Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +104,17 @@ class Stopping:
     share: float | None = None
     delta: float | None = None
 
-    def check_rule(self, problems: Problems, ratio: float) -> None:
-        """Adds what is wrong with these arguments, for a method of this a priori ratio."""
+    def wrong_rule(self, ratio: float) -> list[str]:
+        """What is wrong with these arguments, for a method of this a priori ratio."""
+        wrong: list[str] = []
         given = [name for name in ("eps", "seconds", "share") if getattr(self, name) is not None]
         if len(given) > 1:
-            problems.add(f"at most one of `eps`, `seconds` and `share` may say when to stop (got {', '.join(given)})")
+            wrong.append(f"at most one of `eps`, `seconds` and `share` may say when to stop (got {', '.join(given)})")
         for name, most in (("eps", ratio), ("seconds", inf), ("share", 1.0), ("delta", 1.0)):
             value = getattr(self, name)
             if value is not None and not 0 < value < most:
-                problems.add(f"`{name}` must be above 0 and below {most:.4g} (got {value})")
+                wrong.append(f"`{name}` must be above 0 and below {most:.4g} (got {value})")
+        return wrong
 
     def rule(self, n: int, ratio: float, log_choices: float, optimum: float) -> tuple[Rule, int]:
         """The rule, and how many sets the first look takes of each collection: arguments as in `bounds.sets_enough`."""
