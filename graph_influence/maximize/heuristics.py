@@ -46,7 +46,8 @@ class DegreeDiscount(Maximizer):
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order, (out_ptr, out_arcs) = ranked(graph), graph.out
         alone = np.ones(graph.num_nodes)
-        beyond = np.bincount(graph.source, graph.probability, minlength=graph.num_nodes)
+        beyond = np.zeros(graph.num_nodes)
+        np.add.at(beyond, graph.source, graph.probability)
         gain = np.where(graph.nodes.alive, 1 + beyond, -np.inf)
         rows = np.empty(k, dtype=np.int32)
         for number in range(k):
