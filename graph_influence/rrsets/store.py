@@ -56,7 +56,8 @@ class RRSets:
 
     `members` holds a row a set: its root first, then as they were met. `sets` holds a row a node: the numbers of the
     sets that contain it, ascending; it is built when first asked for and then kept. With `sentinels` (rows of nodes) a
-    set ends with the first of them that it meets and is `covered`, bool [sets].
+    set ends with the first of them that it meets and is `covered`, bool [sets]. It draws with `threads`, or with as
+    many as numba would use.
 
     Draws follow SUBSIM (Guo et al., "Influence maximization revisited: efficient reverse reachable set generation with
     bound tightened", SIGMOD 2020) under IC and walk back one arc a node under LT (Tang, Shi and Xiao, "Influence
@@ -69,9 +70,18 @@ class RRSets:
         InvalidInput: a sentinel is no row of the graph.
     """
 
-    def __init__(self, graph: SocialGraph, model: Model = "ic", *, seed: int = 0, sentinels: NodeRows = ()) -> None:
+    def __init__(
+        self,
+        graph: SocialGraph,
+        model: Model = "ic",
+        *,
+        seed: int = 0,
+        sentinels: NodeRows = (),
+        threads: int | None = None,
+    ) -> None:
         self.graph = graph
         self.seed = seed
+        self.threads = threads
         self.arcs = InArcs.of(graph, model)
         self.members = Rows.empty()
         self.covered = np.zeros(0, dtype=np.bool_)
@@ -93,7 +103,7 @@ class RRSets:
     def sets(self) -> Rows:
         """Row w: the sets that contain node w, ascending."""
         if self._sets is None:
-            self._sets = self.members.inverted(self.graph.num_nodes)
+            self._sets = self.members.inverted(self.graph.num_nodes, self.threads)
         return self._sets
 
     @property
@@ -143,7 +153,7 @@ class RRSets:
         drawn = self._drawn(numbers, graph, arcs, sentinel)
         if rebuild:
             self.members, self.covered = Rows.empty().extended(drawn.length, drawn.members), drawn.covered
-            self._sets, changed = self.members.inverted(graph.num_nodes), len(numbers)
+            self._sets, changed = self.members.inverted(graph.num_nodes, self.threads), len(numbers)
         else:
             self.covered[numbers] = drawn.covered
             self.members, self._sets, changed = rewritten(self.members, self.sets, numbers, drawn)
@@ -161,6 +171,7 @@ class RRSets:
             self.model,
             seed=self.seed,
             sentinels=(np.cumsum(alive) - 1)[self._sentinel],
+            threads=self.threads,
         )
         if len(self):
             store.grow(len(self))
@@ -202,7 +213,7 @@ class RRSets:
         self, numbers: NDArray[np.int64], graph: SocialGraph, arcs: InArcs, sentinel: NDArray[np.bool_]
     ) -> Drawn:
         size = 1.1 * self.members.used / len(self) if len(self) else 4.0
-        return draw(arcs, graph.nodes.alive, sentinel, self.seed, numbers, size)
+        return draw(arcs, graph.nodes.alive, sentinel, self.seed, numbers, size, self.threads)
 
     def _marked(self, rows: NodeRows) -> NDArray[np.bool_]:
         listed = np.asarray(rows, dtype=np.int64)
