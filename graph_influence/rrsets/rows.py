@@ -23,9 +23,8 @@ SPARE = 2  # free places behind each row of an inverted table, beside a sixteent
 class Rows:
     """Row i is `data[start[i] : start[i] + length[i]]`.
 
-    Rows need not follow each other: one that outgrew its room has moved to the end. A place below `used` that no row
-    holds is -1, so what left a row is nowhere else, and a row may grow over free places behind it. From `used` on,
-    `data` is room that was never written.
+    Rows need not follow each other: one that outgrew its room has moved to the end, which is at `used`. A place that no
+    row holds is -1: so what left a row is nowhere else, and a row may grow over free places behind it.
 
     Shapes:
         start int64 [rows]; length int32 [rows]; data int32 [at least used].
@@ -66,7 +65,7 @@ class Rows:
             np.cumsum(length[:-1], dtype=np.int64, out=start[len(self) + 1 :])
             start[len(self) + 1 :] += self.used
             start[len(self)] = self.used
-        joined = np.empty(total + total // 16, dtype=np.int32)
+        joined = _blank(total)
         np.concatenate([self.data[: self.used], *data], out=joined[:total])
         return Rows(start, np.concatenate([self.length, length]), joined, total)
 
@@ -74,7 +73,7 @@ class Rows:
         """The same rows, one behind the other."""
         ends = np.cumsum(self.length, dtype=np.int64)
         used = int(ends[-1]) if len(ends) else 0
-        data = np.empty(used + used // 16, dtype=np.int32)
+        data = _blank(used)
         _gather(self.start, self.length, self.data, data)
         return Rows(ends - self.length, self.length, data, used)
 
@@ -99,7 +98,7 @@ class Rows:
         room = length + length // 16 + SPARE
         ends = np.cumsum(room)
         used = int(ends[-1])
-        data = np.empty(used + used // 16, dtype=np.int32)
+        data = _blank(used)
         # Where each chunk writes the first of its rows.
         places, place = {}, ends - room
         for first, count in counts.items():
@@ -109,6 +108,13 @@ class Rows:
         return Rows(ends - room, length.astype(np.int32), data, used)
 
 
+def _blank(used: int) -> NDArray[np.int32]:
+    """Data to be filled up to `used`, with some room behind that."""
+    data = np.empty(used + used // 16, dtype=np.int32)
+    data[used:] = _FREE
+    return data
+
+
 @kernel
 def roomier(data: NDArray[np.int32], used: int, more: int) -> NDArray[np.int32]:
     """The data with room for `more` entries behind the used ones: the same array where it has that."""
@@ -116,6 +122,7 @@ def roomier(data: NDArray[np.int32], used: int, more: int) -> NDArray[np.int32]:
         return data
     larger = np.empty(used + more + used // 8, dtype=np.int32)
     larger[:used] = data[:used]
+    larger[used:] = _FREE
     return larger
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from graph_influence.coins import GOLDEN, mixed, stream, unit
 from graph_influence.parallel import in_chunks
+from graph_influence.rrsets.exponential import exponential
 from graph_influence.rrsets.in_arcs import InArcs
 from unlearn.compiled import kernel
 
@@ -147,12 +148,14 @@ def _live(
 ) -> tuple[np.int64, np.uint64]:
     """The first live arc from `arc` on, or `last`: each is live with its own probability.
 
-    Of arcs of one probability the number of dead ones before the first live one is geometric (Guo et al., "Influence
-    maximization revisited: efficient reverse reachable set generation with bound tightened", SIGMOD 2020). Of unequal
-    ones it is at least what it would be with the largest probability q; a place drawn for q is live with p / q.
+    Of arcs of one probability the number of dead ones before the first live one is geometric, an exponential draw over
+    -ln(1 - p) rounded down (Guo et al., "Influence maximization revisited: efficient reverse reachable set generation
+    with bound tightened", SIGMOD 2020). Of unequal ones it is drawn for the largest probability q that is left, and
+    the place where it ends is live with p / q.
     """
-    if scale < 0.0:
-        dead = np.log(1.0 - unit(state)) * scale
+    if scale > 0.0:
+        draw, state = exponential(state)
+        dead = draw * scale
         return (arc + np.int64(dead) if dead < last - arc else last), mixed(state + GOLDEN)
     if scale == 0.0:
         return arc, state
@@ -161,7 +164,8 @@ def _live(
         if q >= _TOSSED:
             live = unit(state) < q
         elif q > 0.0:
-            dead = np.log(1.0 - unit(state)) / np.log1p(-q)
+            draw, state = exponential(state)
+            dead = -draw / np.log1p(-q)
             if not dead < last - arc:
                 return last, state
             arc += np.int64(dead)
