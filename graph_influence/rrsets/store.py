@@ -7,6 +7,7 @@ with probability spread(S) / n, so n times the share of sets that S hits estimat
 **A store is a function of its graph, its seed and its number of sets.** Every coin has a name (seed, set, node, place),
 so set i is the same whatever the batches, the threads and the sets before it; and when somebody leaves, `update` makes
 the store what drawing everything again with the same names would make it, by drawing only the sets that can differ.
+(Places among arcs of unequal probability are those of the graph that the store began with: `InArcs`.)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +69,7 @@ class RRSets:
 
     Raises:
         InvalidGraph: in-weights of a node sum to more than 1 under "lt".
-        InvalidInput: a sentinel is no row of the graph.
+        InvalidInput: a model or seed that there is not, or a sentinel that is no row of the graph.
     """
 
     def __init__(
@@ -79,6 +81,13 @@ class RRSets:
         sentinels: NodeRows = (),
         threads: int | None = None,
     ) -> None:
+        wrong = (
+            [] if model in get_args(Model) else [f"`model` must be one of {', '.join(get_args(Model))} (got {model!r})"]
+        )
+        if not 0 <= seed < 2**64:
+            wrong.append(f"`seed` must be from 0 to 2^64 - 1 (got {seed})")
+        if wrong:
+            raise InvalidInput("; ".join(wrong))
         self.graph = graph
         self.seed = seed
         self.threads = threads
