@@ -81,9 +81,9 @@ class RRSets:
         sentinels: NodeRows = (),
         threads: int | None = None,
     ) -> None:
-        wrong = (
-            [] if model in get_args(Model) else [f"`model` must be one of {', '.join(get_args(Model))} (got {model!r})"]
-        )
+        wrong: list[str] = []
+        if model not in get_args(Model):
+            wrong.append(f"`model` must be one of {', '.join(get_args(Model))} (got {model!r})")
         if not 0 <= seed < 2**64:
             wrong.append(f"`seed` must be from 0 to 2^64 - 1 (got {seed})")
         if wrong:
