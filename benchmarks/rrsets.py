@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 
 from graph_influence.graph import SocialGraph
@@ -26,50 +25,43 @@ def measure(graph: SocialGraph, *, sets: int = 500_000, removals: int = 200, rep
     processor time; a rebuild draws and indexes as many sets of what is left. Removed are random people, and then those
     who stand in most sets, which is the worst case.
     """
-    threads = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        one = [_timed(lambda: drawn(graph, sets)) for _ in range(repeats + 1)][1:]
-        store = one[-1][0]
-        figures: dict[str, Any] = {
-            "sets_per_second_1t": sets / min(cpu for _, cpu, _ in one),
-            "sets_per_second_1t_wall": sets / min(wall for *_, wall in one),
-            "bytes_per_set": store.nbytes / sets,
-            "mean_set_size": float(store.members.length.mean()),
-        }
-        for semantics, renormalise in (("frozen", False), ("renormalised", True)):
-            figures[semantics] = _removals(graph, sets, removals, renormalise)
-        figures["removal_ms_median"] = figures["frozen"]["ms_median"]
-        figures["removal_worst_ratio_to_rebuild"] = max(
-            figures[semantics]["worst_ratio_to_rebuild"] for semantics in ("frozen", "renormalised")
-        )
-        if threads > 1:
-            numba.set_num_threads(2)
-            two = [_timed(lambda: drawn(graph, sets))[2] for _ in range(repeats)]
-            figures["sets_per_second_2t"] = sets / min(two)
-            figures["gain_of_two_threads"] = min(wall for *_, wall in one) / min(two)
-    finally:
-        numba.set_num_threads(threads)
+    one = [_timed(lambda: drawn(graph, sets, 1)) for _ in range(repeats + 1)][1:]
+    store = one[-1][0]
+    figures: dict[str, Any] = {
+        "sets_per_second_1t": sets / min(cpu for _, cpu, _ in one),
+        "sets_per_second_1t_wall": sets / min(wall for *_, wall in one),
+        "bytes_per_set": store.nbytes / sets,
+        "mean_set_size": float(store.members.length.mean()),
+    }
+    two = [_timed(lambda: drawn(graph, sets, 2))[2] for _ in range(repeats)]
+    figures["sets_per_second_2t"] = sets / min(two)
+    figures["gain_of_two_threads"] = min(wall for *_, wall in one) / min(two)
+    for semantics, renormalise in (("frozen", False), ("renormalised", True)):
+        figures[semantics] = _removals(graph, sets, removals, renormalise)
+    figures["removal_ms_median"] = figures["frozen"]["ms_median"]
+    figures["removal_worst_ratio_to_rebuild"] = max(
+        figures[semantics]["worst_ratio_to_rebuild"] for semantics in ("frozen", "renormalised")
+    )
     return figures
 
 
-def drawn(graph: SocialGraph, sets: int) -> RRSets:
+def drawn(graph: SocialGraph, sets: int, threads: int) -> RRSets:
     """So many sets, both ways."""
-    store = RRSets(graph, seed=7)
+    store = RRSets(graph, seed=7, threads=threads)
     store.grow(sets)
     assert len(store.sets)
     return store
 
 
 def _removals(graph: SocialGraph, sets: int, removals: int, renormalise: bool) -> dict[str, Any]:
-    store = drawn(graph, sets)
+    store = drawn(graph, sets, 1)
     people = np.random.default_rng(0).permutation(np.flatnonzero(graph.nodes.alive))[:removals]
     random = [_leave(store, row, renormalise) for row in people]
-    fresh, rebuild, _ = _timed(lambda: drawn(store.graph, sets))
+    fresh, rebuild, _ = _timed(lambda: drawn(store.graph, sets, 1))
     rows = np.argsort(-fresh.sets.length)[:50]
     reached = store.spread(rows).mean
     hubs = [_leave(store, row, renormalise) for row in np.argsort(-store.sets.length)[:_HUBS]]
-    rebuild = min(rebuild, *(_timed(lambda: drawn(store.graph, sets))[1] for _ in range(3)))
+    rebuild = min(rebuild, *(_timed(lambda: drawn(store.graph, sets, 1))[1] for _ in range(3)))
     return {
         "ms_median": 1e3 * statistics.median(seconds for seconds, _ in random),
         "ms_90": 1e3 * float(np.quantile([seconds for seconds, _ in random], 0.9)),

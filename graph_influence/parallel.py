@@ -11,11 +11,13 @@ from numba.core import config
 T = TypeVar("T")
 
 
-def in_chunks(work: Callable[[int, int], T], runs: int, *, chunk: int, threads: int | None = None) -> Iterator[T]:
+def in_chunks(
+    work: Callable[[int, int], T], runs: int, *, chunk: int, least: int = 1, threads: int | None = None
+) -> Iterator[T]:
     """What `work(first, count)` gives for runs first to first + count - 1, chunk after chunk, in their order.
 
-    Chunks are short enough that an interrupt ends the work between two of them. By default there are as many threads
-    as numba would use.
+    Chunks are short enough that an interrupt ends the work between two of them, and not shorter than `least`, below
+    which a further thread costs more than it saves. By default there are as many threads as numba would use.
 
     Raises:
         ValueError: fewer than one run or thread.
@@ -23,7 +25,7 @@ def in_chunks(work: Callable[[int, int], T], runs: int, *, chunk: int, threads: 
     threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
     if runs < 1 or threads < 1:
         raise ValueError(f"`runs` and `threads` must be at least 1 (got {runs} and {threads})")
-    size = max(1, min(chunk, -(-runs // threads)))
+    size = max(least, min(chunk, -(-runs // threads)))
     firsts = range(0, runs, size)
     counts = [min(size, runs - first) for first in firsts]
     if threads == 1 or len(firsts) == 1:

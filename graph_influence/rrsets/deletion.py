@@ -69,7 +69,7 @@ def rewritten(members: Rows, sets: Rows, numbers: NDArray[np.int64], drawn: Draw
 
     The arrays are written in place; where a row outgrows its room, it moves to the end.
     """
-    data = drawn.members[0] if len(drawn.members) == 1 else np.concatenate(drawn.members)
+    data = np.concatenate([np.empty(0, dtype=np.int32), *drawn.members])
     head, following, change, changed = _changes(
         numbers, members.start, members.length, members.data, drawn.length, data, len(sets)
     )

@@ -22,7 +22,7 @@ from unlearn.invalid import Problems
 
 Model = Literal["ic", "lt"]
 
-GENERAL = 1.0  # the scale of a segment of unequal arcs under IC; under LT it is 0, which is no reciprocal of a weight
+_UNEQUAL = -1.0  # the scale of a node with unequal arcs under IC; under LT it is 0, which is no reciprocal of a weight
 _SLACK = 1e-9  # by which rounding may lift the in-weights of a node above 1
 
 
@@ -30,9 +30,9 @@ _SLACK = 1e-9  # by which rounding may lift the in-weights of a node above 1
 class InArcs:
     """Arcs e from `node[w].start` to `node[w + 1].start` run from `tail[e]` to w; a tail of -1 is nobody any more.
 
-    Independent cascade ("ic"): `weight` is the probability, descending within a segment, at a tombstone between those
-    of its neighbours. `scale` of a node whose arcs are all of one probability p is 1 / ln(1 - p), which is at most 0
-    (and -inf where p is 0): the number of failures before a success is floor(ln(U) scale); of others it is 1.
+    Independent cascade ("ic"): `weight` is the probability, descending within a segment, at a tombstone that of the arc
+    behind it. `scale` of a node whose arcs are all of one probability p is -1 / ln(1 - p), from 0 for p = 1 to infinity
+    for p = 0, and -1 of others.
     Linear threshold ("lt"): `weight` is the running sum of weights within the segment. `scale` is 1 / w where all are
     w, and 0 of other nodes.
 
@@ -122,11 +122,11 @@ def _probabilities(
                 highest = p
             weight[arc] = highest
         if lowest < highest:
-            node["scale"][nodes[k]] = GENERAL
+            node["scale"][nodes[k]] = _UNEQUAL
         elif highest >= 1.0:
             node["scale"][nodes[k]] = 0.0
         else:
-            node["scale"][nodes[k]] = 1.0 / np.log1p(-highest) if highest > 0.0 else -np.inf
+            node["scale"][nodes[k]] = -1.0 / np.log1p(-highest) if highest > 0.0 else np.inf
     return bad
 
 

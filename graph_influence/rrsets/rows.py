@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graph_influence.rrsets.threads import in_threads, shares
+from graph_influence.parallel import in_chunks
 from unlearn.compiled import kernel
 
+T = TypeVar("T")
 _FREE = np.int32(-1)  # a place that no row holds
 _LOOSE = 1.4  # places for an entry above which rows are worth packing
+_LEAST = 8_192  # rows for which a thread is worth having
 SPARE = 2  # free places behind each row of an inverted table, beside a sixteenth of it
 
 
@@ -19,9 +23,8 @@ SPARE = 2  # free places behind each row of an inverted table, beside a sixteent
 class Rows:
     """Row i is `data[start[i] : start[i] + length[i]]`.
 
-    Rows need not follow each other: one that outgrew its room has moved to the end. A place below `used` that no row
-    holds is -1, so what left a row is nowhere else, and a row may grow over free places behind it. From `used` on,
-    `data` is room that was never written.
+    Rows need not follow each other: one that outgrew its room has moved to the end, which is at `used`. A place that no
+    row holds is -1: so what left a row is nowhere else, and a row may grow over free places behind it.
 
     Shapes:
         start int64 [rows]; length int32 [rows]; data int32 [at least used].
@@ -62,32 +65,54 @@ class Rows:
             np.cumsum(length[:-1], dtype=np.int64, out=start[len(self) + 1 :])
             start[len(self) + 1 :] += self.used
             start[len(self)] = self.used
-        joined = np.empty(total + total // 16, dtype=np.int32)
+        joined = _blank(total)
         np.concatenate([self.data[: self.used], *data], out=joined[:total])
         return Rows(start, np.concatenate([self.length, length]), joined, total)
 
     def packed(self) -> Rows:
         """The same rows, one behind the other."""
-        entries = np.empty(int(self.length.sum(dtype=np.int64)), dtype=np.int32)
-        _gather(self.start, self.length, self.data, entries)
-        return Rows.empty().extended(self.length, [entries])
+        ends = np.cumsum(self.length, dtype=np.int64)
+        used = int(ends[-1]) if len(ends) else 0
+        data = _blank(used)
+        _gather(self.start, self.length, self.data, data)
+        return Rows(ends - self.length, self.length, data, used)
 
-    def inverted(self, columns: int) -> Rows:
+    def inverted(self, columns: int, threads: int | None = None) -> Rows:
         """For each of the values 0 to columns - 1 the rows that hold it, ascending, with a little room behind each."""
-        parts = shares(len(self))
-        counts = np.zeros((len(parts), columns), dtype=np.int64)
-        in_threads(lambda k: _count(self.start, self.length, self.data, *parts[k], counts[k]), len(parts))
-        length = counts.sum(0)
+
+        def counted(first: int, count: int) -> tuple[int, NDArray[np.int64]]:
+            here = slice(first, first + count)
+            return first, _count(self.start[here], self.length[here], self.data, columns)
+
+        def scattered(first: int, count: int) -> None:
+            here = slice(first, first + count)
+            _scatter(self.start[here], self.length[here], self.data, first, places[first], data)
+
+        def in_threads(work: Callable[[int, int], T]) -> list[T]:
+            # One chunk a thread: each has a counter for every value.
+            count = max(len(self), 1)
+            return list(in_chunks(work, count, chunk=count, least=_LEAST, threads=threads))
+
+        counts = dict(in_threads(counted))
+        length = np.sum(list(counts.values()), axis=0)
         room = length + length // 16 + SPARE
         ends = np.cumsum(room)
-        used = int(ends[-1]) if columns else 0
-        start = ends - room
-        # Where each part writes the first of its rows.
-        places = np.cumsum(counts, axis=0) - counts + start
-        data = np.empty(used + used // 16, dtype=np.int32)
-        in_threads(lambda k: _scatter(self.start, self.length, self.data, *parts[k], places[k], data), len(parts))
-        _clear(start + length, ends, data)
-        return Rows(start, length.astype(np.int32), data, used)
+        used = int(ends[-1])
+        data = _blank(used)
+        # Where each chunk writes the first of its rows.
+        places, place = {}, ends - room
+        for first, count in counts.items():
+            places[first], place = place.copy(), place + count
+        in_threads(scattered)
+        _clear(place, ends, data)
+        return Rows(ends - room, length.astype(np.int32), data, used)
+
+
+def _blank(used: int) -> NDArray[np.int32]:
+    """Data to be filled up to `used`, with some room behind that."""
+    data = np.empty(used + used // 16, dtype=np.int32)
+    data[used:] = _FREE
+    return data
 
 
 @kernel
@@ -97,6 +122,7 @@ def roomier(data: NDArray[np.int32], used: int, more: int) -> NDArray[np.int32]:
         return data
     larger = np.empty(used + more + used // 8, dtype=np.int32)
     larger[:used] = data[:used]
+    larger[used:] = _FREE
     return larger
 
 
@@ -117,14 +143,14 @@ def _count(
     start: NDArray[np.int64],
     length: NDArray[np.int32],
     data: NDArray[np.int32],
-    first: int,
-    last: int,
-    counts: NDArray[np.int64],
-) -> None:
-    """Adds to `counts` how often each value occurs in rows first to last - 1."""
-    for row in range(first, last):
+    columns: int,
+) -> NDArray[np.int64]:
+    """How often each value occurs, [columns]."""
+    counts = np.zeros(columns, dtype=np.int64)
+    for row in range(len(start)):
         for place in range(start[row], start[row] + length[row]):
             counts[data[place]] += 1
+    return counts
 
 
 @kernel
@@ -133,15 +159,14 @@ def _scatter(
     length: NDArray[np.int32],
     data: NDArray[np.int32],
     first: int,
-    last: int,
     places: NDArray[np.int64],
     out: NDArray[np.int32],
 ) -> None:
-    """Writes each row's number to the place of each of its values, which moves on by one."""
-    for row in range(first, last):
+    """Writes each row's number, from `first` on, to the place of each of its values, which moves on by one."""
+    for row in range(len(start)):
         for place in range(start[row], start[row] + length[row]):
             value = data[place]
-            out[places[value]] = row
+            out[places[value]] = first + row
             places[value] += 1
 
 

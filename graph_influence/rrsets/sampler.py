@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.coins import GOLDEN, mixed, stream, unit
+from graph_influence.parallel import in_chunks
+from graph_influence.rrsets.exponential import exponential
 from graph_influence.rrsets.in_arcs import InArcs
-from graph_influence.rrsets.threads import in_threads, shares
 from unlearn.compiled import kernel
 
 _MEMBER, _SENTINEL = np.uint8(1), np.uint8(2)  # marks of a node
+_CHUNK = 16_384  # sets between which an interrupt is answered
 _TOSSED = 0.1  # unequal arcs of at least this probability are tossed one by one
 
 
@@ -32,6 +34,7 @@ def draw(
     seed: int,
     numbers: NDArray[np.int64],
     size: float,
+    threads: int | None,
 ) -> Drawn:
     """The sets of these numbers [k]: each depends on the seed, its number and the arcs into its members only.
 
@@ -42,11 +45,10 @@ def draw(
     """
     length = np.empty(len(numbers), dtype=np.int32)
     covered = np.zeros(len(numbers), dtype=np.bool_)
-    parts = shares(len(numbers))
 
-    def share(k: int) -> NDArray[np.int32]:
-        first, end = parts[k]
-        members = np.empty(int(size * (end - first)) + len(alive), dtype=np.int32)
+    def chunk(first: int, count: int) -> NDArray[np.int32]:
+        end = first + count
+        members = np.empty(int(size * count) + len(alive), dtype=np.int32)
         mark = _SENTINEL * sentinel.astype(np.uint8)
         done, used = first, 0
         while True:
@@ -72,7 +74,8 @@ def draw(
             more[:used] = members[:used]
             members = more
 
-    return Drawn(length, in_threads(share, len(parts)), covered)
+    chunks = in_chunks(chunk, len(numbers), chunk=_CHUNK, least=_CHUNK // 2, threads=threads) if len(numbers) else []
+    return Drawn(length, list(chunks), covered)
 
 
 @kernel
@@ -145,12 +148,14 @@ def _live(
 ) -> tuple[np.int64, np.uint64]:
     """The first live arc from `arc` on, or `last`: each is live with its own probability.
 
-    Of arcs of one probability the number of dead ones before the first live one is geometric (Guo et al., "Influence
-    maximization revisited: efficient reverse reachable set generation with bound tightened", SIGMOD 2020). Of unequal
-    ones it is at least what it would be with the largest probability q; a place drawn for q is live with p / q.
+    Of arcs of one probability the number of dead ones before the first live one is geometric, an exponential draw over
+    -ln(1 - p) rounded down (Guo et al., "Influence maximization revisited: efficient reverse reachable set generation
+    with bound tightened", SIGMOD 2020). Of unequal ones it is drawn for the largest probability q that is left, and
+    the place where it ends is live with p / q.
     """
-    if scale < 0.0:
-        dead = np.log(1.0 - unit(state)) * scale
+    if scale > 0.0:
+        draw, state = exponential(state)
+        dead = draw * scale
         return (arc + np.int64(dead) if dead < last - arc else last), mixed(state + GOLDEN)
     if scale == 0.0:
         return arc, state
@@ -159,7 +164,8 @@ def _live(
         if q >= _TOSSED:
             live = unit(state) < q
         elif q > 0.0:
-            dead = np.log(1.0 - unit(state)) / np.log1p(-q)
+            draw, state = exponential(state)
+            dead = -draw / np.log1p(-q)
             if not dead < last - arc:
                 return last, state
             arc += np.int64(dead)

@@ -7,6 +7,7 @@ with probability spread(S) / n, so n times the share of sets that S hits estimat
 **A store is a function of its graph, its seed and its number of sets.** Every coin has a name (seed, set, node, place),
 so set i is the same whatever the batches, the threads and the sets before it; and when somebody leaves, `update` makes
 the store what drawing everything again with the same names would make it, by drawing only the sets that can differ.
+(Places among arcs of unequal probability are those of the graph that the store began with: `InArcs`.)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +58,8 @@ class RRSets:
 
     `members` holds a row a set: its root first, then as they were met. `sets` holds a row a node: the numbers of the
     sets that contain it, ascending; it is built when first asked for and then kept. With `sentinels` (rows of nodes) a
-    set ends with the first of them that it meets and is `covered`, bool [sets].
+    set ends with the first of them that it meets and is `covered`, bool [sets]. It draws with `threads`, or with as
+    many as numba would use.
 
     Draws follow SUBSIM (Guo et al., "Influence maximization revisited: efficient reverse reachable set generation with
     bound tightened", SIGMOD 2020) under IC and walk back one arc a node under LT (Tang, Shi and Xiao, "Influence
@@ -66,12 +69,28 @@ class RRSets:
 
     Raises:
         InvalidGraph: in-weights of a node sum to more than 1 under "lt".
-        InvalidInput: a sentinel is no row of the graph.
+        InvalidInput: a model or seed that there is not, or a sentinel that is no row of the graph.
     """
 
-    def __init__(self, graph: SocialGraph, model: Model = "ic", *, seed: int = 0, sentinels: NodeRows = ()) -> None:
+    def __init__(
+        self,
+        graph: SocialGraph,
+        model: Model = "ic",
+        *,
+        seed: int = 0,
+        sentinels: NodeRows = (),
+        threads: int | None = None,
+    ) -> None:
+        wrong: list[str] = []
+        if model not in get_args(Model):
+            wrong.append(f"`model` must be one of {', '.join(get_args(Model))} (got {model!r})")
+        if not 0 <= seed < 2**64:
+            wrong.append(f"`seed` must be from 0 to 2^64 - 1 (got {seed})")
+        if wrong:
+            raise InvalidInput("; ".join(wrong))
         self.graph = graph
         self.seed = seed
+        self.threads = threads
         self.arcs = InArcs.of(graph, model)
         self.members = Rows.empty()
         self.covered = np.zeros(0, dtype=np.bool_)
@@ -93,7 +112,7 @@ class RRSets:
     def sets(self) -> Rows:
         """Row w: the sets that contain node w, ascending."""
         if self._sets is None:
-            self._sets = self.members.inverted(self.graph.num_nodes)
+            self._sets = self.members.inverted(self.graph.num_nodes, self.threads)
         return self._sets
 
     @property
@@ -143,7 +162,7 @@ class RRSets:
         drawn = self._drawn(numbers, graph, arcs, sentinel)
         if rebuild:
             self.members, self.covered = Rows.empty().extended(drawn.length, drawn.members), drawn.covered
-            self._sets, changed = self.members.inverted(graph.num_nodes), len(numbers)
+            self._sets, changed = self.members.inverted(graph.num_nodes, self.threads), len(numbers)
         else:
             self.covered[numbers] = drawn.covered
             self.members, self._sets, changed = rewritten(self.members, self.sets, numbers, drawn)
@@ -161,6 +180,7 @@ class RRSets:
             self.model,
             seed=self.seed,
             sentinels=(np.cumsum(alive) - 1)[self._sentinel],
+            threads=self.threads,
         )
         if len(self):
             store.grow(len(self))
@@ -202,7 +222,7 @@ class RRSets:
         self, numbers: NDArray[np.int64], graph: SocialGraph, arcs: InArcs, sentinel: NDArray[np.bool_]
     ) -> Drawn:
         size = 1.1 * self.members.used / len(self) if len(self) else 4.0
-        return draw(arcs, graph.nodes.alive, sentinel, self.seed, numbers, size)
+        return draw(arcs, graph.nodes.alive, sentinel, self.seed, numbers, size, self.threads)
 
     def _marked(self, rows: NodeRows) -> NDArray[np.bool_]:
         listed = np.asarray(rows, dtype=np.int64)

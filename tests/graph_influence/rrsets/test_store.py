@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import pytest
 
@@ -21,18 +20,13 @@ def listed(store: RRSets) -> list[list[int]]:
 @pytest.mark.parametrize("weights", [weighted_cascade, uneven])
 def test_sets_depend_neither_on_batches_nor_on_threads(model, weights):
     graph = weights(social())
-    at_once = RRSets(graph, model, seed=5)
+    at_once = RRSets(graph, model, seed=5, threads=3)
     at_once.grow(40_000)
-    threads = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        in_batches = RRSets(graph, model, seed=5)
-        for count in (1, 0, 299, 9_700, 30_000):
-            in_batches.grow(count)
-        assert np.array_equal(at_once.sets.length, in_batches.sets.length)
-    finally:
-        numba.set_num_threads(threads)
+    in_batches = RRSets(graph, model, seed=5, threads=1)
+    for count in (1, 0, 299, 9_700, 30_000):
+        in_batches.grow(count)
     assert listed(at_once) == listed(in_batches)
+    assert np.array_equal(at_once.sets.length, in_batches.sets.length)
     assert np.array_equal(at_once.sets.data[: at_once.sets.used], in_batches.sets.data[: in_batches.sets.used])
 
 
@@ -155,6 +149,8 @@ def test_refusals():
     graph = SocialGraph.from_arcs([0, 1, 0], [2, 2, 1], [0.7, 0.7, 0.5], nodes=3)
     with pytest.raises(InvalidGraph, match="sum to at most 1 \\(1 bad, node 2\\)"):
         RRSets(graph, "lt")
+    with pytest.raises(InvalidInput, match="`model` must be one of ic, lt \\(got 'sir'\\); `seed` must be from 0"):
+        RRSets(graph, "sir", seed=-1)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidInput, match="from 0 to 2 \\(got 1 to 3\\)"):
         RRSets(graph, sentinels=[1, 3])
     store = RRSets(graph)
