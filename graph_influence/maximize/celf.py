@@ -37,7 +37,7 @@ class Celf(Maximizer):
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order = ranked(graph)
-        worlds = Worlds(diffusion(self.model, graph), self.runs, purpose(self.seed, "worlds"))
+        worlds = Worlds(diffusion(self.model, graph, runs=self.runs, seed=purpose(self.seed, "worlds")))
         # Of equal gains the earlier in the order leads.
         gains = worlds.gains(order, worlds.active)[:, 0]
         heap = [(-gain, place, 0) for place, gain in enumerate(gains.tolist())]
@@ -73,7 +73,7 @@ class CelfPlusPlus(Celf):
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order = ranked(graph)
-        worlds = Worlds(diffusion(self.model, graph), self.runs, purpose(self.seed, "worlds"))
+        worlds = Worlds(diffusion(self.model, graph, runs=self.runs, seed=purpose(self.seed, "worlds")))
         leader, best, beyond = -1, 0.0, worlds.active
         heap: list[tuple[float, int, int, int, float]] = []  # -gain, place, seeds it knows, leader then, gain after it
         start = 0

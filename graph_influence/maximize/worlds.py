@@ -18,24 +18,22 @@ _ACTIVE = np.uint8(1)
 
 
 class Worlds:
-    """Runs 0 to `runs` - 1 of a diffusion and a seed, and who is active in each, uint8 [runs, n].
+    """The runs of a diffusion, and who is active in each, uint8 [runs, n].
 
     A gain is a mean of whole numbers over the same worlds, so gains are exactly submodular, and they depend neither on
     what was evaluated before nor on the number of threads. It costs what the person adds, not what the seeds reach.
     `evaluations` counts them.
     """
 
-    def __init__(self, diffusion: Diffusion, runs: int, seed: int) -> None:
+    def __init__(self, diffusion: Diffusion) -> None:
         self.diffusion = diffusion
-        self.runs = runs
-        self.seed = seed
-        self.active = np.zeros((runs, diffusion.graph.num_nodes), dtype=np.uint8)
+        self.active = np.zeros((diffusion.runs, diffusion.graph.num_nodes), dtype=np.uint8)
         self.evaluations = 0
 
     def gains(self, rows: NDArray[Any], beyond: NDArray[np.uint8]) -> NDArray[np.float64]:
         """How many each row newly activates, and how many of them are not marked in `beyond` [runs, n]; [rows, 2]."""
         self.evaluations += len(rows)
-        return self._reached(rows, beyond, keep=False) / self.runs
+        return self._reached(rows, beyond, keep=False) / self.diffusion.runs
 
     def marks(self, row: int) -> NDArray[np.uint8]:
         """Whom the row newly activates in each world, [runs, n]."""
@@ -44,7 +42,7 @@ class Worlds:
         return marked
 
     def _reached(self, rows: NDArray[Any], beyond: NDArray[np.uint8], *, keep: bool) -> NDArray[np.int64]:
-        asked, key = rows.astype(np.uint32), np.uint64(self.seed % 2**64)
+        asked, key = rows.astype(np.uint32), np.uint64(self.diffusion.seed % 2**64)
 
         def some(first: int, count: int) -> NDArray[np.int64]:
             counts, part = np.zeros((len(rows), 2), dtype=np.int64), slice(first, first + count)
@@ -53,7 +51,7 @@ class Worlds:
             )
             return counts
 
-        return np.sum(list(in_chunks(some, self.runs, chunk=_CHUNK)), axis=0)
+        return np.sum(list(in_chunks(some, self.diffusion.runs, chunk=_CHUNK)), axis=0)
 
 
 @kernel

@@ -17,13 +17,10 @@ RUNS = 40
 
 def plain_greedy(graph, k, model, seed):
     """Simulate every candidate again in every round, in runs of the same coins."""
-    spread, order, rows = diffusion(model, graph), ranked(graph).tolist(), []
+    spread = diffusion(model, graph, runs=RUNS, seed=purpose(seed, "worlds"))
+    order, rows = ranked(graph).tolist(), []
     for _ in range(k):
-        sizes = {
-            row: spread.simulate_rows(np.array([*rows, row]), runs=RUNS, seed=purpose(seed, "worlds")).sizes.sum()
-            for row in order
-            if row not in rows
-        }
+        sizes = {row: spread.simulate_rows(np.array([*rows, row])).sizes.sum() for row in order if row not in rows}
         rows.append(max(sizes, key=lambda row: (sizes[row], -order.index(row))))
     return rows
 
@@ -40,13 +37,13 @@ def test_seeds_are_those_of_the_plain_greedy(method, model):
 @pytest.mark.parametrize("model", ["ic", "lt"])
 def test_marks_and_gains_are_those_of_simulated_runs(model):
     graph = social()
-    spread = diffusion(model, graph)
-    worlds = Worlds(spread, RUNS, seed=3)
+    spread = diffusion(model, graph, runs=RUNS, seed=3)
+    worlds = Worlds(spread)
     rows, before = [5, 0, 12], 0.0
     for number, row in enumerate(rows):
         gain = worlds.gains(np.array([row]), worlds.active)[0, 0]
         worlds.active |= worlds.marks(row)
-        simulated = spread.simulate_rows(np.array(rows[: number + 1]), runs=RUNS, seed=3)
+        simulated = spread.simulate_rows(np.array(rows[: number + 1]))
         assert (worlds.active.sum(1) == simulated.sizes).all()
         assert gain == pytest.approx(simulated.spread.mean - before)
         before = simulated.spread.mean
@@ -54,7 +51,7 @@ def test_marks_and_gains_are_those_of_simulated_runs(model):
 
 def test_the_second_gain_is_the_gain_after_the_leader():
     graph = social()
-    worlds = Worlds(diffusion("ic", graph), RUNS, seed=3)
+    worlds = Worlds(diffusion("ic", graph, runs=RUNS, seed=3))
     beyond = worlds.marks(0)
     after = worlds.gains(np.arange(30), beyond)[:, 1]
     worlds.active |= beyond
