@@ -47,7 +47,7 @@ def assign(
     left to gain, the candidate of the highest out-degree is taken.
 
     above = min(2 covered, min over S of [covered(S) + min(B(S), C(S))]), S the invited before each round and at the
-    end: B sums for each list its `capacity` largest gains given S, C the largest gains of as many different candidates
+    end, those that were given taken as rounds: B sums for each list its `capacity` largest gains given S, C the largest gains of as many different candidates
     as the lists can hold at all (`Participants.most`). Both are at least what the best lists add to S.
 
     Args:
@@ -110,13 +110,15 @@ def _assign(
     owner = np.full(len(rank), NOBODY)  # the list that a row is in
     length = np.zeros(d, dtype=np.int64)
     covered = 0
-    for u in range(d):
-        while length[u] < k and lists[u, length[u]] != NOBODY:
-            row = lists[u, length[u]]
-            owner[row] = u
-            length[u] += 1
-            covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
-    above = covered + _bound(gain, ptr, candidate, people, k, most)
+    above = _bound(gain, ptr, candidate, people, k, most)
+    for place in range(k):
+        for u in range(d):
+            row = lists[u, place]
+            if row != NOBODY:
+                owner[row] = u
+                length[u] += 1
+                covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+        above = min(above, covered + _bound(gain, ptr, candidate, people, k, most))
     inviters, inviter_ptr, left = inviters_of(ptr, candidate, owner)
     heap = [(-int(gain[row]), int(rank[row]), int(row)) for row in people if owner[row] < 0]
     heapq.heapify(heap)

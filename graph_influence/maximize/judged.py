@@ -65,10 +65,12 @@ class Collections:
     def evidence(self, selected: Selected, log_inverse: float) -> Evidence:
         """What the sets of both prove, each of the two bounds failing with probability exp(-log_inverse)."""
         n = self.selection.graph.num_alive
+        if not len(selected.rows):  # nobody could be selected: the empty choice is the best there is
+            return Evidence(low=1.0, high=1.0, attainable=1.0)
         return Evidence(
             low=bounds.spread_below(self.judging.coverage(selected.rows), len(self.judging), n, log_inverse),
             high=bounds.spread_above(selected.above, len(self.selection), n, log_inverse),
-            attainable=selected.covered / selected.above if selected.above else 1.0,
+            attainable=selected.covered / selected.above if selected.above else 1.0,  # too few sets to say
         )
 
     def double(self, first: int, choose: Callable[[RRSets], S], rule: Rule, look: int = 1) -> tuple[S, float, int]:
