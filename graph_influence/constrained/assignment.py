@@ -47,8 +47,9 @@ def assign(
     left to gain, the candidate of the highest out-degree is taken.
 
     above = min(2 covered, min over S of [covered(S) + min(B(S), C(S))]), S the invited before each round and at the
-    end, those that were given taken as rounds: B sums for each list its `capacity` largest gains given S, C the largest gains of as many different candidates
-    as the lists can hold at all (`Participants.most`). Both are at least what the best lists add to S.
+    end, those that were given taken as rounds. B sums for each list its `capacity` largest gains given S; C the largest
+    gains of as many different candidates as the lists can hold at all (`Participants.most`). Both are at least what the
+    best lists add to S.
 
     Args:
         given: lists [d, capacity] to go on from, whose entries stay where they are. The bound 2 covered, which is of a

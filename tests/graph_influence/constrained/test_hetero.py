@@ -56,12 +56,12 @@ def scores_by_counting(store, active, friends):
 
 
 def test_hetero_im_is_its_definition():
-    for seed in range(5):
-        graph = social(50, seed=seed)
+    for seed in range(2):
+        graph = social(40, seed=seed)
         active = np.array([0, 1, 4, 9])
         pairs = Participants.between(graph, graph, active, 3)
         store = RRSets(graph, seed=seed)
-        store.grow(400)
+        store.grow(200)
         friends = [pairs.candidate[pairs.ptr[u] : pairs.ptr[u + 1]].tolist() for u in range(4)]
         expected = scores_by_counting(store, active.tolist(), friends)
         found = pair_scores(store, pairs.active, pairs.ptr, pairs.candidate)
@@ -86,11 +86,8 @@ def test_among_friends_without_a_common_set_the_one_who_reaches_most_comes_first
     assert listed.friends[0] == (5, 2, 3, 6, 1, 4)
     assert all(0 <= score <= 1 for score in listed.scores[0])
     spread = diffusion("ic", graph, runs=2_000, seed=1)
-    right = spread.simulate(listed.friends[0][:3]).spread.mean
-    wrong = spread.simulate(
-        sorted(listed.friends[0], key=lambda one: listed.scores[0][listed.friends[0].index(one)])[:3]
-    )
-    assert right > 5 * wrong.spread.mean
+    right, wrong = (spread.simulate(three).spread.mean for three in (listed.friends[0][:3], listed.friends[0][3:]))
+    assert right > 5 * wrong
 
 
 def test_a_common_set_counts_more_than_any_reach():
