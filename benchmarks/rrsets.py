@@ -54,6 +54,9 @@ def drawn(graph: SocialGraph, sets: int, threads: int) -> RRSets:
 
 
 def _removals(graph: SocialGraph, sets: int, removals: int, renormalise: bool) -> dict[str, Any]:
+    warm = drawn(graph, sets // 100, 1)
+    _leave(warm, int(np.argmax(warm.sets.length)), renormalise)
+    warm.members.packed()
     store = drawn(graph, sets, 1)
     people = np.random.default_rng(0).permutation(np.flatnonzero(graph.nodes.alive))[:removals]
     random = [_leave(store, row, renormalise) for row in people]

@@ -56,18 +56,24 @@ class Rows:
         """Whether more places are free than are worth keeping, beside a few `spare` ones a row."""
         return self.used > _LOOSE * (self.length.sum(dtype=np.int64) + spare * len(self))
 
-    def extended(self, length: NDArray[np.int32], data: list[NDArray[np.int32]]) -> Rows:
+    def extended(self, length: NDArray[np.int32], data: list[NDArray[np.int32]], threads: int | None = None) -> Rows:
         """These rows and further ones behind them: `length` of each, their entries in blocks."""
-        total = self.used + int(length.sum(dtype=np.int64))
+        blocks = [self.data[: self.used], *data]
+        ends = np.cumsum([len(block) for block in blocks])
+        used = int(ends[-1])
+        joined = _blank(used)
+
+        def copied(first: int, count: int) -> None:
+            here = blocks[first : first + count]
+            np.concatenate(here, out=joined[ends[first] - len(here[0]) : ends[first + count - 1]])
+
+        list(in_chunks(copied, len(blocks), chunk=len(blocks), threads=threads))
         start = np.empty(len(self) + len(length), dtype=np.int64)
         start[: len(self)] = self.start
-        if len(length):
-            np.cumsum(length[:-1], dtype=np.int64, out=start[len(self) + 1 :])
-            start[len(self) + 1 :] += self.used
-            start[len(self)] = self.used
-        joined = _blank(total)
-        np.concatenate([self.data[: self.used], *data], out=joined[:total])
-        return Rows(start, np.concatenate([self.length, length]), joined, total)
+        new = np.cumsum(length, dtype=np.int64, out=start[len(self) :])
+        new -= length
+        new += self.used
+        return Rows(start, np.concatenate([self.length, length]), joined, used)
 
     def packed(self) -> Rows:
         """The same rows, one behind the other."""

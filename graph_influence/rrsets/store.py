@@ -133,7 +133,7 @@ class RRSets:
                 f"(got {count}, after {len(self)} sets, {self.graph.num_alive} people)"
             )
         drawn = self._drawn(np.arange(len(self), total), self.graph, self.arcs, self._sentinel)
-        self.members = self.members.extended(drawn.length, drawn.members)
+        self.members = self.members.extended(drawn.length, drawn.members, self.threads)
         self.covered = np.concatenate([self.covered, drawn.covered])
         self._sets = None
 
@@ -161,7 +161,7 @@ class RRSets:
         sentinel = self._sentinel & graph.nodes.alive
         drawn = self._drawn(numbers, graph, arcs, sentinel)
         if rebuild:
-            self.members, self.covered = Rows.empty().extended(drawn.length, drawn.members), drawn.covered
+            self.members, self.covered = Rows.empty().extended(drawn.length, drawn.members, self.threads), drawn.covered
             self._sets, changed = self.members.inverted(graph.num_nodes, self.threads), len(numbers)
         else:
             self.covered[numbers] = drawn.covered
