@@ -13,15 +13,22 @@ T = TypeVar("T")
 
 
 def in_chunks(
-    work: Callable[[int, int], T], runs: int, *, chunk: int, threads: int | None = None, progress: bool = False
+    work: Callable[[int, int], T],
+    runs: int,
+    *,
+    chunk: int,
+    least: int = 1,
+    threads: int | None = None,
+    progress: bool = False,
 ) -> Iterator[T]:
     """What `work(first, count)` gives for runs first to first + count - 1, chunk after chunk, in their order.
 
-    Chunks are short enough that an interrupt ends the work between two of them. By default there are as many threads
-    as numba would use. `progress` shows a bar, on a terminal only.
+    Chunks are short enough that an interrupt ends the work between two of them, and not shorter than `least`, below
+    which a further thread costs more than it saves. By default there are as many threads as numba would use. `progress`
+    shows a bar, on a terminal only.
     """
     threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
-    size = max(1, min(chunk, -(-runs // threads)))
+    size = max(least, min(chunk, -(-runs // threads)))
     parts = [(first, min(size, runs - first)) for first in range(0, runs, size)]
     with tqdm(total=runs, unit="run", leave=False, disable=None if progress else True) as bar:
         for done, (_, count) in zip(_each(work, parts, threads), parts, strict=True):

@@ -24,15 +24,15 @@ _WORD = np.uint64(64)
 
 
 @kernel
-def _spread(
+def advance(
     out_ptr: NDArray[np.uint64],
     target: NDArray[np.uint32],
     counter: NDArray[np.uint32],
     low: NDArray[np.uint64],
     width: NDArray[np.uint64],
     key: np.uint64,
-    active: NDArray[np.int32],
-    run: np.int32,
+    active: NDArray[np.int32] | NDArray[np.uint8],
+    run: np.int32 | np.uint8,
     queue: NDArray[np.uint32],
     head: np.uint64,
     tail: np.uint64,
@@ -96,7 +96,7 @@ def simulate(
             growth[1, step] += new * new
             step += 1
             end = tail
-            tail = _spread(out_ptr, target, counter, low, width, key, active, mark, queue, head, tail)
+            tail = advance(out_ptr, target, counter, low, width, key, active, mark, queue, head, tail)
             head = end
         sizes[run] = np.int64(tail)
         for place in range(tail):
@@ -108,7 +108,7 @@ def simulate(
             active[candidates[number]] = mark
             head, end = tail, tail + _ONE
             while head < end:
-                more = _spread(out_ptr, target, counter, low, width, key, active, mark, queue, head, end)
+                more = advance(out_ptr, target, counter, low, width, key, active, mark, queue, head, end)
                 head, end = end, more
             gain = np.int64(end - tail)
             gains[0, number] += gain

@@ -54,7 +54,7 @@ class Diffusion(ABC):
         counter, low = self._coins(graph, arcs)
         self.graph, self.runs, self.seed = graph, runs, seed
         self._threads, self._progress = threads, progress
-        self._arrays = (
+        self.arrays = (
             ptr.astype(np.uint64),
             graph.target[arcs].astype(np.uint32),
             counter.astype(np.uint32),
@@ -107,7 +107,7 @@ class Diffusion(ABC):
 
         def one(first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
             sums = np.zeros(n, np.int64), np.zeros((2, n + 1), np.int64), np.zeros((2, len(others)), np.int64)
-            simulate(*self._arrays, seeds, others, key, np.uint64(first), sizes[first : first + count], *sums)
+            simulate(*self.arrays, seeds, others, key, np.uint64(first), sizes[first : first + count], *sums)
             return sums
 
         totals: list[NDArray[np.int64]] = []

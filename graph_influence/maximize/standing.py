@@ -1,0 +1,142 @@
+"""Seeds that stand while people leave: kept for as long as their ratio is proven, refilled, or chosen anew."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph_influence.errors import InvalidRequest
+from graph_influence.graph import SocialGraph
+from graph_influence.maximize.base import ranked
+from graph_influence.maximize.coverage import Greedy, greedy
+from graph_influence.maximize.evaluation import purpose
+from graph_influence.maximize.judged import Collections, Selected
+from graph_influence.maximize.opim import Opim
+from graph_influence.maximize.stopping import Rule
+from graph_influence.rrsets import RRSets, Spread, Update
+from graph_influence.rrsets.in_arcs import Model
+from unlearn.vocabulary import Id
+
+S = TypeVar("S", bound=Selected)
+K = TypeVar("K")  # what is kept of a selection
+_SLACK = 0.98  # of a proven ratio, which may go before anything is chosen anew
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What it took to follow the graph: places that were lost, whether everything was chosen anew, the ratio proven
+    now, and what became of the two collections of sets.
+    """
+
+    lost: int
+    chosen_anew: bool
+    ratio: float
+    selection: Update
+    judging: Update
+
+
+class Standing(ABC, Generic[S, K]):
+    """A selection on two collections of sets that follow their graph.
+
+    `ratio` is proven for all selections that there will have been, together with probability 1 - `delta`: look t spends
+    6 delta / (pi t)^2, whether or not it changed anything, and every selection is judged on sets drawn after the one
+    before was dismissed.
+
+    It holds for deletions that are *oblivious*: who leaves must not depend on the draws. Somebody who leaves because
+    they were selected does depend on them, through the selection; where that is common, make a new one now and then.
+    """
+
+    def __init__(self, graph: SocialGraph, model: Model, seed: int, rule: Rule, first: int) -> None:
+        self.seed = seed
+        self._rule = rule
+        self._collections = Collections.draw(graph, model, seed)
+        self._select(first, look=1)
+
+    @abstractmethod
+    def _choose(self, sets: RRSets, kept: K | None) -> S:
+        """A greedy selection, which goes on from what is kept of the one before."""
+
+    @property
+    def _graph(self) -> SocialGraph:
+        return self._collections.selection.graph
+
+    @property
+    def spread(self) -> Spread:
+        """Expected number of people activated, on the collection that had no part in the choice."""
+        return self._collections.judging.spread(self._selected.rows)
+
+    def _select(self, first: int, look: int) -> None:
+        choose, rule = lambda sets: self._choose(sets, None), self._rule
+        self._selected, self.ratio, self._look = self._collections.double(first, choose, rule, look)
+        self._target = _SLACK * self.ratio
+
+    def _updated(self, graph: SocialGraph) -> tuple[Update, Update]:
+        """Both collections on what is left of their graph. Raises: InvalidGraph; nothing has changed then."""
+        return self._collections.selection.update(graph), self._collections.judging.update(graph)
+
+    def _reviewed(self, kept: K, lost: int, updates: tuple[Update, Update]) -> Upkeep:
+        """Go on with what is kept, which has lost so many places, or choose anew where that is not good enough."""
+        pair = self._collections
+        self._selected = self._choose(pair.selection, kept)
+        self._look += 1
+        self.ratio = pair.evidence(self._selected, self._rule.log_inverse(self._look)).certified
+        anew = self.ratio < self._target
+        if anew:
+            name = f"judging from look {self._look + 1}"
+            fresh = RRSets(self._graph, pair.selection.model, seed=purpose(self.seed, name))
+            self._collections = Collections(pair.selection, fresh)
+            self._select(len(pair.judging), self._look + 1)
+        return Upkeep(lost, anew, self.ratio, *updates)
+
+
+class StandingSeeds(Standing[Greedy, NDArray[np.int32]]):
+    """`k` seeds by `Opim`, which stand while people and ties leave.
+
+    After each change both bounds are taken anew on the updated sets. Seeds that left are replaced greedily, given those
+    who stay; as long as the ratio is at least 0.98 of what was proven when everybody was last chosen, nobody else is
+    touched. Else the greedy begins anew, and sets are added until the rule is content again.
+
+    Raises:
+        InvalidRequest: as `Opim.maximize`.
+    """
+
+    def __init__(
+        self,
+        graph: SocialGraph,
+        k: int,
+        *,
+        model: Model = "ic",
+        seed: int = 0,
+        share: float = 0.95,
+        delta: float | None = None,
+    ) -> None:
+        method = Opim(model=model, seed=seed, share=share, delta=delta)
+        method.check(graph, k)
+        self.k = k
+        super().__init__(graph, model, seed, *method.rule_for(graph.num_alive, k))
+
+    @property
+    def nodes(self) -> tuple[Id, ...]:
+        """The seeds in the order in which they were picked."""
+        return tuple(self._graph.nodes.take(self._selected.rows))
+
+    def update(self, graph: SocialGraph) -> Upkeep:
+        """Follow the graph to what is left of it, as `RRSets.update` does; there are fewer seeds when fewer are left.
+
+        Raises:
+            InvalidGraph: as `RRSets.update`.
+            InvalidRequest: nobody is left.
+            Nothing has changed then.
+        """
+        if not graph.num_alive:
+            raise InvalidRequest("seeds must be people who are there (nobody is left); drop them with the graph")
+        rows = self._selected.rows
+        kept = rows[graph.nodes.alive[rows]]
+        return self._reviewed(kept, len(rows) - len(kept), self._updated(graph))
+
+    def _choose(self, sets: RRSets, kept: NDArray[np.int32] | None) -> Greedy:
+        return greedy(sets, min(self.k, sets.graph.num_alive), ranked(sets.graph), kept)

@@ -1,0 +1,68 @@
+"""HIST: sentinels that are proven, sets that are short, and seeds that are no worse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graph_influence.graph import SocialGraph
+from graph_influence.maximize import Hist, Opim
+from graph_influence.maximize.base import ranked
+from graph_influence.maximize.evaluation import evaluated
+from graph_influence.rrsets import RRSets
+
+
+def dense(n=600, arcs=20, p=0.05):
+    """A graph in which one set holds hundreds of people."""
+    random = np.random.default_rng(1)
+    heads = np.repeat(np.arange(n), arcs)
+    tails = (n * random.uniform(size=len(heads)) ** 2).astype(np.int64)
+    return SocialGraph.from_arcs(tails, heads, p, nodes=n, undirected=True)
+
+
+def test_sets_are_a_small_part_of_whole_ones(monkeypatch):
+    graph, drawn = dense(), {}
+
+    def grow(self, count, draw=RRSets.grow):
+        before = self.members.used
+        draw(self, count)
+        kind = "cut" if self._sentinel.any() else "whole"
+        members, sets = drawn.get(kind, (0, 0))
+        drawn[kind] = members + self.members.used - before, sets + count
+
+    monkeypatch.setattr(RRSets, "grow", grow)
+    Hist(eps=0.1).maximize(graph, 50)
+    (whole, few), (cut, many) = drawn["whole"], drawn["cut"]
+    assert many > 10 * few
+    assert cut / many < 0.15 * whole / few
+
+
+def test_seeds_are_as_good_as_without_cutting():
+    graph = dense()
+    spreads = [
+        [evaluated(graph, graph.nodes.rows(method(eps=0.1, seed=seed).maximize(graph, 50).nodes), "ic", 9).mean]
+        for method in (Hist, Opim)
+        for seed in range(4)
+    ]
+    ours, plain = np.mean(spreads[:4]), np.mean(spreads[4:])
+    assert ours > 0.99 * plain
+
+
+@pytest.mark.parametrize("k", [2, 8, 50])
+def test_sentinels_reach_what_is_claimed_of_them(k):
+    graph, eps = dense(), 0.05
+    best = Hist(share=0.8).maximize(graph, k).spread.high
+    for seed in range(5):
+        sentinels, sets = Hist(eps=2 * eps, seed=seed)._sentinels(graph, k, ranked(graph), 0.01)
+        assert 1 <= len(sentinels) <= max(k // 8, 1) and sets > 0
+        reached = evaluated(graph, sentinels, "ic", 5).mean
+        assert reached >= (1 - (1 - 1 / k) ** len(sentinels) - eps) * best
+
+
+def test_one_seed_needs_no_sentinels():
+    assert len(Hist()._sentinels(dense(60), 1, ranked(dense(60)), 0.01)[0]) == 0
+
+
+def test_a_wide_eps_takes_sentinels_without_asking_anything_of_them():
+    sentinels, _ = Hist(eps=0.5)._sentinels(dense(), 16, ranked(dense()), 0.01)
+    assert len(sentinels) == 2

@@ -1,0 +1,65 @@
+"""When to stop: the rules one by one, and what is wrong with their arguments."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from graph_influence.errors import InvalidRequest
+from graph_influence.maximize import Hist, Opim, bounds
+from graph_influence.maximize.stopping import Evidence, Guarantee, Share
+from tests.graph_influence.maximize.graphs import social
+
+
+def evidence(low, attainable=0.9):
+    return Evidence(low=low, high=100.0, attainable=attainable)
+
+
+def test_a_guarantee_is_reached_by_evidence_or_by_enough_sets():
+    rule = Guarantee(ratio=0.5, looks=4, delta=0.01)
+    assert rule.done(1, evidence(50.0)) and not rule.done(1, evidence(49.9))
+    assert rule.done(4, evidence(10.0))
+    assert rule.certified(4, evidence(10.0)) == 0.5
+    assert rule.certified(4, evidence(60.0)) == 0.6
+    assert rule.certified(3, evidence(10.0)) == 0.1
+
+
+def test_a_share_is_of_what_is_attainable():
+    rule = Share(share=0.5, delta=0.01)
+    assert rule.done(9, evidence(45.0)) and not rule.done(9, evidence(44.0))
+    assert rule.done(9, evidence(30.0, attainable=0.6))
+    assert rule.log_inverse(1) < rule.log_inverse(2)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
+def test_the_answer_has_the_share_that_was_asked_for(share):
+    answer = Opim(share=share).maximize(social(), 10)
+    assert answer.ratio is not None and answer.ratio > share * 0.8
+
+
+def test_eps_stops_where_the_ratio_is_proven():
+    loose, tight = (Opim(eps=eps).maximize(social(), 10) for eps in (0.3, 0.05))
+    assert loose.ratio is not None and tight.ratio is not None
+    assert loose.ratio >= bounds.GREEDY - 0.3
+    assert tight.ratio >= bounds.GREEDY - 0.05
+    assert loose.sets < tight.sets
+
+
+@pytest.mark.parametrize("method", [Opim, Hist])
+def test_a_budget_is_kept(method):
+    method(seconds=0.01).maximize(social(), 10)  # compiled
+    began = time.perf_counter()
+    answers = [method(seconds=seconds).maximize(social(), 10) for seconds in (1e-9, 0.6)]
+    assert time.perf_counter() - began < 3.0
+    assert answers[0].sets < answers[1].sets
+    assert answers[0].ratio < answers[1].ratio
+
+
+@pytest.mark.parametrize("method", [Opim, Hist])
+def test_arguments_out_of_range_are_listed(method):
+    with pytest.raises(InvalidRequest) as raised:
+        method(eps=0.7, share=1.5, delta=0.0).maximize(social(), 1)
+    text = str(raised.value)
+    assert len(raised.value.problems) == 4
+    assert all(name in text for name in ("at most one of", "`eps`", "`share`", "`delta`"))
