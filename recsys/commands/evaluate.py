@@ -26,7 +26,7 @@ def evaluate(
     delete: Annotated[
         str,
         typer.Option(
-            help="random:0.05, users:20, one-user:30, user:ID, items:5, popular-items:5, or corrupted:0.05 (false "
+            help="random:0.05, users:20, one-user:30, user:ID, items:5, popular-items:5, ties:50, or corrupted:0.05 (false "
             "interactions are added first and deleted; forget AUC then compares them with held-out true ones)."
         ),
     ],
