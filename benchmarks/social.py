@@ -28,8 +28,8 @@ from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from unlearn.audit.measures import interval
 
-L2 = (0.3, 0.6, 1.0)
-WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+L2 = (0.2, 0.3, 0.45, 0.6)
+WEIGHTS = (0.1, 0.3, 1.0, 2.0, 4.0)
 FIGURES = ("recall_at_20", "ndcg_at_20")
 Row = dict[str, Any]
 

@@ -14,6 +14,7 @@ from recsys.commands.options import Seed, Setup, Track
 from unlearn.command import command
 
 if TYPE_CHECKING:
+    from recsys.commands.case import Case
     from unlearn.audit.attacks import Metric
     from unlearn.audit.auditing import Audit
     from unlearn.methods.base import Unlearner
@@ -52,7 +53,8 @@ def audit(
 
     from rich.console import Console
 
-    from recsys.commands.evaluate import one_seed
+    from recsys.commands.case import Case
+    from recsys.commands.evaluate import compared
     from recsys.commands.viewing import views
     from unlearn.audit import Comparison
     from unlearn.audit.comparison import without_nan
@@ -65,12 +67,13 @@ def audit(
     asked, methods = chosen(metrics), unlearners(method)
     with tempfile.TemporaryDirectory() as scratch:
         size = _Size(folder or Path(scratch), models, examples, jobs)
-        found = attacked(setup, methods, delete, asked, size, known=known, seed=seed, strict=metrics is not None)
+        first = Case.drawn(setup, methods, delete, seed, known=known)
+        found = attacked(first, methods, asked, size, seed=seed, strict=metrics is not None)
     numbers = range(seed, seed + seeds)
-    parts = [one_seed(setup, methods, delete, number, known=known, progress=json_ is None) for number in numbers]
-    comparison = Comparison.join(parts)
+    cases = (Case.drawn(setup, methods, delete, n, known=known, progress=json_ is None) for n in numbers)
+    comparison = Comparison.join([compared(case, methods, n) for n, case in zip(numbers, cases, strict=True)])
     found = found.with_findings(findings(comparison))
-    shown = views(setup, methods, delete, known=known, examples=examples, seed=seed)
+    shown = views(first, methods, examples=examples, seed=seed)
     content = found.content() | {
         "comparison": json.loads(comparison.to_json()),
         "settings": comparison.settings | {"models": models, "examples": examples, "known": known, "seed": seed},
@@ -128,15 +131,7 @@ def chosen(names: str | None) -> list[Metric]:
 
 
 def attacked(
-    setup: Setup,
-    methods: list[Unlearner],
-    delete: str,
-    metrics: list[Metric],
-    size: _Size,
-    *,
-    known: float,
-    seed: int,
-    strict: bool,
+    case: Case, methods: list[Unlearner], metrics: list[Metric], size: _Size, *, seed: int, strict: bool
 ) -> Audit:
     """Every metric of no_op, of the methods and of the first one's placebo, on the request of the first seed.
 
@@ -144,11 +139,7 @@ def attacked(
         CannotMeasure: `strict`, and a metric lacks what it compares with.
         ValueError: the request is none that attacks can be asked about, or the model is no problem.
     """
-    from recsys.commands.build import build_model, load_split
-    from recsys.corruption import split_known
     from recsys.problem import RecommenderProblem
-    from recsys.requests import drawn
-    from recsys.scorer import RankingScorer
     from unlearn.audit.auditing import CONTROL, PLACEBO, audit
     from unlearn.audit.inquiry import Inquiry
     from unlearn.methods.base import method
@@ -156,23 +147,18 @@ def attacked(
     names = [one.name for one in methods]
     if len(set(names)) < len(names):
         raise ValueError(f"`method` must name every method once for `audit` (got {', '.join(names)})")
-    parts = load_split(setup, 0)
-    data, requests = drawn(delete, parts, seed=seed)
-    if len(requests) != 1:
-        raise ValueError(f"`delete` must be one request for `audit` (got {len(requests)}); see `unlearn evaluate`")
-    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
-    problem = build_model(setup, data, seed=seed, progress=False, keep=required)
+    if len(case.requests) != 1:
+        raise ValueError(f"`delete` must be one request for `audit` (got {len(case.requests)}); see `unlearn evaluate`")
+    problem, scorer, (forget,) = case.model, case.scorer, case.requests
     if not isinstance(problem, RecommenderProblem):
-        raise ValueError(f"`model` must be one that an objective trains for `audit` (got {setup.model})")
-    forget, unknown = split_known(requests[0], known, seed=seed)
-    scorer = RankingScorer(parts.test)
+        raise ValueError(f"`model` must be one that an objective trains for `audit` (got {case.settings['model']})")
     inquiry = Inquiry(
         problem=problem,
         forget=forget,
-        examples=scorer.examples(problem, forget, seed=seed, most=size.examples, unknown=unknown),
+        examples=scorer.examples(problem, forget, seed=seed, most=size.examples, unknown=case.unknown),
         folder=size.folder,
         models=size.models,
-        unknown=unknown,
+        unknown=case.unknown,
         seed=seed,
         jobs=size.jobs,
     )

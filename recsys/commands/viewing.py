@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsys.commands.build import build_model, load_split
-from recsys.commands.options import Setup
-from recsys.corruption import split_known
-from recsys.requests import drawn
-from recsys.scorer import RankingScorer
+from recsys.commands.case import Case
 from recsys.views import RankingSurroundings, record_groups
 from unlearn.audit.reference import OTHER_START
 from unlearn.audit.views import collect
 from unlearn.methods.base import Unlearner
 
 
-def views(
-    setup: Setup, methods: list[Unlearner], delete: str, *, known: float, examples: int, seed: int
-) -> dict[str, Any]:
-    """The views of the first seed's request: its model, two cold retrains, and every method that applies.
+def views(case: Case, methods: list[Unlearner], *, examples: int, seed: int) -> dict[str, Any]:
+    """The views of the case's first request: its model, two cold retrains, and every method that applies.
 
     The groups of records are those of the examples that attacks were asked about, in their order.
     """
-    parts = load_split(setup, 0)
-    data, requests = drawn(delete, parts, seed=seed)
-    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
-    model = build_model(setup, data, seed=seed, progress=False, keep=required).fit()
-    forget, unknown = split_known(requests[0], known, seed=seed)
-    forget = model.resolve(forget)
-    scorer = RankingScorer(parts.test)
+    scorer, model = case.scorer, case.model.fit()
+    forget = model.resolve(case.requests[0])
     remaining = model.without(forget)
     panel = scorer.panel(model, forget, seed=seed)
     found = collect(
@@ -43,5 +32,5 @@ def views(
         RankingSurroundings(model, forget, panel.left),
         seed=seed,
     )
-    asked = scorer.examples(model, forget, seed=seed, most=examples, unknown=unknown)
+    asked = scorer.examples(model, forget, seed=seed, most=examples, unknown=case.unknown)
     return found | {"records": {"groups": record_groups(asked, model.data)}}

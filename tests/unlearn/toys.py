@@ -58,9 +58,7 @@ def tiny_recommender(dtype: torch.dtype = torch.float64, *, model: str = "lightg
     """A LightGCN with the whole-data objective, untrained."""
     options = TrainingOptions(seed=1, tolerance=1e-8 if dtype == torch.float64 else 1e-4, max_iterations=60)
     objective = WholeData(a=0.1, l2=1.0)
-    return RecommenderProblem.build(
-        tiny_data(), model=model, objective=objective, options=options, dtype=dtype, dim=6
-    )
+    return RecommenderProblem.build(tiny_data(), model=model, objective=objective, options=options, dtype=dtype, dim=6)
 
 
 class Perceptron(nn.Module):

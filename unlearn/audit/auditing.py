@@ -31,6 +31,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unlearn.audit.attacks import CannotMeasure, Evidence, Metric
+from unlearn.audit.comparison import short
 from unlearn.audit.finding import Finding
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import holm
@@ -88,10 +89,10 @@ class Audit:
                 shown.add_row(
                     "" if place else name,
                     one.metric,
-                    _short(one.value),
-                    f"{_short(one.low)} to {_short(one.high)}",
-                    _short(one.null_floor),
-                    _short(one.resolution),
+                    short(one.value),
+                    f"{short(one.low)} to {short(one.high)}",
+                    short(one.null_floor),
+                    short(one.resolution),
                     Text(one.verdict, _COLOURS[one.verdict]),
                 )
             shown.add_section()
@@ -161,7 +162,3 @@ def _plain(signals: Signals) -> dict[str, Any]:
 
 def _number(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def _short(value: float) -> str:
-    return "-" if not isfinite(value) else f"{value:.3f}" if 0.0005 <= abs(value) < 10 else f"{value:.3g}"
