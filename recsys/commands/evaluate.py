@@ -78,8 +78,11 @@ def evaluate(
         from unlearn.tracking.mlflow import MlflowTracker
 
         model, asked = (text.partition(":")[0] for text in (setup.model, delete))
-        keep = record if isinstance(found, Comparison) else record_streams
-        keep(found, MlflowTracker(track), name=f"evaluate {model} {asked}")
+        tracker, name = MlflowTracker(track), f"evaluate {model} {asked}"
+        if isinstance(found, Comparison):
+            record(found, tracker, name=name)
+        else:
+            record_streams(found, tracker, name=name)
     if str(json_) != "-":
         console.print(found.table(spread=console.width >= _WIDE))
     if json_ is not None and str(json_) != "-":

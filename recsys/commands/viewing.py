@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from recsys.commands.case import Case
@@ -11,11 +12,12 @@ from unlearn.audit.views import collect
 from unlearn.methods.base import Unlearner
 
 
-def views(case: Case, methods: list[Unlearner], *, examples: int, seed: int) -> dict[str, Any]:
-    """The views of the case's first request: its model, two cold retrains, and every method that applies.
+def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int) -> dict[str, Any]:
+    """The views of the first seed's request: its model, two cold retrains, and every method that applies.
 
-    The groups of records are those of the examples that attacks were asked about, in their order.
+    The groups of records are those of the examples that attacks were asked about, seed after seed, in their order.
     """
+    seed, case = next(iter(cases.items()))
     scorer, model = case.scorer, case.model.fit()
     forget = model.resolve(case.requests[0])
     remaining = model.without(forget)
@@ -32,5 +34,15 @@ def views(case: Case, methods: list[Unlearner], *, examples: int, seed: int) -> 
         RankingSurroundings(model, forget, panel.left),
         seed=seed,
     )
-    asked = scorer.examples(model, forget, seed=seed, most=examples, unknown=case.unknown)
-    return found | {"records": {"groups": record_groups(asked, model.data)}}
+    groups = [_groups(case, examples=examples, seed=seed) for seed, case in cases.items()]
+    joined = {
+        name: {"levels": group["levels"], "of": [level for each in groups for level in each[name]["of"]]}
+        for name, group in groups[0].items()
+    }
+    return found | {"records": {"groups": joined}}
+
+
+def _groups(case: Case, *, examples: int, seed: int) -> dict[str, dict[str, list[str]]]:
+    forget = case.model.resolve(case.requests[0])
+    asked = case.scorer.examples(case.model, forget, seed=seed, most=examples, unknown=case.unknown)
+    return record_groups(asked, case.model.data)
