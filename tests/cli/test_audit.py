@@ -129,21 +129,18 @@ def test_every_seed_has_its_own_request_and_pool_and_all_are_judged_together(
 
 def test_items_are_asked_about_by_folding_them_in(table: Path, tmp_path: Path) -> None:
     done = unlearn(
-        "audit", "--data", table, "--delete", "items:12", "--seeds", "2", "--models", "16", "--json", "-", *SMALL,
+        "audit", "--data", table, "--delete", "items:12", "--seeds", "2", "--models", "12", "--metrics",
+        "u_lira,rmia,forget_auc,one_run", "--json", "-", *SMALL,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert said["comparison"]["raw"]["requests"][0]["counts"]["items"] == 12
-    for metric in ("u_lira_auc", "rmia_auc", "forget_auc", "klom_forget_mean"):
+    for metric in ("u_lira_auc", "rmia_auc", "forget_auc"):
         doing_nothing, settled = (rows(said, method)[metric] for method in ("no_op", "reconverge"))
         assert doing_nothing["verdict"] == "fail", metric
         away = [abs(row["value"] - row["null_floor"]) for row in (settled, doing_nothing)]
         assert away[0] < 0.5 * away[1], metric
     assert "one_run_epsilon" in rows(said, "reconverge")
-    few = unlearn(
-        "audit", "--data", table, "--delete", "items:4", "--seeds", "1", "--models", "8", "--json", "-", *SMALL
-    )
-    assert "a fifth of fewer than ten is none" in json.loads(few.stdout)["reasons"]["no_op"]["one_run"]
 
 
 def test_nothing_names_a_user_and_the_audit_is_tracked(

@@ -13,13 +13,12 @@ from recsys.objectives import BPR, Multinomial, Objective, WholeData
 from recsys.optimality import Certificate, bound
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
-from tests.oracles.convex_recommender import ConvexRecommender
+from tests.recsys.convexity import TIGHT, convex, gram
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
 from unlearn.params import flatten
 
 S = 0.7
-TIGHT = 1e-6  # a resolution that only the exhausted Krylov space gives
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +38,6 @@ def built(data: Interactions, objective: Objective | None = None, **options: flo
         tie_weight=S,
         **options,
     )
-
-
-def convex(problem: RecommenderProblem) -> ConvexRecommender:
-    objective, data = problem.objective_function, problem.data
-    assert isinstance(objective, WholeData) and data.ties is not None
-    observed = np.asarray(data.csr().todense(), dtype=np.float64)
-    ties = np.zeros((data.n_users,) * 2)
-    for a, b in data.ties:
-        ties[a, b] = ties[b, a] = S
-    return ConvexRecommender(observed, problem.model.polynomial(), objective.a, objective.l2, ties)  # pyright: ignore
-
-
-def gram(problem: RecommenderProblem) -> np.ndarray:
-    table = problem.params["table"].numpy()
-    return table @ table.T
 
 
 @pytest.mark.parametrize("objective", [WholeData(l2=0.3), Multinomial(), BPR(negatives=2)], ids=lambda one: one.name)
@@ -111,15 +95,15 @@ def test_the_certificate_is_the_dense_one_and_the_bound_holds(data: Interactions
     start = built(data)
     point, oracle = Certificate.at(start, scaled=False), convex(start)
     columns = torch.stack([point.product(unit) for unit in torch.eye(point.size, dtype=torch.float64)], dim=1)
-    torch.testing.assert_close(columns, torch.from_numpy(oracle.certificate(gram(start))), **EXACT64)
+    torch.testing.assert_close(columns, torch.from_numpy(oracle.certificate(gram(start.params))), **EXACT64)
     problem, best = start.fit(), oracle.scores(oracle.solve())
     found = bound(problem, resolution=TIGHT)
     assert found is not None and found.relative < 1e-3
-    assert np.linalg.norm(oracle.scores(gram(problem)) - best) <= found.score_distance + 1e-9
+    assert np.linalg.norm(oracle.scores(gram(problem.params)) - best) <= found.score_distance + 1e-9
     # Of the remaining problem it exceeds what the lost tie did, until that is settled.
     remaining = problem.without(problem.units("tie").forget_set(np.arange(3)))
     after = convex(remaining)
-    effect = np.linalg.norm(after.scores(gram(remaining)) - after.scores(after.solve()))
+    effect = np.linalg.norm(after.scores(gram(remaining.params)) - after.scores(after.solve()))
     cut, settled = bound(remaining, resolution=TIGHT), bound(remaining.fit(remaining.params), resolution=TIGHT)
     assert cut is not None and settled is not None
     assert 0.01 < effect <= cut.score_distance
