@@ -63,7 +63,7 @@ def main() -> None:
             jobs=options.jobs,
             steps=0,
         )
-        evidence = {name: inquiry.of(method(name)) for name in METHODS}
+        evidence = {name: [inquiry.of(method(name))] for name in METHODS}
     metrics: list[Metric] = [ULiRA(), RMIA(), KLoM(), Swap()]
     found = audit(evidence, metrics)
     finish(options, result | measured(found.content()["findings"]) | {"reasons": found.reasons})

@@ -195,7 +195,7 @@ def gaps(label: str, model: ClosedForm, rows: NDArray[np.int64], effort: Effort,
         forget = request(model, int(row))
         after = model.forget(forget)
         reference = replace(after, tolerance=tolerance).fit(after.params)
-        asked = affected_users(model.data, after.data, forget, seed=0)
+        asked = affected_users(model, after.data, forget, seed=0)
         asked = asked[np.linspace(0, len(asked) - 1, min(effort.scored, len(asked))).astype(np.int64)]
         goal = reference.scores(asked)
         effect = (model.scores(asked) - goal).norm()

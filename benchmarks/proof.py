@@ -168,7 +168,7 @@ def floor(data: Interactions, dim: int, seeds: int) -> dict[str, Any]:
         (forget,) = requests("random:0.05", data, seed=seed)
         remaining = trained.without(forget)
         first, second = retrained(remaining, seed), retrained(remaining, seed + OTHER_START)
-        rows = torch.from_numpy(affected_users(data, remaining.data, forget, seed=seed))
+        rows = torch.from_numpy(affected_users(trained, remaining.data, forget, seed=seed))
         target = first.readout()
         gaps.append(score_distance(second.readout(), target, rows) / score_distance(trained.readout(), target, rows))
         proven = bound(second, resolution=RESOLUTIONS[SHARE])

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
+from recsys.data.ties import located
 from recsys.ranking import chunks
 from recsys.recommend import BaseRanker, Ranker, ScoreRanker
 from unlearn.forget import ForgetSet
@@ -84,7 +85,7 @@ class FittedRecommender(Fitted):
         return torch.cat(found)[back] if found else torch.empty(0)
 
     def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:
-        """User and item rows within that many hops of the interactions that are forgotten."""
+        """User and item rows within that many hops of the forgotten interactions, and ties if the model uses them."""
         n_users = self.data.n_users
         layers = self._reached(forget, hops)
         return {
@@ -92,23 +93,41 @@ class FittedRecommender(Fitted):
             "items": [torch.from_numpy(layer[layer >= n_users] - n_users) for layer in layers],
         }
 
+    def tied_users(self, data: Interactions) -> NDArray[np.int64]:
+        """Pairs of user rows [t, 2] between which messages pass on these data; none, unless the model uses ties."""
+        return np.empty((0, 2), dtype=np.int64)
+
+    def message_edges(self) -> NDArray[np.int64]:
+        """Pairs of nodes [m, 2], users first and then items, between which messages pass: interactions, then ties."""
+        interactions = np.column_stack([self.data.user_rows(), self.data.item_rows() + self.data.n_users])
+        return np.concatenate([interactions, self.tied_users(self.data)])
+
     def _reached(self, forget: ForgetSet, hops: int) -> list[NDArray[np.int64]]:
-        """Nodes (users first, then items) at hop 0, 1, ... of the interaction graph from what is forgotten."""
-        data = self.data
+        """Nodes (users first, then items) at hop 0, 1, ... of the message graph from what is forgotten."""
+        data, edges = self.data, self.message_edges()
+        gone = np.zeros(len(edges), dtype=np.bool_)
+        gone[data.positions(forget)] = True
+        if len(edges) > len(data):
+            left = self.tied_users(data.without(forget))
+            gone[len(data) :] = located(left, edges[len(data) :], data.n_users) < 0
         reached = np.zeros(data.n_users + data.n_items, dtype=np.bool_)
         users = data.users.rows(forget.users, unknown="mark")
         items = data.items.rows(forget.items, unknown="mark")
         reached[users[users >= 0]] = True
         reached[items[items >= 0] + data.n_users] = True
-        rows, columns = data.user_rows(), data.item_rows() + data.n_users
-        gone = data.positions(forget)
-        reached[rows[gone]] = True
-        reached[columns[gone]] = True
+        reached[edges[gone]] = True
         layers = [np.flatnonzero(reached)]
         for _ in range(hops):
-            nearby = reached.copy()
-            nearby[rows[reached[columns]]] = True
-            nearby[columns[reached[rows]]] = True
+            nearby = one_hop(edges, reached)
             layers.append(np.flatnonzero(nearby & ~reached))
             reached = nearby
         return layers
+
+
+def one_hop(edges: NDArray[np.int64], reached: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask [n_nodes] of nodes that are reached, or at the other end of an edge [m, 2] of one that is."""
+    nearby = reached.copy()
+    first, second = edges.T
+    nearby[first[reached[second]]] = True
+    nearby[second[reached[first]]] = True
+    return nearby

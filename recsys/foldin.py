@@ -12,7 +12,6 @@ from scipy import sparse
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.graph import BipartiteGraph
 from recsys.models.base import build
 from unlearn.forget import ForgetSet
 from unlearn.streams import uniforms
@@ -83,6 +82,7 @@ def _embedded(problem: RecommenderProblem, matrix: sparse.csr_array, *, after: i
         Vocabulary(range(n_items)),
         matrix.indptr.astype(np.int64),
         matrix.indices.astype(np.int64),
+        ties=problem.data.ties,
     )
     new = n_users + n_items - graph.n_nodes
     params = {
@@ -95,7 +95,7 @@ def _embedded(problem: RecommenderProblem, matrix: sparse.csr_array, *, after: i
         problem,
         data=wider,
         model=build(model.name, n_users, n_items, **model.arguments()).to(graph.values.device),
-        graph=BipartiteGraph.from_interactions(wider, dtype=graph.values.dtype, device=graph.values.device),
+        graph=model.message_graph(wider, dtype=graph.values.dtype, device=graph.values.device),
         params=params,
     ).readout()
 

@@ -16,6 +16,7 @@ from scipy import sparse
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
+from unlearn.units import Unit
 
 with warnings.catch_warnings():  # torch announces once a process that CSR tensors are in beta
     warnings.simplefilter("ignore")
@@ -35,6 +36,8 @@ class BipartiteGraph:
     row pointer; `order` [e] sorts them by item; `item_crow` [n_items + 1] points into that order. `values` [e] are
     the normalised arc values 1 / sqrt(deg u deg i). `weights` [e], where given, multiply loss and arc alike and have
     entered the degrees (see `weighted`). `user_keys`, `item_keys` name the nodes to the random streams.
+
+    A subclass may hold further edges, whose arc values follow those of the interactions.
     """
 
     n_users: int
@@ -83,6 +86,27 @@ class BipartiteGraph:
     @property
     def n_edges(self) -> int:
         return self.rows.numel()
+
+    def degrees(self) -> Tensor:
+        """What the normalisation divides each node by [n_nodes], of the edges as they are without weights."""
+        ends = torch.cat([self.rows, self.cols + self.n_users])
+        return torch.bincount(ends, minlength=self.n_nodes).double()
+
+    @property
+    def weighting(self) -> tuple[Tensor | None, ...]:
+        """The weights that edges were given, None where they were given none."""
+        return (self.weights,)
+
+    @property
+    def sizes(self) -> dict[Unit, int]:
+        """What its edges can be weighted by, and how many of each there are."""
+        return {"interaction": self.n_edges, "user": self.n_users, "item": self.n_items}
+
+    def weighted_by(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> BipartiteGraph:
+        """The graph in which every unit counts as much as its weight [sizes[unit]] in [0, 1], see `weighted`."""
+        if unit != "interaction":
+            weights = weights[self.rows if unit == "user" else self.cols]
+        return self.weighted(weights, degrees=degrees)
 
     def weighted(self, weights: Tensor, *, floor: float = 1e-6, degrees: bool = True) -> BipartiteGraph:
         """The graph whose edge e counts `weights[e]` in [0, 1]; differentiable in the weights, degrees included.
@@ -136,6 +160,11 @@ class BipartiteGraph:
         pattern = self.interaction_matrix(users.new_zeros(self.n_edges))
         return torch.sparse.sampled_addmm(pattern, users, items.T, beta=0.0).values()
 
+    def arc_products(self, a: Tensor, b: Tensor) -> Tensor:
+        """For every edge, with ends s and t: a_s . b_t + a_t . b_s, for a, b [n_nodes, d]; in the order of `values`."""
+        n = self.n_users
+        return self.edge_products(a[:n], b[n:]) + self.edge_products(b[:n], a[n:])
+
     def propagate(self, x: Tensor) -> Tensor:
         """A x for x [n_nodes, d]; differentiable in x and in the arc values, any number of times."""
         return _Propagate.apply(x, self.values, self)  # pyright: ignore[reportUnknownVariableType, reportReturnType]
@@ -172,7 +201,7 @@ class _Propagate(torch.autograd.Function):
         values = ctx.graph.values if values.data_ptr() == ctx.graph.values.data_ptr() else values
         return (
             _Propagate.apply(g, values, ctx.graph) if need_x else None,  # pyright: ignore
-            _EdgeProducts.apply(g, x, ctx.graph) if need_values else None,  # pyright: ignore
+            _ArcProducts.apply(g, x, ctx.graph) if need_values else None,  # pyright: ignore
             None,
         )
 
@@ -184,16 +213,14 @@ class _Propagate(torch.autograd.Function):
         return out + _multiply(ctx.graph, dvalues, x) if dvalues is not None else out
 
 
-class _EdgeProducts(torch.autograd.Function):
-    """(a, b) -> for every interaction (u, i): a_u . b_i + a_i . b_u."""
+class _ArcProducts(torch.autograd.Function):
+    """(a, b) -> `BipartiteGraph.arc_products`."""
 
     generate_vmap_rule = False
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, graph: BipartiteGraph) -> Tensor:
-        n = graph.n_users
-        a, b = a.contiguous(), b.contiguous()
-        return graph.edge_products(a[:n], b[n:]) + graph.edge_products(b[:n], a[n:])
+        return graph.arc_products(a.contiguous(), b.contiguous())
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, BipartiteGraph], output: Tensor) -> None:
@@ -217,8 +244,8 @@ class _EdgeProducts(torch.autograd.Function):
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         da, db, _ = tangents
         a, b = ctx.saved_tensors
-        forward = _EdgeProducts.forward
-        out = a.new_zeros(ctx.graph.n_edges)
+        forward = _ArcProducts.forward
+        out = a.new_zeros(len(ctx.graph.values))
         if da is not None:
             out = out + forward(da, b, ctx.graph)
         return out + forward(a, db, ctx.graph) if db is not None else out

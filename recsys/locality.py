@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from recsys.graph import BipartiteGraph
+from recsys.joint_graph import JointGraph
 from recsys.landscape import FrozenColumns, WholeDataLandscape, curvature_inverses
 from recsys.models.base import LinearRecommender
 from recsys.objectives.whole_data import WholeData
@@ -105,39 +107,53 @@ def _directions(
 
     Rows are collected in groups of equal norm, because their relative size is only known after solving: the pulls
     that the lost interactions had on their remaining ends, once and twice through the inverse curvature; the rows
-    whose messages were rescaled, as they are and through the inverse curvature; the rows that were emptied.
+    whose messages were rescaled, as they are and through the inverse curvature; the rows that were emptied; and of a
+    lost tie what each end heard of the other, likewise.
     """
     graph, n_users = before.graph, before.graph.n_users
     users, items = graph.rows[gone], graph.cols[gone]
     final, table = known.final, before.params["table"]
     pull = (1.0 - known.scores[gone])[:, None]
-    of_users, at_users, share_users = _gathered(users, pull * final[n_users + items], graph.n_users, graph.rows)
-    of_items, at_items, share_items = _gathered(items, pull * final[users], graph.n_items, graph.cols)
+    of_users, at_users = _gathered(users, pull * final[n_users + items])
+    of_items, at_items = _gathered(items, pull * final[users])
     dead = remaining.graph.forgotten_nodes
     of_users = of_users * ~torch.isin(at_users, dead)[:, None]
     of_items = of_items * ~torch.isin(n_users + at_items, dead)[:, None]
     by_users, by_items = known.inverse_users, known.inverse_items
     once = of_users @ by_users, of_items @ by_items
-    rescaled = share_users * table[at_users], share_items * table[n_users + at_items]
+    degrees = graph.degrees()
+    lost = (1.0 - remaining.graph.degrees() / degrees.clamp_min(1e-12)) * (degrees > 0)
+    at = lost.nonzero().flatten()
+    rescaled = lost[at, None].to(table.dtype) * table[at]
+    of_user = (at < n_users)[:, None]
     newly = dead[~torch.isin(dead, before.graph.forgotten_nodes)]
+    heard = table[_silenced(graph, remaining.graph)]
     groups = [
         torch.cat([of_users, of_items]),
         torch.cat(once),
         torch.cat([once[0] @ by_users, once[1] @ by_items]),
-        torch.cat(rescaled),
-        torch.cat([rescaled[0] @ by_items, rescaled[1] @ by_users]),
+        rescaled,
+        torch.where(of_user, rescaled @ by_items, rescaled @ by_users),
         table[newly],
+        heard,
+        heard @ by_users,
     ]
     push = torch.cat([rows / norm for rows in groups if (norm := rows.norm()) > 0] or [table[:0]])
     basis = _principal(push, tail, most=int(_MOST * table.shape[1]))
     return None if basis is None else basis.to(table.dtype).contiguous()
 
 
-def _gathered(ends: Tensor, rows: Tensor, n: int, all_ends: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of `rows` [e, d] by their end, the ends [r] in order, and the share [r, 1] of each end's edges they are."""
-    at, which, lost = torch.unique(ends, return_inverse=True, return_counts=True)
-    total = rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows)
-    return total, at, (lost / torch.bincount(all_ends, minlength=n)[at]).to(rows.dtype)[:, None]
+def _gathered(ends: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of `rows` [e, d] by their end, and the ends [r] in order."""
+    at, which = torch.unique(ends, return_inverse=True)
+    return rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows), at
+
+
+def _silenced(before: BipartiteGraph, after: BipartiteGraph) -> Tensor:
+    """Rows [k] of the users at the ends of lost ties."""
+    if not (isinstance(before, JointGraph) and isinstance(after, JointGraph)):
+        return before.rows[:0]
+    return before.cut_by(after).flatten().unique()
 
 
 def _principal(rows: Tensor, tail: float, most: int) -> Tensor | None:

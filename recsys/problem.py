@@ -15,10 +15,13 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 
 from recsys.curvature import linearized, whole_data_product
 from recsys.data.interactions import Interactions
+from recsys.data.ties import joined
 from recsys.fitted import FittedRecommender
 from recsys.foldin import folded_items, folded_users
 from recsys.graph import BipartiteGraph
+from recsys.joint_graph import JointGraph
 from recsys.landscape import WholeDataLandscape
+from recsys.likeness import likeness
 from recsys.locality import Survey, locality, survey
 from recsys.models.base import LinearRecommender, Recommender, build
 from recsys.objectives import Objective, SampledObjective, WholeData
@@ -62,7 +65,7 @@ class RecommenderProblem(FittedRecommender, Problem):
         """An untrained problem with its initial parameters; call `fit` on it."""
         if isinstance(model, str):
             model = build(model, data.n_users, data.n_items, **model_arguments)
-        graph = BipartiteGraph.from_interactions(data, dtype=dtype, device=device)
+        graph = model.message_graph(data, dtype=dtype, device=device)
         options = options or TrainingOptions()
         objective = objective or WholeData()
         params = ModelLoss(model, objective, graph).initial(options.seed, std=options.init_std)
@@ -85,7 +88,7 @@ class RecommenderProblem(FittedRecommender, Problem):
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)
         values = self.graph.values
-        graph = BipartiteGraph.from_interactions(data, dtype=values.dtype, device=values.device)
+        graph = self.model.message_graph(data, dtype=values.dtype, device=values.device)
         return replace(self, data=data, graph=graph)
 
     def outputs(self, queries: Tensor) -> Tensor:
@@ -111,6 +114,9 @@ class RecommenderProblem(FittedRecommender, Problem):
     def factors(self) -> tuple[Tensor, Tensor]:
         return self.readout()
 
+    def tied_users(self, data: Interactions) -> NDArray[np.int64]:
+        return joined(data.ties) if self.model.uses_ties else super().tied_users(data)
+
     # ---- Problem -----------------------------------------------------------------------------------------------------
 
     def with_params(self, params: Params, *, history: History | None = None) -> RecommenderProblem:
@@ -134,10 +140,18 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def digest(self) -> str:
         graph = self.graph
-        return digest(self.data, self.recipe(), graph.values.dtype, graph.weights, self.history.hooks)
+        return digest(self.data, self.recipe(), graph.values.dtype, *graph.weighting, self.history.hooks)
 
     def units(self, unit: Unit) -> Units:
+        self._check_unit(unit)
         return self.data.units(unit)
+
+    def tie_losses(self, params: Params, ties: Tensor) -> Tensor:
+        """See `Problem.tie_losses`: 1 less the cosine of the two users' scores of all items."""
+        self._check_unit("tie")
+        assert isinstance(self.graph, JointGraph)
+        users, items = self.embed(params)
+        return 1.0 - likeness(users, items, self.graph.ends[ties])
 
     @property
     def predicts(self) -> bool:
@@ -197,16 +211,22 @@ class RecommenderProblem(FittedRecommender, Problem):
         return torch.from_numpy(self.data.positions(forget)).to(self.graph.rows.device)
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> RecommenderProblem:
-        """Interactions, users or items weighted, on loss and message edge, degrees included (floored at 1e-6)."""
+        """Interactions, users or items weighted, on loss and message edge, degrees included (floored at 1e-6).
+
+        In a model with ties a user's weight counts for the user's ties, too, and ties can be weighted by themselves: on
+        the message edge alone, for a tie has no loss.
+        """
+        self._check_unit(unit)
         graph = self.graph
-        sizes = {"interaction": graph.n_edges, "user": graph.n_users, "item": graph.n_items}
-        if unit not in sizes or weights.shape != (sizes[unit],):
-            expected = ", ".join(f"({size},) for '{name}'" for name, size in sizes.items())
-            raise ValueError(f"`weights` must have shape {expected} (got {tuple(weights.shape)} for '{unit}')")
-        weights = weights.to(graph.values)
-        if unit != "interaction":
-            weights = weights[graph.rows if unit == "user" else graph.cols]
-        return replace(self, graph=graph.weighted(weights, degrees=degrees))
+        if weights.shape != (size := (graph.sizes[unit],)):
+            raise ValueError(f"`weights` must have shape {size} for '{unit}' (got {tuple(weights.shape)})")
+        return replace(self, graph=graph.weighted_by(unit, weights.to(graph.values), degrees=degrees))
+
+    def _check_unit(self, unit: Unit) -> None:
+        sizes = self.graph.sizes
+        if unit not in sizes:
+            why = "; ties count where the model uses them, see `social_lightgcn`" if unit == "tie" else ""
+            raise ValueError(f"`unit` must be {', '.join(sizes)} for {self.model.name} (got {unit!r}){why}")
 
     def settled(self, forget: ForgetSet) -> Params:
         """Rows of forgotten users and items are zero: the optimum of a row that no record reaches.

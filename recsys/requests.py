@@ -17,9 +17,10 @@ from unlearn.vocabulary import Vocabulary
 
 Rows = NDArray[np.int64]
 FORMS = (
-    "random:0.05 (share of interactions), users:20, items:5, popular-items:5, one-user:30, user:ID or corrupted:0.05 "
-    "(share of false interactions that are added first)"
+    "random:0.05 (share of interactions), users:20, items:5, popular-items:5, ties:50, one-user:30, user:ID or "
+    "corrupted:0.05 (share of false interactions that are added first)"
 )
+_KINDS = ("random", "users", "items", "popular-items", "ties", "one-user", "user", "corrupted")
 
 
 def drawn(specification: str, split: Split, *, seed: int) -> tuple[Interactions, list[ForgetSet]]:
@@ -47,9 +48,9 @@ def requests(specification: str, data: Interactions, *, seed: int) -> list[Forge
     """The requests that a specification asks for, on the data that the model was trained on.
 
     `random:0.05` deletes that share of all interactions, `users:20` and `items:5` that many at once, `popular-items:5`
-    those with most interactions, `user:ID` the one with that id, each in one request; `one-user:30` is thirty requests
-    of one user each, a third from each tercile of activity. Draws are keyed by id, so they do not depend on the order
-    of rows.
+    those with most interactions, `ties:50` that many pairs of tied users, in both directions, `user:ID` the one with
+    that id, each in one request; `one-user:30` is thirty requests of one user each, a third from each tercile of
+    activity. Draws are keyed by id, so they do not depend on the order of rows.
 
     Raises:
         ValueError: the specification cannot be read, asks for more than there is, or (`corrupted`) for other data.
@@ -65,6 +66,8 @@ def requests(specification: str, data: Interactions, *, seed: int) -> list[Forge
     if kind == "random":
         return [_random(_share(value, specification), data, seed)]
     count = _count(value, specification)
+    if kind == "ties":
+        return [_ties(count, data, seed)]
     what = "items" if kind.endswith("items") else "users"
     users, items = (np.flatnonzero(degrees > 0) for degrees in data.degrees())
     if count > (available := len(items if what == "items" else users)):
@@ -80,7 +83,7 @@ def requests(specification: str, data: Interactions, *, seed: int) -> list[Forge
 
 def _read(specification: str) -> tuple[str, str]:
     kind, _, value = specification.partition(":")
-    if kind not in ("random", "users", "items", "popular-items", "one-user", "user", "corrupted") or not value:
+    if kind not in _KINDS or not value:
         raise ValueError(f"`delete` must be {FORMS} (got {specification!r})")
     return kind, value
 
@@ -90,6 +93,13 @@ def _random(share: float, data: Interactions, seed: int) -> ForgetSet:
     draw = uniforms(seed, "request/interactions", data.users.keys[rows], data.items.keys[columns])
     chosen = np.argsort(draw, kind="stable")[: max(1, round(share * len(data)))]
     return _pairs(data, rows[chosen], columns[chosen])
+
+
+def _ties(count: int, data: Interactions, seed: int) -> ForgetSet:
+    units = data.units("tie")
+    if count > len(units):
+        raise ValueError(f"`delete` asks for {count} ties (got {len(units)} pairs of tied users)")
+    return units.forget_set(np.argsort(uniforms(seed, "request/ties", units.keys), kind="stable")[:count])
 
 
 def _pairs(data: Interactions, rows: Rows, columns: Rows) -> ForgetSet:

@@ -16,8 +16,9 @@ from torch import Tensor
 from recsys.answers import Answers
 from recsys.data.interactions import Interactions
 from recsys.evaluate import evaluate_scores, terciles
-from recsys.fitted import FittedRecommender
+from recsys.fitted import FittedRecommender, one_hop
 from recsys.foldin import Halves, split_history
+from recsys.likeness import TiedPairs, likeness
 from recsys.membership import Kind, PairExamples, pair_examples
 from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows, best, seen_items
@@ -39,15 +40,23 @@ class RankingScorer:
 
     def panel(self, model: Fitted, forget: ForgetSet, *, seed: int) -> RankingPanel:
         """The questions of one request; `forget` must have been resolved on `model`."""
-        data = _recommender(model).data
+        recommender = _recommender(model)
+        data = recommender.data
         remaining = data.without(forget)
+        only_ties = bool(forget.ties) and not (forget.users or forget.items or forget.interactions)
+        if only_ties and not len(recommender.tied_users(data)):
+            raise ValueError(
+                "`forget` must name more than ties for a model that does not use them; take one that does "
+                "(social_lightgcn)"
+            )
         strata = terciles(remaining.degrees()[0])
         return RankingPanel(
             left=remaining,
             test=self.test,
-            affected=torch.from_numpy(affected_users(data, remaining, forget, seed=seed)),
+            affected=torch.from_numpy(affected_users(recommender, remaining, forget, seed=seed)),
             remaining=torch.from_numpy(np.flatnonzero(remaining.users.alive)),
             halves=split_history(data, forget, seed=seed),
+            tied=TiedPairs.drawn(data, remaining, forget, seed=seed) if only_ties else None,
             strata={name: np.flatnonzero(strata == number) for number, name in enumerate(_STRATA)},
         )
 
@@ -91,7 +100,7 @@ class RankingScorer:
         return recommender.fit(recommender.params, options=recommender.options.polished().polished())
 
     def placebo(self, model: Fitted, forget: ForgetSet, *, seed: int) -> ForgetSet:
-        """As many users, items and single interactions as `forget` names, drawn from what it leaves."""
+        """As many users, items, ties and single interactions as `forget` names, drawn from what it leaves."""
         data = _recommender(model).data.without(forget)
         users, items = (np.flatnonzero(degrees > 0) for degrees in data.degrees())
         chosen_users = _drawn(users, data.users.keys[users], len(forget.users), seed)
@@ -100,7 +109,9 @@ class RankingScorer:
         edges = _drawn(
             np.arange(len(data)), data.users.keys[rows] ^ data.items.keys[columns], len(forget.interactions), seed
         )
-        return ForgetSet(
+        ties = data.units("tie")
+        pairs = len({frozenset(tie) for tie in forget.ties})
+        return ties.forget_set(_drawn(np.arange(len(ties)), ties.keys, pairs, seed)) | ForgetSet(
             users=tuple(data.users.take(chosen_users)),
             items=tuple(data.items.take(chosen_items)),
             interactions=tuple(zip(data.users.take(rows[edges]), data.items.take(columns[edges]), strict=True)),
@@ -120,6 +131,7 @@ class RankingPanel:
     affected: Tensor
     remaining: Tensor
     halves: Halves
+    tied: TiedPairs | None  # of a request of ties alone, which is asked about them
     strata: dict[str, Rows]
 
     def answers(self, model: Fitted) -> Answers:
@@ -154,8 +166,15 @@ class RankingPanel:
         other half; a model that still holds it is asked as it is, about the same half. What cannot be asked is left
         out: an interaction of a forgotten user with a forgotten item, and, where the model cannot fold in items, those
         of a forgotten item.
+
+        Of a request of ties alone: how alike the model recommends to both ends of a deleted tie [p], and to one of them
+        and somebody never tied to them [q].
         """
         recommender = _recommender(model)
+        if self.tied is not None:
+            factors = recommender.factors()
+            assert factors is not None  # of every model that uses ties
+            return likeness(*factors, self.tied.cut).cpu(), likeness(*factors, self.tied.never).cpu()
         rows, columns = self.halves.asked
         owners = np.unique(rows)
         local, held_items = seen_items(self.test, owners)
@@ -203,22 +222,21 @@ class RankingPanel:
         return torch.from_numpy(found)
 
 
-def affected_users(data: Interactions, remaining: Interactions, forget: ForgetSet, *, seed: int) -> Rows:
+def affected_users(model: FittedRecommender, remaining: Interactions, forget: ForgetSet, *, seed: int) -> Rows:
     """Rows of remaining users within two hops (user - item - user) of what is forgotten; at most 2,000, by seed.
 
-    Users of forgotten interactions and ties count as hop 0, users of forgotten items as hop 1.
+    Users of forgotten interactions and ties count as hop 0, users of forgotten items as hop 1. In a model that uses
+    ties, a tie is a hop as an interaction is.
     """
-    rows, columns = data.user_rows(), data.item_rows()
-    near_users = np.zeros(data.n_users, dtype=np.bool_)
-    near_items = np.zeros(data.n_items, dtype=np.bool_)
-    tied = [end for tie in forget.ties for end in tie]
-    near_users[data.users.rows([*forget.users, *tied])] = True
-    near_items[data.items.rows(forget.items)] = True
+    data = model.data
+    near = np.zeros(data.n_users + data.n_items, dtype=np.bool_)
     single = data.positions(ForgetSet(interactions=forget.interactions))
-    near_users[rows[single]] = True
-    near_items[columns[near_users[rows]]] = True
-    near_users[rows[near_items[columns]]] = True
-    found = np.flatnonzero(near_users & remaining.users.alive)
+    near[data.users.rows([*forget.users, *(end for tie in forget.ties for end in tie)])] = True
+    near[data.user_rows()[single]] = True
+    near[data.n_users + np.concatenate([data.items.rows(forget.items), data.item_rows()[single]])] = True
+    edges = model.message_edges()
+    near = one_hop(edges, one_hop(edges, near))
+    found = np.flatnonzero(near[: data.n_users] & remaining.users.alive)
     return np.sort(_drawn(found, data.users.keys[found], _MOST_AFFECTED, seed))
 
 

@@ -169,6 +169,17 @@ class Problem(Fitted):
             f'`units` must be of a kind that this problem counts (got "{unit}" of a {type(self).__name__})'
         )
 
+    def tie_losses(self, params: Params, ties: Tensor) -> Tensor:
+        """How unlike the model's answers for both users of a tie [k] are, in [0, 2]; differentiable in `params`.
+
+        1 less a cosine. A tie is no record: nothing is trained on it, and what may be left of one that is forgotten is
+        that its ends are still answered alike.
+
+        Raises:
+            ValueError: this problem has no ties.
+        """
+        raise ValueError(f"`tie_losses` must be known for this (got a {type(self).__name__} without ties)")
+
     @property
     def predicts(self) -> bool:
         """Whether it has `predictions`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
@@ -149,6 +149,12 @@ def written(one: Unlearner) -> str:
     defaults = {name: parameter.default for name, parameter in arguments(type(one)).items()}
     given = [f"{name}={value}" for name, value in one.arguments().items() if value != defaults.get(name, MISSING)]
     return ":".join([one.name, *given])
+
+
+def labels(methods: Sequence[Unlearner]) -> list[str]:
+    """The methods' names; where one name occurs twice, as they would be typed."""
+    names = [one.name for one in methods]
+    return [one.name if names.count(one.name) == 1 else written(one) for one in methods]
 
 
 def _parsed(text: str, kind: Any) -> Any:

@@ -14,8 +14,10 @@ from recsys.commands.options import Seed, Setup, Track
 from unlearn.command import command
 
 if TYPE_CHECKING:
+    from recsys.commands.case import Case
     from unlearn.audit.attacks import Metric
     from unlearn.audit.auditing import Audit
+    from unlearn.audit.inquiry import Inquiry
     from unlearn.methods.base import Unlearner
 
 _WIDE = 150
@@ -24,14 +26,18 @@ _WIDE = 150
 @command
 def audit(
     *,
-    delete: Annotated[str, typer.Option(help="random:0.05, users:20, user:ID or corrupted:0.05; one request.")],
+    delete: Annotated[
+        str, typer.Option(help="random:0.05, users:20, items:20, user:ID or corrupted:0.05; one request a seed.")
+    ],
     setup: Setup,
     method: Annotated[
         str,
         typer.Option(help="Methods with commas between, with arguments as in iau:lr=0.02:steps=3; no_op is added."),
     ] = "reconverge",
-    seeds: Annotated[int, typer.Option(help="Seeds of the comparison with retrains; six for tests at 5 %.")] = 3,
-    models: Annotated[int, typer.Option(help="Models in the pool that the attacks need, a multiple of four.")] = 32,
+    seeds: Annotated[
+        int, typer.Option(help="How many seeds, each with a request and a pool of its own; judged together.")
+    ] = 3,
+    models: Annotated[int, typer.Option(help="Models in the pool of one seed, a multiple of four.")] = 16,
     folder: Annotated[
         Path | None, typer.Option(help="Keep the pool here, and go on from what is there (default: nowhere).")
     ] = None,
@@ -52,7 +58,8 @@ def audit(
 
     from rich.console import Console
 
-    from recsys.commands.evaluate import one_seed
+    from recsys.commands.case import Case
+    from recsys.commands.evaluate import compared
     from recsys.commands.viewing import views
     from unlearn.audit import Comparison
     from unlearn.audit.comparison import without_nan
@@ -63,14 +70,13 @@ def audit(
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `audit` (got {seeds})")
     asked, methods = chosen(metrics), unlearners(method)
+    cases = {n: Case.drawn(setup, methods, delete, n, known=known) for n in range(seed, seed + seeds)}
     with tempfile.TemporaryDirectory() as scratch:
         size = _Size(folder or Path(scratch), models, examples, jobs)
-        found = attacked(setup, methods, delete, asked, size, known=known, seed=seed, strict=metrics is not None)
-    numbers = range(seed, seed + seeds)
-    parts = [one_seed(setup, methods, delete, number, known=known, progress=json_ is None) for number in numbers]
-    comparison = Comparison.join(parts)
+        found = attacked(cases, methods, asked, size, strict=metrics is not None)
+    comparison = Comparison.join([compared(case, methods, n) for n, case in cases.items()])
     found = found.with_findings(findings(comparison))
-    shown = views(setup, methods, delete, known=known, examples=examples, seed=seed)
+    shown = views(cases, methods, examples=examples)
     content = found.content() | {
         "comparison": json.loads(comparison.to_json()),
         "settings": comparison.settings | {"models": models, "examples": examples, "known": known, "seed": seed},
@@ -128,56 +134,47 @@ def chosen(names: str | None) -> list[Metric]:
 
 
 def attacked(
-    setup: Setup,
-    methods: list[Unlearner],
-    delete: str,
-    metrics: list[Metric],
-    size: _Size,
-    *,
-    known: float,
-    seed: int,
-    strict: bool,
+    cases: Mapping[int, Case], methods: list[Unlearner], metrics: list[Metric], size: _Size, *, strict: bool
 ) -> Audit:
-    """Every metric of no_op, of the methods and of the first one's placebo, on the request of the first seed.
+    """Every metric of no_op, of the methods and of the first one's placebo, on the cases by seed.
 
     Raises:
         CannotMeasure: `strict`, and a metric lacks what it compares with.
-        ValueError: the request is none that attacks can be asked about, or the model is no problem.
+        ValueError: a request is none that attacks can be asked about, or the model is no problem.
     """
-    from recsys.commands.build import build_model, load_split
-    from recsys.corruption import split_known
-    from recsys.problem import RecommenderProblem
-    from recsys.requests import drawn
-    from recsys.scorer import RankingScorer
     from unlearn.audit.auditing import CONTROL, PLACEBO, audit
-    from unlearn.audit.inquiry import Inquiry
     from unlearn.methods.base import method
 
     names = [one.name for one in methods]
     if len(set(names)) < len(names):
         raise ValueError(f"`method` must name every method once for `audit` (got {', '.join(names)})")
-    parts = load_split(setup, 0)
-    data, requests = drawn(delete, parts, seed=seed)
-    if len(requests) != 1:
-        raise ValueError(f"`delete` must be one request for `audit` (got {len(requests)}); see `unlearn evaluate`")
-    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
-    problem = build_model(setup, data, seed=seed, progress=False, keep=required)
+    inquiries = [inquiry(case, size, seed) for seed, case in cases.items()]
+    asked = [method(CONTROL), *(one for one in methods if one.name != CONTROL)]
+    evidence = {one.name: [each.of(one) for each in inquiries] for one in asked}
+    evidence[PLACEBO] = [
+        each.of(methods[0], instead=case.scorer.placebo(each.problem, each.forget, seed=each.seed))
+        for each, case in zip(inquiries, cases.values(), strict=True)
+    ]
+    return audit(evidence, metrics, strict=strict)
+
+
+def inquiry(case: Case, size: _Size, seed: int) -> Inquiry:
+    """What the models of a pool are asked about the one request of a case."""
+    from recsys.problem import RecommenderProblem
+    from unlearn.audit.inquiry import Inquiry
+
+    if len(case.requests) != 1:
+        raise ValueError(f"`delete` must be one request for `audit` (got {len(case.requests)}); see `unlearn evaluate`")
+    problem, (forget,) = case.model, case.requests
     if not isinstance(problem, RecommenderProblem):
-        raise ValueError(f"`model` must be one that an objective trains for `audit` (got {setup.model})")
-    forget, unknown = split_known(requests[0], known, seed=seed)
-    scorer = RankingScorer(parts.test)
-    inquiry = Inquiry(
+        raise ValueError(f"`model` must be one that an objective trains for `audit` (got {case.settings['model']})")
+    return Inquiry(
         problem=problem,
         forget=forget,
-        examples=scorer.examples(problem, forget, seed=seed, most=size.examples, unknown=unknown),
+        examples=case.scorer.examples(problem, forget, seed=seed, most=size.examples, unknown=case.unknown),
         folder=size.folder,
         models=size.models,
-        unknown=unknown,
+        unknown=case.unknown,
         seed=seed,
         jobs=size.jobs,
     )
-    evidence = {CONTROL: inquiry.of(method(CONTROL))}
-    evidence |= {one.name: inquiry.of(one) for one in methods if one.name != CONTROL}
-    instead = scorer.placebo(problem, forget, seed=seed)
-    evidence[PLACEBO] = inquiry.of(methods[0], instead=instead)
-    return audit(evidence, metrics, strict=strict)

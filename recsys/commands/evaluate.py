@@ -14,7 +14,8 @@ from recsys.commands.options import Seed, Setup, Track
 from unlearn.command import command
 
 if TYPE_CHECKING:
-    from unlearn.audit import Comparison
+    from recsys.commands.case import Case
+    from unlearn.audit import Comparison, Streams
     from unlearn.methods.base import Unlearner
 
 _WIDE = 150  # columns from which intervals fit beside the figures
@@ -26,8 +27,8 @@ def evaluate(
     delete: Annotated[
         str,
         typer.Option(
-            help="random:0.05, users:20, one-user:30, user:ID, items:5, popular-items:5, or corrupted:0.05 (false "
-            "interactions are added first and deleted; forget AUC then compares them with held-out true ones)."
+            help="random:0.05, users:20, one-user:30, user:ID, items:5, popular-items:5, ties:50, or corrupted:0.05 "
+            "(false interactions are added first and deleted; forget AUC then compares them with held-out true ones)."
         ),
     ],
     setup: Setup,
@@ -38,70 +39,87 @@ def evaluate(
             "one that applies. Baselines are added. See `unlearn methods`."
         ),
     ] = "reconverge",
+    stream: Annotated[
+        int | None,
+        typer.Option(
+            help="Serve the requests one after another, each on what the one before it left, as in --delete "
+            "one-user:100 --stream 10, and measure after the first, after every so many and after the last."
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
     seed: Seed = 0,
     track: Track = None,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write the whole comparison here; - prints it.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write every figure here; - prints it.")] = None,
 ) -> Mapping[str, Any]:
     """Unlearn by several methods and measure them against retraining."""
     from rich.console import Console
 
-    from unlearn.audit import Comparison
-    from unlearn.audit.log import record
+    from recsys.commands.case import Case
+    from unlearn.audit import Comparison, Streams
+    from unlearn.audit.log import record, record_streams
     from unlearn.specification import unlearners
 
-    if seeds < 1:
-        raise ValueError(f"`seeds` must be a positive integer for `evaluate` (got {seeds})")
-    chosen = unlearners(methods)
-    numbers = range(seed, seed + seeds)
-    parts = [one_seed(setup, chosen, delete, number, progress=json_ is None) for number in numbers]
-    comparison = Comparison.join(parts)
+    wrong = [
+        f"`{name}` must be a positive integer for `evaluate` (got {value})"
+        for name, value in (("seeds", seeds), ("stream", stream))
+        if value is not None and value < 1
+    ]
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    chosen, numbers = unlearners(methods), range(seed, seed + seeds)
+    console = Console(stderr=json_ is not None)
+    cases = (Case.drawn(setup, chosen, delete, number, progress=json_ is None) for number in numbers)
+    found: Comparison | Streams
+    if stream is None:
+        found = Comparison.join([compared(case, chosen, n) for n, case in zip(numbers, cases, strict=True)])
+    else:
+        found = Streams.join([in_turn(case, chosen, n, stream) for n, case in zip(numbers, cases, strict=True)])
     if track is not None:
         from unlearn.tracking.mlflow import MlflowTracker
 
         model, asked = (text.partition(":")[0] for text in (setup.model, delete))
-        record(comparison, MlflowTracker(track), name=f"evaluate {model} {asked}")
-    text = comparison.to_json()
-
-    def show(console: Console) -> None:
-        console.print(comparison.table(spread=console.width >= _WIDE))
-
-    if json_ is None:
-        show(Console())
-    elif str(json_) != "-":
+        tracker, name = MlflowTracker(track), f"evaluate {model} {asked}"
+        if isinstance(found, Comparison):
+            record(found, tracker, name=name)
+        else:
+            record_streams(found, tracker, name=name)
+    if str(json_) != "-":
+        console.print(found.table(spread=console.width >= _WIDE))
+    if json_ is not None and str(json_) != "-":
         json_.parent.mkdir(parents=True, exist_ok=True)
-        json_.write_text(text + "\n", "utf-8")
-        show(Console(stderr=True))
-    return json.loads(text)
+        json_.write_text(found.to_json() + "\n", "utf-8")
+    return json.loads(found.to_json())
 
 
-def one_seed(
-    setup: Setup, methods: list[Unlearner], delete: str, seed: int, *, known: float = 1.0, progress: bool
-) -> Comparison:
-    """Train with one seed and serve the requests drawn with it, of a corruption only the `known` share."""
-    from recsys.commands.build import build_model, described, load_split
-    from recsys.corruption import split_known
-    from recsys.requests import drawn
-    from recsys.scorer import RankingScorer
+def compared(case: Case, methods: list[Unlearner], seed: int) -> Comparison:
+    """Train with one seed and serve its requests, each on what training left."""
     from unlearn.audit import compare
 
-    parts = load_split(setup, 0)  # one split for all seeds
-    data, requests = drawn(delete, parts, seed=seed)
-    requests = [split_known(one, known, seed=seed)[0] for one in requests]
-    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
-    model = build_model(setup, data, seed=seed, progress=progress, keep=required)
-    trained = model.fit()  # the scorer continues it to where arithmetic ends, and says how far it moved
-    settings = {
-        "data": "synthetic" if setup.data is None else setup.data.name,
-        "delete": delete if not delete.startswith("user:") else "user",
-        **described(trained),
-    }
     return compare(
-        trained,
-        requests,
+        case.model.fit(),  # the scorer continues it to where arithmetic ends, and says how far it moved
+        case.requests,
         methods,
-        RankingScorer(parts.test),
+        case.scorer,
         seed=seed,
-        settings=settings,
+        settings=case.settings,
         key=secrets.token_bytes(32),  # thrown away: the digests name requests within this comparison only
+    )
+
+
+def in_turn(case: Case, methods: list[Unlearner], seed: int, every: int) -> Streams:
+    """Train with one seed and serve its requests one after another, by `graph_drop` beside the methods."""
+    from unlearn.audit import streams
+    from unlearn.methods.base import method
+
+    if all(one.name != "graph_drop" for one in methods):
+        methods = [method("graph_drop"), *methods]
+    last = len(case.requests)
+    return streams(
+        case.model.fit(),
+        case.requests,
+        methods,
+        case.scorer,
+        seed=seed,
+        measure={1, last, *range(every, last, every)},
+        settings=case.settings,
     )

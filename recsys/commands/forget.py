@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,10 @@ def forget(
     user: Ids = None,
     item: Ids = None,
     interaction: Annotated[list[str] | None, typer.Option(help="USER,ITEM; may be given more than once.")] = None,
+    tie: Annotated[
+        list[str] | None,
+        typer.Option(help="USER,USER, in whichever direction there is one; may be given more than once."),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -35,7 +40,7 @@ def forget(
     on_failure: Annotated[str, typer.Option(help="keep, raise or retrain.")] = "retrain",
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """Forget users, items or single interactions: data, graph and parameters."""
+    """Forget users, items, single interactions or ties: data, graph and parameters."""
     from rich.console import Console
 
     from recsys.commands import workspace
@@ -50,8 +55,9 @@ def forget(
         for name, (given, allowed) in choices.items()
         if given not in allowed
     ]
-    pairs = [tuple(text.split(",")) for text in interaction or []]
+    pairs, tied = ([tuple(text.split(",")) for text in given or []] for given in (interaction, tie))
     wrong += [f"`interaction` must be USER,ITEM (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
+    wrong += [f"`tie` must be USER,USER (got {','.join(pair)!r})" for pair in tied if len(pair) != 2]
     if wrong:
         raise ValueError("\n".join(wrong))
     chosen = None if method is None else unlearner(method)
@@ -66,8 +72,12 @@ def forget(
             users=tuple(users.parse(user or [])),
             items=tuple(items.parse(item or [])),
             interactions=tuple(zip(users.parse(p[0] for p in pairs), items.parse(p[1] for p in pairs), strict=True)),
+            ties=tuple(zip(users.parse(p[0] for p in tied), users.parse(p[1] for p in tied), strict=True)),
         )
-        request = problem.resolve(request, unknown=unknown)  # pyright: ignore[reportArgumentType]
+        back = ForgetSet(ties=tuple((b, a) for a, b in request.ties))
+        there = problem.resolve(ForgetSet(ties=request.ties) | back, unknown="skip").ties
+        neither = tuple(one for one in request.ties if not {one, one[::-1]} & set(there))
+        request = problem.resolve(replace(request, ties=there + neither), unknown=unknown)  # pyright: ignore[reportArgumentType]
         served = chosen.forget(problem, request, on_failure=on_failure)  # pyright: ignore[reportArgumentType]
         if left := served.problem.resolve(request, unknown="skip"):
             raise VerificationFailed(

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from recsys.commands.build import build_model, load_split
-from recsys.commands.options import Setup
-from recsys.corruption import split_known
-from recsys.requests import drawn
-from recsys.scorer import RankingScorer
+from recsys.commands.case import Case
 from recsys.views import RankingSurroundings, record_groups
 from unlearn.audit.reference import OTHER_START
 from unlearn.audit.views import collect
 from unlearn.methods.base import Unlearner
 
 
-def views(
-    setup: Setup, methods: list[Unlearner], delete: str, *, known: float, examples: int, seed: int
-) -> dict[str, Any]:
+def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int) -> dict[str, Any]:
     """The views of the first seed's request: its model, two cold retrains, and every method that applies.
 
-    The groups of records are those of the examples that attacks were asked about, in their order.
+    The groups of records are those of the examples that attacks were asked about, seed after seed, in their order.
     """
-    parts = load_split(setup, 0)
-    data, requests = drawn(delete, parts, seed=seed)
-    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
-    model = build_model(setup, data, seed=seed, progress=False, keep=required).fit()
-    forget, unknown = split_known(requests[0], known, seed=seed)
-    forget = model.resolve(forget)
-    scorer = RankingScorer(parts.test)
+    seed, case = next(iter(cases.items()))
+    scorer, model = case.scorer, case.model.fit()
+    forget = model.resolve(case.requests[0])
     remaining = model.without(forget)
     panel = scorer.panel(model, forget, seed=seed)
     found = collect(
@@ -43,5 +34,15 @@ def views(
         RankingSurroundings(model, forget, panel.left),
         seed=seed,
     )
-    asked = scorer.examples(model, forget, seed=seed, most=examples, unknown=unknown)
-    return found | {"records": {"groups": record_groups(asked, model.data)}}
+    groups = [_groups(case, examples=examples, seed=seed) for seed, case in cases.items()]
+    joined = {
+        name: {"levels": group["levels"], "of": [level for each in groups for level in each[name]["of"]]}
+        for name, group in groups[0].items()
+    }
+    return found | {"records": {"groups": joined}}
+
+
+def _groups(case: Case, *, examples: int, seed: int) -> dict[str, dict[str, list[str]]]:
+    forget = case.model.resolve(case.requests[0])
+    asked = case.scorer.examples(case.model, forget, seed=seed, most=examples, unknown=case.unknown)
+    return record_groups(asked, case.model.data)

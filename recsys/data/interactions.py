@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.data.frames import Duplicates, compile_frame
+from recsys.data.ties import remaining_ties, tie_positions
+from recsys.data.units import units_of
 from recsys.errors import InvalidInteractions, UnknownIds
 from unlearn.forget import ForgetSet
-from unlearn.streams import bits
 from unlearn.units import Unit, Units
 from unlearn.vocabulary import Id, Vocabulary
 
@@ -140,18 +141,6 @@ class Interactions:
         user_rows = self.users.rows([user for user, _ in listed], unknown="mark")
         return self._locate(user_rows, self.items.rows([item for _, item in listed], unknown="mark"))
 
-    def _tie_positions(self, pairs: Iterable[tuple[Id, Id]]) -> NDArray[np.int64]:
-        """Rows of `ties` given by external ids [k]; -1 for a tie that is not here."""
-        listed = list(pairs)
-        if self.ties is None or not len(self.ties):
-            return np.full(len(listed), -1, dtype=np.int64)
-        source = self.users.rows([a for a, _ in listed], unknown="mark")
-        target = self.users.rows([b for _, b in listed], unknown="mark")
-        have = self.ties[:, 0] * self.n_users + self.ties[:, 1]
-        wanted = np.where((source >= 0) & (target >= 0), source * self.n_users + target, -1)
-        found = np.minimum(np.searchsorted(have, wanted), len(have) - 1)
-        return np.where(have[found] == wanted, found, -1)
-
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
         """The part of a forget set that exists here; what was forgotten before is unknown. Ties are directed.
 
@@ -161,7 +150,7 @@ class Interactions:
             "users": self.users.rows(forget.users, unknown="mark") >= 0,
             "items": self.items.rows(forget.items, unknown="mark") >= 0,
             "interactions": self._pair_positions(forget.interactions) >= 0,
-            "ties": self._tie_positions(forget.ties) >= 0,
+            "ties": tie_positions(self.ties, self.users, forget.ties) >= 0,
             # Records number the units of an attached model; interactions have none.
             "records": np.zeros(len(forget.records), dtype=np.bool_),
         }
@@ -213,35 +202,17 @@ class Interactions:
         users, items = self._forgotten_rows(forget)
         remaining = self._masked(~self._removed(forget, users, items))
         ties = self.ties
-        if ties is not None and (len(users) or forget.ties):
-            kept = np.ones(len(ties), dtype=np.bool_)
-            single = self._tie_positions(forget.ties)
-            kept[single[single >= 0]] = False
-            gone = np.zeros(self.n_users, dtype=np.bool_)
-            gone[users] = True
-            ties = ties[kept & ~gone[ties].any(axis=1)]
+        if ties is not None:
+            ties = remaining_ties(ties, self.n_users, tie_positions(ties, self.users, forget.ties), users)
         return replace(remaining, users=self.users.without(users), items=self.items.without(items), ties=ties)
 
     def units(self, unit: Unit) -> Units:
-        """Its users or items by row, or its interactions by position.
+        """Its users or items by row, its interactions by position, or its ties, both directions of one being one unit.
 
         Raises:
             ValueError: it is to be counted in anything else.
         """
-        rows, columns = self.user_rows(), self.item_rows()
-        if unit == "user":
-            return Units(self.users.keys, rows, lambda chosen: ForgetSet(users=_live(self.users, chosen)))
-        if unit == "item":
-            return Units(self.items.keys, columns, lambda chosen: ForgetSet(items=_live(self.items, chosen)))
-        if unit != "interaction":
-            raise ValueError(f'`unit` must be "user", "item" or "interaction" for interactions (got {unit!r})')
-
-        def pairs(chosen: NDArray[np.integer[Any]]) -> ForgetSet:
-            ids = self.users.take(rows[chosen]), self.items.take(columns[chosen])
-            return ForgetSet(interactions=tuple(zip(*ids, strict=True)))
-
-        keys = bits(0, "interactions", self.users.keys[rows], self.items.keys[columns])
-        return Units(keys, np.arange(len(self)), pairs)
+        return units_of(self, unit)
 
     def take(self, positions: NDArray[np.int64]) -> Interactions:
         """Only the interactions at these positions of `indices`; vocabularies and ties stay whole."""
@@ -318,8 +289,3 @@ class Interactions:
         columns: dict[str, Any] = {"user": self.users.ids[self.user_rows()], "item": self.items.ids[self.indices]}
         columns |= {name: getattr(self, name) for name in ("weight", "time") if getattr(self, name) is not None}
         return pd.DataFrame(columns)
-
-
-def _live(ids: Vocabulary, rows: NDArray[np.integer[Any]]) -> tuple[Id, ...]:
-    """Ids of those of the rows that are not forgotten."""
-    return tuple(ids.take(rows[ids.alive[rows]]))

@@ -7,6 +7,7 @@ from recsys.models.mf import MF
 from recsys.models.ngcf import NGCF
 from recsys.models.sgl import SGL
 from recsys.models.simgcl import SimGCL
+from recsys.models.social_lightgcn import SocialLightGCN
 from recsys.models.xsimgcl import XSimGCL
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LinearRecommender",
     "Recommender",
     "SimGCL",
+    "SocialLightGCN",
     "XSimGCL",
     "build",
     "registered",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
+from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
 from unlearn.params import Params
 from unlearn.streams import normals
@@ -23,6 +24,7 @@ class Recommender(nn.Module, ABC):
 
     name: ClassVar[str]
     row_parameters: ClassVar[frozenset[str]] = frozenset({"table"})  # those with one row a node; others are shared
+    uses_ties: ClassVar[bool] = False  # whether users pass messages to those whom they are tied to
     table: nn.Parameter
 
     def __init__(self, n_users: int, n_items: int, *, dim: int = 64) -> None:
@@ -31,6 +33,14 @@ class Recommender(nn.Module, ABC):
             raise ValueError(f"`dim` must be a positive integer for `{type(self).__name__}` (got {dim})")
         self.n_users, self.n_items, self.dim = n_users, n_items, dim
         self.table = nn.Parameter(torch.zeros(n_users + n_items, dim))
+
+    def message_graph(self, data: Interactions, *, dtype: torch.dtype, device: torch.device | str) -> BipartiteGraph:
+        """The graph of these data over which this model passes messages.
+
+        Raises:
+            ValueError: the data lack what the model needs.
+        """
+        return BipartiteGraph.from_interactions(data, dtype=dtype, device=device)
 
     @abstractmethod
     def forward(self, graph: BipartiteGraph) -> Tensor:

@@ -105,7 +105,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         by_digest = {shard.trained_on: shard for shard in known}
         shards: list[Shard] = []
         for number in np.unique(self.members):
-            share = Share.cut(self.data, np.flatnonzero(self.members == number))
+            share = Share.cut(self.data, np.flatnonzero(self.members == number), ties=self.recipe.model.uses_ties)
             digest = share.data.digest()
             found = by_digest.get(digest)
             model = self.recipe.train(share.data) if found is None else found.problem

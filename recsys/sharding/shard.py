@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
+from recsys.data.ties import Ties
 from recsys.models.base import Recommender
 from recsys.objectives import Objective
 from recsys.problem import RecommenderProblem
@@ -34,8 +35,8 @@ class Share:
     data: Interactions
 
     @classmethod
-    def cut(cls, whole: Interactions, positions: Rows) -> Share:
-        """The interactions at these ascending positions of the whole data; ties are not taken over."""
+    def cut(cls, whole: Interactions, positions: Rows, *, ties: bool = False) -> Share:
+        """The interactions at these ascending positions of the whole data; with `ties`, those between their users."""
         users, rows = np.unique(whole.user_rows()[positions], return_inverse=True)
         items, columns = np.unique(whole.indices[positions], return_inverse=True)
         data = Interactions(
@@ -45,6 +46,7 @@ class Share:
             indices=columns.astype(np.int64),
             weight=None if whole.weight is None else whole.weight[positions],
             time=None if whole.time is None else whole.time[positions],
+            ties=_between(whole.ties, users) if ties else None,
         )
         return cls(users, items, data)
 
@@ -100,3 +102,8 @@ class Shard:
     def without(self, forget: ForgetSet) -> Shard:
         """The same parameters over what remains of the share."""
         return replace(self, problem=self.problem.without(forget))
+
+
+def _between(ties: Ties | None, users: Rows) -> Ties | None:
+    """The ties that have both ends among the rows `users`, which are ascending, by their places there."""
+    return None if ties is None else np.searchsorted(users, ties[np.isin(ties, users).all(axis=1)])

@@ -16,13 +16,13 @@ from recsys.data import ratio, synthetic
 from tests.tolerances import EXACT64
 
 
-@pytest.mark.parametrize("name", ["audit", "gradient", "pool", "proof", "solver", "train", "tune"])
+@pytest.mark.parametrize("name", ["audit", "gradient", "pool", "proof", "social", "solver", "train", "tune"])
 def test_says_what_was_measured_and_by_which_machine(run: Any, name: str) -> None:
     result = run(name, "--test", "--seeds", "1") if name == "tune" else run(name)
     assert result["benchmark"] == name and result["quick"] is True
     assert result["machine"]["torch"] == torch.__version__ and result["machine"]["cores"] == os.cpu_count()
     assert result["data"]["train"] > result["data"]["test"] > 0 and len(result["data"]["digest"]) >= 32
-    assert name == "tune" or result["settings"]["layers"] == 3  # which are tuned
+    assert name in ("tune", "social") or result["settings"]["layers"] == 3  # which are tuned, or the model's own
 
 
 def test_gradient_ratios_are_to_the_floor_of_the_same_round(run: Any) -> None:
@@ -177,3 +177,16 @@ def test_closed_form_judges_what_it_measured(run: Any) -> None:
         gap, floor = deletion[name]["gap"], max(deletion[name]["cold_refit_gap"])
         assert floor < 1e-3 and gap["high"] < 0.5
     assert deletion["EASE"]["difference_to_refit"]["high"] < 1e-12
+
+
+def test_social_chooses_on_validation_and_says_what_ties_did(run: Any) -> None:
+    result = run("social")
+    assert {row["tie_weight"] for row in result["cells"]} == {None, 0.1, 1.0}
+    for kind, row in result["best"].items():
+        mine = [one for one in result["cells"] if (one["tie_weight"] is None) is (kind == "lightgcn")]
+        assert row["ndcg_at_20"]["mean"] == max(one["ndcg_at_20"]["mean"] for one in mine)
+    for found in result["test"].values():
+        change = found["difference"]
+        assert change["mean"] == pytest.approx(found["social_lightgcn"] - found["lightgcn"], abs=1e-12)
+        assert change["low"] < change["mean"] < change["high"]
+    assert set(result["newcomers"]) == {"ties", "random ties", "popular"}

@@ -18,7 +18,7 @@ from unlearn.tracking import MlflowTracker
 
 FIELDS = {
     "metric", "value", "low", "high", "null_floor", "resolution", "requires", "verdict", "does_not_show", "p_value",
-    "p_holm", "raw",
+    "by_seed", "p_holm", "raw",
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def written(
     folder = tmp_path_factory.mktemp("audit")
     shutil.copyfile(migrated_store, folder / "mlflow.db")
     done = unlearn(
-        "audit", "--data", table, "--delete", "random:0.1", "--seeds", "1", "--models", "12", "--examples", "80",
+        "audit", "--data", table, "--delete", "random:0.1", "--seeds", "2", "--models", "12", "--examples", "80",
         "--folder", folder / "pool", "--json", folder / "audit.json", "--track", folder / "mlflow.db", *SMALL,
     )  # fmt: skip
     assert (done.exit_code, done.stdout) == (0, ""), done.output
@@ -40,19 +40,22 @@ def rows(said: dict[str, Any], method: str) -> dict[str, dict[str, Any]]:
     return {row["metric"]: row for row in said["findings"][method]}
 
 
-def evidence(said: dict[str, Any], method: str) -> Evidence:
-    parts = said["signals"]["shared"] | said["signals"][method]
-    return Evidence(
-        {
-            name: Signals(
-                torch.tensor(part["values"], dtype=torch.float64),
-                torch.tensor(part["member"], dtype=torch.bool),
-                torch.tensor(part["blocks"]),
-                tuple(part["models"]),
-            )
-            for name, part in parts.items()
-        }
-    )
+def evidence(said: dict[str, Any], method: str) -> list[Evidence]:
+    return [
+        Evidence(
+            {
+                name: Signals(
+                    torch.tensor(part["values"], dtype=torch.float64),
+                    torch.tensor(part["member"], dtype=torch.bool),
+                    torch.tensor(part["blocks"]),
+                    tuple(part["models"]),
+                )
+                for name, part in (one["parts"]["shared"] | one["parts"][method]).items()
+            },
+            one["seed"],
+        )
+        for one in said["signals"]
+    ]
 
 
 def test_everything_is_written(written: tuple[Path, dict[str, Any], str]) -> None:
@@ -99,10 +102,45 @@ def test_figures_can_be_read_again_from_the_signals(written: tuple[Path, dict[st
     for method in ("no_op", "reconverge"):
         again, control = evidence(said, method), evidence(said, "no_op")
         for metric in (ULiRA(), ForgetAUC(), Swap()):
-            for one in metric.findings(again, control):
+            for one in metric.findings(*again, control=control):
                 row = rows(said, method)[one.metric]
                 if row["value"] is not None:
                     assert one.value == pytest.approx(row["value"], rel=1e-2, abs=2e-3), one.metric
+                    assert one.by_seed == pytest.approx(row["by_seed"], rel=1e-2, abs=2e-3), one.metric
+
+
+def test_every_seed_has_its_own_request_and_pool_and_all_are_judged_together(
+    written: tuple[Path, dict[str, Any], str],
+) -> None:
+    said = written[1]
+    assert [one["seed"] for one in said["signals"]] == said["comparison"]["seeds"] == [0, 1]
+    first, second = (one["parts"]["no_op"]["unlearned.forget"] for one in said["signals"])
+    assert first["member"] != second["member"] and first["values"] != second["values"]
+    for method in ("no_op", "reconverge", "placebo"):
+        for row in rows(said, method).values():
+            assert len(row["by_seed"]) == 2
+        for name in ("u_lira_auc", "forget_auc", "swap_quality", "ndcg_at_20_minus_retrain"):
+            row = rows(said, method)[name]
+            assert row["value"] == pytest.approx(sum(row["by_seed"]) / 2)
+            assert len(set(row["by_seed"])) == 2
+    records = sum(len(one["parts"]["no_op"]["unlearned.forget"]["values"][0]) for one in said["signals"])
+    assert {len(group["of"]) for group in said["views"]["records"]["groups"].values()} == {records}
+
+
+def test_items_are_asked_about_by_folding_them_in(table: Path, tmp_path: Path) -> None:
+    done = unlearn(
+        "audit", "--data", table, "--delete", "items:12", "--seeds", "2", "--models", "12", "--metrics",
+        "u_lira,rmia,forget_auc,one_run", "--json", "-", *SMALL,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["comparison"]["raw"]["requests"][0]["counts"]["items"] == 12
+    for metric in ("u_lira_auc", "rmia_auc", "forget_auc"):
+        doing_nothing, settled = (rows(said, method)[metric] for method in ("no_op", "reconverge"))
+        assert doing_nothing["verdict"] == "fail", metric
+        away = [abs(row["value"] - row["null_floor"]) for row in (settled, doing_nothing)]
+        assert away[0] < 0.5 * away[1], metric
+    assert "one_run_epsilon" in rows(said, "reconverge")
 
 
 def test_nothing_names_a_user_and_the_audit_is_tracked(
@@ -126,7 +164,7 @@ def test_what_cannot_be_audited_is_refused(table: Path) -> None:
     assert "u_lira" in refused("--metrics", "nonsense")
     assert "multiple of four" in refused("--models", "6")
     assert "one request" in refused(delete="one-user:3")
-    assert "no score to attack" in refused(delete="items:2")
+    assert "asks for 2 ties" in refused(delete="ties:2")
     assert "corrupted" in refused("--known", "0.5", delete="users:2")
     assert "every method once" in refused("--method", "iau,iau:lr=0.5")
     assert "seeds" in refused("--seeds", "0")

@@ -113,3 +113,48 @@ def test_arguments_of_methods_and_what_they_require(table: Path) -> None:
 
 def test_evaluating_an_unknown_user_is_about_ids(table: Path) -> None:
     assert "nobody" in refusal(3, "evaluate", "--data", table, "--delete", "user:nobody", *SMALL, "--seeds", "1")
+
+
+def test_a_stream_is_served_one_after_another_shown_and_tracked(table: Path, location: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stream.json"
+    done = unlearn(
+        "evaluate", "--data", table, "--delete", "one-user:5", "--stream", "2", "--methods", "reconverge,native",
+        "--seeds", "2", "--track", location, "--json", out, *SMALL,
+    )  # fmt: skip
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    assert "5 requests, one after another" in done.stderr and "`native` works on a SelfUnlearning" in done.stderr
+    said = json.loads(out.read_text("utf-8"))
+    assert said["settings"]["delete"] == "one-user:5" and said["reasons"].keys() == {"native"}
+    served = {(one["method"], one["seed"]): one["steps"] for one in said["streams"]}
+    assert list(served) == [("graph_drop", 0), ("reconverge", 0), ("graph_drop", 1), ("reconverge", 1)]
+    for steps in served.values():
+        assert [step["number"] for step in steps] == [1, 2, 3, 4, 5]
+        assert [step["number"] for step in steps if step["values"]] == [1, 2, 4, 5]
+        assert [step["removed"] for step in steps] == sorted(step["removed"] for step in steps)
+        assert all(step["residual_after"] > 0 and step["seconds"] > 0 for step in steps)
+        last = steps[-1]["values"]
+        assert last.keys() >= {"retrain_gap", "gap_floor", "forget_auc", "retrain_auc", "recall_at_20", "ndcg_at_20"}
+    for seed in (0, 1):
+        gaps = {name: served[name, seed][-1]["values"]["retrain_gap"] for name in ("graph_drop", "reconverge")}
+        assert gaps["reconverge"] < 0.6 * gaps["graph_drop"]
+
+    page = tmp_path / "report.html"
+    assert unlearn("report", out, "--html", page).exit_code == 0
+    view = page.read_text("utf-8").split('<section id="sequence"')[1].split("</section>")[0]
+    assert "Not in this audit" not in view and view.count("<svg") >= 4  # gap, residual, utility, debt, seconds
+    for title in ("residual after the request", "gap to the retrain of everything so far", "NDCG@20"):
+        assert title in view
+
+    client = MlflowTracker(location)._client
+    runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
+    children = {run.info.run_name: run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    assert children.keys() == {f"{name}, seed {seed}" for name, seed in served}
+    run = children["reconverge, seed 1"]
+    kept = client.get_metric_history(run.info.run_id, "retrain_gap")
+    expected = [step["values"]["retrain_gap"] for step in served["reconverge", 1] if step["values"]]
+    assert [(one.step, one.value) for one in kept] == [
+        (step, pytest.approx(value)) for step, value in zip((1, 2, 4, 5), expected, strict=True)
+    ]
+    assert "`stream` must be a positive integer" in refusal(
+        2, "evaluate", "--data", table, "--delete", "one-user:5", "--stream", "0", *SMALL
+    )

@@ -21,7 +21,7 @@ def test_from_data_to_a_page(table: Path, data: Interactions, location: Path, tm
     said = json.loads(audit.read_text("utf-8"))
     assert said["views"].keys() == {"ranks", "ripple", "representation", "records"}
     assert said["provenance"]["versions"]["unlearn-recsys"]
-    records = len(said["signals"]["reconverge"]["unlearned.forget"]["values"][0])
+    records = sum(len(one["parts"]["reconverge"]["unlearned.forget"]["values"][0]) for one in said["signals"])
     assert {len(group["of"]) for group in said["views"]["records"]["groups"].values()} == {records}
 
     assert answer("report", audit, "--html", page) == {"html": str(page), "bytes": page.stat().st_size}

@@ -66,7 +66,7 @@ def test_a_selector_with_a_method_is_judged_by_that_method(table: Path) -> None:
         (("--budget", "users"), "`budget` must be written as"),
         (("--budget", "users:100%"), "below 100 %"),
         (("--budget", "users:5000"), "must leave something"),
-        (("--budget", "ties:1%"), '`unit` must be "user", "item" or "interaction"'),
+        (("--budget", "ties:1%"), "ties count where the model uses them"),
         (("--budget", "users:4", "--selector", "nothing"), "`nothing` is no selector"),
         (("--budget", "users:4", "--selector", "bilevel:rate=-1:rounds=0"), "`rounds` must be a positive integer"),
         (("--budget", "users:4", "--selector", "bilevel:lower=x"), "`lower`"),

@@ -22,14 +22,19 @@ class ConvexRecommender:
     polynomial: tuple[float, ...]  # M = sum_l c_l A^l
     a: float
     l2: float
+    ties: Array | None = None  # [n_users, n_users], symmetric: the weight of each
 
     @cached_property
     def propagation(self) -> Array:
         n_users, n_items = self.observed.shape
-        adjacency = np.zeros((n_users + n_items,) * 2)
-        for u, i in np.argwhere(self.observed > 0):
-            value = 1.0 / np.sqrt(self.observed[u].sum() * self.observed[:, i].sum())
-            adjacency[u, n_users + i] = adjacency[n_users + i, u] = value
+        between = np.zeros((n_users + n_items,) * 2)
+        between[:n_users, n_users:], between[n_users:, :n_users] = self.observed, self.observed.T
+        if self.ties is not None:
+            between[:n_users, :n_users] = self.ties
+        degrees = between.sum(1)
+        adjacency = np.zeros_like(between)
+        for one, other in np.argwhere(between > 0):
+            adjacency[one, other] = between[one, other] / np.sqrt(degrees[one] * degrees[other])
         return np.sum([c * np.linalg.matrix_power(adjacency, power) for power, c in enumerate(self.polynomial)], axis=0)
 
     def scores(self, w: Array) -> Array:

@@ -100,8 +100,51 @@ def test_the_unknown_part_is_a_group_of_its_own(parts: tuple[Interactions, Inter
     assert not set(units[examples.groups["retain"]]) & set(data.positions(all_of_it))
 
 
-def test_items_have_no_score_to_attack(parts: tuple[Interactions, Interactions]) -> None:
+def test_of_items_it_is_the_mean_over_half_of_their_users_the_other_half_folded_in(
+    parts: tuple[Interactions, Interactions], problem: RecommenderProblem
+) -> None:
     data, test = parts
-    (forget,) = requests("items:2", data, seed=0)
-    with pytest.raises(ValueError, match="no score to attack"):
-        pair_examples(data, test, forget, seed=0, most=5)
+    (forget,) = requests("items:4", data, seed=0)
+    examples = pair_examples(data, test, forget, seed=0, most=6)
+    assert examples.unit == "item"
+    rows, columns = examples.pairs
+    units = examples.units.numpy()
+    assert set(units[examples.groups["forget"]]) == set(data.items.rows(forget.items).tolist())
+    held = np.flatnonzero(np.isin(examples.owner, np.arange(len(units))[examples.groups["held_out"]]))
+    assert test.contains(rows[held], columns[held]).all()
+    assert set(columns[held]) <= set(units[units >= 0])
+    users, items = examples.histories.nonzero()
+    asked = set(zip(rows.tolist(), columns.tolist(), strict=True))
+    folded = set(zip(users.tolist(), items.tolist(), strict=True))
+    assert not asked & folded
+    for unit in units[units >= 0]:
+        mine = [sum(item == unit for _, item in pairs) for pairs in (asked & pairs_of(data), folded)]
+        assert mine[0] - mine[1] in (0, 1) and sum(mine) == data.degrees()[1][unit]
+    # Where the model holds the items they are asked as they are, elsewhere as if they came back.
+    scores = problem.scores(np.arange(data.n_users))
+    kept = torch.tensor(explicit(problem, examples, scores))
+    assert examples.signal(problem).tolist() == pytest.approx(means(examples, kept))
+    without = problem.without(forget).fit()
+    scores = without.scores(np.arange(data.n_users))
+    gone = data.items.rows(forget.items)
+    scores[:, gone] = without.fold_in_items(examples.histories[:, gone].T.tocsr())
+    away = torch.tensor(explicit(without, examples, scores))
+    assert examples.signal(without).tolist() == pytest.approx(means(examples, away))
+    forgotten = examples.groups["forget"]
+    assert (examples.signal(problem)[forgotten] > examples.signal(without)[forgotten]).all()
+
+
+def pairs_of(data: Interactions) -> set[tuple[int, int]]:
+    return set(zip(data.user_rows().tolist(), data.item_rows().tolist(), strict=True))
+
+
+def means(examples: PairExamples, of_pairs: torch.Tensor) -> list[float]:
+    return [float(of_pairs[examples.owner == k].mean()) for k in range(len(examples.units))]
+
+
+def test_ties_and_mixed_requests_are_refused(parts: tuple[Interactions, Interactions]) -> None:
+    data, test = parts
+    ties, items, users = (requests(text, data, seed=0)[0] for text in ("ties:2", "items:1", "users:1"))
+    for forget in (ties, items | users):
+        with pytest.raises(ValueError, match="one of them alone"):
+            pair_examples(data, test, forget, seed=0, most=5)

@@ -14,45 +14,18 @@ from torch import Tensor
 from recsys.data import Interactions, read
 from recsys.models import LightGCN
 from recsys.objectives import Multinomial, WholeData
-from recsys.optimality import Certificate, bound, grow
+from recsys.optimality import Certificate, bound
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
-from tests.oracles.convex_recommender import ConvexRecommender
-from tests.recsys.conftest import tiny_interactions
+from tests.recsys.convexity import CASES, TIGHT, built, convex, gram, small_data
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
 from unlearn.params import Params
 
-CASES = [("mf", {}), ("lightgcn", {"layers": 1}), ("lightgcn", {"layers": 3})]
-TIGHT = 1e-6  # a resolution that only the exhausted Krylov space gives
-
 
 @pytest.fixture(scope="module")
 def small() -> Interactions:
-    return tiny_interactions(8, 10, density=0.35)
-
-
-def built(
-    data: Interactions, case: tuple[str, dict[str, Any]], *, dim: int = 8, l2: float = 0.15
-) -> RecommenderProblem:
-    name, arguments = case
-    options = TrainingOptions(seed=5, tolerance=1e-9, max_iterations=600)
-    objective = WholeData(a=0.1, l2=l2)
-    return RecommenderProblem.build(
-        data, model=name, objective=objective, options=options, dtype=torch.float64, dim=dim, **arguments
-    )
-
-
-def convex(problem: RecommenderProblem) -> ConvexRecommender:
-    objective, model = problem.objective_function, problem.model
-    assert isinstance(objective, WholeData)
-    observed = np.asarray(problem.data.csr().todense(), dtype=np.float64)
-    return ConvexRecommender(observed, model.polynomial(), objective.a, objective.l2)
-
-
-def gram(params: Params) -> np.ndarray[Any, np.dtype[np.float64]]:
-    table = params["table"].double().numpy()
-    return table @ table.T
+    return small_data()
 
 
 def trajectory(problem: RecommenderProblem) -> list[Params]:
@@ -220,44 +193,6 @@ def test_weights_enter_the_bound(small: Interactions) -> None:
     assert gone is not None
     assert faded.score_distance == pytest.approx(gone.score_distance, rel=1e-5)
     assert faded.score_distance != pytest.approx(plain.score_distance, rel=1e-3)
-
-
-def test_growing_from_below_the_rank_reaches_the_solution(small: Interactions) -> None:
-    problem = built(small, CASES[1], dim=1).fit()
-    oracle = convex(problem)
-    best = oracle.solve()
-    rank = int((np.linalg.eigvalsh(best) > 1e-6).sum())
-    assert rank >= 3, "the case is too easy to show growth"
-    first = found = bound(problem, resolution=TIGHT)
-    assert first is not None
-    assert first.relative > 0.05
-    while found is not None and found.relative > 1e-3:
-        wider = grow(problem, found)
-        assert wider.params["table"].shape[1] == problem.params["table"].shape[1] + 1 == wider.model.dim
-        assert float(wider.objective(wider.params)) < float(problem.objective(problem.params))
-        problem = wider.fit(wider.params)
-        assert problem.model.dim <= 2 * rank, "growth does not end"
-        found = bound(problem, resolution=TIGHT)
-    np.testing.assert_allclose(oracle.scores(gram(problem.params)), oracle.scores(best), atol=1e-4)
-    assert problem.model.dim >= rank
-
-
-def test_growth_takes_the_exact_best_step(small: Interactions) -> None:
-    problem = built(small, CASES[2], dim=1).fit()
-    found = bound(problem)
-    assert found is not None
-    oracle, wider = convex(problem), grow(problem, found)
-    w, column = gram(problem.params), wider.params["table"][:, -1:].numpy()
-    values = [oracle.value(w + t * column @ column.T) for t in np.linspace(0.0, 2.0, 41)]
-    assert int(np.argmin(values)) == 20
-
-
-def test_growth_without_a_direction_says_so(small: Interactions) -> None:
-    problem = built(small, CASES[2])
-    found = bound(problem)
-    assert found is not None
-    with pytest.raises(ValueError, match="negative curvature"):
-        grow(problem, replace(found, ascent=None))
 
 
 def test_where_no_bound_is_known(small: Interactions) -> None:

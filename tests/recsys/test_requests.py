@@ -43,7 +43,7 @@ def test_single_users_come_from_every_tercile(data: Interactions) -> None:
     assert np.bincount(terciles(data.degrees()[0])[rows]).tolist() == [4, 4, 4]
 
 
-@pytest.mark.parametrize("text", ["random:0.05", "users:20", "one-user:6", "items:5"])
+@pytest.mark.parametrize("text", ["random:0.05", "users:20", "one-user:6", "items:5", "ties:9"])
 def test_draws_follow_the_seed_and_nothing_else(data: Interactions, text: str) -> None:
     assert requests(text, data, seed=3) == requests(text, data, seed=3)
     assert requests(text, data, seed=3) != requests(text, data, seed=4)
@@ -68,7 +68,16 @@ def test_unreadable_specifications(split: Split, text: str) -> None:
     assert repr(text) in str(caught.value)
 
 
+def test_ties_go_in_both_directions(data: Interactions) -> None:
+    (asked,) = requests("ties:7", data, seed=0)
+    assert asked.counts() == {"users": 0, "items": 0, "interactions": 0, "ties": 14, "records": 0}
+    assert all((b, a) in asked.ties for a, b in asked.ties)
+    assert data.resolve(asked) == asked
+
+
 def test_more_than_there_is(data: Interactions) -> None:
+    with pytest.raises(ValueError, match=r"asks for 5000 ties \(got \d+ pairs of tied users\)"):
+        requests("ties:5000", data, seed=0)
     with pytest.raises(ValueError, match=r"asks for 5000 users \(got 1\d\d with interactions\)"):
         requests("users:5000", data, seed=0)
 

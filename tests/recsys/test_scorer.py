@@ -52,7 +52,7 @@ def pair(data: Interactions, position: int) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("kind", ["user", "item", "interaction", "mixed"])
-def test_affected_users_are_those_within_two_hops(train: Interactions, kind: str) -> None:
+def test_affected_users_are_those_within_two_hops(train: Interactions, problem: RecommenderProblem, kind: str) -> None:
     forget = {
         "user": ForgetSet(users=(BUSY,)),
         "item": ForgetSet(items=(103,)),
@@ -65,15 +65,17 @@ def test_affected_users_are_those_within_two_hops(train: Interactions, kind: str
     reached = set().union(*(items_of[u] for u in start)) | {int(row) for row in train.items.rows(forget.items)}
     expected = {u for u in items_of if items_of[u] & reached} | start
     expected -= {int(row) for row in train.users.rows(forget.users)}
-    found = affected_users(train, train.without(forget), forget, seed=0)
+    found = affected_users(problem, train.without(forget), forget, seed=0)
     assert found.tolist() == sorted(expected)
     assert 0 < len(found) < train.n_users - 1
 
 
-def test_affected_users_are_drawn_by_seed(train: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_affected_users_are_drawn_by_seed(
+    train: Interactions, problem: RecommenderProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("recsys.scorer._MOST_AFFECTED", 3)
     forget = ForgetSet(users=(BUSY,))
-    drawn = [affected_users(train, train.without(forget), forget, seed=seed).tolist() for seed in (0, 0, 1, 2)]
+    drawn = [affected_users(problem, train.without(forget), forget, seed=seed).tolist() for seed in (0, 0, 1, 2)]
     assert drawn[0] == drawn[1]
     assert len(drawn[0]) == 3
     assert len(set(map(tuple, drawn))) > 1

@@ -53,5 +53,6 @@ def test_attached_data_counts_itself_and_ties_are_no_records() -> None:
     problem = attach(torch.nn.Linear(2, 1).double(), losses, recommender.data)
     assert np.array_equal(problem.units("user").owners, recommender.units("user").owners)
     assert problem.without(problem.units("user").forget_set(np.arange(3))).digest() != problem.digest()
-    with pytest.raises(ValueError, match='"user", "item" or "interaction"'):
+    with pytest.raises(ValueError, match="for lightgcn"):
         recommender.units("tie")
+    assert (problem.units("tie").owners == -1).all()

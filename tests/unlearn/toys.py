@@ -54,11 +54,11 @@ def tiny_data(n_users: int = 40, n_items: int = 30, n_interactions: int = 300) -
     return synthetic(n_users=n_users, n_items=n_items, n_interactions=n_interactions, seed=3)
 
 
-def tiny_recommender(dtype: torch.dtype = torch.float64) -> RecommenderProblem:
+def tiny_recommender(dtype: torch.dtype = torch.float64, *, model: str = "lightgcn") -> RecommenderProblem:
     """A LightGCN with the whole-data objective, untrained."""
     options = TrainingOptions(seed=1, tolerance=1e-8 if dtype == torch.float64 else 1e-4, max_iterations=60)
     objective = WholeData(a=0.1, l2=1.0)
-    return RecommenderProblem.build(tiny_data(), objective=objective, options=options, dtype=dtype, dim=6)
+    return RecommenderProblem.build(tiny_data(), model=model, objective=objective, options=options, dtype=dtype, dim=6)
 
 
 class Perceptron(nn.Module):

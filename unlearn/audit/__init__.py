@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from unlearn.audit.comparison import Comparison
 from unlearn.audit.contract import Panel, Scorer
-from unlearn.audit.log import record
+from unlearn.audit.log import record, record_streams
+from unlearn.audit.retrain_rule import RetrainRule
 from unlearn.audit.runner import compare
-from unlearn.audit.stream import RetrainRule, Step, Stream, stream
+from unlearn.audit.stream import Step, Stream, Streams, stream, streams
 
-__all__ = ["Comparison", "Panel", "RetrainRule", "Scorer", "Step", "Stream", "compare", "record", "stream"]
+__all__ = [
+    "Comparison",
+    "Panel",
+    "RetrainRule",
+    "Scorer",
+    "Step",
+    "Stream",
+    "Streams",
+    "compare",
+    "record",
+    "record_streams",
+    "stream",
+    "streams",
+]

@@ -4,13 +4,15 @@ The JSON of `Audit.content` (and of `unlearn audit --json`), which reports are m
 
     format       1
     findings     {method: [{metric, value, low, high, null_floor, resolution, requires, verdict, does_not_show, p_value,
-                 p_holm, raw}]}; `p_holm` is corrected for all metrics of the method that have a p-value; `raw` is a
-                 digest of the evidence that the figure was read from; a value that does not exist is null, as is an
-                 end of an interval that is not known
+                 by_seed, p_holm, raw}]}: figures, intervals and verdicts of all seeds together, and under `by_seed`
+                 the same figure of each alone; `p_holm` is corrected for all metrics of the method that have a
+                 p-value; `raw` is a digest of the evidence that the figure was read from; a value that does not exist
+                 is null, as is an end of an interval that is not known
     reasons      {method: {metric: why it has no figure}}
     comparison   the comparison's own JSON, over seeds (see `unlearn.audit.comparison`)
-    signals      {"shared" or method: {"stage.examples": {values, member, models, blocks}}}: rows are models, columns
-                 examples; enough to read every figure again. "shared" belongs to all methods
+    signals      [{"seed", "parts": {"shared" or method: {"stage.examples": {values, member, models, blocks}}}}], one
+                 for each seed: rows are models, columns examples; enough to read every figure again. "shared" belongs
+                 to all methods
     settings     what was audited; digests: of the data
     views        of the models themselves (see `unlearn.audit.views`); provenance: versions, machine, time
 
@@ -23,7 +25,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -31,6 +32,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unlearn.audit.attacks import CannotMeasure, Evidence, Metric
+from unlearn.audit.comparison import short, without_nan
 from unlearn.audit.finding import Finding
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import holm
@@ -45,7 +47,7 @@ class Audit:
     """Findings of every method, in order, with the evidence that they were read from."""
 
     findings: dict[str, list[Finding]]
-    evidence: dict[str, Evidence]
+    evidence: dict[str, Sequence[Evidence]]  # of each method one a seed
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def with_findings(self, more: Mapping[str, Sequence[Finding]]) -> Audit:
@@ -66,16 +68,11 @@ class Audit:
     def _rows(self, name: str) -> list[dict[str, Any]]:
         found = self.findings[name]
         adjusted = holm({one.metric: one.p_value for one in found if one.p_value is not None})
-        evidence = self.evidence.get(name)
-        return [
-            {key: _number(value) for key, value in asdict(one).items()}
-            | {
-                "requires": list(one.requires),
-                "p_holm": adjusted.get(one.metric),
-                "raw": None if evidence is None else digest(evidence, one.requires),
-            }
-            for one in found
+        evidence = self.evidence.get(name, ())
+        rows = [
+            asdict(one) | {"p_holm": adjusted.get(one.metric), "raw": digest(evidence, one.requires)} for one in found
         ]
+        return without_nan(rows)
 
     def table(self) -> Table:
         """Every finding for a terminal, and below it what could not be measured."""
@@ -88,10 +85,10 @@ class Audit:
                 shown.add_row(
                     "" if place else name,
                     one.metric,
-                    _short(one.value),
-                    f"{_short(one.low)} to {_short(one.high)}",
-                    _short(one.null_floor),
-                    _short(one.resolution),
+                    short(one.value),
+                    f"{short(one.low)} to {short(one.high)}",
+                    short(one.null_floor),
+                    short(one.resolution),
                     Text(one.verdict, _COLOURS[one.verdict]),
                 )
             shown.add_section()
@@ -100,23 +97,24 @@ class Audit:
         return shown
 
 
-def audit(evidence: Mapping[str, Evidence], metrics: Sequence[Metric], *, strict: bool = False) -> Audit:
+def audit(evidence: Mapping[str, Sequence[Evidence]], metrics: Sequence[Metric], *, strict: bool = False) -> Audit:
     """All metrics of all methods; `no_op` among them is the control that decides what would have been seen.
 
     Args:
+        evidence: of each method one a seed, the same seeds for all.
         strict: a metric that cannot be measured is an error, not a reason beside the others.
 
     Raises:
         CannotMeasure: `strict`, and a metric lacks a reference, models or examples.
     """
-    control = evidence.get(CONTROL)
+    control = evidence.get(CONTROL, ())
     findings: dict[str, list[Finding]] = {}
     reasons: dict[str, dict[str, str]] = {}
     for name, told in evidence.items():
         findings[name] = []
         for metric in metrics:
             try:
-                findings[name] += metric.findings(told, control)
+                findings[name] += metric.findings(*told, control=control)
             except CannotMeasure as reason:
                 if strict:
                     raise
@@ -124,25 +122,31 @@ def audit(evidence: Mapping[str, Evidence], metrics: Sequence[Metric], *, strict
     return Audit(findings, dict(evidence), reasons)
 
 
-def digest(evidence: Evidence, parts: Sequence[str]) -> str | None:
-    """SHA-256 of the named parts, values and membership; None where none of them is there."""
+def digest(evidence: Sequence[Evidence], parts: Sequence[str]) -> str | None:
+    """SHA-256 of the named parts, values and membership, seed by seed; None where none of them is there."""
     state = hashlib.sha256()
-    there = [name for name in parts if name in evidence.parts]
-    for name in there:
-        signals = evidence[name]
+    there = [(one, name) for one in evidence for name in parts if name in one.parts]
+    for one, name in there:
+        signals = one[name]
         state.update(name.encode())
         state.update(signals.values.numpy().tobytes())
         state.update(signals.member.numpy().tobytes())
     return state.hexdigest() if there else None
 
 
-def _signals(evidence: Mapping[str, Evidence]) -> dict[str, dict[str, Any]]:
-    """Of each method what is its own; what all of them have is said once."""
+def _signals(evidence: Mapping[str, Sequence[Evidence]]) -> list[dict[str, Any]]:
+    """Seed by seed, of each method what is its own; what all of them have is said once."""
+    seeds = [dict(zip(evidence, of_seed, strict=True)) for of_seed in zip(*evidence.values(), strict=True)]
+    return [{"seed": next(iter(told.values())).seed, "parts": _parts(told)} for told in seeds]
+
+
+def _parts(evidence: Mapping[str, Evidence]) -> dict[str, dict[str, Any]]:
     everyone = list(evidence.values())
     shared = {
-        name: part for name, part in (everyone[0].parts if everyone else {}).items()
+        name: part
+        for name, part in everyone[0].parts.items()
         if all(other.parts.get(name) is part for other in everyone)
-    }  # fmt: skip
+    }
     own = {
         name: {part: _plain(signals) for part, signals in told.parts.items() if part not in shared}
         for name, told in evidence.items()
@@ -157,11 +161,3 @@ def _plain(signals: Signals) -> dict[str, Any]:
         "models": list(signals.numbers),
         "blocks": list(signals.draws),
     }
-
-
-def _number(value: Any) -> Any:
-    return None if isinstance(value, float) and not isfinite(value) else value
-
-
-def _short(value: float) -> str:
-    return "-" if not isfinite(value) else f"{value:.3f}" if 0.0005 <= abs(value) < 10 else f"{value:.3g}"

@@ -190,14 +190,17 @@ def _cell(found: Interval | Quantiles | None, spread: bool) -> str:
     if found is None:
         return "-"
     if isinstance(found, Quantiles):
-        return _short(found.median) + (f" ({_short(found.p90)})" if spread else "")
+        return short(found.median) + (f" ({short(found.p90)})" if spread else "")
     if not spread:
-        return _short(found.mean)
+        return short(found.mean)
     half = found.high - found.mean
-    return _short(found.mean) + (f" ± {_short(half)}" if isfinite(half) else "")
+    return short(found.mean) + (f" ± {short(half)}" if isfinite(half) else "")
 
 
-def _short(value: float) -> str:
+def short(value: float | None) -> str:
+    """A figure for a terminal; a hyphen where there is none."""
+    if value is None or not isfinite(value):
+        return "-"
     return f"{value:.3f}" if 0.0005 <= abs(value) < 10 else f"{value:.3g}"
 
 

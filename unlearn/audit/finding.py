@@ -26,3 +26,4 @@ class Finding:
     verdict: Verdict
     does_not_show: str
     p_value: float | None = None  # of the test behind the verdict, before any correction for several metrics
+    by_seed: tuple[float, ...] = ()  # the same figure under each seed alone; the verdict is that of all together

@@ -108,7 +108,7 @@ class Inquiry:
             MissingRequirement: the method cannot be applied.
         """
         told = self.pool.unlearned(unlearner, instead or self.forget, self.questions, units=self.questions.units)
-        return Evidence(self.shared | self._parts(told, ("unlearned", "reinserted")))
+        return Evidence(self.shared | self._parts(told, ("unlearned", "reinserted")), self.seed)
 
     @property
     def questions(self) -> Questions:

@@ -1,4 +1,4 @@
-"""A comparison in a tracker: one run for the evaluation, one inside it for each method."""
+"""Comparisons and streams in a tracker: one run for the evaluation, one inside it for each method."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from unlearn.audit.comparison import Comparison
+from unlearn.audit.stream import Streams
 from unlearn.tracking.base import Run, Tracker, lineage
 
 
@@ -47,6 +48,22 @@ def record(
             with tracker.run(method, tags=tags, nested=True) as run:
                 run.params(comparison.settings["methods"].get(method, {}))
                 run.metrics(comparison.central(method))
+
+
+def record_streams(found: Streams, tracker: Tracker, *, name: str = "evaluation") -> None:
+    """Keep the settings, the data's digests, every figure of every step as a series, and all of it as JSON."""
+    with tracker.run(name) as parent:
+        seeds = list(dict.fromkeys(one.seed for one in found.streams))
+        parent.params({"seeds": seeds, "requests": len(found.streams[0].steps), **found.settings})
+        for context, of_data in found.digests.items():
+            parent.dataset(context, digest=of_data, counts={}, context=context)
+        parent.artifact("streams.json", json.loads(found.to_json()))
+        for one in found.streams:
+            with tracker.run(f"{one.method}, seed {one.seed}", nested=True) as run:
+                run.params(one.arguments)
+                for step in one.steps:
+                    own = {figure: getattr(step, figure) for figure in ("seconds", "residual_after", "removed")}
+                    run.metrics(own | (step.values or {}), step=step.number)
 
 
 def _keep(audit: Mapping[str, Any], run: Run) -> None:

@@ -68,6 +68,7 @@ def _finding(
         verdict=verdict,
         does_not_show=_NOT_SHOWN if reason is None else f"{_NOT_SHOWN}; the paired test {reason}",
         p_value=p_value,
+        by_seed=tuple(float(np.mean(group)) for group in groups),
     )
 
 

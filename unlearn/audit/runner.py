@@ -17,7 +17,7 @@ from unlearn.audit.timing import undisturbed
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import MissingRequirement, State, Unlearner, method
 from unlearn.problem import Fitted, Problem
-from unlearn.specification import written
+from unlearn.specification import labels
 
 
 def compare(
@@ -52,7 +52,7 @@ def compare(
     methods = _with_baselines(methods, resolved, problem)
     reasons = {
         label: reason
-        for one, label in zip(methods, _labels(methods), strict=True)
+        for one, label in zip(methods, labels(methods), strict=True)
         if (reason := one.obstacle(problem)) is not None
     }
     subjects = _subjects(problem, [one for one in methods if one.obstacle(problem) is None], scorer)
@@ -102,7 +102,7 @@ def _subjects(problem: Fitted, methods: Sequence[Unlearner], scorer: Scorer) -> 
     """Every model that some method serves with, `problem` first, and the prepared methods of each."""
     models: dict[int, Fitted] = {id(problem): problem}
     entries: dict[int, list[Entry]] = {id(problem): []}
-    for one, label in zip(methods, _labels(methods), strict=True):
+    for one, label in zip(methods, labels(methods), strict=True):
         with undisturbed():
             state = one.prepare(problem)
         model = one.subject(problem, state)
@@ -144,14 +144,8 @@ def _with_baselines(methods: Sequence[Unlearner], requests: Sequence[ForgetSet],
     ]
 
 
-def _labels(methods: Sequence[Unlearner]) -> list[str]:
-    """The methods' names; where one name occurs twice, as they would be typed."""
-    names = [one.name for one in methods]
-    return [one.name if names.count(one.name) == 1 else written(one) for one in methods]
-
-
 def _described(methods: Sequence[Unlearner]) -> dict[str, Any]:
     return {
         label: json.loads(json.dumps(one.arguments(), default=str))
-        for label, one in zip(_labels(methods), methods, strict=True)
+        for label, one in zip(labels(methods), methods, strict=True)
     }

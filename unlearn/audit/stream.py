@@ -2,71 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from math import sqrt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import median
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 from tqdm import tqdm
 
+from unlearn.audit.comparison import FORMAT, short, without_nan
 from unlearn.audit.contract import Scorer
 from unlearn.audit.measures import auc
-from unlearn.audit.reference import reference
+from unlearn.audit.reference import Reference, reference
+from unlearn.audit.retrain_rule import RetrainRule
 from unlearn.audit.timing import undisturbed
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import Unlearner
+from unlearn.methods.base import MissingRequirement, Unlearner
 from unlearn.problem import Fitted
-
-
-@dataclass(frozen=True, slots=True)
-class RetrainRule:
-    """When what approximate unlearning has left behind asks for a retrain, judged without one.
-
-    With b_k and a_k the residuals before and after request k since the last training, request k alone left
-    sqrt(b_k^2 - a_{k-1}^2), as far as requests are independent. A retrain is due when a_k exceeds `residual` times the
-    root mean square of that (the debt is that of so many requests not served at all), or when more than `removed` of
-    the records that the last training saw are gone. Where there are no residuals (training that samples, models that
-    are no problems), the share decides alone; what an exact method removed does not count.
-
-    Raises:
-        ValueError: listing every threshold that is out of range.
-    """
-
-    residual: float = 1.0
-    removed: float = 0.1
-
-    def __post_init__(self) -> None:
-        problems: list[str] = []
-        if not self.residual > 0:
-            problems.append(f"`residual` must be positive for `RetrainRule` (got {self.residual})")
-        if not 0 < self.removed <= 1:
-            problems.append(f"`removed` must lie in (0, 1] for `RetrainRule` (got {self.removed})")
-        if problems:
-            raise ValueError("\n".join(problems))
-
-    def due(self, residuals: Sequence[tuple[float, float]], removed: int, n_records: int) -> str | None:
-        """Why a retrain is due, or None.
-
-        Args:
-            residuals: (before, after) of each request since the last training, the latest last.
-            removed: records forgotten approximately since then; n_records: those that are left.
-        """
-        share = removed / max(removed + n_records, 1)
-        if share > self.removed:
-            return f"{share:.1%} of the records are gone since the last training (the limit is {self.removed:.1%})"
-        if not residuals:
-            return None
-        left_before = [0.0, *(after for _, after in residuals[:-1])]
-        pushes = [max(b * b - a * a, 0.0) for (b, _), a in zip(residuals, left_before, strict=True)]
-        single = sqrt(sum(pushes) / len(pushes))
-        debt = residuals[-1][1]
-        if not debt <= self.residual * single:
-            return (
-                f"the residual is {debt:.3g} where a single request leaves {single:.3g} "
-                f"(the limit is {self.residual:g} times that)"
-            )
-        return None
+from unlearn.specification import labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +40,8 @@ class Step:
     residual_after: float | None
     removed: int
     values: dict[str, float | None] | None = None
-    retrained: str | None = None  # why a retrain followed
+    due: str | None = None  # why a retrain is due
+    retrained: bool = False  # whether it followed
     retrain_seconds: float = 0.0
 
 
@@ -103,6 +60,59 @@ class Stream:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Streams of one or several methods and seeds; `reasons` says of methods that could not be applied why."""
+
+    streams: tuple[Stream, ...]
+    settings: dict[str, Any]
+    digests: dict[str, str]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def join(cls, parts: Sequence[Streams]) -> Streams:
+        """Those of all seeds from those of each.
+
+        Raises:
+            ValueError: no parts, or parts whose data differ.
+        """
+        if not parts or any(part.digests != parts[0].digests for part in parts):
+            raise ValueError(f"`parts` must be streams on the same data for `join` (got {len(parts)} parts)")
+        return replace(parts[0], streams=tuple(one for part in parts for one in part.streams))
+
+    def to_json(self) -> str:
+        """{"streams", "settings", "digests", "reasons"}; what is no finite number is null."""
+        return json.dumps(without_nan({"format": FORMAT, **asdict(self)}), indent=1, allow_nan=False)
+
+    def table(self, *, spread: bool = True) -> Table:
+        """For a terminal: what the first and the last measured request left, and when a retrain was due.
+
+        `spread` adds columns that do not fit into 80.
+        """
+        length = max((len(one.steps) for one in self.streams), default=0)
+        shown = Table(title=f"{length} requests, one after another", box=SIMPLE_HEAD, pad_edge=False)
+        wide = ("seed", "residual", "forget AUC") if spread else ()
+        for name in ("method", "seconds", "gap, first", "gap, last", "NDCG@20", "retrain due", *wide):
+            shown.add_column(name, justify="left" if name == "method" else "right")
+        for one in self.streams:
+            measured = [step.values for step in one.steps if step.values is not None] or [{}]
+            first, last = measured[0], measured[-1]
+            due = next((f"after {step.number}" for step in one.steps if step.due is not None), "-")
+            told = (str(one.seed), short(one.steps[-1].residual_after), short(last.get("forget_auc")))
+            shown.add_row(
+                one.method,
+                short(median(step.seconds for step in one.steps)),
+                short(first.get("retrain_gap")),
+                short(last.get("retrain_gap")),
+                short(last.get("ndcg_at_20")),
+                due,
+                *(told if spread else ()),
+            )
+        lines = ["seconds: median of a request; gap: to a retrain without everything so far", *self.reasons.values()]
+        shown.caption = "\n".join(lines)
+        return shown
+
+
 def stream(
     problem: Fitted,
     requests: Sequence[ForgetSet],
@@ -117,16 +127,57 @@ def stream(
 
     Args:
         measure: numbers (from 1) of the requests after which the model is compared with a retrain.
-        rule: asked after every request; where it says so the model is trained anew on what remains, after measuring.
+        rule: says after every request whether a retrain is due, and where it does so the model is trained anew on what
+            remains, after measuring. None: it is only noted when one was due, by the default rule.
 
     Raises:
         UnknownIds: a request names what is not there, or not any more.
         MissingRequirement: the method cannot be applied to the model; raised before any work.
     """
+    return _served(problem, requests, method, _Yardstick(scorer, seed), measure, rule)
+
+
+def streams(
+    problem: Fitted,
+    requests: Sequence[ForgetSet],
+    methods: Sequence[Unlearner],
+    scorer: Scorer,
+    *,
+    seed: int,
+    measure: Collection[int] = (),
+    settings: Mapping[str, object] | None = None,
+) -> Streams:
+    """The same stream served by each of the methods; what they are measured against is trained once for all.
+
+    A method that cannot be applied gets its reason instead of a stream.
+
+    Raises:
+        MissingRequirement: none of the methods can be applied; raised before any work.
+    """
+    named = dict(zip(labels(methods), methods, strict=True))
+    reasons = {name: reason for name, one in named.items() if (reason := one.obstacle(problem)) is not None}
+    if methods and len(reasons) == len(methods):
+        raise MissingRequirement("none of the methods can be applied:\n  - " + "\n  - ".join(reasons.values()))
+    yardstick = _Yardstick(scorer, seed)
+    served = tuple(
+        replace(_served(problem, requests, one, yardstick, measure, None), method=name)
+        for name, one in named.items()
+        if name not in reasons
+    )
+    return Streams(served, dict(settings or {}), dict(scorer.digests(problem)), reasons)
+
+
+def _served(
+    problem: Fitted,
+    requests: Sequence[ForgetSet],
+    method: Unlearner,
+    yardstick: _Yardstick,
+    measure: Collection[int],
+    rule: RetrainRule | None,
+) -> Stream:
     state = method.prepare(problem)
     prepared = state.seconds if state else 0.0
     original = method.subject(problem, state)
-    continued = scorer.continued(original) if measure else original
     current: Fitted = problem
     everything = ForgetSet()
     residuals: list[tuple[float, float]] = []
@@ -136,34 +187,50 @@ def stream(
         with undisturbed():
             result = method.forget(current, forget, state)
         current, state = result.problem, result.state
-        if result.residual_before is not None and result.residual_after is not None:
-            residuals.append((result.residual_before, result.residual_after))
+        before, after = result.residual_before, result.residual_after
+        if before is not None and after is not None:
+            residuals.append((before, after))
         removed = current.history.removed
-        values = None
-        if number in measure:
-            values = _measured(original, continued, current, original.resolve(everything), scorer, seed)
-        reason = rule.due(residuals, removed, current.n_records) if rule else None
+        values = yardstick.values(original, current, everything) if number in measure else None
+        reason = (rule or RetrainRule()).due(residuals, removed, current.n_records)
         retrain_seconds = 0.0
-        if reason is not None:
+        if rule is not None and reason is not None:
             started = time.perf_counter()
             current = current.fit()
             state = method.prepare(current)
             residuals = []
             retrain_seconds = time.perf_counter() - started
-        before, after = result.residual_before, result.residual_after
-        steps.append(Step(number, result.seconds, before, after, removed, values, reason, retrain_seconds))
-    return Stream(method.name, method.arguments(), seed, tuple(steps), prepared)
+        retrained = rule is not None and reason is not None
+        steps.append(Step(number, result.seconds, before, after, removed, values, reason, retrained, retrain_seconds))
+    return Stream(method.name, method.arguments(), yardstick.seed, tuple(steps), prepared)
 
 
-def _measured(
-    original: Fitted, continued: Fitted, model: Fitted, everything: ForgetSet, scorer: Scorer, seed: int
-) -> dict[str, float | None]:
-    panel = scorer.panel(original, everything, seed=seed)
-    against = reference(original, continued, everything, scorer, panel, seed=seed)
-    return {
-        **panel.utility(model),
-        "forget_auc": auc(*panel.forget_scores(model)),
-        "retrain_auc": against.retrain_auc,
-        "retrain_gap": against.gap(model),
-        "gap_floor": against.gap_floor,
-    }
+class _Yardstick:
+    """Retrains without everything so far, each trained once whichever methods are measured against it."""
+
+    def __init__(self, scorer: Scorer, seed: int) -> None:
+        self._scorer, self.seed = scorer, seed
+        self._continued: dict[int, tuple[Fitted, Fitted]] = {}  # the model is kept, so that its id stays its own
+        self._made: dict[tuple[int, ForgetSet], Reference] = {}
+
+    def values(self, original: Fitted, model: Fitted, everything: ForgetSet) -> dict[str, float | None]:
+        """Figures of a model that has forgotten `everything` since it was `original`."""
+        against = self._against(original, original.resolve(everything))
+        panel = against.panel
+        return {
+            **panel.utility(model),
+            "forget_auc": auc(*panel.forget_scores(model)),
+            "retrain_auc": against.retrain_auc,
+            "retrain_gap": against.gap(model),
+            "gap_floor": against.gap_floor,
+        }
+
+    def _against(self, original: Fitted, forget: ForgetSet) -> Reference:
+        name = id(original)
+        if name not in self._continued:
+            self._continued[name] = original, self._scorer.continued(original)
+        if (name, forget) not in self._made:
+            panel = self._scorer.panel(original, forget, seed=self.seed)
+            continued = self._continued[name][1]
+            self._made[name, forget] = reference(original, continued, forget, self._scorer, panel, seed=self.seed)
+        return self._made[name, forget]

@@ -207,7 +207,7 @@ class Unlearner(ABC):
     ) -> UnlearnResult:
         changed: dict[str, Tensor] = {}
         if isinstance(before, Problem) and isinstance(after, Problem):
-            if removed and not (fallback or self.exact):
+            if forget and not (fallback or self.exact):
                 after = after.with_params(after.params, history=before.aged(removed, residuals and residuals[1]))
             changed = dict(before.row_changes(after.params))
         return UnlearnResult(

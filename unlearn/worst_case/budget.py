@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.methods.base import MissingRequirement
 from unlearn.units import Unit, Units
 
 _FORMS = (
@@ -68,9 +69,13 @@ class Budget:
         """What the budget means for these units.
 
         Raises:
-            ValueError: it asks for everything or more, or no unit is small enough for it.
+            ValueError: it asks for everything or more, no unit is small enough for it, or it counts records of ties.
         """
         counts = torch.from_numpy(units.counts)
+        if self.unit == "tie":
+            if self.by_records:
+                raise ValueError(f"`budget` must count ties themselves, which have no records (got {self})")
+            counts = torch.ones_like(counts)
         rows = counts.nonzero().flatten()
         costs = (counts[rows] if self.by_records else torch.ones_like(rows)).double()
         there = float(costs.sum())
@@ -104,7 +109,13 @@ class Room:
 
     @cached_property
     def place(self) -> Tensor:
-        """For each record, the unit in [0, k) that it belongs to: int64 [n records]."""
+        """For each record, the unit in [0, k) that it belongs to: int64 [n records].
+
+        Raises:
+            MissingRequirement: the units are ties, which no record belongs to.
+        """
+        if self.unit == "tie":
+            raise MissingRequirement("this needs units that have records; a tie has none")
         places = torch.full((len(self.units),), -1, dtype=torch.int64)
         places[self.rows] = torch.arange(len(self.rows))
         return places[torch.from_numpy(self.units.owners)]

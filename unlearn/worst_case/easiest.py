@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from unlearn.problem import Problem
+from unlearn.worst_case.asking import mean_losses
 from unlearn.worst_case.base import Ranking, register
 from unlearn.worst_case.budget import Room
 
@@ -15,7 +15,7 @@ from unlearn.worst_case.budget import Room
 @register
 @dataclass(frozen=True)
 class Easiest(Ranking):
-    """The units of the lowest mean loss under the original model.
+    """The units of the lowest mean loss under the original model; of ties, those whose ends it finds most alike.
 
     What the search of "Challenging forgets: Unveiling the worst-case forget sets in machine unlearning", 2024, arXiv
     2403.07362 has to beat: where its upper weights start uniform, its first step gives just this set.
@@ -24,6 +24,4 @@ class Easiest(Ranking):
     name = "easiest"
 
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
-        with torch.no_grad():
-            losses = problem.record_losses(problem.params).double()
-        return -room.means(losses, torch.arange(len(losses), device=losses.device))
+        return -mean_losses(problem, room)

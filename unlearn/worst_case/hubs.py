@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -14,45 +16,88 @@ from unlearn.problem import Problem
 from unlearn.worst_case.base import Ranking, register
 from unlearn.worst_case.budget import Room
 
+Floats = NDArray[np.float64]
+Edges = NDArray[np.int64]
+
 
 @register
 @dataclass(frozen=True)
 class Hubs(Ranking):
-    """The units of the highest PageRank in the graph of users and items whose edges are the records.
+    """The units of the highest PageRank, or degree, in the graph that messages pass along, or in that of ties alone.
 
-    Page et al., "The PageRank citation ranking", 1999. Both ends' ranks multiply to that of an interaction. What it
-    says is where messages pass in a graph model; scores of influence in a social graph are another selector, which a
-    package may register under its own name.
+    Page et al., "The PageRank citation ranking", 1999. The message graph has users and items as nodes and records as
+    edges, and ties where the problem has them. Of an interaction or a tie both ends' scores are multiplied. What this
+    says is where messages pass; scores of influence in a social graph are another selector, which a package may
+    register under its own name.
 
     Args:
+        over: "ties" ranks users by who they are tied to, and an item by nobody.
+        by: "degree" counts edges.
         damping: the share of a node's rank that goes on to its neighbours.
+
+    Raises:
+        ValueError: listing every hyper-parameter that is out of range.
     """
 
     name = "hubs"
+    over: Literal["messages", "ties"] = "messages"
+    by: Literal["page_rank", "degree"] = "page_rank"
     damping: float = 0.85
+
+    def __post_init__(self) -> None:
+        requirements = {
+            "over": ('"messages" or "ties"', self.over in ("messages", "ties")),
+            "by": ('"page_rank" or "degree"', self.by in ("page_rank", "degree")),
+            "damping": ("in [0, 1)", 0 <= self.damping < 1),
+        }
+        problems = [
+            f"`{name}` must be {what} for `hubs` (got {getattr(self, name)!r})"
+            for name, (what, fine) in requirements.items()
+            if not fine
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
 
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
         try:
             users, items = problem.units("user"), problem.units("item")
         except ValueError as error:
             raise MissingRequirement(f"`hubs` needs a problem with users and items: {error}") from error
-        rows, columns = users.owners, items.owners + len(users)
-        n = len(users) + len(items)
-        ends = np.concatenate([rows, columns]), np.concatenate([columns, rows])
-        rank = torch.from_numpy(page_rank(csr_array((np.ones(2 * len(rows)), ends), shape=(n, n)), self.damping))
+        records = np.column_stack([users.owners, items.owners + len(users)])
+        ties = self._ties(problem)
+        edges = ties if self.over == "ties" else np.concatenate([records, ties])
+        scores = torch.from_numpy(self._of_nodes(edges, len(users) + len(items)))
         if room.unit in ("user", "item"):
-            return rank[room.rows + (len(users) if room.unit == "item" else 0)]
-        of_records = rank[torch.from_numpy(rows)] * rank[torch.from_numpy(columns)]
-        return room.means(of_records, torch.arange(len(rows)))
+            return scores[room.rows + (len(users) if room.unit == "item" else 0)]
+        if room.units.ends is not None:
+            return scores[torch.from_numpy(room.units.ends)[room.rows]].prod(1)
+        return room.means(scores[torch.from_numpy(records)].prod(1), torch.arange(len(records)))
+
+    def _ties(self, problem: Problem) -> Edges:
+        """The users [t, 2] that ties join; none where the problem has no ties and the message graph is asked for."""
+        try:
+            ends = problem.units("tie").ends
+        except ValueError as error:
+            if self.over == "ties":
+                raise MissingRequirement(f"`hubs:over=ties` needs a problem with ties: {error}") from error
+            ends = None
+        return np.empty((0, 2), dtype=np.int64) if ends is None else ends
+
+    def _of_nodes(self, edges: Edges, n: int) -> Floats:
+        ends = np.concatenate([edges, edges[:, ::-1]]).T
+        adjacency = csr_array((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(n, n))
+        if self.by == "degree":
+            return np.asarray(adjacency.sum(axis=1)).ravel()
+        return page_rank(adjacency, self.damping)
 
 
-def page_rank(adjacency: csr_array, damping: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def page_rank(adjacency: csr_array, damping: float) -> Floats:
     """The stationary distribution [n] of a walk that follows a random edge with probability `damping`, else restarts.
 
     It restarts at a random node with an edge; nodes without one have none of it.
     """
     degrees = np.asarray(adjacency.sum(axis=1)).ravel()
-    start = (degrees > 0) / (degrees > 0).sum()
+    start = (degrees > 0) / max(int((degrees > 0).sum()), 1)
     spread = csr_array(adjacency.T / np.maximum(degrees, 1.0))
     rank = start
     for _ in range(1000):

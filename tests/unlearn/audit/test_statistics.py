@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from unlearn.audit.statistics import (
-    Chance,
     bootstrap,
     clopper_pearson,
     equivalence,
     holm,
     margin_of_retrains,
     paired,
-    relabelled,
 )
 
 
@@ -98,37 +96,3 @@ def test_the_bootstrap_draws_seeds_before_requests() -> None:
     assert low < np.mean(groups) < high
     assert bootstrap(groups, seed=0) == (low, high)
     assert all(math.isnan(end) for end in bootstrap(groups[:1], seed=0))
-
-
-@given(st.integers(0, 10_000), st.floats(-4, 4), st.sampled_from(["both", "upper", "lower"]))
-def test_the_interval_excludes_the_floor_exactly_where_the_test_rejects(seed: int, value: float, side: str) -> None:
-    null = np.random.default_rng(seed).normal(size=199)
-    found = Chance.of(value, null, side=side)
-    assert found.alarm == (not found.low <= found.floor <= found.high) == (found.p_value <= 0.05)
-    assert found.floor == pytest.approx(null.mean())
-
-
-def test_too_few_relabellings_to_test_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 39"):
-        Chance.of(0.0, np.zeros(20))
-
-
-def test_the_relabelling_test_is_exact_for_the_mean_of_two_groups() -> None:
-    """Against scipy's own permutation test, all 252 splits of ten rows enumerated."""
-    values = np.random.default_rng(5).normal(size=10) + np.array([1.2] * 5 + [0.0] * 5)
-    observed, null = relabelled(
-        lambda order: np.array([values[order[:5]].mean() - values[order[5:]].mean()]), range(10), draws=4_999, seed=0
-    )
-    exact = stats.permutation_test(
-        (values[:5], values[5:]), lambda a, b: a.mean() - b.mean(), n_resamples=np.inf, alternative="two-sided"
-    )
-    assert Chance.of(float(observed[0]), null[:, 0], floor=0.0).p_value == pytest.approx(exact.pvalue, abs=0.02)
-
-
-def test_blocks_move_as_one() -> None:
-    _, orders = relabelled(lambda order: order.astype(np.float64), [4, 4, 5, 5, 9, 9], draws=200, seed=0)
-    blocks = orders.reshape(200, 3, 2) // 2
-    assert (blocks[..., 0] == blocks[..., 1]).all()
-    assert len({tuple(row) for row in orders.tolist()}) == math.factorial(3) * 2**3
-    with pytest.raises(ValueError, match="follow each other"):
-        relabelled(lambda order: order.astype(np.float64), [0, 1, 0, 1], draws=1, seed=0)

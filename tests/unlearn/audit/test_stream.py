@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +14,10 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
-from unlearn.audit import RetrainRule, Stream, stream
+from unlearn.audit import RetrainRule, Stream, Streams, stream, streams
 from unlearn.forget import UnknownIds
-from unlearn.methods import method
+from unlearn.methods import MissingRequirement, method
+from unlearn.problem import Fitted
 
 LENGTH = 8
 
@@ -117,10 +120,11 @@ def test_a_retrain_clears_the_debt(parts: tuple[RecommenderProblem, RankingScore
     problem, scorer = parts
     asked = requests("one-user:4", problem.data, seed=0)
     found = stream(problem, asked, method("graph_drop"), scorer, seed=0, rule=RetrainRule(residual=1.2))
-    retrained = [step.retrained for step in found.steps]
-    assert "residual" in (retrained[1] or "")
-    assert retrained[0] is None
-    assert retrained[2] is None  # a debt of one request only, again
+    due = [step.due for step in found.steps]
+    assert "residual" in (due[1] or "")
+    assert due[0] is None
+    assert due[2] is None  # a debt of one request only, again
+    assert [step.retrained for step in found.steps] == [reason is not None for reason in due]
     assert found.steps[2].removed < found.steps[1].removed + problem.records(asked[2]).numel()
     assert found.steps[1].retrain_seconds > 0.0 == found.steps[2].retrain_seconds
 
@@ -128,3 +132,55 @@ def test_a_retrain_clears_the_debt(parts: tuple[RecommenderProblem, RankingScore
 def test_every_threshold_out_of_range_is_named() -> None:
     with pytest.raises(ValueError, match=r"(?s)`residual` must be positive.*`removed` must lie in \(0, 1\]"):
         RetrainRule(residual=0.0, removed=2.0)
+
+
+def test_methods_share_the_retrains_that_they_are_measured_against(
+    parts: tuple[RecommenderProblem, RankingScorer], served: dict[str, Stream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, scorer = parts
+    asked = requests(f"one-user:{LENGTH}", problem.data, seed=0)
+    trained: list[int | None] = []
+    polish = RankingScorer.polish
+
+    def counted(self: RankingScorer, model: Fitted, *, seed: int | None = None, watch: Any = None) -> Fitted:
+        trained.append(seed)
+        return polish(self, model, seed=seed, watch=watch)
+
+    monkeypatch.setattr(RankingScorer, "polish", counted)
+    chosen = [method(name) for name in ("graph_drop", "iau", "native")]
+    found = streams(problem, asked, chosen, scorer, seed=0, measure=(4, LENGTH), settings={"delete": "one-user"})
+    assert len(trained) == 4  # two retrains for each of two measured requests
+    assert [one.method for one in found.streams] == ["graph_drop", "iau"]
+    assert found.reasons.keys() == {"native"} and found.settings == {"delete": "one-user"}
+    for one in found.streams:
+        last, alone = one.steps[-1].values, served[one.method].steps[-1].values
+        assert last is not None and alone is not None
+        assert last == pytest.approx(alone)
+        assert [step.number for step in one.steps if step.values] == [4, LENGTH]
+    said = json.loads(found.to_json())
+    assert [len(one["steps"]) for one in said["streams"]] == [LENGTH, LENGTH]
+    assert said["digests"] == scorer.digests(problem)
+    with pytest.raises(MissingRequirement, match="none of the methods"):
+        streams(problem, asked, [method("native")], scorer, seed=0)
+
+
+def test_streams_of_several_seeds_are_joined_where_the_data_are_the_same(
+    parts: tuple[RecommenderProblem, RankingScorer],
+) -> None:
+    problem, scorer = parts
+    asked = requests("one-user:2", problem.data, seed=0)
+    one, other = (streams(problem, asked, [method("graph_drop")], scorer, seed=seed) for seed in (0, 1))
+    both = Streams.join([one, other])
+    assert [each.seed for each in both.streams] == [0, 1]
+    with pytest.raises(ValueError, match="on the same data"):
+        Streams.join([one, replace(other, digests={"train": "another"})])
+    assert len(both.table().columns) == len(both.table(spread=False).columns) + 3
+
+
+def test_a_retrain_is_noted_as_due_where_none_follows(served: dict[str, Stream]) -> None:
+    for name in ("iau", "graph_drop"):
+        first = next(step for step in served[name].steps if step.due is not None)
+        assert first.number == due(served[name], RetrainRule()) and "residual" in (first.due or "")
+    (last,) = [step.due for step in served["reconverge"].steps if step.due is not None]
+    assert "of the records are gone" in last  # eight of seventy users
+    assert not any(step.retrained for found in served.values() for step in found.steps)

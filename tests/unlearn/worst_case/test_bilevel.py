@@ -33,6 +33,14 @@ def recommender(seed: int = 1) -> RecommenderProblem:
     ).fit()
 
 
+def social() -> RecommenderProblem:
+    options = TrainingOptions(seed=1, tolerance=1e-11, max_iterations=8000)
+    return RecommenderProblem.build(
+        tiny_data(16, 12, 70), model="social_lightgcn", objective=WholeData(a=0.1, l2=0.2), options=options,
+        dtype=DTYPE, dim=16, layers=2, tie_weight=2.0,
+    ).fit()  # fmt: skip
+
+
 def ready(problem: Any, budget: str, **upper: Any) -> tuple[Room, Judge]:
     room = Budget.parse(budget).room(problem.units(Budget.parse(budget).unit))
     return room, Upper(**upper).ready(problem, room, seed=0)
@@ -50,6 +58,27 @@ class Exact(Reconverged):
         faded = problem.weighted(room.unit, training_weights(room, weights, problem.params))
         params = faded.fit(problem.params).params
         return Unlearned(params, weights, faded.value_and_gradient(params)[0])
+
+
+def test_of_ties_it_is_the_same_with_the_message_graph_alone_to_go_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No loss is weighted: both parts of the slope are through arcs and degrees."""
+    monkeypatch.setattr("unlearn.worst_case.lower._TOLERANCE", 1e-8)
+    monkeypatch.setattr("unlearn.worst_case.lower._DAMPING", 1e-10)
+    problem, search, lower = social(), Bilevel(), Exact(1, 800, degrees=True)
+    room, judge = ready(problem, "ties:3")
+    ahead, w = torch.zeros(len(room), dtype=DTYPE), interior(room)
+    at = lower.unlearn(problem, room, w)
+    _, slope = search.slope(judge, lower, at, ahead)
+    _, explicit = search.slope(judge, SignSteps(1, 1e-3), at, ahead)
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(3):
+        way = torch.randn(len(room), generator=generator, dtype=DTYPE)
+        further, nearer = (
+            search.slope(judge, SignSteps(1, 1e-3), lower.unlearn(problem, room, w + sign * 1e-4 * way), ahead)[0]
+            for sign in (1, -1)
+        )
+        assert (further - nearer) / 2e-4 == pytest.approx(float(slope @ way), rel=1e-3)
+    assert float((slope - explicit).norm()) > 0.1 * float(slope.norm())
 
 
 @pytest.mark.parametrize("budget", ["interactions:10", "users:3", "items/interactions:12"])

@@ -1,8 +1,7 @@
-"""What each selector chooses, against its definition; budgets, strata, and the units that a problem names."""
+"""What each selector chooses, against its definition, and side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import networkx as nx
@@ -11,17 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data import ratio, synthetic
-from recsys.objectives import BPR, WholeData
+from recsys.objectives import BPR
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.tolerances import EXACT64
 from tests.unlearn.toys import ridge, tiny_data
-from unlearn.forget import ForgetSet
 from unlearn.methods.base import MissingRequirement, method
 from unlearn.params import flatten
-from unlearn.units import Unit
 from unlearn.worst_case import (
+    Bilevel,
     Budget,
     Easiest,
     Hubs,
@@ -36,91 +33,11 @@ from unlearn.worst_case import (
     selectors,
     trial,
 )
-from unlearn.worst_case.asking import Asking
 from unlearn.worst_case.held_out import folds
 from unlearn.worst_case.opposing import gradient_sketch, pair_scores
-from unlearn.worst_case.strata import activity, gradient_variance, memorised, popularity, shares, thirds
+from unlearn.worst_case.strata import memorised
 
 DTYPE = torch.float64
-
-
-@pytest.fixture(scope="module")
-def problem() -> RecommenderProblem:
-    options = TrainingOptions(seed=1, tolerance=1e-8)
-    return RecommenderProblem.build(
-        tiny_data(30, 20, 200), objective=WholeData(a=0.1, l2=1.0), options=options, dtype=DTYPE, dim=8, layers=2
-    ).fit()
-
-
-@pytest.mark.parametrize("unit", ["user", "item", "interaction"])
-def test_units_own_the_records_that_their_forget_set_removes(problem: RecommenderProblem, unit: Unit) -> None:
-    gone = problem.without(ForgetSet(users=(problem.data.users.take([3])[0],)))
-    for each in (problem, gone):
-        units = each.units(unit)
-        assert len(units.owners) == each.n_records
-        rows = np.unique(units.owners)[[0, 4, 7]]
-        owned = torch.from_numpy(np.isin(units.owners, rows)).nonzero().flatten()
-        assert each.records(units.forget_set(rows)).equal(owned)
-        weights = torch.ones(len(units), dtype=DTYPE)
-        weights[rows] = 0.0  # and `weighted` means the same units
-        faded = each.weighted(unit, weights).record_losses(each.params)
-        assert (faded == 0).nonzero().flatten().equal(owned)
-    with pytest.raises(ValueError, match='`unit` must be "user", "item" or "interaction"'):
-        problem.units("tie")
-
-
-def test_records_of_an_attached_module_keep_their_numbers() -> None:
-    left = ridge().fit().without(ForgetSet(records=(0, 7)))
-    assert left.units("record").forget_set(np.array([0, 5, 6])) == ForgetSet(records=(1, 6, 8))
-    with pytest.raises(ValueError, match="of a kind that this problem counts"):
-        left.units("user")
-
-
-# ---- what is asked --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["interaction", "user", "item"])
-def test_forgotten_units_are_asked_as_a_model_without_them_answers(problem: RecommenderProblem, kind: Unit) -> None:
-    """Single interactions by the scores of the remaining graph; of a user or item half is folded in first."""
-    budget = Budget(kind, 4)
-    room = budget.room(problem.units(kind))
-    asking = Asking.of(problem, room, seed=3)
-    rows = torch.tensor([1, 4, 9, 11])
-    forget = room.forget_set(rows)
-    after = method("retrain", coupled=True).forget(problem, forget).problem
-    assert isinstance(after, RecommenderProblem)
-    expected: list[float] = []
-    place = room.place
-    for row in rows.tolist():
-        mine = (place == row) & asking.asked
-        assert int(mine.sum()) == -(-int((place == row).sum()) // 2) if kind != "interaction" else mine.sum() == 1
-        asked_everywhere = torch.isin(place, rows) & asking.asked
-        pairs = tuple(pair for pair, one in zip(pairs_of(problem), asked_everywhere.tolist(), strict=True) if one)
-        folded = problem.without(ForgetSet(interactions=pairs)).with_params(after.params)
-        users, items = folded.readout()
-        y = (users[problem.graph.rows[mine]] * items[problem.graph.cols[mine]]).sum(1)
-        expected.append(float(((1 - y).square() - 0.1 * y.square()).mean()))
-    torch.testing.assert_close(asking.losses(after.params, rows), torch.tensor(expected, dtype=DTYPE), **EXACT64)
-
-
-def pairs_of(problem: RecommenderProblem) -> list[tuple[Any, Any]]:
-    data = problem.data
-    return list(zip(data.users.take(data.user_rows()), data.items.take(data.item_rows()), strict=True))
-
-
-def test_a_weight_of_one_is_nearly_forgotten_and_of_zero_trained(problem: RecommenderProblem) -> None:
-    room = Budget("user", 4).room(problem.units("user"))
-    asking = Asking.of(problem, room, seed=0)
-    nothing = asking.relaxed(problem.params, torch.zeros(len(room), dtype=DTYPE), degrees=True)
-    torch.testing.assert_close(nothing, asking.trained(problem.params), **EXACT64)
-    rows = torch.tensor([2, 5])
-    w = torch.zeros(len(room), dtype=DTYPE).index_fill(0, rows, 1.0)
-    nearly, gone = asking.relaxed(problem.params, w, degrees=True)[rows], asking.losses(problem.params, rows)
-    torch.testing.assert_close(nearly, gone, rtol=0.02, atol=0.01)
-    assert float((gone - nothing[rows]).abs().min()) > 0.05
-
-
-# ---- the selectors --------------------------------------------------------------------------------------------------
 
 
 def test_easiest_and_random(problem: RecommenderProblem) -> None:
@@ -226,7 +143,58 @@ def test_hubs_are_those_of_networkx(problem: RecommenderProblem) -> None:
         Hubs().select(ridge().fit(), "records:3")
 
 
-# ---- by name, and side by side --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("over", ["messages", "ties"])
+@pytest.mark.parametrize("by", ["page_rank", "degree"])
+def test_social_hubs_are_those_of_networkx(social: RecommenderProblem, over: Any, by: Any) -> None:
+    graph, ends = nx.Graph(), social.units("tie").ends
+    assert ends is not None
+    graph.add_edges_from((f"u{a}", f"u{b}") for a, b in ends.tolist())
+    if over == "messages":
+        pairs = zip(social.graph.rows.tolist(), social.graph.cols.tolist(), strict=True)
+        graph.add_edges_from((f"u{u}", f"i{i}") for u, i in pairs)
+    rank = nx.pagerank(graph, alpha=0.85, tol=1e-13, max_iter=1000) if by == "page_rank" else dict(graph.degree())
+    hubs = Hubs(over=over, by=by)
+    room = Budget("user", 3).room(social.units("user"))
+    expected = torch.tensor([float(rank.get(f"u{row}", 0)) for row in room.rows.tolist()], dtype=DTYPE)
+    torch.testing.assert_close(hubs.scores(social, room, 0), expected, rtol=1e-9, atol=1e-10)
+    ties = Budget("tie", 3).room(social.units("tie"))
+    products = torch.tensor([float(rank[f"u{a}"] * rank[f"u{b}"]) for a, b in ends.tolist()], dtype=DTYPE)
+    torch.testing.assert_close(hubs.scores(social, ties, 0), products, rtol=1e-8, atol=1e-10)
+
+
+def test_hubs_of_ties_need_ties(problem: RecommenderProblem) -> None:
+    with pytest.raises(MissingRequirement, match="`hubs:over=ties` needs a problem with ties"):
+        Hubs(over="ties").select(problem, "users:3")
+    with pytest.raises(ValueError, match="(?s)`over` must be .*`by` must be .*`damping` must be"):
+        Hubs(over="x", by="y", damping=1.0)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_easiest_ties_join_users_who_are_answered_most_alike(social: RecommenderProblem) -> None:
+    losses = social.tie_losses(social.params, torch.arange(len(social.units("tie"))))
+    found = Easiest().select(social, "ties:5")
+    assert set(found.units.tolist()) == set(losses.argsort()[:5].tolist())
+    assert len(found.forget.ties) == 10 and found.cost == 5
+
+
+def test_every_selector_that_applies_to_ties_keeps_the_budget(social: RecommenderProblem) -> None:
+    cheap: dict[str, dict[str, Any]] = {"bilevel": {"rounds": 3}}
+    for name in selectors():
+        one: Selector = selector(name, **cheap.get(name, {}))
+        if name == "opposing":
+            with pytest.raises(MissingRequirement, match="a tie has none"):
+                one.select(social, "ties:4")
+            continue
+        found = one.select(social, "ties:4", seed=4)
+        assert len(found.units) == 4 and len(found.forget.ties) == 8
+        assert social.resolve(found.forget) == found.forget
+    with pytest.raises(ValueError, match="`budget` must count ties themselves"):
+        Easiest().select(social, "ties/interactions:4")
+
+
+def test_a_search_for_ties_beats_a_random_set(social: RecommenderProblem) -> None:
+    found = trial(social, Bilevel(rounds=8), "ties:4", seed=0)
+    assert found.upper_objective < found.upper_objective_random
+    assert all(one.lower is not None for one in found.chosen.rounds)
 
 
 def test_every_selector_by_name_keeps_the_budget_and_the_problem(problem: RecommenderProblem) -> None:
@@ -263,71 +231,3 @@ def test_where_training_samples_sets_are_judged_by_a_retrain() -> None:
     judge = Upper().ready(sampled, Budget("interaction", 8).room(sampled.units("interaction")), seed=1)
     assert judge.unlearner == method("retrain", coupled=True)
     assert trial(sampled, Easiest(), "interactions:8").upper_objective > 0
-
-
-# ---- budgets and strata ---------------------------------------------------------------------------------------------
-
-
-def cases() -> Iterator[tuple[str, Budget, float]]:
-    yield "users:10%", Budget("user", 0.1), 3
-    yield "users:7", Budget("user", 7), 7
-    yield "items:1%", Budget("item", 0.01), 1
-    yield "interactions:5%", Budget("interaction", 0.05), 10
-    yield "items/interactions:10%", Budget("item", 0.1, by_records=True), 20
-    yield "users/interactions:12", Budget("user", 12, by_records=True), 12
-
-
-@pytest.mark.parametrize(("text", "budget", "total"), list(cases()))
-def test_budgets_as_they_are_written(problem: RecommenderProblem, text: str, budget: Budget, total: float) -> None:
-    assert Budget.parse(text) == budget and str(budget) == text
-    assert budget.room(problem.units(budget.unit)).total == total
-
-
-@pytest.mark.parametrize("text", ["users", "users:", "users:0", "users:1.5", "users:100%", "user:3", "people:3", "x:%"])
-def test_what_is_no_budget(text: str) -> None:
-    with pytest.raises(ValueError, match="`budget` must be"):
-        Budget.parse(text)
-
-
-def test_a_budget_that_does_not_fit(problem: RecommenderProblem) -> None:
-    for text, told in (("users:30", "must leave something"), ("items/interactions:1", "must have room for one item")):
-        budget = Budget.parse(text)
-        with pytest.raises(ValueError, match=told):
-            budget.room(problem.units(budget.unit))
-    with pytest.raises(ValueError, match="`amount` must be"):
-        Budget("user", 1.5)
-
-
-def test_strata(problem: RecommenderProblem) -> None:
-    room = Budget("user", 3).room(problem.units("user"))
-    users, items = problem.data.degrees()
-    assert activity(room).tolist() == users[room.rows.numpy()].tolist()
-    mean = [items[problem.data.item_rows()[problem.data.user_rows() == row]].mean() for row in room.rows.tolist()]
-    torch.testing.assert_close(popularity(problem, room), torch.tensor(mean, dtype=DTYPE))
-    assert thirds(torch.tensor([5.0, 1.0, 3.0, 2.0, 4.0, 6.0])).tolist() == [2, 0, 1, 0, 1, 2]
-    assert thirds(torch.ones(4)).tolist() == [0, 0, 0, 0]
-    strata = thirds(activity(room))
-    active = activity(room).argsort(descending=True)[:5]
-    assert shares(strata, active) == {"low": 0.0, "middle": 0.0, "high": 1.0}
-
-
-def test_gradient_variance_over_checkpoints() -> None:
-    options = TrainingOptions(seed=1, epochs=6, learning_rate=0.05, keep=frozenset({"checkpoints"}), checkpoint_every=2)
-    split = ratio(synthetic(30, 20, 300, seed=0))
-    problem = RecommenderProblem.build(
-        split.train, model="mf", objective=BPR(), options=options, dim=4, dtype=DTYPE
-    ).fit()
-    room = Budget("interaction", 5).room(problem.units("interaction"))
-    norms: list[Tensor] = []
-    for kept in problem.history.checkpoints:
-        leaves = {name: value.clone().requires_grad_() for name, value in kept.params.items()}
-        losses = problem.record_losses(leaves)
-        norms.append(torch.stack([
-            torch.cat([g.flatten() for g in torch.autograd.grad(one, list(leaves.values()), retain_graph=True)]).norm()
-            for one in losses
-        ]))  # fmt: skip
-    exact = torch.stack(norms).var(0)
-    found = gradient_variance(problem, room, directions=400)
-    assert float(torch.corrcoef(torch.stack([exact, found]))[0, 1]) > 0.8
-    with pytest.raises(MissingRequirement, match="at least two checkpoints"):
-        gradient_variance(ridge().fit(), Budget("record", 3).room(ridge().units("record")))

@@ -17,14 +17,13 @@ of `member`), and that an unlearned model looks like a retrained one (rows of tw
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
 from typing import ClassVar, TypeVar
 
+from unlearn.audit.chance import Chance, Reading
 from unlearn.audit.finding import Finding, Verdict
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import Chance
 
 M = TypeVar("M", bound="type[Metric]")
 
@@ -43,9 +42,10 @@ class TooFew(CannotMeasure):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Signals by name."""
+    """Signals of one seed by name; the seed sets its relabelling apart from that of other seeds."""
 
     parts: Mapping[str, Signals]
+    seed: int = 0
 
     def __getitem__(self, name: str) -> Signals:
         """The part of that name.
@@ -69,36 +69,54 @@ class Metric(ABC):
     judged: ClassVar[bool] = True  # False: the figure is no test, and its verdict is always inconclusive
 
     @abstractmethod
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """The figures by name, most often one of the metric's own name.
+    def readings(self, evidence: Evidence) -> Mapping[str, Reading]:
+        """What one seed's evidence reads, by figure, most often one of the metric's own name.
 
         Raises:
             MissingReference: evidence that it requires is not there.
             TooFew: there are too few models or examples for it.
         """
 
-    def findings(self, evidence: Evidence, control: Evidence | None = None) -> list[Finding]:
-        """The figures with their verdicts.
+    def read(self, *evidence: Evidence) -> dict[str, Chance]:
+        """The figures of all seeds together, by name.
+
+        Raises:
+            MissingReference: evidence that it requires is not there.
+            TooFew: there are too few models or examples for it, under any of the seeds.
+        """
+        return {name: _pooled(found) for name, found in self._by_figure(evidence).items()}
+
+    def findings(self, *evidence: Evidence, control: Sequence[Evidence] = ()) -> list[Finding]:
+        """The figures of all seeds together, with their verdicts.
 
         Args:
-            control: the evidence of doing nothing (`no_op`) on the same models and examples. What it shows to be
-                visible and the method does not show passes; without it, or where nothing is visible even there,
-                what raises no alarm is inconclusive.
+            evidence: one for each seed.
+            control: the evidence of doing nothing (`no_op`) on the same models and examples, seed by seed. What it
+                shows to be visible and the method does not show passes; without it, or where nothing is visible even
+                there, what raises no alarm is inconclusive.
         """
-        missing = [part for part in self.requires if part not in evidence.parts]
+        missing = [part for part in self.requires if any(part not in one.parts for one in evidence)]
         if missing:
+            there = sorted(set.intersection(*(set(one.parts) for one in evidence)))
             raise MissingReference(
                 f"`{self.name}` must have {', '.join(missing)} to compare with "
-                f"(got {', '.join(sorted(evidence.parts)) or 'nothing'}); nothing stands in for it"
+                f"(got {', '.join(there) or 'nothing'}); nothing stands in for it"
             )
-        seen = {} if control is None else self.read(control)
-        return [self._judged(name, found, seen.get(name)) for name, found in self.read(evidence).items()]
+        seen = self.read(*control) if control else {}
+        return [
+            self._judged(name, _pooled(found), seen.get(name), tuple(one.alone() for one in found))
+            for name, found in self._by_figure(evidence).items()
+        ]
+
+    def _by_figure(self, evidence: Sequence[Evidence]) -> dict[str, list[Reading]]:
+        every = [self.readings(one) for one in evidence]
+        return {name: [found[name] for found in every if name in found] for found in every for name in found}
 
     def limits(self, name: str) -> str:
         """What the figure of that name does not show."""
         return self.does_not_show
 
-    def _judged(self, name: str, found: Chance, control: Chance | None) -> Finding:
+    def _judged(self, name: str, found: Chance, control: Chance | None, by_seed: tuple[float, ...]) -> Finding:
         verdict: Verdict = "inconclusive"
         if self.judged and found.alarm:
             verdict = "fail"
@@ -115,12 +133,12 @@ class Metric(ABC):
             verdict=verdict,
             does_not_show=self.limits(name),
             p_value=found.p_value if found.p_value == found.p_value else None,
+            by_seed=by_seed,
         )
 
 
-def unmeasured() -> Chance:
-    """A figure that cannot be given at this sample size."""
-    return Chance(nan, nan, nan, nan, nan, nan, alarm=False)
+def _pooled(readings: Sequence[Reading]) -> Chance:
+    return type(readings[0]).pooled(readings)
 
 
 _REGISTRY: dict[str, type[Metric]] = {}

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from unlearn.audit.attacks.base import Evidence, Metric, register
 from unlearn.audit.attacks.groups import apart
 from unlearn.audit.attacks.split_test import DELTA
-from unlearn.audit.statistics import Chance, Floats, relabelled
+from unlearn.audit.chance import Relabelling, relabelled
+from unlearn.audit.statistics import Floats
 
 _WIDTH = 0.5  # of the bins of epsilon, each worth half the one before
 _CAP = 50.0
@@ -37,8 +38,8 @@ class Challenge(Metric):
     draws: int = 99
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`."""
         others = evidence["retrained.forget"]
         mine = apart(evidence["unlearned.forget"], others)
         values, n = np.concatenate([mine.values.numpy(), others.values.numpy()]), len(mine)
@@ -46,9 +47,9 @@ class Challenge(Metric):
             lambda order: np.array([forgetting_score(values[order[:n]], values[order[n:]])]),
             mine.draws + others.draws,
             draws=self.draws,
-            seed=self.seed,
+            seed=self.seed + evidence.seed,
         )
-        return {self.name: Chance.of(float(found[0]), null[:, 0], side="lower")}
+        return {self.name: Relabelling(float(found[0]), null[:, 0], side="lower")}
 
 
 def forgetting_score(unlearned: Floats, retrained: Floats) -> float:

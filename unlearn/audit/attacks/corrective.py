@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import apart, difference
+from unlearn.audit.chance import Relabelling
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import Chance, Floats
+from unlearn.audit.statistics import Floats
 
 
 @register
@@ -33,8 +34,8 @@ class Corrective(Metric):
     draws: int = 399
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`."""
         clean = evidence["clean.unknown"]
         before, after = (apart(evidence[f"{stage}.unknown"], clean) for stage in ("before", "unlearned"))
         left, right = _means(after), _means(clean)
@@ -42,7 +43,7 @@ class Corrective(Metric):
         if effect <= 0:
             raise TooFew(f"`unknown` must have had an effect on its own signal for `corrective` (got {effect:.3g})")
         left, right = ((one - right.mean()) / effect for one in (left, right))
-        found = difference(left, right, after.draws + clean.draws, draws=self.draws, seed=self.seed)
+        found = difference(left, right, after.draws + clean.draws, draws=self.draws, seed=self.seed + evidence.seed)
         return {"corrective_effect_left": found}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 
 from unlearn.audit.attacks.base import Evidence, Metric, register
-from unlearn.audit.attacks.split_test import split_test
-from unlearn.audit.statistics import Chance
+from unlearn.audit.attacks.split_test import Errors, split_test
+from unlearn.audit.chance import Chance, Reading
 
 
 @register
@@ -28,9 +29,24 @@ class Epsilon(Metric):
     does_not_show = "an upper bound: other examples, signals and attacks may tell more; it is no privacy budget"
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, EpsilonReading]:
+        """See `Metric.readings`."""
         signals = evidence["unlearned.forget"]
-        errors, ideal = split_test(signals.values.numpy(), signals.member.numpy(), signals.draws, seed=self.seed)
+        values, member = signals.values.numpy(), signals.member.numpy()
+        return {"epsilon": EpsilonReading(split_test(values, member, signals.draws, seed=self.seed + evidence.seed))}
+
+
+@dataclass(frozen=True, slots=True)
+class EpsilonReading(Reading):
+    """The errors of a threshold attack, read as a bound on epsilon."""
+
+    errors: Errors
+
+    def alone(self) -> float:
+        return self.errors.epsilon()
+
+    @classmethod
+    def pooled(cls, readings: Sequence[EpsilonReading]) -> Chance:
+        errors = Errors.joined([one.errors for one in readings])
         bound = errors.epsilon()
-        return {"epsilon": Chance(bound, 0.0, bound, inf, ideal.epsilon(), float("nan"), alarm=bound > 0)}
+        return Chance(bound, 0.0, bound, inf, errors.none().epsilon(), nan, alarm=bound > 0)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from unlearn.audit.attacks.base import Evidence, Metric, register
 from unlearn.audit.attacks.groups import apart
-from unlearn.audit.attacks.split_test import split_test
-from unlearn.audit.statistics import Chance, Floats
+from unlearn.audit.attacks.split_test import Errors, split_test
+from unlearn.audit.chance import Chance, Reading
+from unlearn.audit.statistics import Floats
 
 
 @register
@@ -38,26 +39,41 @@ class FINE(Metric):
     does_not_show = "attribution to answers that were not asked, and effects below its resolution"
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, MuReading]:
+        """See `Metric.readings`."""
         others = evidence["retrained.held_out"]
         mine = apart(evidence["unlearned.held_out"], others)
         values = np.concatenate([mine.values.numpy(), others.values.numpy()])
-        return {"f_ine_mu": of_samples(values, len(mine), mine.draws + others.draws, seed=self.seed)}
+        seed = self.seed + evidence.seed
+        return {"f_ine_mu": of_samples(values, len(mine), mine.draws + others.draws, seed=seed)}
 
 
-def of_samples(values: Floats, n_with: int, blocks: Sequence[int], *, seed: int) -> Chance:
+@dataclass(frozen=True, slots=True)
+class MuReading(Reading):
+    """The errors of a threshold attack, read as a signed bound on mu."""
+
+    errors: Errors
+
+    def alone(self) -> float:
+        return self.errors.direction * self.errors.mu()
+
+    @classmethod
+    def pooled(cls, readings: Sequence[MuReading]) -> Chance:
+        errors = Errors.joined([one.errors for one in readings])
+        bound = errors.mu()
+        signed = errors.direction * bound
+        low, high = (signed, inf) if errors.direction > 0 else (-inf, signed)
+        return Chance(signed, 0.0, low, high, errors.none().mu(), nan, alarm=bound > 0)
+
+
+def of_samples(values: Floats, n_with: int, blocks: Sequence[int], *, seed: int) -> MuReading:
     """Signed lower bound on |mu| from samples [n, examples], the first `n_with` of them made with the set.
 
     For a single run: the differences of `steps_apart`, one column.
     """
     first = np.zeros(values.shape, dtype=np.bool_)
     first[:n_with] = True
-    errors, ideal = split_test(values, first, blocks, seed=seed, by="mu")
-    bound = errors.mu()
-    signed = errors.direction * bound
-    low, high = (signed, inf) if errors.direction > 0 else (-inf, signed)
-    return Chance(signed, 0.0, low, high, ideal.mu(), nan, alarm=bound > 0)
+    return MuReading(split_test(values, first, blocks, seed=seed, by="mu"))
 
 
 def steps_apart(series: Tensor, auxiliary: Tensor) -> Floats:

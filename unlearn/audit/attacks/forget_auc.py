@@ -9,8 +9,9 @@ import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, apart, auc, difference
+from unlearn.audit.chance import Relabelling
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import Chance, Floats
+from unlearn.audit.statistics import Floats
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,15 @@ class _GroupAUC(Metric):
     draws: int = 399
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`."""
         others = evidence[f"retrained.{self.group}"]
         mine = apart(evidence[f"unlearned.{self.group}"], others)
         left = group_aucs(mine, evidence["unlearned.held_out"])
         right = group_aucs(others, evidence["retrained.held_out"])
         return {
             self.name: difference(
-                left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed, within=SHARE
+                left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed + evidence.seed, within=SHARE
             )
         }
 

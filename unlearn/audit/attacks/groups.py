@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import TooFew
+from unlearn.audit.chance import Relabelling, relabelled
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import Chance, Floats, relabelled
+from unlearn.audit.statistics import Floats
 
 Mask = NDArray[np.bool_]
 SHARE = (0.0, 1.0)  # between which every area and rate lies
@@ -64,7 +65,7 @@ def difference(
     draws: int,
     seed: int,
     within: tuple[float, float] = (-inf, inf),
-) -> Chance:
+) -> Relabelling:
     """Mean of one group of models' figures [n] beside that of another [m], tested by exchanging the models.
 
     Args:
@@ -77,7 +78,7 @@ def difference(
         return np.array([shuffled[:n].mean() - shuffled[n:].mean()])
 
     _, null = relabelled(statistic, blocks, draws=draws, seed=seed)
-    return Chance.of(float(left.mean()), null[:, 0], floor=float(right.mean()), within=within)
+    return Relabelling(float(left.mean()), null[:, 0], floor=float(right.mean()), within=within)
 
 
 def without_own(values: Floats, blocks: Sequence[int]) -> Floats:

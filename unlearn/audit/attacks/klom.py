@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import LEAST, Mask, apart
-from unlearn.audit.statistics import Chance, Floats, relabelled
+from unlearn.audit.chance import Relabelling, relabelled
+from unlearn.audit.statistics import Floats
 
 GROUPS = ("forget", "retain", "held_out")
 BINS, _LEAST_FOR_BINS = 20, 64
@@ -39,7 +40,8 @@ def binned_divergence(unlearned: Floats, retrained: Floats, mine: Mask) -> Float
     def shares(values: Floats, mask: Mask) -> Floats:
         # The largest value belongs to the last bin, whose right edge it is.
         places = np.clip(((values - low) / width * BINS).astype(np.int64), 0, BINS - 1)
-        found = np.stack([((places == one) & mask).sum(0) for one in range(BINS)])
+        n = values.shape[1]
+        found = np.bincount((places + BINS * np.arange(n))[mask], minlength=BINS * n).reshape(n, BINS).T
         return found / np.maximum(mask.sum(0), 1) + _ADDED
 
     p, q = shares(left, mine), shares(right, np.ones_like(right, dtype=np.bool_))
@@ -62,12 +64,12 @@ class Divergence(Metric):
     def divergence(self, unlearned: Floats, retrained: Floats, mine: Mask) -> Floats:
         """KL [examples] of signals [n, examples] and [m, examples]; `mine` masks the first."""
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`; retained and held-out examples are read where they were collected."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`; retained and held-out examples are read where they were collected."""
         groups = [group for group in GROUPS if group == "forget" or f"retrained.{group}" in evidence.parts]
         return {name: found for group in groups for name, found in self._group(evidence, group).items()}
 
-    def _group(self, evidence: Evidence, group: str) -> dict[str, Chance]:
+    def _group(self, evidence: Evidence, group: str) -> dict[str, Relabelling]:
         others = evidence[f"retrained.{group}"]
         mine = apart(evidence[f"unlearned.{group}"], others)
         n, values = len(mine), np.concatenate([mine.values.numpy(), others.values.numpy()])
@@ -88,9 +90,9 @@ class Divergence(Metric):
             far = self.divergence(values[left], values[right], had[left])[enough]
             return np.array([far.mean(), np.quantile(far, 0.95)])
 
-        seen, null = relabelled(statistic, mine.draws + others.draws, draws=self.draws, seed=self.seed)
+        seen, null = relabelled(statistic, mine.draws + others.draws, draws=self.draws, seed=self.seed + evidence.seed)
         return {
-            f"{self.name}_{group}_{what}": Chance.of(float(seen[place]), null[:, place], side="upper")
+            f"{self.name}_{group}_{what}": Relabelling(float(seen[place]), null[:, place], side="upper")
             for place, what in enumerate(("mean", "p95"))
         }
 

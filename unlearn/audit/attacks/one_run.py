@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, nan
 
@@ -13,7 +14,8 @@ from scipy.stats import binom
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.split_test import DELTA
-from unlearn.audit.statistics import LEVEL, Chance, Floats
+from unlearn.audit.chance import Chance, Reading
+from unlearn.audit.statistics import LEVEL, Floats
 
 _SHARE = 0.2  # of the examples, guesses that are made unless told otherwise
 _MOST = 20.0  # epsilon beyond which nothing is looked for
@@ -42,8 +44,8 @@ class OneRun(Metric):
     does_not_show = "low leakage: the bound can reveal, never certify"
     guesses: int | None = None
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Guesses]:
+        """See `Metric.readings`."""
         signals = evidence["unlearned.forget"]
         values, member = signals.values[0].numpy(), signals.member[0].numpy()
         m = len(values)
@@ -54,9 +56,25 @@ class OneRun(Metric):
                 f"`guesses` must be an even number of at most the {m} examples for `one_run` (got {r}); a fifth of "
                 "fewer than ten is none"
             )
-        right = correct(values, member, r)
+        return {"one_run_epsilon": Guesses(m, r, correct(values, member, r))}
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses(Reading):
+    """Of m examples, r guesses of which some were right. Those of several runs add up: every coin is its own."""
+
+    examples: int
+    made: int
+    right: int
+
+    def alone(self) -> float:
+        return epsilon_bound(self.examples, self.made, self.right)
+
+    @classmethod
+    def pooled(cls, readings: Sequence[Guesses]) -> Chance:
+        m, r, right = (sum(getattr(one, name) for one in readings) for name in ("examples", "made", "right"))
         bound = epsilon_bound(m, r, right)
-        return {"one_run_epsilon": Chance(bound, 0.0, bound, inf, epsilon_bound(m, r, r), nan, alarm=bound > 0)}
+        return Chance(bound, 0.0, bound, inf, epsilon_bound(m, r, r), nan, alarm=bound > 0)
 
 
 def correct(values: Floats, member: NDArray[np.bool_], guesses: int) -> int:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import Evidence, Metric, register
 from unlearn.audit.attacks.groups import apart
-from unlearn.audit.statistics import Chance, Floats, relabelled
+from unlearn.audit.chance import Relabelling, relabelled
+from unlearn.audit.statistics import Floats
 
 
 @register
@@ -28,8 +29,8 @@ class Relearn(Metric):
     draws: int = 399
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`."""
         others = evidence["retrained.relearning"]
         mine = apart(evidence["unlearned.relearning"], others)
         target = -float(evidence["before.relearning"].values[:, 0].mean())
@@ -40,8 +41,8 @@ class Relearn(Metric):
             left, right = steps[order[:n]].mean(), steps[order[n:]].mean()
             return np.array([left / right if right else 1.0])
 
-        found, null = relabelled(statistic, mine.draws + others.draws, draws=self.draws, seed=self.seed)
-        return {"relearn_ratio": Chance.of(float(found[0]), null[:, 0])}
+        found, null = relabelled(statistic, mine.draws + others.draws, draws=self.draws, seed=self.seed + evidence.seed)
+        return {"relearn_ratio": Relabelling(float(found[0]), null[:, 0])}
 
 
 def steps_until(curves: Floats, target: float) -> Floats:

@@ -10,7 +10,8 @@ import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, Mask, auc, by_membership, usable, without_own
-from unlearn.audit.statistics import Chance, Floats
+from unlearn.audit.chance import Relabelling
+from unlearn.audit.statistics import Floats
 
 
 @register
@@ -53,8 +54,8 @@ class RMIA(Metric):
         if problems:
             raise ValueError("\n".join(problems))
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`."""
         signals, population = evidence["unlearned.forget"], evidence["unlearned.held_out"].values.numpy()
         if not population.shape[1]:
             raise TooFew("`unlearned.held_out` must hold a population for `rmia` (got no example)")
@@ -66,8 +67,8 @@ class RMIA(Metric):
         def statistic(labels: Mask) -> Floats:
             return np.array([auc(relative(values, labels, others, signals.draws, a=self.a, gamma=self.gamma), labels)])
 
-        found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed)
-        return {"rmia_auc": Chance.of(float(found[0]), null[:, 0], within=SHARE)}
+        found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed + evidence.seed)
+        return {"rmia_auc": Relabelling(float(found[0]), null[:, 0], within=SHARE)}
 
 
 def relative(

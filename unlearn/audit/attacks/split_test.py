@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import exp, inf, log
 from typing import Literal
 
@@ -21,29 +21,53 @@ DELTA = 1e-5  # of the NeurIPS 2023 unlearning challenge
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """A threshold attack on fresh models: upper ends of both error rates, each exceeded with probability 2.5 %.
+    """A threshold attack on fresh models: how often it erred on those of each kind.
 
-    `direction` is 1 where the first kind scores higher, else -1.
+    `direction` is 1 where the first kind scores higher, else -1. Bounds are by the upper Clopper-Pearson ends of both
+    rates, each exceeded with probability 2.5 %.
     """
 
-    false_positive: float
-    false_negative: float
+    false_positives: int
+    negatives: int
+    false_negatives: int
+    positives: int
     direction: int
+
+    @classmethod
+    def joined(cls, parts: Sequence[Errors]) -> Errors:
+        """Of several attacks, each on models and with a threshold of its own, as one: their errors are added.
+
+        Who plays one of them by lot is an attacker, too, so a bound on what any attack can do holds for the sum, as
+        long as all are judged by as many models of each kind.
+        """
+        total = {f.name: sum(getattr(one, f.name) for one in parts) for f in fields(cls)}
+        return cls(**total | {"direction": 1 if total["direction"] >= 0 else -1})
+
+    def none(self) -> Errors:
+        """The same attack without an error: complete separation."""
+        return Errors(0, self.negatives, 0, self.positives, self.direction)
+
+    def rates(self) -> tuple[float, float]:
+        """Upper ends of the false-positive and the false-negative rate."""
+        counts = (self.false_positives, self.negatives), (self.false_negatives, self.positives)
+        first, second = (clopper_pearson(errors, trials, level=LEVEL)[1] for errors, trials in counts)
+        return first, second
 
     def epsilon(self, delta: float = DELTA) -> float:
         """Lower bound: an (epsilon, delta)-indistinguishable pair would not have let the attack err so rarely."""
-        a, b = self.false_positive, self.false_negative
+        a, b = self.rates()
         return max(0.0, *(log((1 - delta - x) / y) if x < 1 - delta and y > 0 else 0.0 for x, y in ((a, b), (b, a))))
 
     def mu(self) -> float:
         """Lower bound on the mu of a Gaussian trade-off curve, Phi^-1(1 - a) - Phi^-1(b)."""
-        return max(0.0, float(ndtri(1 - self.false_positive) - ndtri(self.false_negative)))
+        a, b = self.rates()
+        return max(0.0, float(ndtri(1 - a) - ndtri(b)))
 
 
 def split_test(
     values: Floats, first: Mask, blocks: Sequence[int], *, seed: int, by: Literal["epsilon", "mu"] = "epsilon"
-) -> tuple[Errors, Errors]:
-    """Tell two kinds of models apart by one example and one threshold; with it, what complete separation would read.
+) -> Errors:
+    """Tell two kinds of models apart by one example and one threshold.
 
     Half of the models choose example, threshold and direction; the other half counts errors at these, once. Of the
     first half's choices the one with the largest bound on epsilon (or mu, `by`) wins.
@@ -55,7 +79,7 @@ def split_test(
     Raises:
         TooFew: no example has three models of each kind in each half.
     """
-    chosen, judged = _halves(blocks, seed)
+    chosen, judged = _halves(first[:, 0], blocks, seed)
     counts = np.stack([mask.sum(0) for half in (chosen, judged) for mask in (first[half], ~first[half])])
     columns = np.flatnonzero((counts >= LEAST).all(0))
     if not len(columns):
@@ -68,18 +92,20 @@ def split_test(
     guess = direction * (values[judged, column] - threshold) > 0
     truth = first[judged, column]
     positives, negatives = int(truth.sum()), int((~truth).sum())
-    _, false_positive = clopper_pearson(int((guess & ~truth).sum()), negatives, level=LEVEL)
-    _, false_negative = clopper_pearson(int((~guess & truth).sum()), positives, level=LEVEL)
-    ideal = Errors(clopper_pearson(0, negatives)[1], clopper_pearson(0, positives)[1], direction)
-    return Errors(false_positive, false_negative, direction), ideal
+    wrong = int((guess & ~truth).sum()), int((~guess & truth).sum())
+    return Errors(wrong[0], negatives, wrong[1], positives, direction)
 
 
-def _halves(blocks: Sequence[int], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of a random half of the blocks, and of the other."""
+def _halves(first: Mask, blocks: Sequence[int], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of a random half of the blocks, and of the other; blocks of either kind alone are halved apart."""
     names, place = np.unique(blocks, return_inverse=True)
-    rank = np.argsort(np.argsort(uniforms(seed, "audit/halves", np.arange(len(names)))))
-    chosen = rank[place] < len(names) // 2
-    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    draw = uniforms(seed, "audit/halves", np.arange(len(names)))
+    share = np.bincount(place, first) / np.bincount(place)
+    chosen = np.zeros(len(names), dtype=np.bool_)
+    for kind in np.unique(share):
+        mine = np.flatnonzero(share == kind)
+        chosen[mine[np.argsort(draw[mine])][: len(mine) // 2]] = True
+    return np.flatnonzero(chosen[place]), np.flatnonzero(~chosen[place])
 
 
 def _best(values: Floats, first: Mask, by: Literal["epsilon", "mu"]) -> tuple[int, float, int]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, Mask, by_membership
-from unlearn.audit.statistics import Chance, Floats
+from unlearn.audit.chance import Relabelling
+from unlearn.audit.statistics import Floats
 
 _THRESHOLDS = 32
 
@@ -35,8 +36,8 @@ class Swap(Metric):
     draws: int = 399
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`."""
         signals = evidence["unlearned.forget"]
         values, member = signals.values.numpy(), signals.member.numpy()
         if (member.all(1) | ~member.any(1)).any():
@@ -50,9 +51,9 @@ class Swap(Metric):
             member,
             signals.draws,
             draws=self.draws,
-            seed=self.seed,
+            seed=self.seed + evidence.seed,
         )
-        return {"swap_quality": Chance.of(float(found[0]), null[:, 0], side="lower", within=SHARE)}
+        return {"swap_quality": Relabelling(float(found[0]), null[:, 0], side="lower", within=SHARE)}
 
 
 def above(values: Floats) -> Mask:

@@ -8,8 +8,9 @@ import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, apart, auc, difference
+from unlearn.audit.chance import Relabelling
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import Chance, Floats
+from unlearn.audit.statistics import Floats
 
 
 @register
@@ -31,14 +32,14 @@ class TwoSnapshot(Metric):
     draws: int = 399
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`."""
         before, others = evidence["before.forget"], evidence["retrained.forget"]
         mine = apart(evidence["unlearned.forget"], others)
         left, right = drops(before, mine), drops(before, others)
         return {
             "two_snapshot_auc": difference(
-                left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed, within=SHARE
+                left, right, mine.draws + others.draws, draws=self.draws, seed=self.seed + evidence.seed, within=SHARE
             )
         }
 

@@ -8,9 +8,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from unlearn.audit.attacks.base import Evidence, Metric, register, unmeasured
+from unlearn.audit.attacks.base import Evidence, Metric, register
 from unlearn.audit.attacks.groups import SHARE, Mask, auc, by_membership, usable, without_own
-from unlearn.audit.statistics import Chance, Floats
+from unlearn.audit.chance import Relabelling
+from unlearn.audit.statistics import Floats
 
 _OWN_VARIANCE_FROM = 64  # models a side: below, one variance is shared by all examples (LiRA, section VI-C)
 _TINY = 1e-12
@@ -72,8 +73,8 @@ class LikelihoodRatio(Metric):
     draws: int = 399
     seed: int = 0
 
-    def read(self, evidence: Evidence) -> dict[str, Chance]:
-        """See `Metric.read`. The balanced accuracy of an "offline" score, which has no natural threshold, is at 0."""
+    def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
+        """See `Metric.readings`; the balanced accuracy of an "offline" score, which has no own threshold, is at 0."""
         signals = evidence[self.part]
         member = signals.member.numpy()
         columns = usable(member, least=4)
@@ -83,11 +84,11 @@ class LikelihoodRatio(Metric):
             member,
             signals.draws,
             draws=self.draws,
-            seed=self.seed,
+            seed=self.seed + evidence.seed,
         )
         sides = ("both", "both", "upper", "upper")
         return {
-            name: unmeasured() if np.isnan(value) else Chance.of(float(value), null[:, place], side=side, within=SHARE)
+            name: Relabelling(float(value), null[:, place], side=side, within=SHARE)
             for place, (name, value, side) in enumerate(zip(self.names(), found, sides, strict=True))
         }
 

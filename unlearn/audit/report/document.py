@@ -12,7 +12,7 @@ _OF_AUDIT = {"findings", "comparison", "views", "signals"}
 
 
 def read(files: Sequence[Path]) -> dict[str, Any]:
-    """One document from the JSON of `unlearn audit`, `unlearn evaluate` and `Stream.content()`, in any order.
+    """One document from the JSON of `unlearn audit`, `unlearn evaluate` and streams, in any order.
 
     Raises:
         ValueError: listing every file that is no JSON of these, and every part that two files bring.
@@ -27,7 +27,7 @@ def read(files: Sequence[Path]) -> dict[str, Any]:
             continue
         parts = _parts(content)
         if parts is None:
-            problems.append(f"`{file}` must come from `unlearn audit`, `unlearn evaluate` or `Stream.content()`")
+            problems.append(f"`{file}` must come from `unlearn audit` or `unlearn evaluate`, or hold a `Stream`")
             continue
         twice = sorted(parts.keys() & found.keys() - {"format", "streams"})
         if twice:
@@ -62,11 +62,13 @@ def _even(ordered: Sequence[float | None], most: int) -> list[float | None]:
 
 
 def _parts(content: Any) -> dict[str, Any] | None:
-    """The content by the parts of a document; None if it is none of the three."""
+    """The content by the parts of a document; None if it is none of them."""
     if not isinstance(content, Mapping):
         return None
     if content.keys() >= {"steps", "method", "prepare_seconds"}:
         return {"streams": [dict(content)]}
+    if content.keys() >= {"streams", "reasons", "settings"}:
+        return {"streams": list(content["streams"])}
     if content.keys() >= {"statistic", "methods", "raw"}:
         return {"comparison": dict(content)}
     return dict(content) if content.keys() & _OF_AUDIT else None

@@ -163,15 +163,20 @@ def _by_score(document: Mapping[str, Any]) -> list[Sample]:
 
 
 def _by_signals(document: Mapping[str, Any]) -> list[Sample]:
-    """Attacks that judge each example by its own models."""
+    """Attacks that judge each example by its own models, of all seeds together."""
     found: list[Sample] = []
-    for method, parts in by_method(document).items():
-        for attack, (scores, member) in calibrated(parts).items():
+    for method, seeds in by_method(document).items():
+        told = [calibrated(parts) for parts in seeds]
+        for attack in dict.fromkeys(name for one in told for name in one):
+            of_seeds = [one[attack] for one in told if attack in one]
+            positive, negative = (
+                np.concatenate([scores[member == side] for scores, member in of_seeds]) for side in (True, False)
+            )
             place = "/".join(
                 ["/derived/attack/samples", *(k.replace("~", "~0").replace("/", "~1") for k in (attack, method))]
             )
             pointers = {side: [f"{place}/{side}"] for side in ("positive", "negative")}
-            found.append(Sample(attack, method, _kept(scores[member]), _kept(scores[~member]), pointers))
+            found.append(Sample(attack, method, _kept(positive), _kept(negative), pointers))
     return found
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from unlearn.audit.attacks.base import TooFew
 from unlearn.audit.attacks.groups import usable
 from unlearn.audit.attacks.u_lira import likelihood_ratios
 from unlearn.audit.measures import quantiles
+from unlearn.audit.statistics import Floats
 from unlearn.audit.views.signals import FORGET, by_method, matrices
 
 _SHOWN = 120
@@ -23,20 +25,57 @@ def records(document: Mapping[str, Any]) -> dict[str, Any] | None:
         value = mean over models that unlearned the record of log p(x | unlearned) - log p(x | never had it)
 
     with the 95 % t interval over these models; 0 is what chance reads, up to what it costs to fit few models.
-    The largest first; of more than 120 records an even choice by rank, both ends included. `strata` are quantiles over
-    all records of a level, where `views.records.groups` has, by the name of a grouping, its `levels` in order and of
-    which each record is (`of`).
+    The largest first, of all seeds; of more than 120 records an even choice by rank, both ends included. `strata` are
+    quantiles over all records of a level, where `views.records.groups` has, by the name of a grouping, its `levels` in
+    order and of which each record is (`of`, seed after seed).
     """
     groups: Mapping[str, Any] = document.get("views", {}).get("records", {}).get("groups", {})
     found = {
         method: view
-        for method, parts in by_method(document).items()
-        if FORGET in parts and (view := _of_method(parts[FORGET], groups)) is not None
+        for method, seeds in by_method(document).items()
+        if (view := _of_method([parts[FORGET] for parts in seeds if FORGET in parts], groups)) is not None
     }
     return found or None
 
 
-def _of_method(part: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, Any] | None:
+def _of_method(parts: Sequence[Mapping[str, Any]], groups: Mapping[str, Any]) -> dict[str, Any] | None:
+    told = [one for start, part in _numbered(parts) if (one := _of_seed(part, start)) is not None]
+    if not told:
+        return None
+    means, half, records = (np.concatenate(column) for column in zip(*told, strict=True))
+    order = np.argsort(-means, kind="stable")
+    shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), _SHOWN)).round().astype(np.int64))]
+    return {
+        "records": len(records),
+        "models": sum(len(part["values"]) for part in parts),
+        "above_zero": float((means - half > 0).mean()),
+        "by_chance": 0.025,
+        "rows": [
+            {
+                "value": float(means[e]),
+                "low": float(means[e] - half[e]),
+                "high": float(means[e] + half[e]),
+                "groups": {name: group["of"][records[e]] for name, group in groups.items()},
+            }
+            for e in shown
+        ],
+        "strata": {
+            name: {level: _spread(means[[group["of"][c] == level for c in records]]) for level in group["levels"]}
+            for name, group in groups.items()
+        },
+    }
+
+
+def _numbered(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Each part with the number of its first record, counted through all of them."""
+    start = 0
+    for part in parts:
+        yield start, part
+        start += len(part["values"][0]) if part["values"] else 0
+
+
+def _of_seed(part: Mapping[str, Any], start: int) -> tuple[Floats, Floats, NDArray[np.int64]] | None:
+    """Of the records with models enough: values, half intervals, and their numbers."""
     values, member, blocks = matrices(part)
     try:
         columns = usable(member, least=4)
@@ -47,28 +86,7 @@ def _of_method(part: Mapping[str, Any], groups: Mapping[str, Any]) -> dict[str, 
     n = member.sum(0)
     means = np.where(member, ratios, 0.0).sum(0) / n
     spread = np.sqrt(np.where(member, (ratios - means) ** 2, 0.0).sum(0) / (n - 1))
-    half = stdtrit(n - 1, 0.975) * spread / np.sqrt(n)
-    order = np.argsort(-means, kind="stable")
-    shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), _SHOWN)).round().astype(np.int64))]
-    return {
-        "records": len(columns),
-        "models": len(values),
-        "above_zero": float((means - half > 0).mean()),
-        "by_chance": 0.025,
-        "rows": [
-            {
-                "value": float(means[e]),
-                "low": float(means[e] - half[e]),
-                "high": float(means[e] + half[e]),
-                "groups": {name: group["of"][columns[e]] for name, group in groups.items()},
-            }
-            for e in shown
-        ],
-        "strata": {
-            name: {level: _spread(means[[group["of"][c] == level for c in columns]]) for level in group["levels"]}
-            for name, group in groups.items()
-        },
-    }
+    return means, stdtrit(n - 1, 0.975) * spread / np.sqrt(n), start + columns
 
 
 def _spread(values: np.ndarray[Any, Any]) -> dict[str, float | int]:

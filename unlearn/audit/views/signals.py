@@ -45,8 +45,12 @@ def matrices(part: Mapping[str, Any]) -> tuple[Values, Mask, list[int]]:
     return np.array(part["values"], dtype=np.float64), np.array(part["member"], dtype=np.bool_), part["blocks"]
 
 
-def by_method(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The signals of every method, with those that belong to all of them."""
-    signals: Mapping[str, dict[str, Any]] = document.get("signals") or {}
-    shared = signals.get("shared", {})
-    return {name: {**shared, **own} for name, own in signals.items() if name != "shared"}
+def by_method(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The signals of every method seed by seed, with those that belong to all of them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for of_seed in document.get("signals") or ():
+        shared: dict[str, Any] = of_seed["parts"].get("shared", {})
+        for name, own in of_seed["parts"].items():
+            if name != "shared":
+                found.setdefault(name, []).append({**shared, **own})
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from unlearn.audit.attacks import (
     Evidence,
 )
 from unlearn.audit.attacks.f_ine import of_samples, steps_apart
-from unlearn.audit.attacks.one_run import correct, epsilon_bound
+from unlearn.audit.attacks.one_run import Guesses, correct, epsilon_bound
 from unlearn.audit.attacks.split_test import Errors, split_test
 
 
@@ -23,10 +25,10 @@ def test_complete_separation_reads_the_resolution(side: int, resolution: float) 
     first = (np.arange(2 * side) < side)[:, None]
     alternating = np.argsort(np.arange(2 * side) % side, kind="stable")  # one of each kind in turn
     blocks = np.arange(2 * side) // 2
-    errors, ideal = split_test(values[alternating], first[alternating], blocks, seed=0)
-    assert errors.epsilon() == ideal.epsilon() == pytest.approx(resolution, abs=0.05)
+    errors = split_test(values[alternating], first[alternating], blocks, seed=0)
+    assert errors.epsilon() == errors.none().epsilon() == pytest.approx(resolution, abs=0.05)
     assert errors.direction == 1
-    flipped, _ = split_test(-values[alternating], first[alternating], blocks, seed=0)
+    flipped = split_test(-values[alternating], first[alternating], blocks, seed=0)
     assert (flipped.epsilon(), flipped.direction) == (errors.epsilon(), -1)
 
 
@@ -42,7 +44,7 @@ def test_the_bound_is_below_the_truth_and_above_nothing() -> None:
     generator = np.random.default_rng(0)
     first = (np.arange(4_000) % 2 == 0)[:, None]
     lies = generator.random(first.shape) > 1 / (1 + np.exp(-1))
-    errors, _ = split_test((first ^ lies).astype(np.float64), first, range(4_000), seed=0)
+    errors = split_test((first ^ lies).astype(np.float64), first, range(4_000), seed=0)
     assert 0.7 < errors.epsilon(0.0) < 1.0
 
 
@@ -51,10 +53,33 @@ def test_mu_is_the_distance_of_two_gaussians() -> None:
     values = generator.normal(size=(4_000, 1))
     values[:2_000] -= 1.0
     order = np.argsort(np.arange(4_000) % 2_000, kind="stable")
-    found = of_samples(values, 2_000, range(4_000), seed=0)
-    assert -1.0 < found.value < -0.7 and found.alarm and found.high == found.value
-    assert of_samples(values[order], 2_000, range(4_000), seed=0).value == 0.0
-    assert Errors(norm.sf(1.0), norm.cdf(-0.5), 1).mu() == pytest.approx(1.5)
+    reading = of_samples(values, 2_000, range(4_000), seed=0)
+    found = reading.pooled([reading])
+    assert -1.0 < found.value < -0.7 and found.alarm and found.high == found.value == reading.alone()
+    assert of_samples(values[order], 2_000, range(4_000), seed=0).alone() == 0.0
+    n = 10**8
+    many = Errors(round(n * norm.sf(1.0)), n, round(n * norm.cdf(-0.5)), n, 1)
+    assert many.mu() == pytest.approx(1.5, abs=1e-3)
+
+
+def test_attacks_of_several_seeds_add_their_errors_up() -> None:
+    """Two that prove little by themselves prove more together, and never more than separation could."""
+    one, other = Errors(1, 20, 2, 20, 1), Errors(2, 20, 1, 20, 1)
+    both = Errors.joined([one, other])
+    assert both == Errors(3, 40, 3, 40, 1)
+    assert max(one.epsilon(), other.epsilon()) < both.epsilon() < both.none().epsilon()
+    assert Errors.joined([one, replace(other, direction=-1), replace(other, direction=-1)]).direction == -1
+    guesses = Guesses(100, 20, 16)
+    together = Guesses.pooled([guesses] * 4)
+    assert together.value == epsilon_bound(400, 80, 64) > guesses.alone() > 0
+
+
+def test_kinds_are_halved_alike() -> None:
+    """So that every seed is judged by as many models of each kind, and errors can be added."""
+    first = np.repeat([True, False], 12)[:, None]
+    for seed in range(20):
+        errors = split_test(np.arange(24.0)[:, None], first, range(24), seed=seed)
+        assert (errors.positives, errors.negatives) == (6, 6)
 
 
 def test_differences_in_differences_of_steps() -> None:

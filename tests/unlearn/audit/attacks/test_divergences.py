@@ -69,6 +69,6 @@ def test_the_challenge_reads_equal_samples_as_its_null_value() -> None:
 def test_the_challenge_has_no_verdict() -> None:
     values = np.random.default_rng(0).normal(size=(2, 12, 5))
     evidence = Evidence({"unlearned.forget": several(values[0] + 9), "retrained.forget": several(values[1], first=12)})
-    (found,) = Challenge().findings(evidence, evidence)
+    (found,) = Challenge().findings(evidence, control=[evidence])
     assert found.verdict == "inconclusive" and found.value == 0.0 and "uncalibrated" in found.metric
     assert 0.2 < found.null_floor < 0.8

@@ -19,8 +19,8 @@ from unlearn.audit.attacks import (
 )
 from unlearn.audit.attacks.groups import auc
 from unlearn.audit.attacks.relearn import steps_until
+from unlearn.audit.chance import Chance
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import Chance
 
 
 def test_steps_until_are_interpolated_and_censored() -> None:
@@ -42,7 +42,7 @@ def test_a_model_that_learns_again_at_once_fails_and_one_as_slow_as_a_retrain_do
             }
         )
         control = Evidence(evidence.parts | {"unlearned.relearning": several(-fast[:20])})
-        (found,) = Relearn().findings(evidence, control)
+        (found,) = Relearn().findings(evidence, control=[control])
         assert found.verdict == verdict
         assert found.value == pytest.approx(4 / 9 if verdict == "fail" else 1.0, abs=0.02)
 

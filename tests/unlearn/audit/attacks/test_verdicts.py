@@ -30,9 +30,9 @@ def test_models_that_depend_on_the_retrains_are_no_second_group() -> None:
 def test_what_would_not_have_been_seen_is_inconclusive() -> None:
     clean, dirty = (Evidence({"unlearned.forget": halves(24, 30, shift)}) for shift in (0.0, 2.0))
     verdicts = {
-        case: ULiRA(draws=99).findings(one, control)[0].verdict
+        case: ULiRA(draws=99).findings(one, control=control)[0].verdict
         for case, one, control in (
-            ("alone", clean, None), ("unseen", clean, clean), ("seen", clean, dirty), ("found", dirty, dirty)
+            ("alone", clean, []), ("unseen", clean, [clean]), ("seen", clean, [dirty]), ("found", dirty, [dirty])
         )
     }  # fmt: skip
     assert verdicts == {"alone": "inconclusive", "unseen": "inconclusive", "seen": "pass", "found": "fail"}

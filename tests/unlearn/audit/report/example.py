@@ -77,7 +77,9 @@ def _audit() -> dict[str, Any]:
         "digests": comparison["digests"],
         "provenance": provenance(),
         "views": views | {"records": {"groups": {"activity": {"levels": LEVELS, "of": LEVELS * 20}}}},
-        "signals": {name: _signals(0.9 * shift, seed) for seed, (name, shift) in enumerate(SHIFTS.items())},
+        "signals": [
+            {"seed": 0, "parts": {name: _signals(0.9 * shift, k) for k, (name, shift) in enumerate(SHIFTS.items())}}
+        ],
         "streams": streams,
     }
 

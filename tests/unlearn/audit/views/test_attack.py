@@ -85,7 +85,9 @@ def test_attacks_that_know_each_example_find_what_one_threshold_cannot() -> None
     member = rng.random((40, 50)) < 0.5
     values = rng.normal(0, 30, 50) + rng.normal(size=(40, 50)) + 2 * member
     signals = {"unlearned.forget": {"values": values.tolist(), "member": member.tolist(), "blocks": list(range(40))}}
-    scores = document(("method", values[member], values[~member])) | {"signals": {"method": signals}}
+    scores = document(("method", values[member], values[~member])) | {
+        "signals": [{"seed": 0, "parts": {"method": signals}}]
+    }
     found = attacks(scores)
     assert found
     areas = {of["name"]: of["methods"][0]["auc"]["value"] for of in found["attacks"]}

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from unlearn.audit.views.records import records
 
 
-def signals(shifts: np.ndarray, *, models: int, seed: int) -> dict[str, object]:
+def signals(shifts: np.ndarray, *, models: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     member = rng.random((models, len(shifts))) < 0.5
     values = rng.normal(size=member.shape) + member * shifts
     levels = ["exposed" if shift else "hidden" for shift in shifts]
     part = {"values": values.tolist(), "member": member.tolist(), "blocks": list(range(models))}
     return {
-        "signals": {"shared": {}, "method": {"unlearned.forget": part}},
+        "signals": [{"seed": 0, "parts": {"shared": {}, "method": {"unlearned.forget": part}}}],
         "views": {"records": {"groups": {"kind": {"levels": ["hidden", "exposed"], "of": levels}}}},
     }
 
@@ -37,6 +39,24 @@ def test_chance_alone_exposes_no_more_than_it_is_said_to() -> None:
     assert view
     assert view["method"]["above_zero"] <= view["method"]["by_chance"]
     assert len(view["method"]["rows"]) == 120 and view["method"]["records"] == 600
+
+
+def test_seeds_follow_each_other_with_records_of_their_own() -> None:
+    first, second = (
+        signals(np.array([0.0] * 20 + [3.0] * 3), models=60, seed=0),
+        signals(np.zeros(9), models=40, seed=1),
+    )
+    groups = [one["views"]["records"]["groups"]["kind"] for one in (first, second)]
+    joined = {
+        "signals": [*first["signals"], second["signals"][0] | {"seed": 1}],
+        "views": {"records": {"groups": {"kind": groups[0] | {"of": [*groups[0]["of"], *groups[1]["of"]]}}}},
+    }
+    alone, view = records(first), records(joined)
+    assert alone and view
+    assert (view["method"]["records"], view["method"]["models"]) == (32, 100)
+    assert view["method"]["rows"][:3] == alone["method"]["rows"][:3]
+    assert view["method"]["strata"]["kind"]["exposed"] == alone["method"]["strata"]["kind"]["exposed"]
+    assert view["method"]["strata"]["kind"]["hidden"]["n"] == 29
 
 
 def test_a_pool_that_is_too_small_says_nothing() -> None:

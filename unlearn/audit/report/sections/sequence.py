@@ -23,7 +23,7 @@ VIEW = View(
     "Sequential requests",
     "Requests served one after another, each on what the one before it left: what piles up, what it costs, and "
     "when a retrain was due.",
-    missing="Give the JSON of a stream beside the audit: `json.dumps(unlearn.audit.stream(...).content())`, then "
+    missing="`unlearn evaluate --stream 10 --delete one-user:100 --json STREAM.json` serves such a sequence; then "
     "`unlearn report AUDIT.json STREAM.json --html OUT.html`.",
     does_not_show="The order that was tried: other orders of the same requests may drift otherwise.",
 )
@@ -37,6 +37,7 @@ def body(document: Node, looks: Looks) -> Markup:
     charts = [chart for title, keys, log in _PANELS if (chart := _chart(streams, looks, title, keys, log)) is not None]
     heads = [
         "method",
+        "seed",
         "request",
         "seconds",
         "residual before",
@@ -45,20 +46,22 @@ def body(document: Node, looks: Looks) -> Markup:
         "gap",
         "floor",
         "NDCG@20",
-        "retrained because",
+        "retrain due because",
+        "retrained",
     ]
     rows = [
         [
-            stream["method"], step["number"], step["seconds"], step["residual_before"], step["residual_after"],
-            step["removed"], *(step.at("values", name) for name in ("retrain_gap", "gap_floor", "ndcg_at_20")),
-            step["retrained"],
+            stream["method"], stream["seed"], step["number"],
+            *(step[name] for name in ("seconds", "residual_before", "residual_after", "removed")),
+            *(step.at("values", name) for name in ("retrain_gap", "gap_floor", "ndcg_at_20")),
+            step["due"], step["retrained"],
         ]
         for stream in streams
         for step in stream["steps"]
     ]  # fmt: skip
     return figure(
-        "By number of the request; upright lines where a retrain followed. Gaps are in units of the distance between "
-        "the retrain and the model before the first request.",
+        "By number of the request; upright lines where a retrain followed, or was first due. Gaps are in units of the "
+        "distance between the retrain and the model before the first request.",
         *charts,
         data=table("Every request", heads, rows),
         legend=looks.legend(stream["method"].value for stream in streams),
@@ -82,12 +85,13 @@ def _chart(streams: Node, looks: Looks, title: str, keys: tuple[str, ...], log: 
     y = spanning(values if log else [*values, 0.0], *chart.y_range, log=log)
     chart.x_axis(x, "request")
     chart.y_axis(y, title)
-    for stream in streams:
-        for step in stream["steps"]:
-            if step["retrained"].known:
-                at = x(step["number"].value + 0.5)
-                chart.add(line(at, chart.y_range[0], at, chart.top, class_="floor"))
-                chart.add(text(at + 3, chart.top + 8, "retrain", class_="tick"))
+    for place, stream in enumerate(streams):
+        followed = [(step, "retrain") for step in stream["steps"] if step["retrained"]]
+        due = [(step, f"due: {stream['method'].value}") for step in stream["steps"] if step["due"].known]
+        for step, label in followed or due[:1]:
+            at = x(step["number"].value + 0.5)
+            chart.add(line(at, chart.y_range[0], at, chart.top, class_="floor"))
+            chart.add(text(at + 3, chart.top + 8 + 10 * (place % 4), label, class_="tick"))
     for name, steps in found:
         chart.add(path([(x(n), y(node.value)) for n, node in steps], class_=f"curve {looks.colour(name)}"))
         chart.add(
