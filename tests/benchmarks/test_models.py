@@ -34,7 +34,8 @@ def test_runs_from_end_to_end(run: Any) -> None:
 
 def test_every_model_and_its_settings_are_there(module: Any) -> None:
     names = {contender.name for contender in module.CONTENDERS}
-    assert {contender.model for contender in module.CONTENDERS} == set(registered())
+    # It needs ties, which not every data set has, and no paper puts it above or below LightGCN.
+    assert {contender.model for contender in module.CONTENDERS} == set(registered()) - {"social_lightgcn"}
     for contender in module.CONTENDERS:
         assert contender.baseline is None or contender.baseline in names
         tried = list(contender.settings())
