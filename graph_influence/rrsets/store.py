@@ -145,7 +145,11 @@ class RRSets:
         leaves does not depend on the draws. What probabilities the graph has says what deletion means: *frozen*
         (`graph.without`) leaves those of the others as they are, and redraws the sets of who left; *renormalised*
         (weighted cascade again) changes those of all arcs into the neighbours, and redraws the neighbours' sets, too.
-        Past a measured share of sets, redrawing all is quicker, and is what happens.
+        Past a measured share of the members, redrawing all is quicker, and is what happens.
+
+        Measured under weighted cascade with 500,000 sets, milliseconds of one thread for a random person (median) and
+        for one of the twenty in most sets: on NetHEPT 0.4 and 3 frozen, 1.1 and 25 renormalised, where a rebuild takes
+        105; on NetPHY 0.7 and 2.5, 1.8 and 16, of 150.
 
         Raises:
             InvalidGraph: it is not the store's graph with fewer people or arcs or with other probabilities, or has
