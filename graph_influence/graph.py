@@ -58,7 +58,8 @@ class SocialGraph:
 
         `undirected` adds the reverse of every arc. `parallel` says what becomes of several arcs from one node to
         another: the "first" stays (the simple graph), "combine" gives 1 - prod(1 - p) (each tries once), "sum" adds
-        the weights (linear threshold), "raise" refuses them.
+        the weights (linear threshold; with 1 / number of in-arcs, weighted cascade of a multigraph), "raise" refuses
+        them.
 
         Raises:
             InvalidGraph: listing every problem: lengths, rows out of range or forgotten, probabilities outside [0, 1]

@@ -7,32 +7,41 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from numba.core import config
+from tqdm import tqdm
 
 T = TypeVar("T")
 
 
 def in_chunks(
-    work: Callable[[int, int], T], runs: int, *, chunk: int, least: int = 1, threads: int | None = None
+    work: Callable[[int, int], T],
+    runs: int,
+    *,
+    chunk: int,
+    least: int = 1,
+    threads: int | None = None,
+    progress: bool = False,
 ) -> Iterator[T]:
     """What `work(first, count)` gives for runs first to first + count - 1, chunk after chunk, in their order.
 
     Chunks are short enough that an interrupt ends the work between two of them, and not shorter than `least`, below
     which a further thread costs more than it saves. By default there are as many threads as numba would use.
-
-    Raises:
-        ValueError: fewer than one run or thread.
+    `progress` shows a bar, on a terminal only.
     """
     threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
-    if runs < 1 or threads < 1:
-        raise ValueError(f"`runs` and `threads` must be at least 1 (got {runs} and {threads})")
     size = max(least, min(chunk, -(-runs // threads)))
-    firsts = range(0, runs, size)
-    counts = [min(size, runs - first) for first in firsts]
-    if threads == 1 or len(firsts) == 1:
-        yield from map(work, firsts, counts)
+    parts = [(first, min(size, runs - first)) for first in range(0, runs, size)]
+    with tqdm(total=runs, unit="run", leave=False, disable=None if progress else True) as bar:
+        for done, (_, count) in zip(_each(work, parts, threads), parts, strict=True):
+            bar.update(count)
+            yield done
+
+
+def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: int) -> Iterator[T]:
+    if threads == 1 or len(parts) == 1:
+        yield from (work(*part) for part in parts)
         return
     with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, first, count) for first, count in zip(firsts, counts, strict=True)]
+        futures = [pool.submit(work, *part) for part in parts]
         try:
             for future in futures:
                 yield future.result()

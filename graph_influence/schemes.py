@@ -25,9 +25,9 @@ def weighted_cascade(graph: SocialGraph, *, c: float = 1.0) -> SocialGraph:
     """p(u, v) = min(1, c / in-degree of v): c expected live in-arcs a node, however many there are.
 
     Kempe, Kleinberg and Tardos, "Maximizing the spread of influence through a social network" (KDD 2003), with c = 1;
-    other c as in Guo, Wang, Wei and Chen, "Influence maximization revisited" (SIGMOD 2020). With c <= 1 it also gives
-    weights for linear threshold. In-degrees count arcs that are there, so parallel arcs count once, unless the graph
-    was made with other weights and the policy "sum".
+    other c as in Guo, Wang, Wei and Chen, "Influence maximization revisited: efficient reverse reachable set
+    generation with bound tightened" (SIGMOD 2020). With c <= 1 it also gives weights for linear threshold. Parallel
+    arcs became one when the graph was made, and count once.
 
     Raises:
         ValueError: `c` is not positive.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
-from unlearn.methods.base import Unlearner, method
+if TYPE_CHECKING:
+    from unlearn.methods.base import Unlearner
 
 T = TypeVar("T")
 
@@ -39,11 +40,20 @@ def read(specification: str) -> tuple[str, dict[str, str]]:
     return name, dict(pairs)
 
 
-def arguments(kind: type) -> dict[str, inspect.Parameter]:
-    """The constructor's arguments that have a default, their types evaluated; those it passes on to a base included.
+def arguments(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The arguments that have a default, their types evaluated, of a function or of a class's constructor.
 
-    A field that a dataclass fills by a factory holds state and is no argument.
+    Those that a constructor passes on to a base are included. A field that a dataclass fills by a factory holds state
+    and is no argument.
     """
+    if not isinstance(kind, type):
+        hints = get_type_hints(kind)
+        parameters = inspect.signature(kind).parameters
+        return {
+            name: parameter.replace(annotation=hints[name])
+            for name, parameter in parameters.items()
+            if parameter.default is not inspect.Parameter.empty
+        }
     found: dict[str, inspect.Parameter] = {}
     state = {f.name for f in fields(kind) if f.default_factory is not MISSING} if is_dataclass(kind) else set[str]()
     for cls in kind.__mro__:
@@ -59,8 +69,9 @@ def arguments(kind: type) -> dict[str, inspect.Parameter]:
     return found
 
 
-def typed(name: str, kind: type, given: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments given as text, as the constructor of `kind` declares them; "none" is None where that is allowed.
+def typed(name: str, kind: Callable[..., Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments given as text, as the constructor or function `kind` declares them; "none" is None where that is
+    allowed.
 
     Raises:
         ValueError: listing every argument that does not exist or is of another type.
@@ -106,6 +117,8 @@ def unlearner(specification: str) -> Unlearner:
     Raises:
         ValueError: there is no such method, or an argument is unknown, of another type or out of range.
     """
+    from unlearn.methods.base import method
+
     return built(specification, method)
 
 
@@ -115,7 +128,7 @@ def unlearners(specifications: str) -> list[Unlearner]:
     Raises:
         ValueError: listing everything that is wrong with any of them.
     """
-    from unlearn.methods.base import methods
+    from unlearn.methods.base import method, methods
 
     everything = [name for name in methods() if not method(name).baseline]
     named = [name.strip() for name in specifications.split(",") if name.strip()]

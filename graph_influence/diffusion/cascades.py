@@ -72,11 +72,11 @@ class Cascades:
         Raises:
             ValueError: the runs of the two do not share their coins.
         """
-        ours, theirs = ((one.model, one.seed, one.runs) for one in (self, other))
+        ours, theirs = ((one.model, one.seed, one.runs, len(one.activations)) for one in (self, other))
         if ours != theirs:
             raise ValueError(
-                f"cascades must be of one model, seed and number of runs to be compared (got {ours} and {theirs}); "
-                "simulate both with the same"
+                "cascades must be of one model, seed, number of runs and rows of nodes to be compared "
+                f"(got {ours} and {theirs}); simulate both with the same, before a graph is compacted"
             )
         return Estimate.of(self.sizes - other.sizes)
 

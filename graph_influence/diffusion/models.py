@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +25,35 @@ _NOBODY = np.empty(0, dtype=np.int64)
 
 
 class Diffusion(ABC):
-    """A model of how activity spreads on a graph, prepared for simulation: forward rows with the coins' shares.
+    """A model of how activity spreads on a graph, and the `runs` of a `seed` in which it is watched.
 
-    Arc e is live in run r of a seed exactly where coin(r, counter of e) lies in [low, low + width) of e; the nodes that
-    the seeds reach over live arcs become active, one step of the cascade an arc. Results are whole numbers summed over
-    runs: the same for every number of threads, and for the arcs of a graph that somebody has left (until `compact`).
+    Arc e is live in run r exactly where coin(r, counter of e) lies in [low, low + width) of e; the nodes that the seeds
+    reach over live arcs become active, an arc a step. So all that is asked of one model is answered in the same runs
+    (common random numbers), and so it is on two graphs of which one is the other less those who left (until `compact`).
+    Results are whole numbers summed over runs: the same for every number of `threads`, by default numba's. `progress`
+    shows a bar, on a terminal only.
+
+    Raises:
+        ValueError: fewer than one run or thread.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, graph: SocialGraph) -> None:
+    def __init__(
+        self,
+        graph: SocialGraph,
+        *,
+        runs: int = 10_000,
+        seed: int = 0,
+        threads: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        if runs < 1 or (threads is not None and threads < 1):
+            raise ValueError(f"`runs` and `threads` must be at least 1 (got {runs} and {threads})")
         ptr, arcs = graph.out
         counter, low = self._coins(graph, arcs)
-        self.graph = graph
+        self.graph, self.runs, self.seed = graph, runs, seed
+        self._threads, self._progress = threads, progress
         self._arrays = (
             ptr.astype(np.uint64),
             graph.target[arcs].astype(np.uint32),
@@ -50,76 +66,54 @@ class Diffusion(ABC):
     def _coins(self, graph: SocialGraph, arcs: NDArray[np.int64]) -> tuple[NDArray[np.integer], NDArray[np.uint64]]:
         """Which coin decides on each of `arcs` [m], and where the arc's share of that coin begins."""
 
-    def simulate(
-        self, seeds: Iterable[Id], *, runs: int = 10_000, seed: int = 0, threads: int | None = None
-    ) -> Cascades:
+    def simulate(self, seeds: Iterable[Id]) -> Cascades:
         """Cascades from seeds given by external ids.
 
         Raises:
             UnknownIds: a seed is not in the graph.
             InvalidSeeds: a seed occurs twice, or there are more than nodes.
-            ValueError: fewer than one run or thread.
         """
-        return self.simulate_rows(seed_rows(self.graph, seeds), runs=runs, seed=seed, threads=threads)
+        return self.simulate_rows(seed_rows(self.graph, seeds))
 
-    def simulate_rows(
-        self, rows: NDArray[np.int64], *, runs: int = 10_000, seed: int = 0, threads: int | None = None
-    ) -> Cascades:
+    def simulate_rows(self, rows: NDArray[np.int64]) -> Cascades:
         """Cascades from seeds given by rows, all different."""
-        sizes, activations, growth, _ = self._run(rows, _NOBODY, runs, seed, threads)
+        sizes, activations, growth, _ = self._run(rows, _NOBODY)
         lasted = int(np.count_nonzero(growth[0]))
-        return Cascades(self.name, seed, sizes, activations, growth[:, :lasted])
+        return Cascades(self.name, self.seed, sizes, activations, growth[:, :lasted])
 
-    def marginal_gains(
-        self,
-        seeds: Iterable[Id],
-        candidates: Iterable[Id] | None = None,
-        *,
-        runs: int = 10_000,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> Gains:
+    def marginal_gains(self, seeds: Iterable[Id], candidates: Iterable[Id] | None = None) -> Gains:
         """What each candidate (by default every node) would add to the spread of the seeds, each on its own.
 
-        All of it is measured in the same runs, and exact in each: a candidate's cascade goes on from where that of the
-        seeds has ended.
+        Exact in each run: a candidate's cascade goes on from where that of the seeds has ended.
 
         Raises:
-            UnknownIds, InvalidSeeds, ValueError: as `simulate`, for candidates too.
+            UnknownIds, InvalidSeeds: as `simulate`, for candidates too.
         """
         rows = seed_rows(self.graph, seeds)
         alive = np.flatnonzero(self.graph.nodes.alive)
-        others = alive if candidates is None else seed_rows(self.graph, candidates)
-        return self.gains_rows(rows, others, runs=runs, seed=seed, threads=threads)
+        return self.gains_rows(rows, alive if candidates is None else seed_rows(self.graph, candidates))
 
-    def gains_rows(
-        self,
-        rows: NDArray[np.int64],
-        candidates: NDArray[np.int64],
-        *,
-        runs: int = 10_000,
-        seed: int = 0,
-        threads: int | None = None,
-    ) -> Gains:
+    def gains_rows(self, rows: NDArray[np.int64], candidates: NDArray[np.int64]) -> Gains:
         """`marginal_gains`, by rows."""
-        sizes, _, _, gains = self._run(rows, candidates, runs, seed, threads)
+        sizes, _, _, gains = self._run(rows, candidates)
         return Gains.of(sizes, candidates, gains)
 
     def _run(
-        self, rows: NDArray[np.int64], candidates: NDArray[np.int64], runs: int, seed: int, threads: int | None
+        self, rows: NDArray[np.int64], candidates: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         seeds, others, n = rows.astype(np.uint32), candidates.astype(np.uint32), self.graph.num_nodes
-        sizes = np.empty(runs, dtype=np.int64)
-        key = np.uint64(seed % 2**64)
+        sizes = np.empty(self.runs, dtype=np.int64)
+        key = np.uint64(self.seed % 2**64)
 
         def one(first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
             sums = np.zeros(n, np.int64), np.zeros((2, n + 1), np.int64), np.zeros((2, len(others)), np.int64)
-            part = sizes[first : first + count]
-            simulate(*self._arrays, seeds, others, key, np.uint64(first), part, *sums)
+            simulate(*self._arrays, seeds, others, key, np.uint64(first), sizes[first : first + count], *sums)
             return sums
 
         totals: list[NDArray[np.int64]] = []
-        for sums in in_chunks(one, runs, chunk=_CHUNK, threads=threads):
+        # A run takes longer the more candidates there are.
+        chunk = max(1, _CHUNK // (1 + len(others)))
+        for sums in in_chunks(one, self.runs, chunk=chunk, threads=self._threads, progress=self._progress):
             totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else list(sums)
         activations, growth, gains = totals
         return sizes, activations, growth, gains
@@ -160,12 +154,12 @@ class LinearThreshold(Diffusion):
 MODELS: dict[str, type[Diffusion]] = {model.name: model for model in (IndependentCascade, LinearThreshold)}
 
 
-def diffusion(name: str, graph: SocialGraph) -> Diffusion:
-    """The model of that name on a graph.
+def diffusion(name: str, graph: SocialGraph, **arguments: Any) -> Diffusion:
+    """The model of that name on a graph, with the arguments of `Diffusion`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or fewer than one run or thread is asked for.
     """
     if name not in MODELS:
         raise ValueError(f"`model` must be one of {', '.join(MODELS)} (got {name!r})")
-    return MODELS[name](graph)
+    return MODELS[name](graph, **arguments)

@@ -65,16 +65,19 @@ def read_edges(lines: pd.Series[str], columns: Columns, problems: Problems) -> E
 
 
 def _is_header(lines: pd.Series[str], problems: Problems) -> bool:
-    """Whether the first line names columns: others have numbers where it has none, or the names are usual ones."""
-    first: str = lines.iloc[0]
+    """Whether the first line names columns: it has no numbers where others do, or usual names; ids occur again."""
+    first, *rest = lines
     found = fields(first)[:2]
     if is_atomic(first) or all(NUMBER.fullmatch(field) for field in found):
         return False
-    usual = {re.sub(r"[^a-z0-9]", "", field.lower()) for field in found} <= _ENDS
-    if not usual and (len(lines) < 2 or not all(NUMBER.fullmatch(field) for field in fields(lines.iloc[1])[:2])):
+    if {re.sub(r"[^a-z0-9]", "", field.lower()) for field in found} <= _ENDS:
+        return True
+    if rest and all(NUMBER.fullmatch(field) for field in fields(rest[0])[:2]):
+        return True
+    if not any(set(found) & set(fields(line)[:2]) for line in rest):
         problems.add(
             f"it must be plain whether the first line is a header (got `{first}`); pass header=True, or header=False "
             "when it is an edge like the others"
         )
         problems.fail()
-    return True
+    return False

@@ -69,7 +69,7 @@ class RRSets:
 
     Raises:
         InvalidGraph: in-weights of a node sum to more than 1 under "lt".
-        InvalidInput: a model or seed that there is not, or a sentinel that is no row of the graph.
+        InvalidInput: a model, seed or number of threads that there is not, or a sentinel that is no row of the graph.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class RRSets:
             wrong.append(f"`model` must be one of {', '.join(get_args(Model))} (got {model!r})")
         if not 0 <= seed < 2**64:
             wrong.append(f"`seed` must be from 0 to 2^64 - 1 (got {seed})")
+        if threads is not None and threads < 1:
+            wrong.append(f"`threads` must be at least 1 (got {threads})")
         if wrong:
             raise InvalidInput("; ".join(wrong))
         self.graph = graph

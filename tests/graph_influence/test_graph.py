@@ -6,19 +6,13 @@ import pytest
 
 from graph_influence.errors import InvalidGraph, UnknownIds
 from graph_influence.graph import SocialGraph
+from tests.graph_influence.listing import listed
 from tests.oracles.cascades import ends, random_graph
 from tests.oracles.traces import in_object
 from unlearn.forget import ForgetSet
 from unlearn.vocabulary import Vocabulary
 
 NONE = np.array([], dtype=np.int64)
-
-
-def listed(graph):
-    """External ids of both ends and the probability of every arc that is there, in any order."""
-    ids = graph.nodes.take(range(graph.num_nodes))
-    arcs = zip(ends(graph), graph.probability.tolist(), graph.alive, strict=True)
-    return sorted((ids[tail], ids[head], p) for (tail, head), p, alive in arcs if alive)
 
 
 def test_arcs_are_ordered_by_target_then_descending_probability_then_source():

@@ -84,3 +84,13 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         typed("choices", Choices, {"mode": "adam"})
     with pytest.raises(ValueError, match="`size` is no argument of `derived`"):
         typed("derived", Derived, {"size": "3"})
+
+
+def test_a_function_takes_text_as_a_constructor_does():
+    def scheme(graph: object, *, c: float = 1.0, seed: int | None = None) -> None:
+        """Needs a graph, which cannot be typed."""
+
+    assert list(arguments(scheme)) == ["c", "seed"]
+    assert typed("scheme", scheme, {"c": "2", "seed": "none"}) == {"c": 2.0, "seed": None}
+    with pytest.raises(ValueError, match="`graph` is no argument of `scheme`; there are c, seed"):
+        typed("scheme", scheme, {"graph": "x"})

@@ -1,0 +1,79 @@
+"""Options that several commands share, and what they make of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from graph_influence.graph import SocialGraph
+    from unlearn.vocabulary import Id
+
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Model = Annotated[str, typer.Option(help="ic (independent cascade) or lt (linear threshold).")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphFile:
+    """Which graph, how its file is meant, and where its probabilities come from."""
+
+    graph: Annotated[Path, typer.Argument(help="Text of ties: SNAP, METIS, RecBole's .net, CSV; gzip too.")]
+    format: Annotated[str | None, typer.Option(help="edges, headed or metis (default: by content).")] = None
+    undirected: Annotated[bool, typer.Option(help="Ties go both ways.")] = False
+    reverse: Annotated[bool, typer.Option(help="Ties point at the one who influences.")] = False
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help="The first line names columns (default: by content).")
+    ] = None
+    parallel: Annotated[str, typer.Option(help="Several ties of one pair: first, combine, sum or raise.")] = "first"
+    scheme: Annotated[
+        str,
+        typer.Option(
+            help="Probabilities: weighted_cascade, constant, trivalency, or given (by the file); with arguments as in "
+            "weighted_cascade:c=2 or constant:p=0.05."
+        ),
+    ] = "weighted_cascade"
+
+    def load(self) -> SocialGraph:
+        """The graph with its probabilities.
+
+        Raises:
+            ValueError: the file cannot be read, or there is no such scheme.
+        """
+        from graph_influence.readers import read
+        from graph_influence.schemes import SCHEMES
+        from unlearn.specification import read as read_specification
+        from unlearn.specification import typed
+
+        name, arguments = read_specification(self.scheme)
+        if name not in SCHEMES:
+            raise ValueError(f"`scheme` must be one of {', '.join(SCHEMES)} (got {name!r})")
+        given = typed(name, SCHEMES[name], arguments)
+        graph = read(
+            self.graph,
+            format=self.format,  # pyright: ignore[reportArgumentType]
+            undirected=self.undirected,
+            reverse=self.reverse,
+            parallel=self.parallel,  # pyright: ignore[reportArgumentType]
+            header=self.header,
+            probability=None if name == "given" else False,
+        )
+        return SCHEMES[name](graph, **given)
+
+    def described(self, graph: SocialGraph) -> dict[str, Any]:
+        """What a result says of the graph; the name of the file only, not where it lies."""
+        return {
+            "graph": self.graph.name,
+            "nodes": graph.num_alive,
+            "arcs": int(graph.alive.sum()),
+            "parallel": self.parallel,
+            "scheme": self.scheme,
+        }
+
+
+def listed(graph: SocialGraph, texts: list[str]) -> list[Id]:
+    """Ids of the graph's own kind from texts that may each hold several with commas between."""
+    return graph.nodes.parse(part.strip() for text in texts for part in text.split(",") if part.strip())

@@ -1,0 +1,149 @@
+"""Every text format by its content; every problem by its line."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from graph_influence.errors import InvalidGraph
+from graph_influence.readers import read
+from tests.graph_influence.listing import listed
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text, name="ties.txt"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+EDGES = [(3, 5, 1.0), (5, 9, 1.0), (9, 3, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Directed graph: x.txt\r\n# FromNodeId\tToNodeId\r\n3\t5\r\n5\t9\r\n9\t3\r\n",
+        "3 5\n5  9\n9 3",
+        "3,5\n5,9\n\n9,3\n",
+        "node_1,node_2\n3,5\n5,9\n9,3\n",
+        "alpha;beta\n3;5\n5;9\n9;3\n",
+        "source_id:token\ttarget_id:token\r\n3\t5\r\n5\t9\r\n9\t3\r\n",
+        "% comment\n3 5\n5 9\n# between\n9 3\n9 9\n3 5\n",
+    ],
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_edge_lists_of_many_dialects(written, text, compressed):
+    content = gzip.compress(text.encode()) if compressed else text.encode("utf-8-sig")
+    graph = read(written(content, "ties.gz" if compressed else "ties.txt"))
+    assert listed(graph) == EDGES
+    assert graph.nodes.take([0, 1, 2]) == [3, 5, 9]
+
+
+def test_a_third_column_is_a_probability_unless_it_is_left_alone(written):
+    path = written("3 5 0.5\n5 9 1e-3\n9 3 1\n")
+    assert listed(read(path)) == [(3, 5, 0.5), (5, 9, 0.001), (9, 3, 1.0)]
+    assert listed(read(path, probability=False)) == EDGES
+    counted = written("3 5 7\n5 9 2\n9 3 1\n")
+    with pytest.raises(InvalidGraph, match=r"from 0 to 1 \(2 bad, line 1, 2\)"):
+        read(counted)
+    assert listed(read(counted, probability=False)) == EDGES
+    named = written("weight,to,from\n0.5,5,3\n0.25,9,5\n")
+    assert listed(read(named, source="from", target="to", probability="weight")) == [(3, 5, 0.5), (5, 9, 0.25)]
+    with pytest.raises(InvalidGraph, match=r"`p` must exist \(got `weight`"):
+        read(named, probability="p")
+
+
+def test_direction_and_parallel_arcs_are_options(written):
+    path = written("1 2 0.5\n2 1 0.4\n1 2 0.5\n3 1 1\n")
+    assert listed(read(path, reverse=True)) == [(1, 2, 0.4), (1, 3, 1.0), (2, 1, 0.5)]
+    assert listed(read(path, parallel="combine")) == [(1, 2, 0.75), (2, 1, 0.4), (3, 1, 1.0)]
+    assert listed(read(path, undirected=True)) == [(1, 2, 0.5), (1, 3, 1.0), (2, 1, 0.4), (3, 1, 1.0)]
+    with pytest.raises(InvalidGraph, match=r"at most one arc \(1 bad, line 3\)"):
+        read(path, parallel="raise")
+
+
+def test_ids_that_are_text(written):
+    assert listed(read(written("ann bob\nbob 007\n"))) == [("ann", "bob", 1.0), ("bob", "007", 1.0)]
+    assert listed(read(written("follower,followee\nann,bob\n"))) == [("ann", "bob", 1.0)]
+    unclear = written("x y\nann bob\n")
+    with pytest.raises(InvalidGraph, match="header=True"):
+        read(unclear)
+    assert listed(read(unclear, header=True)) == [("ann", "bob", 1.0)]
+    assert listed(read(unclear, header=False)) == [("ann", "bob", 1.0), ("x", "y", 1.0)]
+
+
+def test_a_head_counts_nodes_and_may_be_wrong_about_edges(written):
+    edges = "".join(f"{node} {node + 1}\n" for node in range(20))
+    graph = read(written(f"25 21\n{edges}"))
+    assert (graph.num_nodes, graph.num_arcs) == (25, 20)
+    assert graph.nodes.take([0, 24]) == [0, 24]
+    weighted = read(written("4 2\n0 1 0.5\n2 1 0.25\n"))
+    assert (weighted.num_nodes, listed(weighted)) == (4, [(0, 1, 0.5), (2, 1, 0.25)])
+    from_one = read(written("3 3\n1 2\n2 3\n3 1\n"), format="headed")
+    assert from_one.nodes.take([0, 1, 2]) == [1, 2, 3]
+    assert read(written("30 1412\n30 3352\n30 5254\n")).num_arcs == 3  # no head: edges of SNAP
+    assert read(written("5 4\n4 3\n3 2\n2 1\n1 0\n"), format="edges").num_arcs == 5
+
+
+METIS = "% a path and a node without edges\n4 2\n2\n1 3\n2\n\n"
+
+
+def test_metis_has_a_line_a_node(written):
+    graph = read(written(METIS))
+    assert listed(graph) == [(1, 2, 1.0), (2, 1, 1.0), (2, 3, 1.0), (3, 2, 1.0)]
+    assert graph.num_nodes == 4
+    assert read(written(METIS + "\n")).num_nodes == 4
+    weighted = "3 2 011 1\n9 2 5\n9 1 5 3 6\n9 2 6\n"  # a weight of each node, and one of each edge
+    assert listed(read(written(weighted))) == [(1, 2, 1.0), (2, 1, 1.0), (2, 3, 1.0), (3, 2, 1.0)]
+    with pytest.raises(InvalidGraph, match="whether lines are edges or nodes"):
+        read(written("4 4\n2 4\n1 3\n2 4\n1 3\n"))
+    cycle = read(written("4 4\n2 4\n1 3\n2 4\n1 3\n"), format="metis")
+    assert cycle.out_degree().tolist() == [2, 2, 2, 2]
+
+
+def test_problems_of_metis_are_told_by_line(written):
+    with pytest.raises(InvalidGraph) as caught:
+        read(written("% x\n3 3\n2\n1 3\n7\n"), format="metis")
+    text = str(caught.value)
+    assert "the edges must be 3" in text
+    assert "from 1 to 3 (1 bad, line 5)" in text
+    assert "from both its ends (1 bad, line 4)" in text
+    with pytest.raises(InvalidGraph, match="a line for each of the 3 nodes"):
+        read(written("3 1\n2\n1\n"), format="metis")
+    with pytest.raises(InvalidGraph, match=r"whole numbers \(1 bad, line 2\)"):
+        read(written("2 1\nx\n1\n"), format="metis")
+
+
+def test_every_problem_of_a_file_is_told_with_its_line(written):
+    path = written("# c\n1 2 0.5\n2 3\n3 4 1.5\n4 1 x\n")
+    with pytest.raises(InvalidGraph) as caught:
+        read(path)
+    text = str(caught.value)
+    assert text.startswith("ties.txt cannot be read as a social graph:")
+    assert "must have 3 fields (source, target, probability) (1 bad, line 3)" in text
+    assert "from 0 to 1 (2 bad, line 4, 5)" in text
+    assert len(caught.value.problems) == 2
+    with pytest.raises(InvalidGraph) as caught:
+        read(written("3 2\n0 1 2\n0 7 0.5\n"))
+    assert "from 0 to 2, as the header says (1 bad, line 3)" in str(caught.value)
+    assert "from 0 to 1 (1 bad, line 2)" in str(caught.value)
+
+
+def test_files_that_are_none(written, tmp_path):
+    with pytest.raises(InvalidGraph, match="file that exists"):
+        read(tmp_path / "missing.txt")
+    with pytest.raises(InvalidGraph, match="none but comments"):
+        read(written("# nothing\n\n"))
+    with pytest.raises(InvalidGraph, match="must be whole"):
+        read(written(gzip.compress(b"1 2\n2 3\n" * 1000)[:-20]))
+    with pytest.raises(InvalidGraph, match="UTF-8"):
+        read(written(b"\xff\xfe1"))
+    with pytest.raises(InvalidGraph, match="at least two fields"):
+        read(written("1\n2\n"))
+    with pytest.raises(InvalidGraph, match="edges, headed, metis"):
+        read(written("1 2\n"), format="gml")

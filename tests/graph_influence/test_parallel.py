@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from graph_influence.parallel import in_chunks
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_chunks_come_in_order_and_cover_every_run_once(threads):
+    def work(first, count):
+        time.sleep(0.002 * (first % 3))
+        return list(range(first, first + count))
+
+    found = [run for part in in_chunks(work, 23, chunk=4, threads=threads) for run in part]
+    assert found == list(range(23))
+    assert max(map(len, in_chunks(work, 10, chunk=100, threads=threads))) == -(-10 // threads)
+    assert list(map(len, in_chunks(work, 10, chunk=100, least=10, threads=threads))) == [10]
+
+
+def test_work_goes_on_side_by_side_and_ends_when_it_fails():
+    both, begun = threading.Barrier(2, timeout=10), []
+
+    def meet(first, count):
+        both.wait()
+        return count
+
+    assert sum(in_chunks(meet, 2, chunk=1, threads=2)) == 2
+
+    def fail(first, count):
+        begun.append(first)
+        time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_chunks(fail, 1000, chunk=1, threads=2))
+    assert len(begun) < 20
