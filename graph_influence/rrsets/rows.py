@@ -122,12 +122,21 @@ def _blank(used: int) -> NDArray[np.int32]:
 
 
 @kernel
+def copy(
+    source: NDArray[np.int32], first: np.int64, last: np.int64, target: NDArray[np.int32], place: np.int64
+) -> None:
+    """Writes entries first to last - 1 to `place` and on. (Numba takes seconds to compile a slice set to a slice.)"""
+    for k in range(last - first):
+        target[place + k] = source[first + k]
+
+
+@kernel
 def roomier(data: NDArray[np.int32], used: int, more: int) -> NDArray[np.int32]:
     """The data with room for `more` entries behind the used ones: the same array where it has that."""
     if used + more <= len(data):
         return data
     larger = np.empty(used + more + used // 8, dtype=np.int32)
-    larger[:used] = data[:used]
+    copy(data, 0, used, larger, 0)
     larger[used:] = _FREE
     return larger
 
@@ -139,9 +148,8 @@ def _gather(
     """Writes all rows one behind the other."""
     written = 0
     for row in range(len(start)):
-        for place in range(start[row], start[row] + length[row]):
-            entries[written] = data[place]
-            written += 1
+        copy(data, start[row], start[row] + length[row], entries, written)
+        written += length[row]
 
 
 @kernel
