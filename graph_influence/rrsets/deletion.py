@@ -197,7 +197,7 @@ def _merge(
         if free < last + come:
             room = length[node] + length[node] // 16 + SPARE
             data = roomier(data, used, room)
-            copy(data, first, last, data, used)
+            copy(data[first:last], data[used:])
             data[used + last - first : used + room] = -1
             data[first:last] = -1
             last += used - first
@@ -238,7 +238,7 @@ def _replace(
             data = roomier(data, used, size)
             first = start[number] = used
             used += size
-        copy(new, begin, begin + size, data, first)
+        copy(new[begin : begin + size], data[first:])
         length[number] = size
         begin += size
     return data, used

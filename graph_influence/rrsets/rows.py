@@ -122,12 +122,10 @@ def _blank(used: int) -> NDArray[np.int32]:
 
 
 @kernel
-def copy(
-    source: NDArray[np.int32], first: np.int64, last: np.int64, target: NDArray[np.int32], place: np.int64
-) -> None:
-    """Writes entries first to last - 1 to `place` and on. (Numba takes seconds to compile a slice set to a slice.)"""
-    for k in range(last - first):
-        target[place + k] = source[first + k]
+def copy(source: NDArray[np.int32], target: NDArray[np.int32]) -> None:
+    """Writes the source over the target. (Numba takes seconds to compile a slice that is set to a slice.)"""
+    for k in range(len(source)):
+        target[k] = source[k]
 
 
 @kernel
@@ -136,7 +134,7 @@ def roomier(data: NDArray[np.int32], used: int, more: int) -> NDArray[np.int32]:
     if used + more <= len(data):
         return data
     larger = np.empty(used + more + used // 8, dtype=np.int32)
-    copy(data, 0, used, larger, 0)
+    copy(data[:used], larger)
     larger[used:] = _FREE
     return larger
 
@@ -148,7 +146,7 @@ def _gather(
     """Writes all rows one behind the other."""
     written = 0
     for row in range(len(start)):
-        copy(data, start[row], start[row] + length[row], entries, written)
+        copy(data[start[row] : start[row] + length[row]], entries[written:])
         written += length[row]
 
 
