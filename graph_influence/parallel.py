@@ -24,8 +24,8 @@ def in_chunks(
     """What `work(first, count)` gives for runs first to first + count - 1, chunk after chunk, in their order.
 
     Chunks are short enough that an interrupt ends the work between two of them, and not shorter than `least`, below
-    which a further thread costs more than it saves. By default there are as many threads as numba would use. `progress`
-    shows a bar, on a terminal only.
+    which a further thread costs more than it saves. By default there are as many threads as numba would use.
+    `progress` shows a bar, on a terminal only.
     """
     threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
     size = max(least, min(chunk, -(-runs // threads)))
