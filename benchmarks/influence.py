@@ -39,7 +39,7 @@ JUDGING = 2**20
 def main() -> None:
     options = arguments()
     load(options, warm=True)
-    before = resident("VmRSS")
+    before = forget_peak()
     graph = load(options)
     result: dict[str, Any] = {"nodes": graph.num_alive, "arcs": int(graph.alive.sum())}
     default, *seconds_default = timed(Opim(seed=options.seed), graph, options.k, 1)
@@ -129,8 +129,7 @@ def judged(graph: SocialGraph, rows: np.ndarray[Any, Any], quick: bool) -> Sprea
 
 def truncation(graph: SocialGraph, options: argparse.Namespace) -> dict[str, float]:
     Hist(eps=0.1).maximize(graph, options.k)
-    before, seconds = resident("VmRSS"), {"hist": [], "opim": []}
-    Path("/proc/self/clear_refs").write_text("5")
+    before, seconds = forget_peak(), {"hist": [], "opim": []}
     for seed in range(1 if options.quick else 9):
         seconds["hist"].append(timed(Hist(eps=0.1, seed=seed), graph, options.k, 1)[2])
     megabytes = resident("VmHWM") - before
@@ -139,6 +138,12 @@ def truncation(graph: SocialGraph, options: argparse.Namespace) -> dict[str, flo
     hist, opim = (statistics.median(seconds[name]) for name in ("hist", "opim"))
     print(f"p = {options.constant:g}: HIST {hist:.4f} s, OPIM-C {opim:.4f} s of processor time")
     return {"hist_ratio": opim / hist, "hist_mb": megabytes}
+
+
+def forget_peak() -> float:
+    """Begin the peak anew, from the megabytes that this process has now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return resident("VmRSS")
 
 
 def resident(field: str) -> float:
