@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 from numba.core import config
@@ -30,8 +32,12 @@ def in_chunks(
     threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
     size = max(least, min(chunk, -(-runs // threads)))
     parts = [(first, min(size, runs - first)) for first in range(0, runs, size)]
-    with tqdm(total=runs, unit="run", leave=False, disable=None if progress else True) as bar:
-        for done, (_, count) in zip(_each(work, parts, threads), parts, strict=True):
+    results = _each(work, parts, threads)
+    if not progress:  # a bar that is not shown still takes longer than a small chunk
+        yield from results
+        return
+    with tqdm(total=runs, unit="run", leave=False, disable=None) as bar:
+        for done, (_, count) in zip(results, parts, strict=True):
             bar.update(count)
             yield done
 
@@ -40,11 +46,20 @@ def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: 
     if threads == 1 or len(parts) == 1:
         yield from (work(*part) for part in parts)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, *part) for part in parts]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+    futures = [_pool(threads).submit(work, *part) for part in parts]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay: to start one takes as long as a small chunk."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="graph_influence")
+
+
+# A forked process has none of them.
+os.register_at_fork(after_in_child=_pool.cache_clear)

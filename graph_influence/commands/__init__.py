@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import typer
 
+from graph_influence.commands.maximize import maximize
 from graph_influence.commands.simulate import simulate
 
 
 def register(app: typer.Typer) -> None:
     """Entry point of the group `unlearn.commands`."""
-    influence = typer.Typer(no_args_is_help=True, help="Social influence: how far activity spreads over a graph.")
-    for function in (simulate,):
+    influence = typer.Typer(
+        no_args_is_help=True, help="Social influence: how far activity spreads over a graph, and from whom."
+    )
+    for function in (simulate, maximize):
         influence.command()(function)
     app.add_typer(influence, name="influence")

@@ -36,9 +36,11 @@ def greedy(
 
     above = min over t of [covered(S_t) + sum of the k largest gains given S_t], S_t the first t picks: by
     submodularity no k rows cover more (Tang et al. 2018, section 5). Where sets are cut at sentinels, t is at least
-    their number, as gains given fewer are not known. Gains are kept exactly: a set that becomes
-    covered takes one from each of its members, so all rounds together read every set once. Rows are kept in order of
-    their gains, in which taking one from a gain is one swap and the sum of the k largest changes by at most one.
+    their number, as gains given fewer are not known.
+
+    Gains are kept exactly: a set that becomes covered takes one from each of its members, so all rounds together read
+    every set once. Rows are kept in order of their gains, in which taking one from a gain is one swap and changes the
+    sum of the k largest by at most one.
 
     Args:
         allowed: rows that may be picked, at least k; of equal gains the earlier row here is picked. When nothing is

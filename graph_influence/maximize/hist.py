@@ -14,7 +14,7 @@ from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.coverage import greedy
 from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.judged import Collections
-from graph_influence.maximize.stopping import Guarantee, Rule, Stopping
+from graph_influence.maximize.stopping import Guarantee, Stopping
 from graph_influence.rrsets import RRSets
 
 _EPS = 0.1  # of which the sentinels may lose half, where the rule names none
@@ -51,21 +51,18 @@ class Hist(Stopping, Maximizer):
         return self.wrong_rule(bounds.GREEDY)
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
-        order, delta = ranked(graph), (self.delta or 1 / graph.num_alive) / 2
+        n, order = graph.num_alive, ranked(graph)
+        delta = (self.delta or 1 / n) / 2
+        first = _CUT * ceil(3 * log(1 / delta))
+        rule, _ = self.rule(n, bounds.GREEDY, 0.0, k)  # a budget's clock begins here
         sentinels, drawn = self._sentinels(graph, k, order, delta)
+        if self.eps is not None:
+            most = bounds.hist_sets(n, k, len(sentinels), self.eps / 2, delta)
+            rule = Guarantee(bounds.GREEDY - self.eps, bounds.doublings(most, first), delta)
         collections = Collections.draw(graph, self.model, self.seed, sentinels=sentinels)
-        rule, first = self._second(graph.num_alive, k, len(sentinels), delta)
         selected, ratio, _ = collections.double(first, lambda sets: greedy(sets, k, order, sentinels), rule)
         spread = collections.judging.spread(selected.rows)
         return Choice(selected.rows, ratio, drawn + len(collections), spread)
-
-    def _second(self, n: int, k: int, sentinels: int, delta: float) -> tuple[Rule, int]:
-        """The rule of the second phase and the number of its first sets."""
-        first = _CUT * ceil(3 * log(1 / delta))
-        if self.eps is None:
-            return self.rule(n, bounds.GREEDY, 0.0, k)[0], first
-        most = bounds.hist_sets(n, k, sentinels, self.eps / 2, delta)
-        return Guarantee(bounds.GREEDY - self.eps, bounds.doublings(most, first), delta), first
 
     def _sentinels(
         self, graph: SocialGraph, k: int, order: NDArray[np.int32], delta: float

@@ -34,14 +34,14 @@ class Selected(Protocol):
 
 
 S = TypeVar("S", bound=Selected)
-_CHOOSING = 3  # sets that choose, for each that judges
+_CHOOSING = 4  # sets that choose, for each that judges
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Collections:
     """`selection`, on which seeds are chosen, and `judging`, which knows nothing of the choice.
 
-    The first is three times the other. OPIM-C has them equal; of as many sets together, most of them prove as much and
+    The first is four times the other. OPIM-C has them equal; of as many sets together, most of them prove as much and
     find better seeds where they choose: both the choice and the bound on the optimum suffer from the noise there.
     """
 

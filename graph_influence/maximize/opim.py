@@ -27,7 +27,7 @@ class Opim(Stopping, Maximizer):
     priori ratio is 1 - 1/e, the attainable one L1 / U.
 
     Differences from the paper:
-        - theta_1 = 3 theta_2 (`Collections`), where the paper has them equal.
+        - theta_1 = 4 theta_2 (`Collections`), where the paper has them equal.
         - Its rule is `eps`. A `share`, the default, asks for more sets and gives more spread than eps = 0.1; it and
           `seconds` spend 6 delta / (pi t)^2 on look t, as the number of looks is not known.
         - The spread is estimated on the second collection. That also decided when to stop, so the estimate has an

@@ -43,18 +43,18 @@ class Standing(ABC, Generic[S, K]):
     """A selection on two collections of sets that follow their graph.
 
     `ratio` is proven for all selections that there will have been, together with probability 1 - `delta`: look t spends
-    6 delta / (pi t)^2, whether or not it changed anything, and every selection is judged on sets drawn after the one
-    before was dismissed.
+    6 delta / (pi t)^2, whether or not it changed anything, and every new selection is made and judged on sets drawn
+    after the one before was dismissed, as many as there were then.
 
     It holds for deletions that are *oblivious*: who leaves must not depend on the draws. Somebody who leaves because
     they were selected does depend on them, through the selection; where that is common, make a new one now and then.
     """
 
     def __init__(self, graph: SocialGraph, model: Model, seed: int, rule: Rule, first: int) -> None:
+        self.model: Model = model
         self.seed = seed
         self._rule = rule
-        self._collections = Collections.draw(graph, model, seed)
-        self._select(first, look=1)
+        self._select(graph, seed, first, look=1)
 
     @abstractmethod
     def _choose(self, sets: RRSets, kept: K | None) -> S:
@@ -69,7 +69,8 @@ class Standing(ABC, Generic[S, K]):
         """Expected number of people activated, on the collection that had no part in the choice."""
         return self._collections.judging.spread(self._selected.rows)
 
-    def _select(self, first: int, look: int) -> None:
+    def _select(self, graph: SocialGraph, seed: int, first: int, look: int) -> None:
+        self._collections = Collections.draw(graph, self.model, seed)
         choose, rule = lambda sets: self._choose(sets, None), self._rule
         self._selected, self.ratio, self._look = self._collections.double(first, choose, rule, look)
         self._target = _SLACK * self.ratio
@@ -86,10 +87,8 @@ class Standing(ABC, Generic[S, K]):
         self.ratio = pair.evidence(self._selected, self._rule.log_inverse(self._look)).certified
         anew = self.ratio < self._target
         if anew:
-            name = f"judging from look {self._look + 1}"
-            fresh = RRSets(self._graph, pair.selection.model, seed=purpose(self.seed, name))
-            self._collections = Collections(pair.selection, fresh)
-            self._select(len(pair.judging), self._look + 1)
+            look = self._look + 1
+            self._select(self._graph, purpose(self.seed, f"look {look}"), len(pair.judging), look)
         return Upkeep(lost, anew, self.ratio, *updates)
 
 

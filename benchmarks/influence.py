@@ -1,0 +1,157 @@
+"""Social influence on one graph: seeds, their spread and what is proven of it, sets, deletions, simulation.
+
+    python -m benchmarks.influence --graph FILE --k 50 --json OUT
+
+The graph is made simple: both directions of every edge unless --directed, parallel edges and self-loops removed,
+probabilities of weighted cascade. Seeds are selected by OPIM-C twice, at eps = 0.1 as its paper has it and by the
+default rule; seconds are wall time of the warm selection alone, the best of several, processor time is printed beside
+it. A spread is the estimate on 2^20 reverse-reachable sets that had no part in the choice; `mc_spread` is that of the
+default's seeds over 10,000 simulated cascades. Sets, deletions and simulation are measured as in `rrsets` and
+`forward`. `peak_mb` is what the graph and the default selection add to a process that has done one before.
+
+--constant P adds `hist_ratio` and `hist_mb`: how much quicker HIST is than OPIM-C where every arc has probability P, at
+eps = 0.1, in processor time, medians over seeds in turns, and what it adds to the process at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import forward, rrsets
+from graph_influence.diffusion import IndependentCascade
+from graph_influence.graph import SocialGraph
+from graph_influence.maximize import Hist, Maximizer, Opim, Seeds
+from graph_influence.readers import read
+from graph_influence.rrsets import RRSets, Spread
+from graph_influence.schemes import constant, weighted_cascade
+
+JUDGING = 2**20
+
+
+def main() -> None:
+    options = arguments()
+    load(options, warm=True)
+    before = forget_peak()
+    graph = load(options)
+    result: dict[str, Any] = {"nodes": graph.num_alive, "arcs": int(graph.alive.sum())}
+    default, *seconds_default = timed(Opim(seed=options.seed), graph, options.k, 1)
+    result["peak_mb"] = resident("VmHWM") - before
+    eps01, *seconds_eps01 = timed(Opim(seed=options.seed, eps=0.1), graph, options.k, 1 if options.quick else 9)
+    _, *again = timed(Opim(seed=options.seed), graph, options.k, 0 if options.quick else 2)
+    seconds_default = [min(pair) for pair in zip(seconds_default, again, strict=True)]
+    for name, found, (wall, cpu) in (("eps01", eps01, seconds_eps01), ("default", default, seconds_default)):
+        rows = graph.nodes.rows(found.nodes)
+        spread = judged(graph, rows, options.quick)
+        result |= {f"spread_{name}": spread.mean, f"seconds_{name}": wall}
+        print(f"{name:8} spread {spread.mean:,.1f} ({spread.low:,.1f} to {spread.high:,.1f}), ratio {found.ratio:.3f}")
+        print(f"{'':8} {found.sets:,} sets, {wall:.4f} s, processor {cpu:.4f} s")
+    rows = graph.nodes.rows(default.nodes)
+    simulated = IndependentCascade(graph, runs=10_000, seed=1 + options.seed).simulate_rows(rows).spread
+    result |= {
+        "mc_spread": simulated.mean,
+        "mc_stderr": simulated.standard_error,
+        "certified_ratio": default.ratio,
+        "seeds": list(default.nodes),
+        "seeds_eps01": list(eps01.nodes),
+    }
+    if options.constant is not None:
+        result |= truncation(constant(graph, p=options.constant), options)
+    few = {"repeats": 1} if options.quick else {}
+    sets = rrsets.measure(graph, **(few | {"sets": 20_000, "removals": 10} if options.quick else {}))
+    result |= {
+        name: sets[name]
+        for name in (
+            "sets_per_second_1t",
+            "sets_per_second_2t",
+            "bytes_per_set",
+            "removal_ms_median",
+            "removal_worst_ratio_to_rebuild",
+        )
+    }
+    runs = forward.measure(graph, rows, **(few | {"runs": 200} if options.quick else {}))
+    result |= {name: runs[name] for name in ("cynetdiff_ic_ratio", "cynetdiff_lt_ratio")}
+    print(json.dumps({name: value for name, value in result.items() if not name.startswith("seeds")}, indent=2))
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--graph", type=Path, required=True, help="text of ties that the readers know; gzip too")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--undirected", action="store_true", default=True, help="edges go both ways [so]")
+    ways.add_argument("--directed", dest="undirected", action="store_false", help="edges go as they are written")
+    parser.add_argument("--k", type=int, default=50, help="seeds [50]")
+    parser.add_argument("--seed", type=int, default=0, help="of the selection [0]")
+    parser.add_argument("--constant", type=float, metavar="P", help="also time HIST with this probability on every arc")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
+    parser.add_argument("--quick", action="store_true", help="that it runs; no figures")
+    return parser.parse_args()
+
+
+def load(options: argparse.Namespace, *, warm: bool = False) -> SocialGraph:
+    """The graph of the file; with `warm`, everything that is timed runs once on it."""
+    try:
+        graph = weighted_cascade(read(options.graph, undirected=options.undirected, probability=False))
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+    if not 1 <= options.k <= graph.num_alive:
+        raise SystemExit(f"`--k` must be from 1 to the graph's {graph.num_alive} nodes (got {options.k})")
+    if warm:
+        for rule in ({"eps": 0.1}, {"share": 0.5}):
+            Opim(**rule).maximize(graph, options.k)
+    return graph
+
+
+def timed(method: Maximizer, graph: SocialGraph, k: int, repeats: int) -> tuple[Seeds | None, float, float]:
+    """The seeds, and the least wall and processor seconds of `repeats` selections."""
+    found, wall, cpu = None, float("inf"), float("inf")
+    for _ in range(repeats):
+        began = time.process_time()
+        found = method.maximize(graph, k)
+        wall, cpu = min(wall, found.seconds), min(cpu, time.process_time() - began)
+    return found, wall, cpu
+
+
+def judged(graph: SocialGraph, rows: np.ndarray[Any, Any], quick: bool) -> Spread:
+    sets = RRSets(graph, seed=2**40 + 1, sentinels=rows)
+    sets.grow(JUDGING // 64 if quick else JUDGING)
+    return sets.spread(rows)
+
+
+def truncation(graph: SocialGraph, options: argparse.Namespace) -> dict[str, float]:
+    Hist(eps=0.1).maximize(graph, options.k)
+    before, seconds = forget_peak(), {"hist": [], "opim": []}
+    for seed in range(1 if options.quick else 9):
+        seconds["hist"].append(timed(Hist(eps=0.1, seed=seed), graph, options.k, 1)[2])
+    megabytes = resident("VmHWM") - before
+    for seed in range(1 if options.quick else 9):
+        seconds["opim"].append(timed(Opim(eps=0.1, seed=seed), graph, options.k, 1)[2])
+    hist, opim = (statistics.median(seconds[name]) for name in ("hist", "opim"))
+    print(f"p = {options.constant:g}: HIST {hist:.4f} s, OPIM-C {opim:.4f} s of processor time")
+    return {"hist_ratio": opim / hist, "hist_mb": megabytes}
+
+
+def forget_peak() -> float:
+    """Begin the peak anew, from the megabytes that this process has now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return resident("VmRSS")
+
+
+def resident(field: str) -> float:
+    """Megabytes of this process: VmRSS now, VmHWM at most so far."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+if __name__ == "__main__":
+    main()

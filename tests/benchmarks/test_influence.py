@@ -1,0 +1,65 @@
+"""The benchmark of social influence runs on a file of ties and writes what it says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graph_influence.diffusion import IndependentCascade
+from graph_influence.readers import read
+from graph_influence.schemes import weighted_cascade
+from tests.benchmarks.conftest import BENCHMARKS
+
+FIELDS = {
+    "nodes", "arcs", "spread_eps01", "seconds_eps01", "spread_default", "seconds_default", "mc_spread", "mc_stderr",
+    "certified_ratio", "sets_per_second_1t", "sets_per_second_2t", "bytes_per_set", "removal_ms_median",
+    "removal_worst_ratio_to_rebuild", "cynetdiff_ic_ratio", "cynetdiff_lt_ratio", "peak_mb", "seeds", "seeds_eps01",
+}  # fmt: skip
+
+
+def run(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "benchmarks.influence", "--quick", "--json", str(folder / "out.json"), *flags]
+    return subprocess.run(line, capture_output=True, text=True, check=False, cwd=BENCHMARKS.parent)
+
+
+@pytest.fixture
+def ties(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    pairs = (400 * random.uniform(size=(1_500, 2)) ** 2).astype(int)
+    path = tmp_path / "ties.txt.gz"
+    path.write_bytes(gzip.compress("".join(f"{u} {v}\n" for u, v in pairs).encode()))
+    return path
+
+
+def test_figures_can_be_judged_from_the_seeds(ties: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "--graph", str(ties), "--k", "10", "--constant", "0.05")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert set(found) == FIELDS | {"hist_ratio", "hist_mb"}
+    graph = weighted_cascade(read(ties, undirected=True))
+    assert (found["nodes"], found["arcs"]) == (graph.num_alive, graph.num_arcs)
+    assert len(set(found["seeds"])) == len(set(found["seeds_eps01"])) == 10
+    simulated = IndependentCascade(graph, runs=20_000, seed=99).simulate(found["seeds"]).spread
+    assert abs(found["mc_spread"] - simulated.mean) < 4 * np.hypot(found["mc_stderr"], simulated.standard_error)
+    assert found["spread_default"] == pytest.approx(simulated.mean, rel=0.03)
+    assert 0.9 * found["spread_default"] < found["spread_eps01"] < 1.03 * found["spread_default"]
+    assert 0.5 < found["certified_ratio"] <= 1
+    assert all(value > 0 for name, value in found.items() if isinstance(value, float) and not name.endswith("_mb"))
+
+
+def test_arcs_may_go_one_way(ties: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "--graph", str(ties), "--k", "3", "--directed")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert set(found) == FIELDS and found["arcs"] == read(ties).num_arcs
+
+
+def test_what_cannot_be_measured_is_said(ties: Path, tmp_path: Path) -> None:
+    assert "from 1 to the graph's" in run(tmp_path, "--graph", str(ties), "--k", "5000").stderr
+    assert "no.txt" in run(tmp_path, "--graph", str(tmp_path / "no.txt")).stderr
