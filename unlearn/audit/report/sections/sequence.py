@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks
@@ -9,12 +11,13 @@ from unlearn.audit.report.node import Node
 from unlearn.audit.report.parts import View, figure, table
 from unlearn.audit.report.svg import Chart, Scale, line, path, spanning, text
 
-_PANELS = (
-    ("residual after the request", ("residual_after",), True),
-    ("gap to the retrain of everything so far", ("values", "retrain_gap"), False),
-    ("NDCG@20 of remaining users", ("values", "ndcg_at_20"), False),
-    ("records forgotten since the last training", ("removed",), False),
-    ("seconds of the request", ("seconds",), True),
+Axis = Literal["log", "from zero", "near"]
+_PANELS: tuple[tuple[str, tuple[str, ...], Axis], ...] = (
+    ("residual after the request", ("residual_after",), "log"),
+    ("gap to the retrain of everything so far", ("values", "retrain_gap"), "from zero"),
+    ("NDCG@20 of remaining users", ("values", "ndcg_at_20"), "near"),
+    ("records forgotten since the last training", ("removed",), "from zero"),
+    ("seconds of the request", ("seconds",), "log"),
 )
 
 
@@ -34,7 +37,7 @@ def body(document: Node, looks: Looks) -> Markup:
     streams = document.at("streams")
     if not streams:
         return Markup("")
-    charts = [chart for title, keys, log in _PANELS if (chart := _chart(streams, looks, title, keys, log)) is not None]
+    charts = [chart for panel in _PANELS if (chart := _chart(streams, looks, *panel)) is not None]
     heads = [
         "method",
         "seed",
@@ -60,15 +63,17 @@ def body(document: Node, looks: Looks) -> Markup:
         for step in stream["steps"]
     ]  # fmt: skip
     return figure(
-        "By number of the request; upright lines where a retrain followed, or was first due. Gaps are in units of the "
-        "distance between the retrain and the model before the first request.",
+        "By number of the request; upright lines where a retrain followed, and, in the picture of the residuals, where "
+        "one was first due. Gaps are in units of the distance between the retrain and the model before the first "
+        "request.",
         *charts,
         data=table("Every request", heads, rows),
         legend=looks.legend(stream["method"].value for stream in streams),
     )
 
 
-def _chart(streams: Node, looks: Looks, title: str, keys: tuple[str, ...], log: bool) -> Markup | None:
+def _chart(streams: Node, looks: Looks, title: str, keys: tuple[str, ...], axis: Axis) -> Markup | None:
+    log = axis == "log"
     found = [
         (stream["method"].value, [(step["number"].value, step.at(*keys)) for step in stream["steps"]])
         for stream in streams
@@ -82,13 +87,13 @@ def _chart(streams: Node, looks: Looks, title: str, keys: tuple[str, ...], log: 
     chart = Chart(title, 322, 230)
     last = max(step["number"].value for stream in streams for step in stream["steps"])
     x = Scale(0.5, last + 0.5, *chart.x_range)
-    y = spanning(values if log else [*values, 0.0], *chart.y_range, log=log)
+    y = spanning([*values, 0.0] if axis == "from zero" else values, *chart.y_range, log=log)
     chart.x_axis(x, "request")
     chart.y_axis(y, title)
     for place, stream in enumerate(streams):
         followed = [(step, "retrain") for step in stream["steps"] if step["retrained"]]
         due = [(step, f"due: {stream['method'].value}") for step in stream["steps"] if step["due"].known]
-        for step, label in followed or due[:1]:
+        for step, label in followed or (due[:1] if keys == ("residual_after",) else ()):
             at = x(step["number"].value + 0.5)
             chart.add(line(at, chart.y_range[0], at, chart.top, class_="floor"))
             chart.add(text(at + 3, chart.top + 8 + 10 * (place % 4), label, class_="tick"))
