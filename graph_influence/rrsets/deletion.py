@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
-from graph_influence.rrsets.rows import SPARE, Rows, copy, roomier
+from graph_influence.rrsets.rows import SPARE, Rows, copy, mark_held, roomier
 from graph_influence.rrsets.sampler import Drawn
 from unlearn.compiled import kernel
 from unlearn.invalid import Problems
@@ -49,15 +49,17 @@ class Difference:
             reweighted=np.unique(_targets(after, changed)),
         )
 
-    def touched(self, graph: SocialGraph, sets: Rows) -> NDArray[np.int64]:
-        """Numbers of the sets that can differ, ascending, by the index of the old ones."""
+    def touched(self, graph: SocialGraph, sets: Rows, theta: int) -> NDArray[np.int64]:
+        """Numbers of the sets that can differ, ascending, by the index of the `theta` old ones."""
         whole = np.concatenate([self.nodes, self.reweighted])
         heads, tails = _targets(graph, self.arcs), graph.source[self.arcs]
         only = ~(np.isin(heads, whole) | np.isin(tails, self.nodes))
         both = zip(heads[only].tolist(), tails[only].tolist(), strict=True)
-        parts = [sets[node] for node in whole.tolist()]
-        parts += [np.intersect1d(sets[head], sets[tail], assume_unique=True) for head, tail in both]
-        return np.unique(np.concatenate(parts)).astype(np.int64) if parts else np.empty(0, dtype=np.int64)
+        hit = np.zeros(theta, dtype=np.bool_)
+        mark_held(sets.start, sets.length, sets.data, whole, hit)
+        for head, tail in both:
+            hit[np.intersect1d(sets[head], sets[tail], assume_unique=True)] = True
+        return np.flatnonzero(hit)
 
 
 def _targets(graph: SocialGraph, arcs: NDArray[np.int64]) -> NDArray[np.int64]:

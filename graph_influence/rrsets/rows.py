@@ -186,3 +186,17 @@ def _scatter(
 def _clear(first: NDArray[np.int64], last: NDArray[np.int64], data: NDArray[np.int32]) -> None:
     for row in range(len(first)):
         data[first[row] : last[row]] = _FREE
+
+
+@kernel
+def mark_held(
+    start: NDArray[np.int64],
+    length: NDArray[np.int32],
+    data: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    hit: NDArray[np.bool_],
+) -> None:
+    """Marks what stands in any of the rows."""
+    for row in rows:
+        for place in range(start[row], start[row] + length[row]):
+            hit[data[place]] = True

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from graph_influence.graph import SocialGraph
 from graph_influence.rrsets.deletion import Difference, rewritten
 from graph_influence.rrsets.in_arcs import InArcs, Model
-from graph_influence.rrsets.rows import Rows
+from graph_influence.rrsets.rows import Rows, mark_held
 from graph_influence.rrsets.sampler import Drawn, draw
 from unlearn.compiled import kernel
 from unlearn.invalid import InvalidInput
@@ -159,7 +159,7 @@ class RRSets:
         """
         difference = Difference.between(self.graph, graph)
         arcs = self.arcs.after(graph, difference.arcs, difference.reweighted)
-        numbers = difference.touched(graph, self.sets)
+        numbers = difference.touched(graph, self.sets, len(self))
         share = self.members.length[numbers].sum() / max(self.members.used, 1)
         rebuild = share > _REBUILD or not graph.num_alive
         if rebuild:
@@ -207,7 +207,7 @@ class RRSets:
         if self._sets is None:
             _mark_holding(self.members.start, self.members.length, self.members.data, chosen, hit)
         else:
-            _mark_held(self._sets.start, self._sets.length, self._sets.data, np.flatnonzero(chosen), hit)
+            mark_held(self._sets.start, self._sets.length, self._sets.data, np.flatnonzero(chosen), hit)
         return int(np.count_nonzero(hit))
 
     def spread(self, rows: NodeRows, confidence: float = 0.95) -> Spread:
@@ -238,20 +238,6 @@ class RRSets:
         marked = np.zeros(n, dtype=np.bool_)
         marked[listed] = True
         return marked
-
-
-@kernel
-def _mark_held(
-    start: NDArray[np.int64],
-    length: NDArray[np.int32],
-    data: NDArray[np.int32],
-    rows: NDArray[np.int64],
-    hit: NDArray[np.bool_],
-) -> None:
-    """Marks what stands in any of the rows."""
-    for row in rows:
-        for place in range(start[row], start[row] + length[row]):
-            hit[data[place]] = True
 
 
 @kernel
