@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -26,8 +26,8 @@ def in_chunks(
     """What `work(first, count)` gives for runs first to first + count - 1, chunk after chunk, in their order.
 
     Chunks are short enough that an interrupt ends the work between two of them, and not shorter than `least`, below
-    which a further thread costs more than it saves. By default there are as many threads as numba would use. `progress`
-    shows a bar, on a terminal only.
+    which a further thread costs more than it saves. By default there are as many threads as numba would use.
+    `progress` shows a bar, on a terminal only.
     """
     threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
     size = max(least, min(chunk, -(-runs // threads)))
@@ -53,6 +53,7 @@ def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: 
     finally:
         for future in futures:
             future.cancel()
+        wait(futures)  # after an interrupt: nobody writes any more
 
 
 @cache

@@ -122,12 +122,19 @@ def _blank(used: int) -> NDArray[np.int32]:
 
 
 @kernel
+def copy(source: NDArray[np.int32], target: NDArray[np.int32]) -> None:
+    """Writes the source over the target. (Numba takes seconds to compile a slice that is set to a slice.)"""
+    for k in range(len(source)):
+        target[k] = source[k]
+
+
+@kernel
 def roomier(data: NDArray[np.int32], used: int, more: int) -> NDArray[np.int32]:
     """The data with room for `more` entries behind the used ones: the same array where it has that."""
     if used + more <= len(data):
         return data
     larger = np.empty(used + more + used // 8, dtype=np.int32)
-    larger[:used] = data[:used]
+    copy(data[:used], larger)
     larger[used:] = _FREE
     return larger
 
@@ -139,9 +146,8 @@ def _gather(
     """Writes all rows one behind the other."""
     written = 0
     for row in range(len(start)):
-        for place in range(start[row], start[row] + length[row]):
-            entries[written] = data[place]
-            written += 1
+        copy(data[start[row] : start[row] + length[row]], entries[written:])
+        written += length[row]
 
 
 @kernel

@@ -74,7 +74,7 @@ def draw(
             more[:used] = members[:used]
             members = more
 
-    chunks = in_chunks(chunk, len(numbers), chunk=_CHUNK, least=_CHUNK // 2, threads=threads) if len(numbers) else []
+    chunks = in_chunks(chunk, len(numbers), chunk=_CHUNK, least=_CHUNK // 2, threads=threads)
     return Drawn(length, list(chunks), covered)
 
 

@@ -69,7 +69,7 @@ class RRSets:
 
     Raises:
         InvalidGraph: in-weights of a node sum to more than 1 under "lt".
-        InvalidInput: a model or seed that there is not, or a sentinel that is no row of the graph.
+        InvalidInput: a model, seed or number of threads that there is not, or a sentinel that is no row of the graph.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class RRSets:
             wrong.append(f"`model` must be one of {', '.join(get_args(Model))} (got {model!r})")
         if not 0 <= seed < 2**64:
             wrong.append(f"`seed` must be from 0 to 2^64 - 1 (got {seed})")
+        if threads is not None and threads < 1:
+            wrong.append(f"`threads` must be at least 1 (got {threads})")
         if wrong:
             raise InvalidInput("; ".join(wrong))
         self.graph = graph
@@ -145,7 +147,11 @@ class RRSets:
         leaves does not depend on the draws. What probabilities the graph has says what deletion means: *frozen*
         (`graph.without`) leaves those of the others as they are, and redraws the sets of who left; *renormalised*
         (weighted cascade again) changes those of all arcs into the neighbours, and redraws the neighbours' sets, too.
-        Past a measured share of sets, redrawing all is quicker, and is what happens.
+        Past a measured share of the members, redrawing all is quicker, and is what happens.
+
+        Measured under weighted cascade with 500,000 sets, milliseconds of one thread for a random person (median) and
+        for one of the twenty in most sets: on NetHEPT 0.4 and 3 frozen, 1.1 and 25 renormalised, where a rebuild takes
+        105; on NetPHY 0.7 and 2.5, 1.8 and 16, of 150.
 
         Raises:
             InvalidGraph: it is not the store's graph with fewer people or arcs or with other probabilities, or has

@@ -17,6 +17,7 @@ def test_chunks_come_in_order_and_cover_every_run_once(threads):
     found = [run for part in in_chunks(work, 23, chunk=4, threads=threads) for run in part]
     assert found == list(range(23))
     assert max(map(len, in_chunks(work, 10, chunk=100, threads=threads))) == -(-10 // threads)
+    assert list(map(len, in_chunks(work, 10, chunk=100, least=10, threads=threads))) == [10]
 
 
 def test_work_goes_on_side_by_side_and_ends_when_it_fails():

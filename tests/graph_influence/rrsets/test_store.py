@@ -149,8 +149,8 @@ def test_refusals():
     graph = SocialGraph.from_arcs([0, 1, 0], [2, 2, 1], [0.7, 0.7, 0.5], nodes=3)
     with pytest.raises(InvalidGraph, match="sum to at most 1 \\(1 bad, node 2\\)"):
         RRSets(graph, "lt")
-    with pytest.raises(InvalidInput, match="`model` must be one of ic, lt \\(got 'sir'\\); `seed` must be from 0"):
-        RRSets(graph, "sir", seed=-1)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidInput, match="`model` .*ic, lt \\(got 'sir'\\); `seed` must be .*; `threads` must"):
+        RRSets(graph, "sir", seed=-1, threads=0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidInput, match="from 0 to 2 \\(got 1 to 3\\)"):
         RRSets(graph, sentinels=[1, 3])
     store = RRSets(graph)
