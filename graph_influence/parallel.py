@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -53,6 +53,7 @@ def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: 
     finally:
         for future in futures:
             future.cancel()
+        wait(futures)  # after an interrupt: nobody writes any more
 
 
 @cache

@@ -42,7 +42,7 @@ class Hist(Stopping, Maximizer):
         - Sets that prove a prefix are four times as many as those that chose it.
         - Gains that so few sets cannot tell apart count as equal, and of equal ones the person of most arcs is taken:
           sets meet them sooner.
-        - The collections of the second phase are those of `Opim`, which are not of one size.
+        - The collections of the second phase have the sizes of those of `Opim`, from the first look on.
     """
 
     name = "hist"
@@ -53,8 +53,7 @@ class Hist(Stopping, Maximizer):
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         n, order = graph.num_alive, ranked(graph)
         delta = (self.delta or 1 / n) / 2
-        first = _CUT * ceil(3 * log(1 / delta))
-        rule, _ = self.rule(n, bounds.GREEDY, 0.0, k)  # a budget's clock begins here
+        rule, first = self.rule(n, bounds.GREEDY, bounds.log_binomial(n, k), k)  # a budget's clock begins here
         sentinels, drawn = self._sentinels(graph, k, order, delta)
         if self.eps is not None:
             most = bounds.hist_sets(n, k, len(sentinels), self.eps / 2, delta)
