@@ -1,0 +1,94 @@
+"""What operators and auditors see, what Prometheus is told, and the OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from tests.unlearn.requests.api.conftest import Client, body
+from tests.unlearn.target.test_example import PEOPLE
+from unlearn.requests.callers import Role
+from unlearn.requests.queue import Batching
+from unlearn.requests.tables import AuditRow
+from unlearn.requests.worker import Worker
+
+DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "openapi.json"
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    """With three requests behind, of which one is complete."""
+    for k in range(3):
+        assert client.create(body(PEOPLE[k], subject_request_id=f"00000000-0000-4000-8000-00000000000{k}"), f"k{k}").is_success
+        if k == 0:
+            Worker(client.service.ledger, client.service.targets, batching=Batching(window=timedelta(0))).run_once()
+    return client.having(Role.OPERATE, Role.AUDIT)
+
+
+def test_requests_are_listed_in_pages(operator: Client) -> None:
+    first = operator.get("/requests?limit=2").json()
+    rest = operator.get(f"/requests?after={first[-1]['number']}").json()
+    assert [one["state"] for one in [*first, *rest]] == ["completed", "pending", "pending"]
+    assert [one["number"] for one in operator.get("/requests?state=pending").json()] == [2, 3]
+    assert operator.get("/requests?state=nonsense").status_code == 400
+
+
+def test_the_trail_can_be_read_and_its_chain_checked(operator: Client) -> None:
+    rows = operator.get("/audit?limit=1000").json()
+    assert [row["sequence"] for row in rows] == list(range(1, len(rows) + 1))
+    assert {row["event"] for row in rows} >= {"key.created", "request.received", "request.claim", "step.ended"}
+    chain = operator.get("/audit/chain").json()
+    assert chain == {"holds": True, "first_break": None, "sequence": len(rows), "digest": rows[-1]["digest"]}
+    assert not any(person in json.dumps(rows) for person in PEOPLE)
+    with operator.service.ledger.database.write() as session:
+        session.execute(update(AuditRow).where(AuditRow.sequence == 2).values(actor="nobody"))
+    chain = operator.get("/audit/chain").json()
+    assert (chain["holds"], chain["first_break"]) == (False, 2)
+
+
+def test_a_batch_that_needs_nothing_cannot_be_retried(operator: Client) -> None:
+    batch = operator.get("/requests").json()[0]["batch"]
+    answer = operator.http.post(f"/batches/{batch}/retry", headers=operator.headers())
+    assert (answer.status_code, answer.json()["title"]) == (409, "nothing to retry")
+
+
+def test_metrics(operator: Client) -> None:
+    operator.http.get("/v2/requests/unheard/of")
+    answer = operator.http.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    lines = answer.text.splitlines()
+    for expected in (
+        'unlearn_requests{state="pending"} 2.0',
+        'unlearn_requests{state="completed"} 1.0',
+        'unlearn_requests_received_total{kind="accepted"} 3.0',
+        'unlearn_http_seconds_count{method="POST",route="/v2/requests",status="201"} 3.0',
+        'unlearn_http_seconds_count{method="GET",route="unknown",status="404"} 1.0',
+        "unlearn_tasks_attention 0.0",
+        f"unlearn_seconds_to_first_due {28 * 86_400.0:.0f}.0".replace("2419200.0", "2.4192e+06"),
+    ):
+        assert expected in lines, answer.text
+    assert not any(name in answer.text for name in (*PEOPLE, "00000000-0000"))
+
+
+def test_it_is_alive_without_a_database_and_not_ready(client: Client) -> None:
+    assert client.http.get("/readyz").json() == client.http.get("/healthz").json() == {"status": "ok"}
+    path = client.service.ledger.database.path
+    assert path is not None
+    client.service.ledger.database.close()
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        name.unlink(missing_ok=True)
+    assert client.http.get("/readyz").status_code == 503
+    assert client.http.get("/healthz").status_code == 200
+
+
+def test_the_openapi_document_is_the_one_in_the_repository(client: Client) -> None:
+    """Where the change is meant: UNLEARN_WRITE_OPENAPI=1 writes it, and the diff is for the review."""
+    document = client.http.get("/openapi.json").json()
+    if os.environ.get("UNLEARN_WRITE_OPENAPI") == "1":
+        DOCUMENT.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")
+    assert json.loads(DOCUMENT.read_text("utf-8")) == document

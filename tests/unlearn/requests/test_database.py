@@ -1,0 +1,94 @@
+"""The tables are what the migrations make, on both databases, and a database that forgets commits is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import StatementError
+
+from unlearn.requests.database import Database, UnsafeDatabase
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.tables import ApiKey, Base
+
+
+def test_migrations_make_what_the_code_expects_and_can_be_taken_back(url: str) -> None:
+    database = Database(url)
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    database.migrate("base")
+    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+    with pytest.raises(UnsafeDatabase, match="revision"):
+        database.check()
+    database.migrate()
+    database.migrate()  # a second process finds nothing to do
+    database.check()
+    database.close()
+
+
+def test_every_constraint_has_a_name() -> None:
+    assert [c for table in Base.metadata.tables.values() for c in table.constraints if not c.name] == []
+
+
+def test_commits_are_durable(url: str) -> None:
+    database = Database(url)
+    database.check()
+    with database.engine.connect() as connection:
+        if database.sqlite:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+        else:
+            assert connection.exec_driver_sql("SHOW fsync").scalar() == "on"
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    database.close()
+
+
+def test_a_database_that_may_lose_commits_is_refused(postgresql: str) -> None:
+    weak = Database(f"{postgresql}&options=-csynchronous_commit%3Doff")
+    with pytest.raises(UnsafeDatabase, match="`synchronous_commit` must be on \\(got off\\)"):
+        weak.check()
+    weak.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x/y"])
+def test_what_processes_cannot_share_or_nobody_tested_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="`database` must be"):
+        Database(url)
+
+
+def test_moments_keep_their_zone(ledger: Ledger) -> None:
+    local = datetime(2026, 3, 1, 1, 30, tzinfo=timezone(timedelta(hours=5)))
+    key = ApiKey(id="k", caller="c", roles=["audit"], digest="d", created_at=local)
+    with ledger.database.write() as session:
+        session.add(key)
+    with ledger.database.read() as session:
+        found = session.scalars(select(ApiKey)).one().created_at
+    assert found == local and found.tzinfo is UTC
+    with pytest.raises(StatementError, match="time zone"), ledger.database.write() as session:
+        session.add(ApiKey(id="l", caller="c", roles=[], digest="e", created_at=datetime(2026, 1, 1)))  # noqa: DTZ001
+
+
+def test_nothing_of_a_failed_transaction_stays(ledger: Ledger) -> None:
+    with pytest.raises(ZeroDivisionError), ledger.database.write() as session:
+        session.add(ApiKey(id="k", caller="c", roles=[], digest="d", created_at=ledger.now()))
+        session.flush()
+        raise ZeroDivisionError
+    with ledger.database.read() as session:
+        assert session.scalars(select(ApiKey)).all() == []
+
+
+def test_deleted_content_is_overwritten(sqlite_url: str, tmp_path: Path) -> None:
+    database, canary = Database(sqlite_url), "c0ffee" * 8
+    with database.write() as session:
+        session.add(ApiKey(id="k", caller=canary, roles=[], digest="d", created_at=datetime.now(UTC)))
+    with database.write() as session:
+        session.delete(session.get_one(ApiKey, "k"))
+    database.scrub()
+    database.close()
+    assert not any(canary.encode() in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())

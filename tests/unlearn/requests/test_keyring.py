@@ -1,0 +1,76 @@
+"""Keys are made once, for their owner alone, and a damaged file is refused without quoting it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from base64 import b64encode
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from unlearn.requests.keyring import Keyring, UnusableKeyring
+from unlearn.target import Subject
+
+PEOPLE = (Subject("email", "ada@example.org"), Subject("email", "Ü"))
+
+
+def test_what_is_made_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "keyring.json"
+    made = Keyring.create(path)
+    assert Keyring.read(path) == made and path.stat().st_mode & 0o777 == 0o600
+    assert made.open(made.seal(PEOPLE)) == PEOPLE and made.seal(PEOPLE) != made.seal(PEOPLE)
+    assert made.fingerprint(b"x") != made.fingerprint(b"y") and made.fingerprint(b"x") != Keyring.create(
+        tmp_path / "other.json"
+    ).fingerprint(b"x")
+    assert repr(made) == "Keyring(...)"
+    with pytest.raises(FileExistsError):
+        Keyring.create(path)
+
+
+def test_payload_keys_can_be_rotated(tmp_path: Path) -> None:
+    old = Keyring.create(tmp_path / "keyring.json")
+    sealed = old.seal(PEOPLE)
+    new = replace(old, payload=(secrets.token_bytes(32), *old.payload))
+    assert new.open(sealed) == PEOPLE
+    with pytest.raises(UnusableKeyring, match="no payload key"):
+        old.open(new.seal(PEOPLE))
+
+
+def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    Keyring.create(path)
+    path.chmod(0o640)
+    with pytest.raises(UnusableKeyring, match="owner's alone to read \\(got mode 640\\): chmod 600"):
+        Keyring.read(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda keys: keys.pop("audit"),
+        lambda keys: keys.update(more=keys["audit"]),
+        lambda keys: keys.update(payload=[]),
+        lambda keys: keys.update(signing=b64encode(b"hunter2" * 2).decode()),
+        lambda keys: keys.update(pseudonym="hunter2"),
+        lambda keys: keys.update(payload="hunter2"),
+    ],
+)
+def test_a_damaged_file_is_refused_and_not_quoted(tmp_path: Path, damage: object) -> None:
+    path = tmp_path / "keyring.json"
+    Keyring.create(path)
+    keys = json.loads(path.read_text("utf-8"))
+    damage(keys)  # pyright: ignore[reportCallIssue]
+    path.write_text(json.dumps(keys), "utf-8")
+    with pytest.raises(UnusableKeyring, match="`keyring` must be a file that `unlearn keys init` made") as refusal:
+        Keyring.read(path)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_missing_or_empty_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnusableKeyring, match="there is no"):
+        Keyring.read(tmp_path / "keyring.json")
+    (tmp_path / "keyring.json").touch(0o600)
+    with pytest.raises(UnusableKeyring, match="got another"):
+        Keyring.read(tmp_path / "keyring.json")

@@ -1,0 +1,139 @@
+"""The four calls of OpenDSR: discovery, create, status, cancel."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Header, Path, Request
+from pydantic import ValidationError
+
+from unlearn.requests.api.access import Body, Following, Submitting
+from unlearn.requests.api.models import (
+    FIELDS,
+    UUID_V4,
+    VERSION,
+    Cancelled,
+    Discovery,
+    ErasureRequest,
+    Received,
+    RequestStatus,
+    SupportedIdentity,
+    TargetState,
+)
+from unlearn.requests.api.problems import Failure, Fault, documented, malformed
+from unlearn.requests.callers import Caller, Role
+from unlearn.requests.intake import Submission
+from unlearn.requests.service import Service
+from unlearn.requests.states import REPORTED
+from unlearn.requests.status import status
+
+router = APIRouter(prefix="/v2", tags=["OpenDSR"])
+
+RequestId = Annotated[str, Path(pattern=UUID_V4, description="The subject_request_id.")]
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErasureRequest"}}},
+    }
+}
+
+
+@router.get("/discovery")
+def discovery(request: Request) -> Discovery:
+    """What this service can be asked for."""
+    service: Service = request.app.state.service
+    known = [SupportedIdentity(identity_type=kind, identity_format="raw") for kind in service.identity_types]
+    return Discovery(api_version=VERSION, supported_identities=known, supported_subject_request_types=["erasure"])
+
+
+@router.post("/requests", status_code=201, openapi_extra=_BODY, responses=documented(400, 401, 403, 409, 413, 422, 429))
+def create(
+    request: Request,
+    caller: Submitting,
+    body: Body,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Received:
+    """Ask that a person be forgotten. When this answers 201, no target answers to or about them any more.
+
+    Repeat it with the same Idempotency-Key until it answers: the request is taken in once, and answered alike.
+    """
+    service: Service = request.app.state.service
+    if not idempotency_key:
+        raise Failure(
+            400, "no idempotency key", "Send an Idempotency-Key of your choice, and the same one when you repeat."
+        )
+    asked = _parsed(service, body)
+    receipt = service.intake.submit(
+        Submission(
+            caller=caller.name,
+            idempotency_key=idempotency_key,
+            subject_request_id=asked.subject_request_id,
+            fingerprint=service.ledger.keyring.fingerprint(body),
+            regulation=asked.regulation,
+            subjects=asked.subjects,
+            submitted_at=asked.submitted_time,
+            callbacks=tuple(map(str, asked.status_callback_urls)),
+        )
+    )
+    request.app.state.metrics.taken_in(receipt)
+    return Received(
+        controller_id=caller.name,
+        expected_completion_time=receipt.due_at,
+        received_time=receipt.received_at,
+        encoded_request=base64.b64encode(body).decode(),
+        subject_request_id=receipt.subject_request_id,
+    )
+
+
+@router.get("/requests/{subject_request_id}", responses=documented(400, 401, 403, 404, 429))
+def read(request: Request, caller: Following, subject_request_id: RequestId) -> RequestStatus:
+    """Where a request stands: the caller's own, or anybody's for an operator or auditor."""
+    service: Service = request.app.state.service
+    found = status(service.ledger, _scope(caller), subject_request_id)
+    return RequestStatus(
+        controller_id=found.caller,
+        expected_completion_time=found.due_at,
+        subject_request_id=found.subject_request_id,
+        request_status=cast("Any", REPORTED[found.state]),
+        api_version=VERSION,
+        state=cast("Any", str(found.state)),
+        needs_attention=found.needs_attention,
+        targets=[TargetState(target=name, step=step) for name, step in found.targets.items()],
+    )
+
+
+@router.delete("/requests/{subject_request_id}", status_code=202, responses=documented(400, 401, 403, 404, 409, 429))
+def cancel(request: Request, caller: Submitting, subject_request_id: RequestId) -> Cancelled:
+    """Take back a request that is still pending; the person is answered to again."""
+    service: Service = request.app.state.service
+    service.cancelling.cancel(caller.name, subject_request_id)
+    return Cancelled(
+        controller_id=caller.name,
+        subject_request_id=subject_request_id,
+        request_status="cancelled",
+        api_version=VERSION,
+    )
+
+
+def _scope(caller: Caller) -> str | None:
+    """Whose requests the caller may see: None for everybody's."""
+    return None if caller.roles & {Role.OPERATE, Role.AUDIT} else caller.name
+
+
+def _parsed(service: Service, body: bytes) -> ErasureRequest:
+    try:
+        asked = ErasureRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise malformed(error, FIELDS) from None
+    known = service.identity_types
+    unknown = [
+        Fault(pointer=f"/subject_identities/{place}/identity_type", detail="unsupported_identity_type")
+        for place, one in enumerate(asked.subject_identities)
+        if one.identity_type not in known
+    ]
+    if unknown:
+        raise Failure(
+            400, "unsupported identity", "Nothing here knows people by that type; see /v2/discovery.", unknown
+        )
+    return asked

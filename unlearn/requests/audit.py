@@ -1,0 +1,87 @@
+"""The audit trail: what happened, in rows that each carry a keyed digest of themselves and of the row before.
+
+Changing, swapping, adding or taking out a row breaks the chain for anybody who has not the audit key. Cutting off its
+end does not: the certificates, which leave the house, carry the head of the chain at their time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.tables import AuditRow
+
+GENESIS = "0" * 64
+_LOCK = 7281002
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened. `about` names a request, a batch or a key; nothing in it names a person."""
+
+    actor: str
+    event: str
+    about: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last row of the chain."""
+
+    sequence: int
+    digest: str
+
+
+def append(session: Session, ledger: Ledger, entries: Iterable[Entry]) -> None:
+    """Add rows at the end of the chain, in the transaction of what they tell about."""
+    if not ledger.database.sqlite:  # where SQLite's own lock keeps writers apart already
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    last = head(session)
+    sequence, previous = last.sequence, last.digest
+    for entry in entries:
+        sequence += 1
+        row = AuditRow(
+            sequence=sequence,
+            at=ledger.now(),
+            actor=entry.actor,
+            event=entry.event,
+            about=entry.about,
+            detail=json.dumps(entry.detail, sort_keys=True, separators=(",", ":")),
+            previous=previous,
+        )
+        row.digest = previous = _digest(row, ledger.keyring.audit)
+        session.add(row)
+    session.flush()
+
+
+def head(session: Session) -> Head:
+    """Where the chain ends."""
+    last = session.execute(
+        select(AuditRow.sequence, AuditRow.digest).order_by(AuditRow.sequence.desc()).limit(1)
+    ).first()
+    return Head(0, GENESIS) if last is None else Head(last.sequence, last.digest)
+
+
+def first_break(session: Session, ledger: Ledger) -> int | None:
+    """The first sequence number at which the chain does not hold, None where all of it does."""
+    expected, previous = 1, GENESIS
+    for row in session.scalars(select(AuditRow).order_by(AuditRow.sequence)).yield_per(1_000):
+        sound = row.sequence == expected and row.previous == previous
+        if not sound or not hmac.compare_digest(row.digest, _digest(row, ledger.keyring.audit)):
+            return expected
+        expected, previous = expected + 1, row.digest
+    return None
+
+
+def _digest(row: AuditRow, key: bytes) -> str:
+    content = [row.sequence, row.at.isoformat(), row.actor, row.event, row.about, row.detail, row.previous]
+    return hmac.new(key, json.dumps(content).encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,127 @@
+"""The ledger's database: SQLite in a file of its own, or PostgreSQL; either only where a commit survives a crash."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.orm import Session
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_SQLITE = {
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "foreign_keys": "ON",
+    "secure_delete": "ON",  # what is deleted is overwritten, in the pages that stay
+}
+
+
+class UnsafeDatabase(RuntimeError):
+    """The database may lose what it has acknowledged, or its tables are not of this version."""
+
+
+class Database:
+    """Transactions that read, and transactions that write; the latter one at a time on SQLite.
+
+    Args:
+        url: of SQLAlchemy, `sqlite:///ledger.db` or `postgresql+psycopg://...`.
+
+    Raises:
+        ValueError: another database, or SQLite in memory, which processes cannot share.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        if not self.sqlite and parsed.get_backend_name() != "postgresql":
+            raise ValueError(f"`database` must be of SQLite or PostgreSQL (got {parsed.get_backend_name()})")
+        if self.sqlite:
+            if not parsed.database or parsed.database == ":memory:":
+                raise ValueError("`database` must be a file, which the server and the worker share (got one in memory)")
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        self.path = Path(parsed.database) if self.sqlite and parsed.database else None
+        self.engine: Engine = create_engine(url, pool_pre_ping=not self.sqlite)
+        if self.sqlite:
+            event.listen(self.engine, "connect", _prepare)
+            event.listen(self.engine, "begin", _begin)
+        self._writing = self.engine.execution_options(writing=True)
+
+    @contextmanager
+    def read(self) -> Generator[Session]:
+        """A transaction that sees one state and changes nothing."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Generator[Session]:
+        """A transaction that is committed at the end, or not at all. On SQLite nobody else writes meanwhile."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the tables to a revision; a second process waits for the first."""
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        with self._writing.begin() as connection:
+            if not self.sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(7281001)"))
+            config.attributes["connection"] = connection
+            (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+
+    def check(self) -> None:
+        """Refuse a database that may lose a commit, or whose tables are of another version.
+
+        Raises:
+            UnsafeDatabase: naming everything that is wrong.
+        """
+        with self.engine.connect() as connection:
+            wrong = _weaknesses_sqlite(connection) if self.sqlite else _weaknesses_postgresql(connection)
+            revision = MigrationContext.configure(connection).get_current_revision()
+        expected = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+        if revision != expected:
+            wrong.append(f"its tables must be of revision {expected} (got {revision}): run `unlearn worker` or `serve`")
+        if wrong:
+            raise UnsafeDatabase("\n  - ".join(["this database cannot hold the ledger:", *wrong]))
+
+    def scrub(self) -> None:
+        """Overwrite what deleted rows left behind in SQLite's log."""
+        if self.sqlite:
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+
+def _prepare(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # transactions are begun below, not where the driver guesses one is needed
+    connection.execute("PRAGMA busy_timeout = 60000")
+    for name, value in _SQLITE.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot be retried by SQLite: it takes the lock at once.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _weaknesses_sqlite(connection: Connection) -> list[str]:
+    expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
+    found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in expected}
+    return [f"`{name}` must be {value} (got {found[name]})" for name, value in expected.items() if found[name] != value]
+
+
+def _weaknesses_postgresql(connection: Connection) -> list[str]:
+    found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("fsync", "synchronous_commit")}
+    strong = {"fsync": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
+    return [f"`{name}` must be on (got {found[name]})" for name in strong if found[name] not in strong[name]]

@@ -1,0 +1,211 @@
+"""Taking requests in: all that wait share one transaction, and with it the price of making it durable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, tuple_
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from unlearn.requests import audit
+from unlearn.requests.ledger import Ledger, Refused
+from unlearn.requests.moves import about, announce
+from unlearn.requests.states import RequestState
+from unlearn.requests.tables import Person, Request
+from unlearn.target import Subject
+
+
+class KeyReused(Refused):
+    """The idempotency key belongs to another request of this caller."""
+
+
+class InFlight(Refused):
+    """The same request is being taken in at this moment."""
+
+
+class AlreadyReceived(Refused):
+    """This caller made a request of that id under another idempotency key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A request as it came in, examined and found well-formed."""
+
+    caller: str
+    idempotency_key: str
+    subject_request_id: str
+    fingerprint: str  # keyed digest of the whole body
+    regulation: str
+    subjects: tuple[Subject, ...] = field(repr=False)
+    submitted_at: datetime
+    callbacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a caller is told, however often they ask."""
+
+    subject_request_id: str
+    received_at: datetime
+    due_at: datetime
+    replayed: bool
+
+
+class Intake:
+    """Accepts requests.
+
+    Args:
+        suppress: returns when every target answers nothing more to or about these people.
+        due_within: from receipt to the promised completion.
+    """
+
+    def __init__(
+        self, ledger: Ledger, suppress: Callable[[Sequence[Subject]], object], *, due_within: timedelta
+    ) -> None:
+        self._ledger = ledger
+        self._suppress = suppress
+        self._due_within = due_within
+        self._lock = threading.Lock()
+        self._leading = threading.Lock()
+        self._waiting: list[tuple[Submission, Future[Receipt]]] = []
+        self._in_flight: dict[tuple[str, str], str] = {}
+
+    def submit(self, submission: Submission) -> Receipt:
+        """Store the request and suppress its people; when this returns, both are done and durable.
+
+        Raises:
+            KeyReused: the key came with another body before.
+            InFlight: the key is in use at this moment.
+            AlreadyReceived: the request came under another key before.
+        """
+        key = (submission.caller, submission.idempotency_key)
+        future: Future[Receipt] = Future()
+        with self._lock:
+            if (fingerprint := self._in_flight.get(key)) is not None:
+                raise _reused() if fingerprint != submission.fingerprint else _in_flight()
+            self._in_flight[key] = submission.fingerprint
+            self._waiting.append((submission, future))
+        try:
+            # Whoever gets here first commits for all that wait; the others find their answer when they get here.
+            with self._leading:
+                if not future.done():
+                    with self._lock:
+                        group, self._waiting = self._waiting, []
+                    self._serve(group)
+            return future.result()
+        finally:
+            with self._lock:
+                del self._in_flight[key]
+
+    def _serve(self, group: list[tuple[Submission, Future[Receipt]]], *, again: bool = True) -> None:
+        try:
+            answers = self._store([submission for submission, _ in group])
+        except Exception as error:
+            if len(group) > 1:  # whatever it was, it is not for the others to suffer from
+                for one in group:
+                    self._serve([one])
+            elif again and isinstance(error, IntegrityError):  # another process was faster: this time it is seen
+                self._serve(group, again=False)
+            else:
+                group[0][1].set_exception(error)
+            return
+        for (_, future), answer in zip(group, answers, strict=True):
+            if isinstance(answer, Refused):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    def _store(self, group: Sequence[Submission]) -> list[Receipt | Refused]:
+        with self._ledger.database.write() as session:
+            by_key, by_id = _known(session, group)
+            answers: list[Receipt | Refused] = []
+            new: list[tuple[Request, Submission]] = []
+            for one in group:
+                known = by_key.get((one.caller, one.idempotency_key))
+                if known is not None:
+                    same = known.fingerprint == one.fingerprint
+                    answers.append(_receipt(known, replayed=True) if same else _reused())
+                elif (one.caller, one.subject_request_id) in by_id:
+                    answers.append(_already())
+                else:
+                    row = self._row(one)
+                    by_key[one.caller, one.idempotency_key] = by_id[one.caller, one.subject_request_id] = row
+                    new.append((row, one))
+                    answers.append(_receipt(row, replayed=False))
+            if new:
+                self._insert(session, new)
+        return answers
+
+    def _insert(self, session: Session, new: list[tuple[Request, Submission]]) -> None:
+        ledger, now = self._ledger, self._ledger.now()
+        session.add_all(row for row, _ in new)
+        session.flush()
+        for row, submission in new:
+            names = dict.fromkeys(map(ledger.keyring.pseudonyms.of, submission.subjects))
+            session.add_all(Person(request_id=row.id, pseudonym=name) for name in names)
+            announce(session, row, now)
+        # The chain's lock also keeps a cancellation from releasing somebody whom this group suppresses.
+        audit.append(
+            session, ledger, [audit.Entry(row.caller, "request.received", about(row), {"due": row.due_at.isoformat()})
+                              for row, _ in new],
+        )  # fmt: skip
+        # Before the commit: a crash in between leaves somebody suppressed without a request, never the reverse.
+        self._suppress([subject for _, submission in new for subject in submission.subjects])
+
+    def _row(self, submission: Submission) -> Request:
+        now = self._ledger.now()
+        return Request(
+            caller=submission.caller,
+            subject_request_id=submission.subject_request_id,
+            idempotency_key=submission.idempotency_key,
+            fingerprint=submission.fingerprint,
+            regulation=submission.regulation,
+            callbacks=list(submission.callbacks),
+            state=RequestState.PENDING,
+            submitted_at=submission.submitted_at,
+            received_at=now,
+            due_at=now + self._due_within,
+            payload=self._ledger.keyring.seal(submission.subjects),
+        )
+
+
+_Rows = dict[tuple[str, str], Request]
+
+
+def _known(session: Session, group: Sequence[Submission]) -> tuple[_Rows, _Rows]:
+    """Earlier requests of the same keys and of the same ids."""
+    keys = [(one.caller, one.idempotency_key) for one in group]
+    ids = [(one.caller, one.subject_request_id) for one in group]
+    matching = or_(
+        tuple_(Request.caller, Request.idempotency_key).in_(keys),
+        tuple_(Request.caller, Request.subject_request_id).in_(ids),
+    )
+    rows = session.scalars(select(Request).where(matching)).all()
+    return (
+        {(row.caller, row.idempotency_key): row for row in rows},
+        {(row.caller, row.subject_request_id): row for row in rows},
+    )
+
+
+def _receipt(row: Request, *, replayed: bool) -> Receipt:
+    return Receipt(row.subject_request_id, row.received_at, row.due_at, replayed)
+
+
+def _reused() -> KeyReused:
+    return KeyReused("idempotency key reused", "This Idempotency-Key was used with another body: choose a new one.")
+
+
+def _in_flight() -> InFlight:
+    return InFlight("request in progress", "A request with this Idempotency-Key is being taken in: repeat it later.")
+
+
+def _already() -> AlreadyReceived:
+    return AlreadyReceived(
+        "request already received",
+        "A request with this subject_request_id was received under another Idempotency-Key: ask for its status.",
+    )

@@ -1,0 +1,138 @@
+"""The service's secrets, in a file of their own: whoever copies the database has not copied what opens it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from unlearn.invalid import InvalidInput
+from unlearn.target import Pseudonyms, Subject
+
+_LENGTH = 32
+
+
+class UnusableKeyring(InvalidInput):
+    """The file of keys cannot be used as it is."""
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """Four kinds of keys, each with a retention of its own.
+
+    `pseudonym` cannot be replaced: the names of the erased hang on it, and their ids are gone. `payload` may be: the
+    first one encrypts, all of them decrypt. `audit` makes the chain, `signing` (Ed25519) the certificates.
+    """
+
+    pseudonym: bytes
+    audit: bytes
+    payload: tuple[bytes, ...]
+    signing: bytes
+
+    def __repr__(self) -> str:
+        return "Keyring(...)"
+
+    @classmethod
+    def create(cls, path: Path) -> Keyring:
+        """New keys in a new file that its owner alone may read.
+
+        Raises:
+            FileExistsError: there is a file: its keys are never overwritten.
+        """
+        made = cls(
+            secrets.token_bytes(32), secrets.token_bytes(32), (secrets.token_bytes(32),), secrets.token_bytes(32)
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        content = {
+            "pseudonym": _text(made.pseudonym),
+            "audit": _text(made.audit),
+            "payload": [_text(key) for key in made.payload],
+            "signing": _text(made.signing),
+        }
+        with os.fdopen(file, "w", encoding="utf-8") as out:
+            out.write(json.dumps(content, indent=1) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        return made
+
+    @classmethod
+    def read(cls, path: Path) -> Keyring:
+        """The keys of a file.
+
+        Raises:
+            UnusableKeyring: it is missing, open to others, or not what `create` writes.
+        """
+        if not path.is_file():
+            raise UnusableKeyring(f"`keyring` must be a file that `unlearn keys init` made (there is no {path})")
+        if (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+            raise UnusableKeyring(f"`keyring` must be its owner's alone to read (got mode {mode:o}): chmod 600 {path}")
+        if (keys := _parsed(path.read_text("utf-8"))) is None:  # which must not quote what the file holds
+            raise UnusableKeyring(f"`keyring` must be a file that `unlearn keys init` made (got another: {path})")
+        return keys
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """Names for people, by the pseudonym key."""
+        return Pseudonyms(self.pseudonym)
+
+    @cached_property
+    def signer(self) -> Ed25519PrivateKey:
+        """The key that certificates are signed with."""
+        return Ed25519PrivateKey.from_private_bytes(self.signing)
+
+    def fingerprint(self, content: bytes) -> str:
+        """Keyed digest (hex) of content that names people: equal for equal content, and revealing nothing else."""
+        return hmac.new(self.pseudonym, b"content" + content, hashlib.sha256).hexdigest()
+
+    def seal(self, subjects: tuple[Subject, ...]) -> bytes:
+        """Who a request is about, encrypted."""
+        return self._fernet.encrypt(json.dumps([[one.type, one.value] for one in subjects]).encode())
+
+    def open(self, sealed: bytes) -> tuple[Subject, ...]:
+        """Who a request is about.
+
+        Raises:
+            UnusableKeyring: none of the keys opens it.
+        """
+        try:
+            content = self._fernet.decrypt(sealed)
+        except InvalidToken:
+            raise UnusableKeyring(
+                "`keyring` must hold the key that a stored request was encrypted with (no payload key of it opens it)"
+            ) from None
+        return tuple(Subject(kind, value) for kind, value in json.loads(content))
+
+    @cached_property
+    def _fernet(self) -> MultiFernet:
+        return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in self.payload])
+
+
+def _parsed(text: str) -> Keyring | None:
+    try:
+        found: dict[str, Any] = json.loads(text)
+        payload = tuple(map(_bytes, found.pop("payload")))
+        keys = Keyring(payload=payload, **{name: _bytes(key) for name, key in found.items()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    lengths = {len(key) for key in (keys.pseudonym, keys.audit, keys.signing, *payload)}
+    return keys if payload and lengths == {_LENGTH} else None
+
+
+def _text(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

@@ -1,0 +1,1 @@
+"""Migrations of the ledger's tables, run by `unlearn.requests.database`."""

@@ -1,0 +1,53 @@
+"""Requests change their state here and nowhere else: with the audit row and the callbacks, in one transaction."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from unlearn.requests import audit
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.states import REPORTED, RequestEvent, RequestState, after_event
+from unlearn.requests.tables import Callback, Request
+
+
+def move(session: Session, ledger: Ledger, requests: Iterable[Request], event: RequestEvent, actor: str) -> None:
+    """Let the event happen to every one of them.
+
+    Raises:
+        ImpossibleTransition: it cannot happen to one of them; the transaction must not be committed.
+    """
+    now, entries = ledger.now(), list[audit.Entry]()
+    for request in requests:
+        before = request.state
+        request.state = after_event(before, event)
+        if request.state in (RequestState.COMPLETED, RequestState.CANCELLED):
+            request.closed_at = now
+        if REPORTED[before] != REPORTED[request.state]:
+            announce(session, request, now)
+        detail = {"from": before, "to": request.state, "batch": request.batch_id}
+        entries.append(audit.Entry(actor, f"request.{event}", about(request), detail))
+    audit.append(session, ledger, entries)
+
+
+def announce(session: Session, request: Request, now: datetime) -> None:
+    """Owe the controller a callback about the request's state."""
+    session.add_all(
+        Callback(
+            id=secrets.token_hex(16),
+            request_id=request.id,
+            url=url,
+            status=REPORTED[request.state],
+            created_at=now,
+            not_before=now,
+        )
+        for url in request.callbacks
+    )
+
+
+def about(request: Request) -> str:
+    """How the audit trail names a request."""
+    return f"request:{request.id}"

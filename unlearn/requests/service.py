@@ -1,0 +1,91 @@
+"""The parts of the service, put together as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Self
+
+from unlearn.requests.callers import Callers
+from unlearn.requests.cancelling import Cancelling
+from unlearn.requests.database import Database
+from unlearn.requests.intake import Intake
+from unlearn.requests.keyring import Keyring
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.settings import Settings, UnusableSettings
+from unlearn.target import Pseudonyms, Subject, Target
+
+Factory = Callable[[Mapping[str, Any], Pseudonyms], Target]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A ledger and the targets that it is for."""
+
+    settings: Settings
+    ledger: Ledger
+    targets: Mapping[str, Target]
+    intake: Intake = field(init=False)
+    cancelling: Cancelling = field(init=False)
+    callers: Callers = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intake", Intake(self.ledger, self.suppress, due_within=self.settings.due_within))
+        object.__setattr__(self, "cancelling", Cancelling(self.ledger, self.release))
+        object.__setattr__(self, "callers", Callers(self.ledger))
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Bring the tables up to date, and refuse a database that may forget.
+
+        Raises:
+            UnusableSettings: a target is not offered by any installed package.
+            UnusableKeyring: the keys cannot be used.
+            UnsafeDatabase: the database may lose what it has acknowledged.
+        """
+        keyring = Keyring.read(settings.keyring)
+        targets = load_targets(settings.targets, keyring.pseudonyms)
+        database = Database(settings.database)
+        database.migrate()
+        database.check()
+        return cls(settings, Ledger(database, keyring), targets)
+
+    @property
+    def identity_types(self) -> list[str]:
+        """By which some target knows people."""
+        return sorted(frozenset[str]().union(*(target.identity_types for target in self.targets.values())))
+
+    def suppress(self, subjects: Sequence[Subject]) -> None:
+        """In every target."""
+        for target in self.targets.values():
+            target.suppress(subjects)
+
+    def release(self, subjects: Sequence[Subject]) -> None:
+        """In every target."""
+        for target in self.targets.values():
+            target.release(subjects)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.ledger.database.close()
+
+
+def load_targets(tables: Mapping[str, Mapping[str, Any]], pseudonyms: Pseudonyms) -> dict[str, Target]:
+    """The targets that the tables describe: of the kind named like the table, or of what its `kind` says.
+
+    Raises:
+        UnusableSettings: no installed package offers a kind.
+    """
+    offered = {point.name: point for point in entry_points(group="unlearn.targets")}
+    kinds = {name: str(options.get("kind", name)) for name, options in tables.items()}
+    if missing := sorted(name for name, kind in kinds.items() if kind not in offered):
+        raise UnusableSettings(
+            f"`targets` must be of kinds that installed packages offer (got {', '.join(missing)}; "
+            f"there are {', '.join(sorted(offered)) or 'none'}): install the package, or name another `kind`"
+        )
+    made: dict[str, Target] = {}
+    for name, options in tables.items():
+        factory: Factory = offered[kinds[name]].load()
+        made[name] = factory({key: value for key, value in options.items() if key != "kind"}, pseudonyms)
+    return made

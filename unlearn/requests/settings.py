@@ -1,0 +1,142 @@
+"""The service's settings, from a TOML file and the environment; unsafe ones are refused, all at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy import make_url
+
+from unlearn.invalid import InvalidInput
+from unlearn.requests.queue import Batching
+from unlearn.requests.steps import Escalation
+
+PREFIX = "UNLEARN_"
+
+
+class UnusableSettings(InvalidInput):
+    """The service cannot run, or cannot run safely, as it is set up."""
+
+
+class Settings(BaseSettings):
+    """Every field is a key of the TOML file, and `UNLEARN_<FIELD>` in the environment, which wins.
+
+    Tables are written `UNLEARN_TARGETS__RECSYS__WORKSPACE` there.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    database: str = "sqlite:///unlearn-service/ledger.db"
+    keyring: Path = Path("unlearn-keys/keyring.json")
+    targets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    host: str = "127.0.0.1"
+    port: int = Field(8_000, ge=1, le=65_535)
+    behind_tls: bool = False
+    domain: str = Field("localhost", pattern=r"^[a-z0-9.-]{1,253}$")
+    due_within_days: int = Field(28, ge=1, le=45)
+    batch_window_minutes: float = Field(60, ge=0)
+    batch_limit: int = Field(256, ge=1, le=10_000)
+    batch_margin_days: float = Field(3, ge=0)
+    retrain_above_share: float = Field(0.02, ge=0, le=1)
+    retrain_above_drift: float = Field(0.05, ge=0, le=1)
+    lease_seconds: float = Field(60, ge=5)
+    requests_per_second: float = Field(50, gt=0)
+    body_limit_bytes: int = Field(65_536, ge=1_024)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file; nothing else."""
+        return env_settings, init_settings
+
+    @classmethod
+    def read(cls, path: Path | None) -> Self:
+        """The settings of a file, of the environment, and the defaults.
+
+        Raises:
+            UnusableSettings: naming everything that is wrong.
+        """
+        written: dict[str, Any] = {}
+        if path is not None:
+            try:
+                written = tomllib.loads(path.read_text("utf-8"))
+            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+                raise UnusableSettings(f"`config` must be a TOML file ({path}: {error})") from None
+        try:
+            return cls(**written)
+        except ValidationError as error:
+            # Values are left out: one of them may be a password in a database's URL.
+            problems = [_problem(list(one["loc"]), one["msg"]) for one in error.errors(include_input=False)]
+            message = "\n  - ".join(["the service cannot run with these settings:", *problems])
+            raise UnusableSettings(message, problems) from None
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        problems: list[str] = []
+        if not (_loopback(self.host) or self.behind_tls):
+            problems.append(
+                "`host` must be of this machine, for API keys would cross the network readable: let a proxy that "
+                "speaks TLS stand before it and say so with `behind_tls = true`"
+            )
+        if not self.targets:
+            problems.append("`targets` must name at least one, for else requests are acknowledged that nothing serves")
+        beside = [folder for folder in self._data_folders() if self.keyring.resolve().is_relative_to(folder)]
+        if beside:
+            problems.append(
+                f"`keyring` must lie apart from the data (it is below {beside[0]}): whoever copies the one would copy "
+                "the other with it"
+            )
+        if timedelta(days=self.batch_margin_days) + self.batching.window > timedelta(days=self.due_within_days):
+            problems.append("`batch_window_minutes` and `batch_margin_days` must leave time within `due_within_days`")
+        if problems:
+            raise ValueError("\n  - ".join(problems))
+        return self
+
+    def _data_folders(self) -> list[Path]:
+        url = make_url(self.database)
+        held = [Path(url.database).parent] if url.get_backend_name() == "sqlite" and url.database else []
+        held += [Path(options["workspace"]) for options in self.targets.values() if "workspace" in options]
+        return [folder.resolve() for folder in held]
+
+    @property
+    def due_within(self) -> timedelta:
+        """From receipt to the promised completion."""
+        return timedelta(days=self.due_within_days)
+
+    @property
+    def batching(self) -> Batching:
+        """When pending requests become a batch."""
+        return Batching(
+            window=timedelta(minutes=self.batch_window_minutes),
+            limit=self.batch_limit,
+            margin=timedelta(days=self.batch_margin_days),
+        )
+
+    @property
+    def escalation(self) -> Escalation:
+        """Above which shares a batch is retrained for at once."""
+        return Escalation(share=self.retrain_above_share, drift=self.retrain_above_drift)
+
+
+def _problem(where: list[int | str], message: str) -> str:
+    name = ".".join(map(str, where))
+    said = message.removeprefix("Value error, ")
+    return f"`{name}`: {said[:1].lower()}{said[1:]}" if name else said
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,84 @@
+"""What each step asks of a target, and what its answer means."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from unlearn.requests.states import Outcome, Step
+from unlearn.requests.tasks import Due, Ended
+from unlearn.target import Batch, Counts, Removal, StaleVersion, Target, Verdict, Version
+
+
+class LeftBehind(RuntimeError):
+    """Purging left something of the people behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """Above which shares a batch is not unlearned but retrained for: see `unlearn.target.Removal`."""
+
+    share: float = 0.02
+    drift: float = 0.05
+
+
+def perform(due: Due, target: Target, batch: Batch, escalation: Escalation) -> Ended:
+    """Take the step that is next.
+
+    Raises:
+        LeftBehind: a purge was not complete.
+        Exception: whatever the target raises; the step has then not ended.
+    """
+    match due.step:
+        case Step.RESOLVE:
+            return _counted(target.resolve(batch))
+        case Step.SUPPRESS:
+            return _counted(target.suppress(batch.subjects))
+        case Step.REMOVE:
+            return _removed(target.remove(batch), escalation)
+        case Step.UNLEARN | Step.RETRAIN:
+            version = target.unlearn(batch, retrain=due.step == Step.RETRAIN)
+            return Ended(Outcome.DONE, {"version": asdict(version)}, version)
+        case Step.VERIFY | Step.VERIFY_RETRAIN:
+            return _verified(target.verify(batch, _made(due)))
+        case Step.ROLLBACK | Step.ROLLBACK_RETRAIN:
+            return _counted(target.rollback(batch, _made(due)))
+        case Step.PUBLISH:
+            return _published(target, batch, _made(due))
+        case Step.PURGE:
+            return _purged(target.purge(batch))
+        case Step.DONE | Step.ATTENTION:
+            raise AssertionError(f"there is nothing to do at {due.step}")
+
+
+def _counted(counts: Counts) -> Ended:
+    return Ended(Outcome.DONE, {"counts": dict(counts)})
+
+
+def _removed(removal: Removal, escalation: Escalation) -> Ended:
+    above = removal.share > escalation.share or removal.drift > escalation.drift
+    figures = {"counts": dict(removal.counts), "share": removal.share, "drift": removal.drift}
+    return Ended(Outcome.ESCALATE if above else Outcome.DONE, figures)
+
+
+def _verified(verdict: Verdict) -> Ended:
+    checks = [asdict(check) | {"passed": check.passed} for check in verdict.checks]
+    outcome = Outcome.PASSED if verdict.passed else Outcome.FAILED
+    return Ended(outcome, {"checks": checks, "not_covered": list(verdict.not_covered)})
+
+
+def _published(target: Target, batch: Batch, version: Version) -> Ended:
+    try:
+        return _counted(target.publish(batch, version))
+    except StaleVersion:
+        return Ended(Outcome.STALE, {})
+
+
+def _purged(left: Counts) -> Ended:
+    if any(left.values()):
+        raise LeftBehind(f"purging left {sum(left.values())} things behind")
+    return Ended(Outcome.DONE, {"left": dict(left)})
+
+
+def _made(due: Due) -> Version:
+    assert due.version is not None, f"the table of steps puts {due.step} after a version was made"
+    return due.version

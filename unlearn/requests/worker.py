@@ -1,0 +1,121 @@
+"""The worker: serves one batch after another, step by step, and goes on where any worker died."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.queue import Batching, Claim, LostLease, Queue
+from unlearn.requests.states import RESTING, Step
+from unlearn.requests.steps import Escalation, perform
+from unlearn.requests.tasks import Due, due, record
+from unlearn.target import Batch, Target
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Serves batches through these targets.
+
+    Args:
+        lease: how long the worker may be silent before another takes its batch over; it speaks three times as often.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        targets: Mapping[str, Target],
+        *,
+        batching: Batching | None = None,
+        escalation: Escalation | None = None,
+        lease: timedelta = timedelta(minutes=1),
+    ) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._ledger = ledger
+        self._targets = targets
+        self._escalation = escalation or Escalation()
+        self._lease = lease
+        self._queue = Queue(ledger, targets, batching or Batching(), lease=lease)
+
+    def run_once(self) -> bool:
+        """Serve one batch as far as it goes; False where there was none to serve."""
+        claim = self._queue.claim(self.name)
+        if claim is None:
+            return False
+        try:
+            with self._heart(claim):
+                self._serve(claim)
+        except LostLease:
+            _log.warning("batch %s: lease lost", claim.batch_id)
+        except Exception as error:
+            # A target's message may quote an id: neither the ledger nor the log gets to see it.
+            _log.error("batch %s: %s, to be tried again", claim.batch_id, type(error).__name__)
+            self._queue.failed(claim, type(error).__name__)
+        return True
+
+    def run(self, stop: threading.Event, chores: Iterable[Callable[[], object]] = (), *, idle: float = 1.0) -> None:
+        """Serve until told to stop, doing the chores between batches; the batch at hand is finished first."""
+        while not stop.is_set():
+            worked = self.run_once()
+            for chore in chores:
+                chore()
+            if not worked:
+                stop.wait(idle)
+
+    def _serve(self, claim: Claim) -> None:
+        batch = self._queue.people(claim)
+        for next_ in due(self._ledger, claim):
+            if next_.step == Step.RESOLVE:
+                self._take(claim, next_, batch)
+        if not self._queue.check_holds(claim):
+            return
+        batch = self._queue.people(claim)
+        failures = [error for next_ in due(self._ledger, claim) if (error := self._finish(claim, next_, batch))]
+        if failures:
+            raise failures[0]
+        if self._queue.close(claim):
+            _log.info("batch %s: complete", claim.batch_id)
+
+    def _finish(self, claim: Claim, step: Due, batch: Batch) -> Exception | None:
+        """Take all steps that are left in one target; what stops it there is handed back, for others may go on."""
+        try:
+            while step.step not in RESTING:
+                step = self._take(claim, step, batch)
+        except LostLease:
+            raise
+        except Exception as error:
+            return error
+        if step.step == Step.ATTENTION:
+            _log.error("batch %s: target %s needs attention", claim.batch_id, step.target)
+        return None
+
+    def _take(self, claim: Claim, step: Due, batch: Batch) -> Due:
+        started = self._ledger.now()
+        ended = perform(step, self._targets[step.target], batch, self._escalation)
+        _log.info("batch %s: %s of %s ended as %s", claim.batch_id, step.step, step.target, ended.outcome)
+        return record(self._ledger, self._queue, claim, step, ended, started)
+
+    @contextmanager
+    def _heart(self, claim: Claim) -> Generator[None]:
+        """Keep the lease while a step takes its time."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(self._lease.total_seconds() / 3):
+                if not self._queue.heartbeat(claim):
+                    return  # the next record will find out
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
