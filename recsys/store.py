@@ -97,7 +97,7 @@ def load(directory: Path, data: Interactions) -> Storable:
     problems = [
         f"`data` must have the {name} of the stored model, row by row (they differ)"
         for name, ids in (("users", data.users), ("items", data.items))
-        if _vocabulary(Path(directory) / f"{name}.parquet") != ids
+        if not ids.remains_of(_vocabulary(Path(directory) / f"{name}.parquet"))
     ]
     if problems:
         raise StoredModelError(f"{directory} does not fit this data:\n  - " + "\n  - ".join(problems))
@@ -137,6 +137,11 @@ def load_ranker(directory: Path) -> Ranker:
     users, items = (tensors[name] for name in _TABLES)
     user_ids, item_ids = (_vocabulary(directory / name) for name in _FILES[1:])
     return Ranker(users, items, user_ids, item_ids, tensors[_POPULARITY])
+
+
+def user_ids(directory: Path) -> Vocabulary:
+    """The users that the stored model knows, by row."""
+    return _vocabulary(Path(directory) / "users.parquet")
 
 
 def _described(model: Storable) -> dict[str, Any]:

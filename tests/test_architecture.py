@@ -17,18 +17,22 @@ import pytest
 PACKAGES = ("unlearn", "recsys", "graph_influence")
 ROOT = Path(__file__).resolve().parent.parent
 # Of `unlearn`, the plug-ins may use the contracts and the solvers; a method that a plug-in contributes also builds on
-# the others' base. A command that a plug-in contributes is an application, above both floors, and may use everything.
+# the others' base, and a target of the service applies methods. A command that a plug-in contributes is an application,
+# above both floors, and may use everything.
 CONTRACTS = (
+    "blocklist",
     "command",
     "compiled",
     "curvature",
     "digests",
+    "durable",
     "forget",
     "history",
     "hooks",
     "invalid",
     "params",
     "problem",
+    "seal",
     "solvers",
     "streams",
     "tables",
@@ -36,7 +40,7 @@ CONTRACTS = (
     "units",
     "vocabulary",
 )
-METHODS = ("recsys/methods", "graph_influence/methods")
+METHODS = ("recsys/methods", "recsys/plugin", "graph_influence/methods")
 APPLICATIONS = ("recsys/commands", "graph_influence/commands")
 
 

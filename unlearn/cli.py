@@ -11,6 +11,7 @@ import typer
 
 from unlearn.command import command
 from unlearn.memory import keep_freed_memory
+from unlearn.requests.commands import register
 
 HELP = """Recommenders that can forget: train, unlearn, audit the result, track it.
 
@@ -64,5 +65,6 @@ def report(
     return {"html": str(html), "bytes": len(page)}
 
 
+register(app)
 for _point in sorted(entry_points(group="unlearn.commands"), key=lambda point: point.name):
     _point.load()(app)

@@ -98,6 +98,12 @@ class Vocabulary:
             return False
         return np.array_equal(self.alive, other.alive) and np.array_equal(self.ids, other.ids)
 
+    def remains_of(self, other: Vocabulary) -> bool:
+        """Whether it is the other one, or what is left of it when some ids are forgotten."""
+        if self.kind != other.kind or len(self) != len(other) or (self.alive & ~other.alive).any():
+            return False
+        return np.array_equal(self.ids[self.alive], other.ids[self.alive])
+
     def __hash__(self) -> int:
         return hash((self.kind, self.keys.tobytes()))
 

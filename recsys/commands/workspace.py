@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 
 from recsys import store
 from recsys.data import from_parquet, to_parquet
+from unlearn import durable
 
-_SNAPSHOT = "interactions.parquet"
+SNAPSHOT = "interactions.parquet"
 
 
 def model_folder(folder: Path) -> Path:
@@ -33,7 +34,7 @@ def check(folder: Path) -> None:
     Raises:
         FileExistsError: there is something, and it is no workspace.
     """
-    if folder.exists() and not (folder / _SNAPSHOT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder.exists() and not (folder / SNAPSHOT).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FileExistsError(f"`out` must be a new folder or one that `unlearn train` made (got {str(folder)!r})")
 
 
@@ -43,7 +44,7 @@ def require(folder: Path) -> None:
     Raises:
         FileNotFoundError: the folder is no workspace, and none that a killed process left halfway.
     """
-    if not (folder / _SNAPSHOT).is_file() and not _beside(folder.resolve(), "old").exists():
+    if not (folder / SNAPSHOT).is_file() and not _beside(folder.resolve(), "old").exists():
         raise FileNotFoundError(f"`model` must be a folder that `unlearn train` made (got {str(folder)!r})")
 
 
@@ -69,7 +70,23 @@ def held(folder: Path) -> Generator[None]:
 
 
 def save(problem: store.Storable, folder: Path) -> None:
-    """Write the new state in full and swap it in, so that a reader finds the old or the new, never half of each.
+    """Write the new state in full and swap it in.
+
+    Raises:
+        FileExistsError: the folder exists and is no workspace.
+    """
+
+    def write(staged: Path) -> None:
+        store.save(problem, model_folder(staged))
+        to_parquet(problem.data, staged / SNAPSHOT)
+
+    replace(folder, write)
+
+
+def replace(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make the new state in the folder that it is given, and swap that in as a whole.
+
+    A reader finds the old or the new, never half of each.
 
     Raises:
         FileExistsError: the folder exists and is no workspace.
@@ -79,8 +96,8 @@ def save(problem: store.Storable, folder: Path) -> None:
         folder = folder.resolve()
         staged = _beside(folder, "new")
         try:
-            store.save(problem, model_folder(staged))
-            to_parquet(problem.data, staged / _SNAPSHOT)
+            write(staged)
+            durable.sync_tree(staged)
             if folder.exists():
                 folder.rename(_beside(folder, "old"))
             staged.rename(folder)
@@ -99,7 +116,7 @@ def load(folder: Path) -> store.Storable:
     # Where nobody can write, nothing changes and nobody can hold a lock.
     with held(folder) if os.access(folder.resolve().parent, os.W_OK) else nullcontext():
         require(folder)
-        return store.load(model_folder(folder), from_parquet(folder / _SNAPSHOT))
+        return store.load(model_folder(folder), from_parquet(folder / SNAPSHOT))
 
 
 def _finish(folder: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from unlearn.forget import UnknownIds
 from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
 
@@ -18,11 +19,8 @@ class Refused(ValueError):
         self.title = title
 
 
-class NoSuchRequest(KeyError):
+class NoSuchRequest(UnknownIds):
     """That caller made no such request."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 def _now() -> datetime:

@@ -1,0 +1,17 @@
+"""The recommender as a target of the deletion-request service: what the entry point `unlearn.targets` names.
+
+A workspace that `unlearn train` made is the published version. Beside it lies a folder with what else there is: whom to
+answer no more, the sealed interactions of batches that are not purged, and staged models.
+
+    [targets.recsys]
+    workspace = "model"                  # the folder that `unlearn train` made
+    identity_type = "controller_customer_id"   # by which its users are known
+    method = "reconverge"                # default: the first of native, reconverge and two_level that fits the model
+"""
+
+from __future__ import annotations
+
+from recsys.plugin.serving import Recommendations, Serving
+from recsys.plugin.target import RecommenderTarget, target
+
+__all__ = ["Recommendations", "RecommenderTarget", "Serving", "target"]

@@ -1,0 +1,68 @@
+"""The interactions and ties of forgotten users, as bytes that go under a seal, and put back into the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from recsys.data.interactions import Interactions
+from unlearn.forget import ForgetSet
+from unlearn.vocabulary import Id, Vocabulary
+
+
+def packed(data: Interactions, users: Sequence[Id]) -> bytes:
+    """What the data hold of these users: rows, ids, interactions with weights and times, ties."""
+    rows = data.users.rows(users)
+    positions = data.positions(ForgetSet(users=tuple(users)))
+    arrays: dict[str, NDArray[Any]] = {
+        "rows": rows,
+        "ids": np.frombuffer(json.dumps(data.users.take(rows)).encode(), dtype=np.uint8),
+        "users": data.user_rows()[positions],
+        "items": data.indices[positions],
+    }
+    for name in ("weight", "time"):
+        if (values := getattr(data, name)) is not None:
+            arrays[name] = values[positions]
+    if data.ties is not None:
+        arrays["ties"] = data.ties[np.isin(data.ties, rows).any(axis=1)]
+    return save(arrays)
+
+
+def ids(content: bytes) -> list[Id]:
+    """Who is in there."""
+    return json.loads(load(content)["ids"].tobytes())
+
+
+def interactions(content: bytes) -> int:
+    """How many interactions are in there."""
+    return len(load(content)["items"])
+
+
+def put_back(remaining: Interactions, contents: Sequence[bytes]) -> Interactions:
+    """The data as they were before these left them, with whatever came in since."""
+    parts = [load(content) for content in contents]
+    live: list[Any] = remaining.users.take(np.arange(remaining.n_users))
+    for part, content in zip(parts, contents, strict=True):
+        for row, name in zip(part["rows"].tolist(), ids(content), strict=True):
+            live[row] = name
+    users = Vocabulary.restore(live, remaining.users.kind)
+    whole = replace(remaining, users=users)
+    for part in parts:
+        order = np.lexsort((part["items"], part["users"]))
+        gone = Interactions(
+            users,
+            remaining.items,
+            np.searchsorted(part["users"][order], np.arange(len(users) + 1)).astype(np.int64),
+            part["items"][order],
+            part["weight"][order] if "weight" in part else None,
+            part["time"][order] if "time" in part else None,
+            part.get("ties"),
+        )
+        whole = whole.merge(gone)
+    return whole

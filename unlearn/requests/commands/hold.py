@@ -1,0 +1,59 @@
+"""unlearn hold place | lift | list"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from unlearn.command import command
+from unlearn.requests.commands.options import Config, Identity, Json, opened, subject
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+@command
+def place(
+    identity: Identity,
+    reference: Annotated[str, typer.Option(help="What the hold is for: a case number, and nobody's name.")],
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Forbid that anything of a person be deleted; they stay suppressed if they asked to be forgotten."""
+    from unlearn.requests.holds import Holds
+
+    with opened(config) as service:
+        placed = Holds(service.ledger).place(subject(identity), reference)
+    if not json_:
+        late = f"; too late for {', '.join(placed.too_late_for)}" if placed.too_late_for else ""
+        typer.echo(f"hold {reference} placed{late}")
+    return {"reference": reference, "too_late_for": list(placed.too_late_for)}
+
+
+@app.command()
+@command
+def lift(identity: Identity, config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+    """Allow deletion again."""
+    from unlearn.requests.holds import Holds
+
+    with opened(config) as service:
+        freed = Holds(service.ledger).lift(subject(identity))
+    if not json_:
+        typer.echo(f"{freed} requests go on")
+    return {"requests": freed}
+
+
+@app.command("list")
+@command
+def list_(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+    """Every hold, by pseudonym."""
+    from unlearn.requests.holds import Holds
+
+    with opened(config) as service:
+        found = Holds(service.ledger).list()
+    if not json_:
+        for pseudonym, reference, placed_at in found:
+            typer.echo(f"{pseudonym[:16]}  {reference}  since {placed_at:%Y-%m-%d}")
+    return {"holds": [{"pseudonym": a, "reference": b, "placed_at": c} for a, b, c in found]}

@@ -1,0 +1,88 @@
+"""unlearn keys init | create | list | revoke"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unlearn.command import command
+from unlearn.requests.commands.options import Config, Json, opened
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+@command
+def init(
+    out: Annotated[Path, typer.Option(help="New file; keep it apart from the data, and a copy of it in a safe place.")],
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Make the keys that the service encrypts, names people, chains its trail and signs with."""
+    from unlearn.requests.keyring import Keyring
+
+    Keyring.create(out)
+    if not json_:
+        typer.echo(
+            f"{out}: four keys, for your eyes alone. Without them nothing in the ledger can be served or checked."
+        )
+    return {"keyring": str(out)}
+
+
+@app.command()
+@command
+def create(
+    caller: Annotated[str, typer.Option(help="Whose key it is: the controller's name, which its requests carry.")],
+    role: Annotated[list[str], typer.Option(help="submit, operate or audit; may be given more than once.")],
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Make a key to the API. It is shown this once and kept as a digest."""
+    from unlearn.requests.callers import Role
+
+    if unknown := sorted(set(role) - set(Role)):
+        raise ValueError(f"`role` must be one of {', '.join(Role)} (got {', '.join(unknown)})")
+    with opened(config) as service:
+        key = service.callers.create(caller, frozenset(map(Role, role)))
+    if not json_:
+        typer.echo(key)
+    return {"key": key}
+
+
+@app.command("list")
+@command
+def list_(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+    """All keys to the API, without what opens it."""
+    with opened(config) as service:
+        found = service.callers.list()
+    if not json_:
+        for key in found:
+            revoked = "" if key.revoked_at is None else f"  revoked {key.revoked_at:%Y-%m-%d}"
+            typer.echo(f"{key.id}  {key.caller}  {', '.join(key.roles)}  since {key.created_at:%Y-%m-%d}{revoked}")
+    return {
+        "keys": [
+            {"id": key.id, "caller": key.caller, "roles": list(key.roles), "created_at": key.created_at,
+             "revoked_at": key.revoked_at}
+            for key in found
+        ]
+    }  # fmt: skip
+
+
+@app.command()
+@command
+def revoke(
+    id: Annotated[str, typer.Argument(help="The key's id, as `unlearn keys list` shows it.")],
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Let a key open nothing from now on."""
+    from unlearn.forget import UnknownIds
+
+    with opened(config) as service:
+        if not service.callers.revoke(id):
+            raise UnknownIds(f"`id` must be of a key that was not revoked before (got {id!r}); see `unlearn keys list`")
+    if not json_:
+        typer.echo(f"{id}: revoked")
+    return {"id": id}

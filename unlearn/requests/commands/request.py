@@ -1,0 +1,151 @@
+"""unlearn request create | status | list | cancel | retry"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unlearn.command import command
+from unlearn.requests.commands.options import Config, Json, opened, subject
+
+if TYPE_CHECKING:
+    from unlearn.requests.status import Status
+
+app = typer.Typer(no_args_is_help=True)
+
+Caller = Annotated[str, typer.Option(help="On whose behalf.")]
+RequestId = Annotated[str, typer.Argument(help="The subject_request_id.")]
+
+
+@app.command()
+@command
+def create(
+    identity: Annotated[
+        list[str],
+        typer.Option(help="TYPE=VALUE, a value alone for a controller_customer_id, or -; may be given more than once."),
+    ],
+    id: Annotated[str | None, typer.Option(help="The request's id, a UUID of version 4 (default: a new one).")] = None,
+    regulation: Annotated[str, typer.Option(help="gdpr or ccpa.")] = "gdpr",
+    caller: Caller = "operator",
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Ask that a person be forgotten; when it returns, no target answers to or about them any more."""
+    import json
+    import re
+    import uuid
+
+    from unlearn.requests.api.models import UUID_V4
+    from unlearn.requests.intake import Submission
+
+    problems = [] if regulation in ("gdpr", "ccpa") else [f"`regulation` must be gdpr or ccpa (got {regulation!r})"]
+    if id is not None and not re.match(UUID_V4, id):
+        problems.append(f"`id` must be a UUID of version 4 in lower case (got {id!r})")
+    if problems:
+        raise ValueError("\n".join(problems))
+    subjects, id = tuple(map(subject, identity)), id or str(uuid.uuid4())
+    with opened(config) as service:
+        if unknown := sorted({one.type for one in subjects} - set(service.identity_types)):
+            known = ", ".join(service.identity_types)
+            raise ValueError(
+                f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)})"
+            )
+        content = json.dumps([id, regulation, [(one.type, one.value) for one in subjects]]).encode()
+        submission = Submission(
+            caller=caller,
+            idempotency_key=id,
+            subject_request_id=id,
+            fingerprint=service.ledger.keyring.fingerprint(content),
+            regulation=regulation,
+            subjects=subjects,
+            submitted_at=service.ledger.now(),
+        )
+        receipt = service.intake.submit(submission)
+    if not json_:
+        typer.echo(f"{receipt.subject_request_id}: received, due by {receipt.due_at:%Y-%m-%d}")
+    return {"id": receipt.subject_request_id, "received_at": receipt.received_at, "due_at": receipt.due_at}
+
+
+@app.command()
+@command
+def status(id: RequestId, config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+    """Where a request stands."""
+    from unlearn.requests.status import status
+
+    with opened(config) as service:
+        found = _shown(status(service.ledger, None, id))
+    if not json_:
+        targets = ", ".join(f"{name}: {step}" for name, step in found["targets"].items()) or "in no batch yet"
+        typer.echo(f"{found['state']} ({targets}), due by {found['due_at']:%Y-%m-%d}")
+    return found
+
+
+@app.command("list")
+@command
+def list_(
+    state: Annotated[
+        str | None, typer.Option(help="pending, on_hold, in_progress, completed or cancelled (default: all).")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The first so many.")] = 100,
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Requests by arrival."""
+    from unlearn.requests.states import RequestState
+    from unlearn.requests.status import listed
+
+    if state is not None and state not in set(RequestState):
+        raise ValueError(f"`state` must be one of {', '.join(RequestState)} (got {state!r})")
+    with opened(config) as service:
+        rows = listed(service.ledger, state=None if state is None else RequestState(state), limit=limit)
+    found = [_shown(one) for _, one in rows]
+    if not json_:
+        for row in found:
+            typer.echo(
+                f"{row['id']}  {row['state']}{'!' if row['needs_attention'] else ''}  due {row['due_at']:%Y-%m-%d}"
+            )
+    return {"requests": found}
+
+
+@app.command()
+@command
+def cancel(id: RequestId, config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+    """Take back a request that is still pending; the person is answered to again."""
+    with opened(config) as service:
+        service.cancelling.cancel(None, id)
+    if not json_:
+        typer.echo(f"{id}: cancelled")
+    return {"id": id, "state": "cancelled"}
+
+
+@app.command()
+@command
+def retry(
+    batch: Annotated[str, typer.Argument(help="Id of a batch that needs attention.")],
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Retrain once more where a retrain failed its verification, after what was wrong has been put right."""
+    from unlearn.requests.tasks import retry
+
+    with opened(config) as service:
+        targets = retry(service.ledger, batch, "operator")
+    if not json_:
+        typer.echo(f"{batch}: {targets} targets will retrain")
+    return {"batch": batch, "targets": targets}
+
+
+def _shown(status: Status) -> dict[str, Any]:
+    return {
+        "id": status.subject_request_id,
+        "caller": status.caller,
+        "state": str(status.state),
+        "needs_attention": status.needs_attention,
+        "received_at": status.received_at,
+        "due_at": status.due_at,
+        "closed_at": status.closed_at,
+        "batch": status.batch,
+        "targets": {name: str(step) for name, step in status.targets.items()},
+    }

@@ -1,0 +1,49 @@
+"""unlearn worker"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from unlearn.command import command
+from unlearn.requests.commands.options import Config, Json, opened
+
+
+@command
+def worker(
+    config: Config = None,
+    once: Annotated[bool, typer.Option(help="Serve what is to be served now, and end.")] = False,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Serve deletion requests through every target, until it is stopped; the batch at hand is finished first."""
+    import logging
+    import signal
+    import threading
+    from datetime import timedelta
+
+    from unlearn.requests.worker import Worker
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    with opened(config) as service:
+        chosen = service.settings
+        serving = Worker(
+            service.ledger,
+            service.targets,
+            batching=chosen.batching,
+            escalation=chosen.escalation,
+            lease=timedelta(seconds=chosen.lease_seconds),
+        )
+        served = 0
+        if once:
+            service.cancelling.finish()
+            while serving.run_once():
+                served += 1
+        else:
+            stop = threading.Event()
+            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            serving.run(stop, [service.cancelling.finish])
+    if once and not json_:
+        typer.echo(f"{served} batches")
+    return {"batches": served}
