@@ -7,13 +7,16 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from graph_influence.rrsets import RRSets
 from recsys.data import synthetic
 from unlearn.cli import app
+from unlearn.forget import ForgetSet
 from unlearn.methods import methods
 from unlearn.params import flatten
 
@@ -63,6 +66,16 @@ def test_attaching_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert new < 0.1 * old
 
 
+def test_social_influence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run(blocks("python")[2], tmp_path, monkeypatch)
+    assert len(re.findall(r"\d+", capsys.readouterr().out)) == 10
+    sets: RRSets = names["sets"]
+    fresh = RRSets(names["graph"].without(ForgetSet(users=(17,))), seed=1)
+    fresh.grow(100_000)
+    assert len(fresh) == len(sets) and not len(sets.sets[17])
+    assert all(np.array_equal(fresh.members[k], sets.members[k]) for k in range(len(fresh)))
+
+
 def test_the_commands_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     synthetic(120, 60, 2_400).frame()[["user", "item"]].to_csv("clicks.csv", index=False)
@@ -78,7 +91,10 @@ def test_commands_and_options_exist() -> None:
     found = [words for block in blocks("sh") for words in commands(block)]
     assert {words[0] for words in found} >= {"train", "recommend", "forget", "evaluate"}
     for name, *words in found:
-        options = {option for parameter in known[name].params for option in parameter.opts}
+        one = known[name]
+        while words and words[0] in getattr(one, "commands", {}):
+            one = one.commands[words.pop(0)]
+        options = {option for parameter in one.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, name
 
 
