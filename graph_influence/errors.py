@@ -18,3 +18,9 @@ class InvalidSeeds(InvalidInput):
     """The input cannot be read as seeds of a cascade."""
 
     reads_as: ClassVar[str] = "seeds"
+
+
+class InvalidBlocking(InvalidInput):
+    """Nothing can be blocked this way."""
+
+    reads_as: ClassVar[str] = "a request to block"

@@ -38,7 +38,7 @@ class Diffusion(ABC):
         ptr, arcs = graph.out
         counter, low = self._coins(graph, arcs)
         self.graph = graph
-        self._arrays = (
+        self.arrays = (
             ptr.astype(np.uint64),
             graph.target[arcs].astype(np.uint32),
             counter.astype(np.uint32),
@@ -115,7 +115,7 @@ class Diffusion(ABC):
         def one(first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
             sums = np.zeros(n, np.int64), np.zeros((2, n + 1), np.int64), np.zeros((2, len(others)), np.int64)
             part = sizes[first : first + count]
-            simulate(*self._arrays, seeds, others, key, np.uint64(first), part, *sums)
+            simulate(*self.arrays, seeds, others, key, np.uint64(first), part, *sums)
             return sums
 
         totals: list[NDArray[np.int64]] = []
