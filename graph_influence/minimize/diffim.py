@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.outbreak import Outbreak

@@ -20,14 +20,17 @@ def add_drops(
     gone_arcs: NDArray[np.bool_],
     gone_nodes: NDArray[np.bool_],
     weight: NDArray[np.int64],
+    asked: NDArray[np.bool_],
+    sign: int,
     by_arc: NDArray[np.int64],
     by_node: NDArray[np.int64],
 ) -> int:
-    """Adds, over the worlds of a `Block`, the weight that is out of reach without each arc and without each node.
+    """Adds, over the `asked` worlds of a `Block`, the weight out of reach without each arc and without each node.
 
     A node is out of reach without its dominators, which form a tree: taking a node costs its subtree. Taking an arc to
     v costs the subtree of v if all other arcs to v come from that subtree, and nothing otherwise. `weight` [n + 1],
-    `gone_nodes` [n + 1] and `by_node` [n + 1] are by row, `by_arc` [m] by id. Returns the weight that is in reach.
+    `gone_nodes` [n + 1] and `by_node` [n + 1] are by row, `by_arc` [m] by id. With `sign` -1 it subtracts. Returns the
+    weight that is in reach, with that sign.
     """
     most_nodes, most_arcs = 0, 0
     for world in range(len(nodes) - 1):
@@ -44,14 +47,15 @@ def add_drops(
         low, high = nodes[world], nodes[world + 1]
         rows, ptr = node[low:high], arcs[low : high + 1]
         heads, ids = head[ptr[0] : ptr[-1]], arc[ptr[0] : ptr[-1]]
-        if gone_nodes[rows[0]]:
+        if not asked[world] or gone_nodes[rows[0]]:
             continue
-        met = _search(ptr, heads, ids, rows, gone_arcs, gone_nodes, place, number, parent, entering, tail, earlier, work)
+        found = place, number, parent, entering, tail, earlier
+        met = _search(ptr, heads, ids, rows, gone_arcs, gone_nodes, *found, work)
         _dominate(met, parent, entering, tail, earlier, above, work)
         # A subtree is an interval of the dominator tree's own order: from `start`, `below` nodes long.
         below, start, free = work[0], work[1], work[2]
         for at in range(met):
-            size[at], below[at] = weight[rows[number[at]]], 1
+            size[at], below[at] = sign * weight[rows[number[at]]], 1
         for at in range(met - 1, 0, -1):
             size[above[at]] += size[at]
             below[above[at]] += below[at]
@@ -161,3 +165,25 @@ def _least(at: int, after: int, semi: Ints, label: Ints, linked: Ints, path: Int
             least = label[lower]
         at = lower
     return label[at]
+
+
+@kernel
+def touching(
+    nodes: NDArray[np.int64],
+    node: Ints,
+    arcs: NDArray[np.int64],
+    arc: Ints,
+    changed_arcs: NDArray[np.bool_],
+    changed_nodes: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Which worlds of a `Block` hold any of the marked arcs [m] or nodes [n + 1], [w]."""
+    found = np.zeros(len(nodes) - 1, dtype=np.bool_)
+    for world in range(len(found)):
+        low, high = nodes[world], nodes[world + 1]
+        hit = False
+        for one in node[low:high]:
+            hit |= changed_nodes[one]
+        for one in arc[arcs[low] : arcs[high]]:
+            hit |= changed_arcs[one]
+        found[world] = hit
+    return found

@@ -19,7 +19,7 @@ _NONE = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, eq=False)
 class Outbreak:
-    """Seeds by row [s] on a graph; `unit` says what is taken away, so "a unit" is the id of an arc or the row of a node.
+    """Seeds by row [s] on a graph; `unit` says what is taken away: "a unit" is the id of an arc or the row of a node.
 
     A blocked node keeps its id, but nobody activates it: it is a node that was removed.
     """

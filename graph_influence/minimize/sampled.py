@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log
 
+from graph_influence.maximize.evaluation import purpose
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.outbreak import Outbreak
 from graph_influence.minimize.strategies import Drops, greedy, replaced
 from graph_influence.minimize.worlds import Worlds
-from graph_influence.maximize.evaluation import purpose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class _Sampled(Minimizer):
 @register
 @dataclass(frozen=True, kw_only=True)
 class AdvancedGreedy(_Sampled):
-    """Greedy by the spread that it measures in `samples` worlds, the drops of all units at once by dominator trees.
+    """Greedy by the spread in `samples` worlds, by how much all units lower it at once by dominator trees.
 
     Xie, Zhang, Wang, Lin and Zhang, "Minimizing the influence of misinformation via vertex blocking" (2023, arXiv
     2302.13529), for nodes; for arcs and with the replacement of `greedy_replace`, "Influence minimization via blocking
@@ -68,8 +68,8 @@ class GreedyReplace(_Sampled):
 class ReverseSampling(Minimizer):
     """Greedy by how often a node at random is reached only through a unit, in 0.1 n ln n / epsilon² backward worlds.
 
-    Yi, Shan, Paré and Johansson, "Edge deletion algorithms for minimizing spread in SIR epidemic models" (SIAM J. Control
-    Optim. 2022, arXiv 2011.11087), of which it keeps the estimator and the number of samples.
+    Yi, Shan, Paré and Johansson, "Edge deletion algorithms for minimizing spread in SIR epidemic models" (SIAM J.
+    Control Optim. 2022, arXiv 2011.11087), of which it keeps the estimator and the number of samples.
 
     Differences from the paper:
         - A unit counts where every live way from the seeds to the node leads through it, which a dominator tree tells

@@ -19,14 +19,14 @@ class SupercriticalWarning(UserWarning):
 def criticality(graph: TensorGraph) -> float:
     """Spectral radius of the non-backtracking operator: by what factor activity grows from step to step, early on.
 
-    The operator takes m to sum over arcs w -> u, w not v, of p_wu m_wu for each arc u -> v. Below 1 activity dies out by
-    itself; above 1 it may take off, and whether it does is what no message can tell (Karrer, Newman and Zdeborová,
-    "Percolation on sparse networks", 2014, arXiv 1405.0483). By at most 200
-    rounds of power iteration on the operator plus the identity; without cycles it comes out near 0.
+    The operator takes m to sum over arcs w -> u, w not v, of p_wu m_wu for each arc u -> v. Below 1 activity dies out;
+    above 1 it may take off, and whether it does is what no message can tell (Karrer, Newman and Zdeborová,
+    "Percolation on sparse networks", 2014, arXiv 1405.0483). By at most 200 rounds of power iteration on the operator
+    plus the identity; without cycles it comes out near 0.
     """
     p = graph.probability
     state, factor = torch.ones_like(p), 1.0
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if len(p) else 0):
         weighed = p * state
         total = weighed.new_zeros(graph.num_nodes).index_add(0, graph.target, weighed).index_select(0, graph.source)
         grown = total.index_add(0, graph.paired, weighed.index_select(0, graph.reverse), alpha=-1) + state

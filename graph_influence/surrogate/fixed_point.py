@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 _CLOSE = 1e-12
-_MOST = 10_000  # at criticality convergence is slower than geometric; this many rounds leave an error of about 1e-4
+_MOST = 10_000  # at criticality convergence is slower than geometric; so many rounds leave an error of about 1e-4
+
+Turn = Callable[[Tensor], Tensor]
 
 
-def fixed_point(step: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+def fixed_point(step: Turn, start: Tensor) -> Tensor:
     """z with z = step(z), from a start, until no entry moves by more than 1e-12, or for 10,000 rounds.
 
     What `step` reads beside z gets gradients by the implicit function theorem: with J the Jacobian of `step` at z, a
@@ -20,26 +23,39 @@ def fixed_point(step: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     """
     with torch.no_grad():
         z = _settled(step, start.detach())
-    if not torch.is_grad_enabled():
-        return z
     reached = step(z)
-    if reached.requires_grad:
-        inner = z.clone().requires_grad_()
-        once = step(inner)
+    if not reached.requires_grad:
+        return reached
+    inner = z.clone().requires_grad_()
+    once = step(inner)
 
-        def adjoint(gradient: Tensor) -> Tensor:
-            def turn(h: Tensor) -> Tensor:
-                return gradient + torch.autograd.grad(once, inner, h, retain_graph=True)[0]
+    def adjoint(gradient: Tensor) -> Tensor:
+        def turn(h: Tensor) -> Tensor:
+            return gradient + torch.autograd.grad(once, inner, h, retain_graph=True)[0]
 
-            return _settled(turn, gradient)
+        return _settled(turn, gradient)
 
-        reached.register_hook(adjoint)
-    return reached
+    passed = _Adjoint.apply(reached, adjoint)
+    assert isinstance(passed, Tensor)
+    return passed
 
 
-def _settled(turn: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+class _Adjoint(torch.autograd.Function):
+    """The identity, whose gradients are changed on their way back."""
+
+    @staticmethod
+    def forward(ctx: Any, reached: Tensor, adjoint: Turn) -> Tensor:
+        ctx.adjoint = adjoint
+        return reached.view_as(reached)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.adjoint(gradients[0]), None
+
+
+def _settled(turn: Turn, z: Tensor) -> Tensor:
     for _ in range(_MOST):
         before, z = z, turn(z)
-        if (z - before).abs().max() <= _CLOSE:
+        if torch.allclose(z, before, rtol=0.0, atol=_CLOSE):
             break
     return z

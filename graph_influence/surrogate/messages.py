@@ -23,7 +23,7 @@ class _MessagePassing(Surrogate):
     implicitly, in memory for one round.
     """
 
-    def __init__(self, rounds: int | None = 6, model: str = "ic") -> None:
+    def __init__(self, rounds: int | None = 7, model: str = "ic") -> None:
         super().__init__(model)
         if rounds is not None and rounds < 1:
             raise ValueError(f"`rounds` must be at least 1 or none for `{self.name}` (got {rounds})")
@@ -109,8 +109,8 @@ class NonBacktracking(_MessagePassing):
         m_uv <- s_u + (1 - s_u) r_u (1 - prod over arcs w -> u, w not v, of (1 - p_wu m_wu))
         pi_v  = s_v + (1 - s_v) r_v (1 - prod over arcs u -> v of (1 - p_uv m_uv))
 
-    and under "lt" sums in place of 1 - prod. After T rounds pi_v is an upper bound, never above the mean field's, of the
-    probability that v is active after T steps; exact where the graph without directions is a forest.
+    and under "lt" sums in place of 1 - prod. After T rounds pi_v is an upper bound of the probability that v is active
+    after T steps, never above that of the mean field, and exact where the graph without directions is a forest.
 
     Differences from the papers:
         - Seeds, arcs and nodes may be fractional, and all have gradients.
