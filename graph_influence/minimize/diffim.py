@@ -91,6 +91,10 @@ class DiffIMPlus(Surrogated):
     alpha: float = 0.1
     beta: float = 1.0
 
+    def _wrong(self) -> list[str]:
+        bad = [] if self.epochs >= 1 else [f"`epochs` must be at least 1 (got {self.epochs})"]
+        return super()._wrong() + bad
+
     def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         relaxation, chosen = self.relaxation(outbreak), list[int]()
         keep = relaxation.kept([])

@@ -41,7 +41,7 @@ class Mds(Minimizer):
             left = outbreak.without(chosen)
             matrix, ability = probabilities(left), np.ones(graph.num_nodes)
             for _ in range(6):
-                ability = 1 + matrix.dot(ability)
+                ability = np.asarray(1 + matrix.dot(ability))
             cascades = diffusion(self.model, left).simulate_rows(
                 outbreak.seeds, runs=self.runs, seed=purpose(self.seed, "cascades")
             )
