@@ -24,3 +24,9 @@ class InvalidRequest(InvalidInput):
     """Nobody can be selected this way."""
 
     reads_as: ClassVar[str] = "a request for seeds"
+
+
+class InvalidBlocking(InvalidInput):
+    """Nothing can be blocked this way."""
+
+    reads_as: ClassVar[str] = "a request to block"

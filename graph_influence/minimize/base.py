@@ -1,0 +1,141 @@
+"""What every minimiser is: a method by name with its arguments, and what it answers to take away."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph_influence.errors import InvalidBlocking, InvalidGraph
+from graph_influence.graph import SocialGraph
+from graph_influence.minimize.outbreak import Outbreak, Unit
+from graph_influence.rrsets.in_arcs import Model
+from graph_influence.seeds import seed_rows
+from unlearn.forget import ForgetSet
+from unlearn.invalid import Problems
+from unlearn.vocabulary import Id
+
+M = TypeVar("M", bound="type[Minimizer]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocked:
+    """What to take away, in the order chosen: `arcs` by their ends, or `nodes`; the other is empty.
+
+    units int64 [budget]: the same as ids of arcs or rows of nodes. seconds: wall time of the choice.
+    """
+
+    arcs: tuple[tuple[Id, Id], ...]
+    nodes: tuple[Id, ...]
+    units: NDArray[np.int64]
+    seconds: float
+    method: str
+    arguments: dict[str, Any]
+
+    @property
+    def removal(self) -> ForgetSet:
+        """What `SocialGraph.without` takes to make the graph that is left."""
+        return ForgetSet(users=self.nodes, ties=self.arcs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Minimizer(ABC):
+    """A method of containing a rumour; a subclass is a frozen dataclass of its arguments and implements `choose`.
+
+    model: "ic", independent cascade, or "lt", linear threshold. unit: "arcs" are removed, or "nodes" blocked; a method
+    names in `units` which it can. seed: of everything random; the same seed gives the same choice, on any number of
+    threads.
+    """
+
+    name: ClassVar[str]
+    units: ClassVar[tuple[Unit, ...]] = get_args(Unit)
+
+    model: Model = "ic"
+    unit: Unit = "arcs"
+    seed: int = 0
+
+    def arguments(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def minimize(self, graph: SocialGraph, seeds: Iterable[Id], budget: int) -> Blocked:
+        """`budget` arcs or nodes without which few are reached from the seeds.
+
+        Raises:
+            UnknownIds: a seed is not in the graph.
+            InvalidSeeds: a seed occurs twice, or there are more than nodes.
+            InvalidBlocking: listing every problem: there are no seeds, not that much can be taken away, the method
+                takes no such unit, in-weights of somebody sum to more than 1 under "lt", an argument is out of range.
+        """
+        rows = seed_rows(graph, seeds)
+        outbreak = Outbreak(graph, rows, self.unit, self.model)
+        self._check(outbreak, budget)
+        began = time.perf_counter()
+        chosen = np.array(self.choose(outbreak, budget), dtype=np.int64)
+        seconds = time.perf_counter() - began
+        arguments = self.arguments() | {"budget": budget}
+        if self.unit == "nodes":
+            return Blocked((), tuple(graph.nodes.take(chosen)), chosen, seconds, self.name, arguments)
+        ends = zip(graph.nodes.take(graph.source[chosen]), graph.nodes.take(graph.target[chosen]), strict=True)
+        return Blocked(tuple(ends), (), chosen, seconds, self.name, arguments)
+
+    @abstractmethod
+    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+        """`budget` different removable units of the outbreak."""
+
+    def _wrong(self) -> list[str]:
+        """What is wrong with the arguments of the method."""
+        return []
+
+    def _check(self, outbreak: Outbreak, budget: int) -> None:
+        problems = Problems("these arguments", InvalidBlocking)
+        if not len(outbreak.seeds):
+            problems.add("there must be at least one seed (got none); name where the rumour starts")
+        if self.unit not in self.units:
+            problems.add(f"`unit` must be {' or '.join(self.units)} for `{self.name}` (got {self.unit!r})")
+        elif not 1 <= budget <= outbreak.removable.sum():
+            there = f"{outbreak.removable.sum()} {self.unit}"
+            problems.add(f"`budget` must be from 1 to the {there} that can be taken away (got {budget}); take fewer")
+        if self.model not in get_args(Model):
+            problems.add(f"`model` must be one of {', '.join(get_args(Model))} (got {self.model!r})")
+        elif self.model == "lt":
+            try:
+                outbreak.graph.require_weights()
+            except InvalidGraph as error:
+                problems.found.extend(error.problems)
+        problems.found.extend(self._wrong())
+        problems.raise_any()
+
+
+_REGISTRY: dict[str, Callable[..., Minimizer]] = {}
+
+
+def register(cls: M) -> M:
+    """Class decorator: makes a method findable by its `name`."""
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def minimizer(name: str, **arguments: Any) -> Minimizer:
+    """The method of that name with these arguments.
+
+    Raises:
+        KeyError: there is no such method; the message lists those there are.
+    """
+    if name not in _REGISTRY:
+        raise KeyError(f"`{name}` contains no rumour; there are {', '.join(minimizers())}")
+    return _REGISTRY[name](**arguments)
+
+
+def minimizers() -> list[str]:
+    """Names of all methods."""
+    return sorted(_REGISTRY)
+
+
+def minimize(graph: SocialGraph, seeds: Iterable[Id], budget: int, method: str = "auto", **arguments: Any) -> Blocked:
+    """What to take away so that seeds reach few: `minimizer(method, **arguments).minimize(graph, seeds, budget)`."""
+    return minimizer(method, **arguments).minimize(graph, seeds, budget)

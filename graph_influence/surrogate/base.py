@@ -1,0 +1,84 @@
+"""What every surrogate is: a torch module that answers how probably each node becomes active, with gradients."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from graph_influence.surrogate.tensors import TensorGraph
+
+S = TypeVar("S", bound="type[Surrogate]")
+
+
+class Surrogate(nn.Module, ABC):
+    """A differentiable estimate of the spread under independent cascade ("ic") or linear threshold ("lt").
+
+    A subclass sets `name` and implements `forward`; what it learns, if anything, are its parameters, so that one
+    surrogate serves many graphs. The expected spread is linear in each arc probability by itself, in each arc's
+    retention and in each node's susceptibility; hence the gradient in one of them times its value estimates by how much
+    the spread drops without that arc or node, and is exact where the surrogate is.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, model: str = "ic") -> None:
+        super().__init__()
+        if model not in ("ic", "lt"):
+            raise ValueError(f"`model` must be ic or lt for `{self.name}` (got {model!r})")
+        self.model = model
+        # Where it computes, also without parameters: `to` moves it.
+        self.register_buffer("_anchor", torch.empty(0), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes: the device that a graph's tensors must be on."""
+        return self.get_buffer("_anchor").device
+
+    @abstractmethod
+    def forward(
+        self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None
+    ) -> Tensor:
+        """How probably each node becomes active, [b, n].
+
+        Args:
+            seeds: how probably each node is active from the start, independently, [b, n]; 0 and 1 for a seed set.
+            probability: of each arc, [m] or [b, m]; by default the graph's. An arc that is kept with probability r,
+                independently, counts with r times its own.
+            susceptible: how probably each node can be activated at all, [n] or [b, n]; by default 1. A blocked node
+                has 0.
+        """
+
+    def spread(
+        self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None
+    ) -> Tensor:
+        """Expected number of active nodes, seeds included, [b]; arguments as in `forward`."""
+        return self(graph, seeds, probability, susceptible).sum(-1)
+
+
+_REGISTRY: dict[str, Callable[..., Surrogate]] = {}
+
+
+def register(cls: S) -> S:
+    """Class decorator: makes a surrogate findable by its `name`."""
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def surrogate(name: str, **arguments: Any) -> Surrogate:
+    """The surrogate of that name with these arguments.
+
+    Raises:
+        KeyError: there is no such surrogate; the message lists those there are.
+    """
+    if name not in _REGISTRY:
+        raise KeyError(f"`{name}` is no surrogate; there are {', '.join(surrogates())}")
+    return _REGISTRY[name](**arguments)
+
+
+def surrogates() -> list[str]:
+    """Names of all surrogates."""
+    return sorted(_REGISTRY)

@@ -1,0 +1,120 @@
+"""Baselines against other code for the same figures, or a graph whose figures are plain."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from graph_influence.graph import SocialGraph
+from graph_influence.minimize import Betweenness, KeyEdge, Mds, Outbreak, OutDegree, PageRank, Random, SeedAdjacent
+from tests.oracles.cascades import ends
+
+
+def some_graph(seed: int, n: int = 40) -> SocialGraph:
+    random = np.random.default_rng(seed)
+    return SocialGraph.from_arcs(*random.integers(n, size=(2, 4 * n)), random.uniform(size=4 * n), nodes=n)
+
+
+def networkx(graph: SocialGraph) -> nx.DiGraph:
+    found = nx.DiGraph()
+    found.add_nodes_from(range(graph.num_nodes))
+    found.add_edges_from(pair for pair, alive in zip(ends(graph), graph.alive, strict=True) if alive)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_betweenness_is_that_of_networkx(seed):
+    graph = some_graph(seed).without_rows(np.array([3]), np.array([0, 5]))
+    arcs = nx.edge_betweenness_centrality(networkx(graph), normalized=False)
+    found = Betweenness().scores(Outbreak(graph, np.array([0])))
+    for pair, alive, score in zip(ends(graph), graph.alive, found, strict=True):
+        assert score == pytest.approx(arcs[pair] if alive else 0.0)
+    nodes = nx.betweenness_centrality(networkx(graph), normalized=False)
+    found = Betweenness(unit="nodes").scores(Outbreak(graph, np.array([0]), "nodes"))
+    assert found.tolist() == pytest.approx([nodes[row] for row in range(graph.num_nodes)])
+
+
+def test_betweenness_does_not_depend_on_threads(monkeypatch):
+    from numba.core import config
+
+    outbreak, found = Outbreak(some_graph(0, 500), np.array([0])), []
+    for threads in (1, 3):
+        monkeypatch.setattr(config, "NUMBA_NUM_THREADS", threads)
+        found.append(Betweenness().scores(outbreak).tolist())
+    assert found[0] == found[1]
+
+
+def test_key_edges_are_those_of_the_leading_eigenvectors():
+    graph = some_graph(1)
+    matrix = np.zeros((graph.num_nodes, graph.num_nodes))
+    for (tail, head), p in zip(ends(graph), graph.probability, strict=True):
+        matrix[tail, head] = p
+
+    def leading(one: np.ndarray) -> np.ndarray:
+        values, vectors = np.linalg.eig(one)
+        return np.abs(vectors[:, np.argmax(values.real)].real)
+
+    left, right = leading(matrix.T), leading(matrix)
+    wanted = [left[tail] * right[head] for tail, head in ends(graph)]
+    np.testing.assert_allclose(KeyEdge().scores(Outbreak(graph, np.array([0]))), wanted, atol=1e-4)
+
+
+def test_the_best_key_edge_lowers_the_leading_eigenvalue_most():
+    graph = some_graph(2, 12)
+
+    def eigenvalue(without: int | None) -> float:
+        p = graph.probability.copy()
+        if without is not None:
+            p[without] = 0.0
+        matrix = np.zeros((12, 12))
+        matrix[graph.source, graph.target] = p
+        return float(np.abs(np.linalg.eigvals(matrix)).max())
+
+    drops = [eigenvalue(None) - eigenvalue(arc) for arc in range(graph.num_arcs)]
+    scores = KeyEdge().scores(Outbreak(graph, np.array([0]))) * graph.probability
+    assert np.corrcoef(scores, drops)[0, 1] > 0.95
+
+
+def test_degrees_and_pagerank_of_both_ends_or_of_the_node():
+    graph = SocialGraph.from_arcs([0, 0, 0, 1, 2], [1, 2, 3, 2, 0], nodes=4)
+    arcs, nodes = (Outbreak(graph, np.array([3]), unit) for unit in ("arcs", "nodes"))
+    degree = {0: 3.0, 1: 1.0, 2: 1.0, 3: 0.0}
+    assert OutDegree().scores(arcs).tolist() == [degree[tail] + degree[head] for tail, head in ends(graph)]
+    assert OutDegree(unit="nodes").scores(nodes).tolist() == list(degree.values())
+    rank = nx.pagerank(networkx(graph).reverse(), tol=1e-12)
+    wanted = [rank[tail] + rank[head] for tail, head in ends(graph)]
+    assert PageRank().scores(arcs).tolist() == pytest.approx(wanted, abs=1e-8)
+
+
+def test_next_to_the_seeds_by_probability_and_out_degree():
+    #        0 and 1 are seeds; 2 has two arcs that leave it, 3 none.
+    graph = SocialGraph.from_arcs([0, 1, 0, 2, 2, 1], [2, 2, 3, 4, 5, 0], [0.5, 0.2, 0.9, 1.0, 1.0, 1.0], nodes=6)
+    arcs, nodes = (Outbreak(graph, np.array([0, 1]), unit) for unit in ("arcs", "nodes"))
+    wanted = {(0, 2): 1.5, (1, 2): 0.6, (0, 3): 0.9}
+    assert SeedAdjacent().scores(arcs).tolist() == pytest.approx([wanted.get(pair, 0.0) for pair in ends(graph)])
+    found = SeedAdjacent(unit="nodes").scores(nodes)
+    assert found.tolist() == pytest.approx([0, 0, (1 - 0.5 * 0.8) * 3, 0.9, 0, 0])
+
+
+def test_mds_by_hand():
+    # Certain arcs: 0 reaches 1, 2, 3; nobody tells 4, who would tell 5 and 6.
+    pairs = [(0, 1), (1, 2), (1, 3), (4, 5), (4, 6), (2, 4)]
+    graph = SocialGraph.from_arcs(*zip(*pairs, strict=True), [1, 1, 1, 1, 1, 0], nodes=7)
+    ability = {0: 4, 1: 3, 2: 1, 3: 1, 4: 3, 5: 1, 6: 1}
+    active = {0, 1, 2, 3}
+    worth = {pair: (pair[1] not in active) * (ability[pair[0]] + ability[pair[1]]) for pair in pairs}
+    found = [ends(graph)[arc] for arc in Mds(runs=5).choose(Outbreak(graph, np.array([0])), 3)]
+    # First 2 -> 4 and 4 -> 5 are worth 4 each; then what 4 and 2 can still do has changed.
+    assert worth[found[0]] == max(worth.values()) == 4
+    assert set(found) == {(2, 4), (4, 5), (4, 6)}
+
+
+def test_random_choices_are_spread_evenly():
+    graph = some_graph(0)
+    outbreak = Outbreak(graph, np.array([0]))
+    counts = np.zeros(graph.num_arcs)
+    for seed in range(300):
+        counts[Random(seed=seed).choose(outbreak, 10)] += 1
+    expected = 3_000 / graph.num_arcs
+    assert ((counts - expected) ** 2 / expected).sum() < graph.num_arcs + 4 * (2 * graph.num_arcs) ** 0.5

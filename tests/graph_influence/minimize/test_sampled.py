@@ -1,0 +1,174 @@
+"""Dominator trees against trying every unit: the same worlds, the same whole numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graph_influence.coins import coin, stream, unit
+from graph_influence.diffusion import diffusion
+from graph_influence.graph import SocialGraph
+from graph_influence.minimize import AdvancedGreedy, GreedyReplace, Outbreak, ReverseSampling
+from graph_influence.minimize.worlds import Worlds
+from tests.graph_influence.minimize.contract import exact_drops, spread_without
+from tests.oracles.cascades import ends, random_graph
+
+RUNS = 300
+BOTH = [(unit_, model) for unit_ in ("arcs", "nodes") for model in ("ic", "lt")]
+
+
+def outbreak_of(seed: int, unit_: str, model: str) -> Outbreak:
+    graph = random_graph(seed, model)
+    seeds = np.arange(min(2, max(1, graph.num_nodes - 2)))
+    return Outbreak(graph, seeds, unit_, model)  # pyright: ignore[reportArgumentType]
+
+
+def simulated(outbreak: Outbreak, chosen: list[int]) -> int:
+    """Nodes reached in all runs of the simulator, whose coins are those of the worlds."""
+    left = diffusion(outbreak.model, outbreak.without(chosen), runs=RUNS, seed=5)
+    return int(left.simulate_rows(outbreak.seeds).sizes.sum())
+
+
+def tried(outbreak: Outbreak, chosen: list[int]) -> np.ndarray:
+    """By how many fewer the simulator reaches in all runs without each unit, [k]."""
+    whole, found = simulated(outbreak, chosen), np.zeros(outbreak.units, dtype=np.int64)
+    for one in set(np.flatnonzero(outbreak.removable).tolist()) - set(chosen):
+        found[one] = whole - simulated(outbreak, [*chosen, one])
+    return found
+
+
+@pytest.mark.parametrize(("unit_", "model"), BOTH)
+@pytest.mark.parametrize("seed", range(12))
+def test_drops_are_exactly_what_deleting_each_unit_does_in_the_same_worlds(seed, unit_, model):
+    outbreak = outbreak_of(seed, unit_, model)
+    worlds = Worlds(outbreak, RUNS, 5)
+    units = np.flatnonzero(outbreak.removable).tolist()
+    for chosen in ([], units[:1], units[2:4], units[1:2]):
+        spread, drops = worlds.drops(chosen)
+        assert round(spread * RUNS) == simulated(outbreak, chosen)
+        counted = np.where(outbreak.removable, np.rint(drops * RUNS), 0)
+        assert counted.tolist() == tried(outbreak, chosen).tolist()
+
+
+def test_a_larger_graph_with_cycles_and_cross_arcs():
+    random = np.random.default_rng(0)
+    graph = SocialGraph.from_arcs(*random.integers(60, size=(2, 240)), random.uniform(0.2, 0.9, 240), nodes=60)
+    for unit_ in ("arcs", "nodes"):
+        outbreak = Outbreak(graph, np.array([3, 9, 40]), unit_)
+        drops = Worlds(outbreak, RUNS, 5).drops([])[1]
+        assert np.where(outbreak.removable, np.rint(drops * RUNS), 0).tolist() == tried(outbreak, []).tolist()
+
+
+def test_what_comes_and_goes_leaves_no_trace():
+    outbreak = outbreak_of(3, "arcs", "ic")
+    worlds, random = Worlds(outbreak, RUNS, 5), np.random.default_rng(1)
+    for _ in range(10):
+        worlds.drops(random.permutation(outbreak.units)[:3].tolist())
+    first, again = Worlds(outbreak, RUNS, 5).drops([1]), worlds.drops([1])
+    assert first[0] == again[0] and first[1].tolist() == again[1].tolist()
+
+
+def leads(outbreak: Outbreak, run: int, chosen: list[int]) -> bool:
+    """Whether the seeds reach the node where backward world `run` begins, by search over named coins."""
+    graph = outbreak.without(chosen)
+    key = np.uint64(stream(np.uint64(5), np.uint64(run)))
+    alive = np.flatnonzero(outbreak.graph.nodes.alive)
+    start = int(alive[int(unit(key) * len(alive))])
+    share = graph.share / 2.0**53
+    active, todo = set(outbreak.seeds.tolist()), outbreak.seeds.tolist()
+    while todo:
+        node = todo.pop()
+        for arc, (tail, head) in enumerate(ends(graph)):
+            if tail == node and head not in active and graph.alive[arc]:
+                low = 0.0 if outbreak.model == "ic" else share[arc]
+                tossed = coin(key, np.uint64(arc if outbreak.model == "ic" else head))
+                if low <= tossed < low + graph.probability[arc]:
+                    active.add(head)
+                    todo.append(head)
+    return start in active and bool(graph.nodes.alive[start])
+
+
+@pytest.mark.parametrize(("unit_", "model"), BOTH)
+@pytest.mark.parametrize("seed", [3, 5, 8])
+def test_backward_worlds_lose_exactly_what_the_seeds_no_longer_reach(seed, unit_, model):
+    outbreak = outbreak_of(seed, unit_, model)
+    runs, n = 60, outbreak.graph.num_nodes
+    worlds = Worlds(outbreak, runs, 5, backward=True)
+    units = np.flatnonzero(outbreak.removable).tolist()
+    for chosen in ([], units[:2]):
+        spread, drops = worlds.drops(chosen)
+        whole = sum(leads(outbreak, run, chosen) for run in range(runs))
+        assert spread == pytest.approx(n * whole / runs)
+        for one in set(units) - set(chosen):
+            left = sum(leads(outbreak, run, [*chosen, one]) for run in range(runs))
+            assert drops[one] == pytest.approx(n * (whole - left) / runs)
+
+
+@pytest.mark.parametrize(("unit_", "model"), BOTH)
+@pytest.mark.parametrize("backward", [False, True])
+def test_estimates_are_unbiased(backward, unit_, model):
+    for seed in (2, 6, 9):
+        outbreak, samples = outbreak_of(seed, unit_, model), 40_000
+        spread, drops = Worlds(outbreak, samples, 1, backward=backward).drops([])
+        # A world counts at most n nodes: no standard error is above n / (2 sqrt(samples)).
+        error = outbreak.graph.num_nodes / 2 / samples**0.5
+        assert spread == pytest.approx(spread_without(outbreak, []), abs=4 * error)
+        np.testing.assert_allclose(
+            drops[outbreak.removable], exact_drops(outbreak, [])[outbreak.removable], atol=4 * error
+        )
+
+
+@pytest.mark.parametrize(("unit_", "model"), BOTH)
+@pytest.mark.parametrize("seed", [3, 7])
+def test_advanced_greedy_is_greedy_by_trying_every_unit_in_common_worlds(seed, unit_, model, monkeypatch):
+    monkeypatch.setattr("graph_influence.minimize.sampled.purpose", lambda *_: 5)
+    outbreak = outbreak_of(seed, unit_, model)
+    chosen: list[int] = []
+    for _ in range(2):
+        drops = np.where(outbreak.removable, tried(outbreak, chosen), -1)
+        drops[chosen] = -1
+        chosen.append(int(drops.argmax()))
+    assert AdvancedGreedy(samples=RUNS, unit=unit_, model=model).choose(outbreak, 2) == chosen
+
+
+def test_routes_that_must_be_cut_together_are_found_by_replacing():
+    # Two sure ways from seed 0 lead to 3 and its crowd; another arc of the crowd's has some behind it.
+    crowd = [(3, node) for node in range(5, 12)] + [(3, 4), (4, 12), (4, 13)]
+    tails, heads = zip(*[(0, 1), (0, 2), (1, 3), (2, 3), *crowd], strict=True)
+    graph = SocialGraph.from_arcs(tails, heads, nodes=14)
+    outbreak = Outbreak(graph, np.array([0]))
+    by_greedy = AdvancedGreedy(samples=10).choose(outbreak, 2)
+    by_replacing = GreedyReplace(samples=10).choose(outbreak, 2)
+    assert spread_without_crowd(outbreak, by_greedy) > 8
+    assert spread_without_crowd(outbreak, by_replacing) <= 3
+    assert {ends(graph)[arc] for arc in by_replacing} <= {(0, 1), (0, 2), (1, 3), (2, 3)}
+
+
+def spread_without_crowd(outbreak: Outbreak, chosen: list[int]) -> float:
+    return float(diffusion("ic", outbreak.without(chosen), runs=1).simulate_rows(outbreak.seeds).sizes[0])
+
+
+def test_replacing_goes_beyond_the_neighbours_of_the_seeds():
+    # Node 2 is behind one arc from each of two seeds: cutting what leaves it is better than cutting either.
+    graph = SocialGraph.from_arcs([0, 1, 2, 3, 3], [2, 2, 3, 4, 5], nodes=6)
+    found = GreedyReplace(samples=10).choose(Outbreak(graph, np.array([0, 1])), 1)
+    assert [ends(graph)[arc] for arc in found] == [(2, 3)]
+
+
+@pytest.mark.parametrize("kind", [AdvancedGreedy, ReverseSampling])
+def test_threads_do_not_matter(kind, monkeypatch):
+    from numba.core import config
+
+    graph = random_graph(3)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(config, "NUMBA_NUM_THREADS", threads)
+        worlds = Worlds(Outbreak(graph, np.array([0])), 1_200, 9, backward=kind is ReverseSampling)
+        found.append([worlds.drops(chosen)[1].tolist() for chosen in ([], [1], [2, 0])])
+    assert found[0] == found[1]
+
+
+def test_worlds_that_are_large_are_fewer(monkeypatch):
+    monkeypatch.setattr("graph_influence.minimize.worlds._ROOM", 1_000)
+    graph = SocialGraph.from_arcs(range(9), range(1, 10), nodes=10)
+    assert Worlds(Outbreak(graph, np.array([0])), 5_000, 0).samples == 111

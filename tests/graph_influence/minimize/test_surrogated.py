@@ -1,0 +1,139 @@
+"""DiffIM's three forms and the relaxation, where surrogates are exact: against every world and every removal."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from graph_influence.graph import SocialGraph
+from graph_influence.minimize import DiffIM, DiffIMPlus, DiffIMPlusPlus, Outbreak, Relaxed
+from graph_influence.minimize.relaxation import Relaxation
+from graph_influence.minimize.relaxed import _Expected, _rounded
+from graph_influence.surrogate import MeanField, NonBacktracking, SupercriticalWarning
+from tests.graph_influence.minimize.contract import exact_drops, least_spread, spread_without
+from tests.graph_influence.surrogate.contract import random_tree
+from tests.oracles.cascades import ends, random_graph
+
+EXACT = NonBacktracking(50)
+
+
+def tree_outbreak(seed: int, unit: str = "arcs", model: str = "ic") -> Outbreak:
+    graph = random_tree(seed, model)
+    return Outbreak(graph, np.array([graph.num_nodes // 2]), unit, model)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(("unit", "model"), [("arcs", "ic"), ("arcs", "lt"), ("nodes", "ic"), ("nodes", "lt")])
+@pytest.mark.parametrize("seed", range(12))
+def test_one_gradient_is_the_exact_drop_of_every_unit(seed, unit, model):
+    outbreak = tree_outbreak(seed, unit, model)
+    relaxation = Relaxation(NonBacktracking(50, model), outbreak)
+    first = np.flatnonzero(outbreak.removable)[:1].tolist()
+    for chosen in ([], first):
+        found = relaxation.gradients(relaxation.kept(chosen)).numpy()
+        left = outbreak.removable & ~np.isin(np.arange(outbreak.units), chosen)
+        np.testing.assert_allclose(found[left], exact_drops(outbreak, chosen)[left], atol=1e-9)
+
+
+@pytest.mark.parametrize("unit", ["arcs", "nodes"])
+@pytest.mark.parametrize("seed", range(12))
+def test_trying_each_unit_and_one_gradient_are_both_the_exact_greedy(seed, unit):
+    outbreak = tree_outbreak(seed, unit)
+    budget = min(3, int(outbreak.removable.sum()))
+    greedy: list[int] = []
+    for _ in range(budget):
+        drops = np.where(outbreak.removable, exact_drops(outbreak, greedy).round(9), -1.0)
+        drops[greedy] = -1.0
+        greedy.append(int(drops.argmax()))
+    wanted = spread_without(outbreak, greedy)
+    for kind in (DiffIM, DiffIMPlusPlus):
+        chosen = kind(unit=unit, surrogate=EXACT).choose(outbreak, budget)
+        assert spread_without(outbreak, chosen) == pytest.approx(wanted, abs=1e-8)
+
+
+def test_diffim_reads_the_surrogate_that_it_is_given():
+    # The mean field echoes along both directions of 1 - 2, and takes the arc into the echo; without it, 0 -> 3 is worth
+    # more.
+    arcs = {(0, 1): 0.5, (1, 2): 1.0, (2, 1): 1.0, (0, 3): 0.55, (3, 4): 1.0}
+    graph = SocialGraph.from_arcs(*zip(*arcs, strict=True), list(arcs.values()), nodes=5)
+    outbreak = Outbreak(graph, np.array([0]))
+    for kind in (DiffIM, DiffIMPlusPlus):
+        exact, echoing = (ends(graph)[kind(surrogate=form).choose(outbreak, 1)[0]] for form in (EXACT, MeanField(50)))
+        assert exact == (0, 3)
+        assert echoing in {(0, 1), (1, 2)}
+
+
+def test_the_published_relaxation_finds_most_of_what_can_be_found_on_trees():
+    shares = []
+    for seed in small_trees():
+        outbreak = tree_outbreak(seed)
+        chosen = DiffIMPlus(epochs=50, surrogate=NonBacktracking(8)).choose(outbreak, 2)
+        whole, best = spread_without(outbreak, []), least_spread(outbreak, 2)
+        shares.append((whole - spread_without(outbreak, chosen)) / (whole - best))
+    assert len(shares) >= 8
+    assert np.mean(shares) > 0.85
+
+
+def expected(outbreak: Outbreak, x: np.ndarray, budget: int) -> float:
+    """The objective of random removals by going through all of them."""
+    seeds = len(outbreak.seeds)
+    intact, total = spread_without(outbreak, []), 0.0
+    for removal in product((0, 1), repeat=outbreak.units):
+        chance = np.prod(np.where(removal, x, 1 - x))
+        if chance:
+            spread = spread_without(outbreak, np.flatnonzero(removal).tolist())
+            total += chance * ((spread - intact) / (intact - seeds) + (sum(removal) - budget) ** 2)
+    return total
+
+
+def small_trees() -> list[int]:
+    outbreaks = ((seed, tree_outbreak(seed)) for seed in range(40))
+    return [seed for seed, one in outbreaks if 3 <= one.units <= 6 and spread_without(one, []) > 1.01]
+
+
+@pytest.mark.parametrize("seed", small_trees()[:5])
+def test_slopes_are_those_of_the_expected_objective(seed):
+    outbreak = tree_outbreak(seed)
+    x = np.random.default_rng(seed).uniform(size=outbreak.units)
+    found = _Expected(Relaxation(EXACT, outbreak), 1, 2).slope(torch.tensor(x)).numpy()
+    for unit in range(outbreak.units):
+        ends_ = [expected(outbreak, np.where(np.arange(outbreak.units) == unit, end, x), 2) for end in (0.0, 1.0)]
+        assert found[unit] == pytest.approx(ends_[1] - ends_[0], abs=1e-8)
+
+
+@pytest.mark.parametrize("seed", small_trees()[:8])
+def test_rounding_never_makes_it_worse_and_meets_the_budget(seed):
+    outbreak = tree_outbreak(seed)
+    x = np.random.default_rng(seed).uniform(size=outbreak.units)
+    rounded = _rounded(_Expected(Relaxation(EXACT, outbreak), 1, 2), torch.tensor(x)).numpy()
+    assert set(rounded.tolist()) <= {0.0, 1.0}
+    assert rounded.sum() == 2
+    assert expected(outbreak, rounded, 2) <= expected(outbreak, x, 2) + 1e-9
+
+
+@pytest.mark.parametrize("seed", small_trees())
+def test_the_relaxation_finds_what_is_best_on_small_trees(seed):
+    outbreak = tree_outbreak(seed)
+    chosen = Relaxed(surrogate=EXACT).choose(outbreak, 2)
+    whole, best = spread_without(outbreak, []), least_spread(outbreak, 2)
+    assert whole - spread_without(outbreak, chosen) >= 0.9 * (whole - best)
+
+
+def test_where_activity_takes_off_surrogates_without_training_warn():
+    complete = [(u, v) for u in range(6) for v in range(6) if u != v]
+    graph = SocialGraph.from_arcs(*np.array(complete).T, 0.5, nodes=6)
+    with pytest.warns(SupercriticalWarning):
+        DiffIMPlusPlus().minimize(graph, [0], 1)
+    with pytest.warns(SupercriticalWarning):
+        Relaxed(steps=2).minimize(graph, [0], 1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_units_that_are_gone_are_not_chosen_again(seed):
+    graph = random_graph(seed)
+    left = graph.without_rows(np.array([], dtype=np.int64), np.array([0]))
+    outbreak = Outbreak(left, np.array([0]))
+    for method in (DiffIM(), DiffIMPlus(epochs=5), DiffIMPlusPlus(), Relaxed(steps=5)):
+        assert 0 not in method.choose(outbreak, int(outbreak.removable.sum()))
