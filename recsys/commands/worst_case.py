@@ -29,7 +29,8 @@ def worst_case(
     budget: Annotated[
         str,
         typer.Option(
-            help="users:1%, interactions:1%, items:5, or users/interactions:1% (users who hold that share of them)."
+            help="users:1%, interactions:1%, items:5, ties:1%, or users/interactions:1% (users who hold that share of "
+            "them)."
         ),
     ],
     setup: Setup,
@@ -37,7 +38,7 @@ def worst_case(
         str,
         typer.Option(
             help="How the set is chosen: bilevel, easiest, most_memorised, max_gap, opposing, hubs or random; with "
-            "arguments as in bilevel:lower=sign:rounds=10 or max_gap:by=iau."
+            "arguments as in bilevel:lower=sign:rounds=10, max_gap:by=iau or hubs:over=ties."
         ),
     ] = "bilevel",
     methods: Annotated[
