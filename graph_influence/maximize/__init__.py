@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graph_influence.maximize.base import InvalidRequest, Maximizer, Seeds, maximize, maximizer, maximizers
 from graph_influence.maximize.celf import Celf, CelfPlusPlus
+from graph_influence.maximize.gradient import GradientGreedy, GradientRelaxed
 from graph_influence.maximize.heuristics import Degree, DegreeDiscount, KShell, PageRank
 from graph_influence.maximize.hist import Hist
 from graph_influence.maximize.imm import Imm
@@ -15,6 +16,8 @@ __all__ = [
     "CelfPlusPlus",
     "Degree",
     "DegreeDiscount",
+    "GradientGreedy",
+    "GradientRelaxed",
     "Hist",
     "Imm",
     "InvalidRequest",

@@ -19,8 +19,7 @@ class Relaxation:
     """
 
     def __init__(self, surrogate: Surrogate, outbreak: Outbreak) -> None:
-        parameter = next(surrogate.parameters(), None)
-        self.graph = TensorGraph.of(outbreak.graph, "cpu" if parameter is None else parameter.device)
+        self.graph = TensorGraph.of(outbreak.graph, surrogate.device)
         self.surrogate = surrogate
         self._arcs = outbreak.unit == "arcs"
         self._seeds = self.graph.seeds(outbreak.seeds)

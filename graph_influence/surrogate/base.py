@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from graph_influence.surrogate.tensors import TensorGraph
@@ -29,6 +30,13 @@ class Surrogate(nn.Module, ABC):
         if model not in ("ic", "lt"):
             raise ValueError(f"`model` must be ic or lt for `{self.name}` (got {model!r})")
         self.model = model
+        # Where it computes, also without parameters: `to` moves it.
+        self.register_buffer("_anchor", torch.empty(0), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes: the device that a graph's tensors must be on."""
+        return self.get_buffer("_anchor").device
 
     @abstractmethod
     def forward(

@@ -54,7 +54,7 @@ def test_random_choices_come_out_at_the_little_that_they_do():
         spread, drops = Worlds(outbreak, 2_000, instance).drops([])
         differences.append(verdict.reduced_ratio - 10 * drops.mean() / (spread - 20))
         assert abs(differences[-1]) < 0.005
-    assert abs(np.mean(differences)) < 2 * np.std(differences, ddof=1) / len(differences) ** 0.5
+    assert abs(np.mean(differences)) < 3 * np.std(differences, ddof=1) / len(differences) ** 0.5
 
 
 def test_arcs_out_of_reach_come_out_at_exactly_nothing():

@@ -177,7 +177,7 @@ def test_the_fixed_point_keeps_one_round_in_memory():
                 todo += [parent for parent, _ in one.next_functions]
         return len(seen)
 
-    assert nodes(None) <= nodes(2) < nodes(20)
+    assert nodes(None) <= nodes(3) < nodes(20)
 
 
 def test_an_arc_and_its_reverse_echo_in_the_mean_field_only():
