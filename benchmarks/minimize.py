@@ -2,8 +2,9 @@
 
     python -m benchmarks.minimize --graph FILE --instances FILE --budgets 3,5,10 --json OUT
 
-Instances are a JSON file with `seed_sets`, lists of ids of the graph, or random (`--draw 20x10`: 20 sets of 10). A row of the result is a method and a budget: `reduced_ratio`, the share of the spread beyond the seeds that is gone,
-mean over instances; `stderr`, its standard error over instances, the referee's noise included; `referee_stderr`, of the
+Instances are a JSON file with `seed_sets`, lists of ids of the graph, or random (`--draw 20x10`: 20 sets of 10). A row
+of the result is a method and a budget: `reduced_ratio`, the share of the spread beyond the seeds that is gone, mean
+over instances; `stderr`, its standard error over instances, the referee's noise included; `referee_stderr`, of the
 referee's noise alone; `seconds` of processor time in one thread for one choice, the median over instances; and what was
 `removed` for each instance, so that another referee can judge it. The referee tosses coins that no method has seen, the
 same with and without a choice. `random` shows what is noise. DiffIM by trying each arc and DiffIM+ take hours, so they
