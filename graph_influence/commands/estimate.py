@@ -46,7 +46,7 @@ def estimate(
             console.print(f"{value:.2f} by {name}")
         if growth >= 1:
             console.print(
-                f"[yellow]note:[/] activity grows by a factor of {growth:.2f} a step at first, so that it may take off: "
-                "trust the simulation"
+                f"[yellow]note:[/] activity grows by a factor of {growth:.2f} a step at first, and may take off: the "
+                "simulation is right where surrogates differ"
             )
     return result
