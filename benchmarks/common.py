@@ -103,14 +103,7 @@ def report(options: argparse.Namespace, benchmark: str, split: Split, settings: 
     head = {
         "benchmark": benchmark,
         "quick": options.quick,
-        "machine": {
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
-            "architecture": platform.machine(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        "machine": machine(),
         "data": {
             "users": split.train.n_users,
             "items": split.train.n_items,
@@ -121,6 +114,18 @@ def report(options: argparse.Namespace, benchmark: str, split: Split, settings: 
     }
     say(json.dumps({key: head[key] for key in ("machine", "data", "settings")}, indent=2))
     return head
+
+
+def machine() -> dict[str, Any]:
+    """What seconds depend on, and nothing that names the machine."""
+    return {
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 def finish(options: argparse.Namespace, result: Mapping[str, Any]) -> None:

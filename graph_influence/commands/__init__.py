@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import typer
 
+from graph_influence.commands.estimate import estimate
 from graph_influence.commands.maximize import maximize
+from graph_influence.commands.minimize import minimize
 from graph_influence.commands.simulate import simulate
 
 
 def register(app: typer.Typer) -> None:
     """Entry point of the group `unlearn.commands`."""
     influence = typer.Typer(
-        no_args_is_help=True, help="Social influence: how far activity spreads over a graph, and from whom."
+        no_args_is_help=True, help="Social influence: how far activity spreads, from whom, and what contains it."
     )
-    for function in (simulate, maximize):
+    for function in (simulate, estimate, maximize, minimize):
         influence.command()(function)
     app.add_typer(influence, name="influence")

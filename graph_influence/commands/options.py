@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
     from unlearn.vocabulary import Id
 
+Seeds = Annotated[list[str], typer.Option(help="Ids with commas between; may be given more than once.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[str, typer.Option(help="ic (independent cascade) or lt (linear threshold).")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Model, Seed, listed
+from graph_influence.commands.options import GraphFile, Json, Model, Seed, Seeds, listed
 from unlearn.command import command
 
 _SHOWN = 10  # steps and nodes
@@ -17,7 +17,7 @@ _SHOWN = 10  # steps and nodes
 def simulate(
     *,
     source: GraphFile,
-    seeds: Annotated[list[str], typer.Option(help="Ids with commas between; may be given more than once.")],
+    seeds: Seeds,
     model: Model = "ic",
     runs: Annotated[int, typer.Option(help="How many cascades.")] = 10_000,
     seed: Seed = 0,

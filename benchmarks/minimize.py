@@ -1,0 +1,157 @@
+"""How much of a rumour each method contains, by one referee, and the seconds that its choice takes.
+
+    python -m benchmarks.minimize --graph FILE --instances FILE --budgets 3,5,10 --json OUT
+
+Instances are a JSON file with `seed_sets`, lists of ids of the graph, or random (`--draw 20x10`: 20 sets of 10). A row
+of the result is a method and a budget: `reduced_ratio`, the share of the spread beyond the seeds that is gone, mean
+over instances; `stderr`, its standard error over instances, the referee's noise included; `referee_stderr`, of the
+referee's noise alone; `seconds` of processor time in one thread for one choice, the median over instances; and what was
+`removed` for each instance, so that another referee can judge it. The referee tosses coins that no method has seen, the
+same with and without a choice. `random` shows what is noise. DiffIM by trying each arc and DiffIM+ take hours, so they
+run only where `--methods` names them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import at_least, finish, machine, say
+from numba.core import config
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from graph_influence.graph import SocialGraph
+from graph_influence.minimize import Minimizer, Outbreak, Referee, minimizer, minimizers
+from graph_influence.readers import read
+from graph_influence.schemes import SCHEMES
+from graph_influence.seeds import seed_rows
+from graph_influence.surrogate import SupercriticalWarning
+from unlearn.specification import built
+
+SLOW = {"diffim", "diffim_plus"}
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--graph", type=Path, help="an edge list, with probabilities where there are any")
+    parser.add_argument("--undirected", action="store_true", help="every edge goes both ways")
+    parser.add_argument("--reverse", action="store_true", help="arcs of the file point at who influences")
+    parser.add_argument("--scheme", choices=sorted(SCHEMES), default="given", help="of probabilities [given]")
+    parser.add_argument("--instances", type=Path, help="JSON with seed_sets")
+    parser.add_argument("--draw", metavar="COUNTxSIZE", help="random seed sets in place of a file")
+    parser.add_argument("--budgets", default="3,5,10", help="[3,5,10]")
+    parser.add_argument("--unit", choices=("arcs", "nodes"), default="arcs", help="what is taken away [arcs]")
+    parser.add_argument("--model", choices=("ic", "lt"), default="ic", help="of diffusion [ic]")
+    parser.add_argument("--methods", help="with commas between, with arguments as in ris:epsilon=0.2 [all quick ones]")
+    parser.add_argument("--runs", type=at_least(2), default=20_000, help="cascades of the referee [20000]")
+    parser.add_argument("--seed", type=int, default=0, help="of the referee, of methods and of --draw [0]")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
+    parser.add_argument("--quick", action="store_true", help="on a small synthetic graph: that it runs, no figures")
+    given = parser.parse_args()
+    if not given.quick and (given.graph is None or (given.instances is None) == (given.draw is None)):
+        parser.error("name the graph by --graph, and seed sets by either --instances or --draw; or pass --quick")
+    return given
+
+
+def main() -> None:
+    given = options()
+    torch.set_num_threads(1)
+    config.NUMBA_NUM_THREADS = 1  # pyright: ignore[reportAttributeAccessIssue]
+    warnings.simplefilter("ignore", SupercriticalWarning)
+    try:
+        graph, sets, methods = prepared(given)
+    except (OSError, ValueError, KeyError) as error:
+        raise SystemExit(str(error)) from error
+    budgets = [int(budget) for budget in given.budgets.split(",")]
+    settings = {name: getattr(given, name) for name in ("scheme", "unit", "model", "runs", "seed", "quick")}
+    result: dict[str, Any] = {"benchmark": "minimize", "machine": machine(), "settings": settings}
+    result["graph"] = {"nodes": graph.num_alive, "arcs": int(graph.alive.sum())}
+    result["spread"], result["rows"] = [], []
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {(name, b): [] for name in methods for b in budgets}
+    for rows in tqdm(sets, desc="instances", disable=None):
+        outbreak = Outbreak(graph, rows, given.unit, given.model)
+        referee = Referee(outbreak, runs=given.runs, seed=given.seed + 1)
+        result["spread"].append(referee.judge([]).before.mean)
+        for (name, budget), instances in found.items():
+            instances.append(judged(methods[name], outbreak, budget, referee))
+        result["rows"] = [summary(name, budget, instances) for (name, budget), instances in found.items()]
+        finish(given, result)
+    for budget in budgets:
+        table(budget, [row for row in result["rows"] if row["budget"] == budget])
+
+
+def prepared(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray[np.int64]], dict[str, Minimizer]]:
+    """The graph, seed sets by row, and methods by what was typed for them."""
+    if given.quick:
+        random = np.random.default_rng(0)
+        graph = SocialGraph.from_arcs(*random.integers(300, size=(2, 900)), nodes=300)
+        graph, given.draw = SCHEMES["weighted_cascade"](graph), "3x5"
+    else:
+        graph = read(given.graph, undirected=given.undirected, reverse=given.reverse)
+        graph = SCHEMES[given.scheme](graph)
+    if given.draw:
+        count, size = map(int, given.draw.split("x"))
+        random, there = np.random.default_rng(given.seed), np.flatnonzero(graph.nodes.alive)
+        sets = [random.permutation(there)[:size] for _ in range(count)]
+    else:
+        sets = [seed_rows(graph, ids) for ids in json.loads(given.instances.read_text("utf-8"))["seed_sets"]]
+    quick = [name for name in minimizers() if name not in SLOW and given.unit in minimizer(name).units]
+    typed = given.methods.split(",") if given.methods else quick
+
+    def make(name: str, **arguments: Any) -> Minimizer:
+        return minimizer(name, **{"unit": given.unit, "model": given.model, "seed": given.seed} | arguments)
+
+    return graph, sets, {one: built(one, make) for one in typed}
+
+
+def judged(method: Minimizer, outbreak: Outbreak, budget: int, referee: Referee) -> dict[str, Any]:
+    graph, began = outbreak.graph, time.process_time()
+    chosen = method.choose(outbreak, budget)
+    seconds = time.process_time() - began
+    verdict = referee.judge(chosen)
+    ends = (graph.source[chosen], graph.target[chosen]) if outbreak.unit == "arcs" else (np.array(chosen),)
+    removed = list(zip(*(graph.nodes.take(rows) for rows in ends), strict=True))
+    return {
+        "reduced_ratio": verdict.reduced_ratio,
+        "referee_stderr": verdict.standard_error,
+        "seconds": seconds,
+        "removed": [list(one) if len(one) == 2 else one[0] for one in removed],
+    }
+
+
+def summary(name: str, budget: int, instances: list[dict[str, Any]]) -> dict[str, Any]:
+    ratios, errors = ([one[key] for one in instances] for key in ("reduced_ratio", "referee_stderr"))
+    return {
+        "method": name,
+        "budget": budget,
+        "reduced_ratio": statistics.mean(ratios),
+        "stderr": float(np.std(ratios, ddof=1) / len(ratios) ** 0.5) if len(ratios) > 1 else None,
+        "referee_stderr": float(np.linalg.norm(errors) / len(errors)),
+        "seconds": statistics.median(one["seconds"] for one in instances),
+        "mean_seconds": statistics.mean(one["seconds"] for one in instances),
+        "removed": [one["removed"] for one in instances],
+        "by_instance": ratios,
+    }
+
+
+def table(budget: int, rows: list[dict[str, Any]]) -> None:
+    say(f"budget {budget}: reduced ratio, its standard error by the referee, seconds of a choice (median, mean)")
+    for row in sorted(rows, key=lambda row: -row["reduced_ratio"]):
+        times = f"{row['seconds']:8.3f} {row['mean_seconds']:8.3f}"
+        say(f"  {row['method']:24} {row['reduced_ratio']:.4f} ± {row['referee_stderr']:.4f} {times}")
+    single = max((row["reduced_ratio"] for row in rows if row["method"] != "auto"), default=None)
+    for row in rows:
+        if row["method"] == "auto" and single:
+            say(f"  auto over the best single method: {row['reduced_ratio'] / single:.4f} (bar 0.98)")
+
+
+if __name__ == "__main__":
+    main()

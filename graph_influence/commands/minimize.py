@@ -1,0 +1,94 @@
+"""unlearn influence minimize"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from graph_influence.commands.options import GraphFile, Json, Model, Seed, Seeds, listed
+from unlearn.command import command
+
+_BESIDE = ("seed_adjacent", "random")  # what every choice is compared with
+
+
+@command
+def minimize(
+    *,
+    source: GraphFile,
+    seeds: Seeds,
+    budget: Annotated[int, typer.Option(help="How many arcs to remove, or nodes to block.")],
+    unit: Annotated[str, typer.Option(help="What is taken away: arcs or nodes.")] = "arcs",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="auto, advanced_greedy, greedy_replace, ris, diffim, diffim_plus, diffim_plus_plus, relaxed, "
+            "seed_adjacent, mds, key_edge, betweenness, pagerank, out_degree or random; with arguments as in "
+            "ris:epsilon=0.2."
+        ),
+    ] = "auto",
+    surrogate: Annotated[
+        str | None,
+        typer.Option(help="What diffim and relaxed methods read: mean_field or non_backtracking:rounds=15."),
+    ] = None,
+    model: Model = "ic",
+    runs: Annotated[int, typer.Option(min=2, help="How many coupled cascades judge a choice.")] = 20_000,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Find ties to remove, or people to block, so that a rumour from given seeds reaches few."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from graph_influence.minimize import Outbreak, Referee, minimizer
+    from graph_influence.seeds import seed_rows
+    from graph_influence.surrogate import SupercriticalWarning
+    from graph_influence.surrogate import surrogate as read_by
+    from unlearn.specification import built
+
+    shared: dict[str, Any] = {"unit": unit, "model": model, "seed": seed}
+    read = {}
+    if surrogate is not None:
+        read["surrogate"] = built(surrogate, lambda name, **given: read_by(name, **{"model": model} | given))
+    try:
+        chosen_by = built(method, lambda name, **given: minimizer(name, **shared | read | given))
+    except TypeError:
+        raise ValueError(f"`surrogate` must be left out for `{method}`, which reads none (got {surrogate!r})") from None
+    graph = source.load()
+    started_by = listed(graph, seeds)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", SupercriticalWarning)
+        blocked = chosen_by.minimize(graph, started_by, budget)
+    outbreak = Outbreak(graph, seed_rows(graph, started_by), chosen_by.unit, chosen_by.model)
+    referee = Referee(outbreak, runs=runs, seed=seed + 1)
+    verdict = referee.judge(blocked.units)
+    beside = {name: referee.judge(minimizer(name, **shared).choose(outbreak, budget)) for name in _BESIDE}
+    result = {
+        **source.described(graph),
+        "model": model,
+        "method": blocked.method,
+        "arguments": blocked.arguments,
+        "arcs": blocked.arcs,
+        "nodes": blocked.nodes,
+        "seconds": blocked.seconds,
+        **asdict(verdict),
+        "beside": {name: asdict(one) for name, one in beside.items()},
+        "warnings": [str(one.message) for one in told],
+    }
+    if not json_:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for column in ("without", "spread", "reduced by"):
+            table.add_column(column, justify="left" if column == "without" else "right")
+        table.add_row("nothing", f"{verdict.before.mean:.2f} ± {verdict.before.standard_error:.2f}", "")
+        for name, one in ((blocked.method, verdict), *beside.items()):
+            table.add_row(name, f"{one.after.mean:.2f}", f"{one.reduced_ratio:.1%} ± {one.standard_error:.1%}")
+        console = Console(highlight=False, markup=False)
+        console.print(table)
+        console.print(*([f"{tail} -> {head}" for tail, head in blocked.arcs] or blocked.nodes), sep="\n")
+        for one in told:
+            console.print(f"warning: {one.message}")
+    return result

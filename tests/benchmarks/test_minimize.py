@@ -1,0 +1,107 @@
+"""The benchmark of containment: rows that another referee can score, from instances in a file or at random."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graph_influence.graph import SocialGraph
+from graph_influence.minimize import Outbreak, Referee, minimizers
+from graph_influence.readers import read
+from tests.benchmarks.conftest import Command
+
+METHODS = ["auto", "advanced_greedy", "diffim_plus_plus", "greedy_replace", "ris", "seed_adjacent", "random"]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, random = tmp_path_factory.mktemp("inputs"), np.random.default_rng(0)
+    ends = random.integers(200, size=(2, 500))
+    arcs = {(u, v): p for u, v, p in zip(*ends, random.uniform(0.1, 0.6, 500), strict=True) if u != v}
+    lines = [f"200\t{len(arcs)}", *(f"{u}\t{v}\t{p:.3f}" for (u, v), p in arcs.items())]
+    (folder / "graph.txt").write_text("\r\n".join(lines) + "\r\n", "utf-8")
+    sets = [random.permutation(200)[:4].tolist() for _ in range(3)]
+    (folder / "instances.json").write_text(json.dumps({"seed_sets": sets, "mean_spread": [0, 0, 0]}), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(inputs: Path, command: Command) -> dict[str, Any]:
+    out = inputs / "result.json"
+    line = command(
+        "minimize", "--graph", inputs / "graph.txt", "--instances", inputs / "instances.json", "--budgets", "2,4",
+        "--runs", "3000", "--json", out, "--methods", ",".join(METHODS),
+    )  # fmt: skip
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=inputs)
+    assert done.returncode == 0, done.stderr
+    assert "auto over the best single method" in done.stdout
+    return json.loads(out.read_text("utf-8"))
+
+
+def test_every_method_has_a_row_for_each_budget(result):
+    assert {(row["method"], row["budget"]) for row in result["rows"]} == {(name, b) for name in METHODS for b in (2, 4)}
+    for row in result["rows"]:
+        assert {"reduced_ratio", "stderr", "seconds", "removed"} <= row.keys()
+        assert [len(one) for one in row["removed"]] == [row["budget"]] * 3
+        assert row["reduced_ratio"] == pytest.approx(np.mean(row["by_instance"]))
+        assert row["stderr"] == pytest.approx(np.std(row["by_instance"], ddof=1) / 3**0.5)
+
+
+def test_another_referee_comes_to_the_same_ratios(result, inputs):
+    graph = read(inputs / "graph.txt")
+    assert isinstance(graph, SocialGraph)
+    sets = json.loads((inputs / "instances.json").read_text("utf-8"))["seed_sets"]
+    for row in result["rows"]:
+        if row["method"] not in ("auto", "seed_adjacent", "random"):
+            continue
+        verdicts = []
+        for seeds, removed in zip(sets, row["removed"], strict=True):
+            referee = Referee(Outbreak(graph, graph.nodes.rows(seeds)), runs=3_000, seed=77)
+            verdicts.append(referee.judge(graph.arcs(map(tuple, removed))))
+        error = np.hypot(np.linalg.norm([one.standard_error for one in verdicts]) / 3, row["referee_stderr"])
+        assert abs(np.mean([one.reduced_ratio for one in verdicts]) - row["reduced_ratio"]) < 4 * error + 1e-9
+
+
+def test_the_portfolio_is_near_the_best_and_chance_is_not(result):
+    for budget in (2, 4):
+        ratio = {row["method"]: row["reduced_ratio"] for row in result["rows"] if row["budget"] == budget}
+        single = max(value for name, value in ratio.items() if name != "auto")
+        assert ratio["auto"] >= 0.98 * single
+        assert ratio["random"] < 0.25 * single
+
+
+def test_seed_sets_may_be_drawn_and_nodes_blocked(inputs, load, monkeypatch):
+    module = load("minimize")
+    flags = ["--graph", inputs / "graph.txt", "--draw", "2x3", "--unit", "nodes", "--scheme", "weighted_cascade"]
+    monkeypatch.setattr(sys, "argv", ["minimize", *map(str, flags), "--methods", "advanced_greedy:samples=100,random"])
+    graph, sets, methods = module.prepared(module.options())
+    assert [len(set(rows.tolist())) for rows in sets] == [3, 3]
+    assert [(name, method.unit) for name, method in methods.items()] == [
+        ("advanced_greedy:samples=100", "nodes"),
+        ("random", "nodes"),
+    ]
+    outbreak = Outbreak(graph, sets[0], "nodes")
+    found = module.judged(methods["random"], outbreak, 2, Referee(outbreak, runs=50))
+    assert all(isinstance(node, int) for node in found["removed"]) and len(found["removed"]) == 2
+
+
+def test_by_default_all_methods_run_that_do_not_take_hours(inputs, load, monkeypatch):
+    module = load("minimize")
+    monkeypatch.setattr(sys, "argv", ["minimize", "--quick"])
+    _, sets, methods = module.prepared(module.options())
+    assert len(sets) == 3 and set(methods) == set(minimizers()) - {"diffim", "diffim_plus"}
+
+
+def test_what_is_missing_is_told(inputs, load, monkeypatch, capsys):
+    module = load("minimize")
+    for flags in (["--graph", inputs / "graph.txt"], ["--instances", inputs / "instances.json"]):
+        monkeypatch.setattr(sys, "argv", ["minimize", *map(str, flags)])
+        with pytest.raises(SystemExit):
+            module.options()
+        assert "--draw" in capsys.readouterr().err
