@@ -11,21 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from recsys.closed_form import closed_form
 from recsys.commands import workspace
 from recsys.data import Interactions, synthetic
-from recsys.objectives import BPR, WholeData
+from recsys.objectives import BPR, Objective, WholeData
 from recsys.plugin import RecommenderTarget, Serving, target
 from recsys.problem import RecommenderProblem
 from recsys.store import Storable
 from recsys.train import TrainingOptions
 from tests.unlearn.target.contract import TargetContract
-from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, Target
+from unlearn.target import Pseudonyms, Subject, Target
 
 KEY = bytes(range(32))
 KIND = "controller_customer_id"
+OBJECTIVES: dict[str, Objective] = {"whole_data": WholeData(a=0.1, l2=1.0), "bpr": BPR(l2=1e-3)}
 
 
 @functools.cache
@@ -47,10 +47,8 @@ def stored(kind: str) -> Path:
     """A workspace with a trained model."""
     options = TrainingOptions(seed=1, epochs=5, learning_rate=0.05, batch_size=64)
     model: Storable
-    if kind == "whole_data":
-        model = RecommenderProblem.build(data(), objective=WholeData(a=0.1, l2=1.0), options=options, dim=6, layers=2).fit()
-    elif kind == "bpr":
-        model = RecommenderProblem.build(data(), objective=BPR(l2=1e-3), options=options, dim=6, layers=2).fit()
+    if kind in OBJECTIVES:
+        model = RecommenderProblem.build(data(), objective=OBJECTIVES[kind], options=options, dim=6, layers=2).fit()
     else:
         model = closed_form(kind, data()).fit()
     folder = Path(tempfile.mkdtemp()) / "model"
@@ -85,7 +83,8 @@ class TestRecommender(TargetContract):
 
     def takes_in(self, target: Target, subject: Subject) -> bool:
         assert isinstance(target, RecommenderTarget)
-        return target.take_in(pd.DataFrame({"user": [subject.value], "item": [data().items.ids[0]], "time": [0.5]})).refused == 0
+        arrived = pd.DataFrame({"user": [subject.value], "item": [data().items.ids[0]], "time": [0.5]})
+        return target.take_in(arrived).refused == 0
 
 
 class TestSampledRecommender(TestRecommender):

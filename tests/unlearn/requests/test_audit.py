@@ -55,7 +55,8 @@ TAMPERINGS: dict[str, Tamper] = {
     "deleted": lambda s: s.execute(delete(AuditRow).where(AuditRow.sequence == 3)),
     "first deleted": lambda s: s.execute(delete(AuditRow).where(AuditRow.sequence < 3)),
     "swapped": lambda s: [
-        s.execute(update(AuditRow).where(AuditRow.sequence == a).values(sequence=b)) for a, b in ((3, 99), (4, 3), (99, 4))
+        s.execute(update(AuditRow).where(AuditRow.sequence == a).values(sequence=b))
+        for a, b in ((3, 99), (4, 3), (99, 4))
     ],
 }  # fmt: skip
 
