@@ -22,6 +22,7 @@ def worker(
     import threading
     from datetime import timedelta
 
+    from unlearn.requests.callbacks import Callbacks
     from unlearn.requests.worker import Worker
 
     log_to_stderr()
@@ -34,15 +35,17 @@ def worker(
             escalation=chosen.escalation,
             lease=timedelta(seconds=chosen.lease_seconds),
         )
+        callbacks = Callbacks(service.ledger, chosen.domain)
         served = 0
         if once:
             service.cancelling.finish()
             while serving.run_once():
                 served += 1
+            callbacks.deliver()
         else:
             stop = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
-            serving.run(stop, [service.cancelling.finish])
+            serving.run(stop, [service.cancelling.finish, callbacks.deliver])
     if once and not json_:
         typer.echo(f"{served} batches")
     return {"batches": served}
