@@ -2,8 +2,9 @@
 
 A server, a process that asks for recommendations all the while, and clients in threads, all on this machine. Of the
 requests a tenth are sent a second time and a twentieth is malformed. When all are answered a worker serves them, and
-everything that was accepted is looked up in the ledger. A leak is a recommendation for somebody that was asked for after
-the 201 for their request had arrived. Bars: 150 accepted a second on SQLite, 300 on PostgreSQL, 99 % within 250 ms.
+everything that was accepted is looked up in the ledger. A leak is a recommendation for somebody that was asked for
+after the 201 for their request had arrived. Bars: 150 accepted a second on SQLite, 300 on PostgreSQL, 99 % within
+250 ms.
 """
 
 from __future__ import annotations
