@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Any]:
-    people = prepare(folder)
+    people = prepare(folder, options.requests)
     config, url = configured(options.database, folder, stack)
     environment = os.environ | {"UNLEARN_CONFIG": str(config), "OMP_NUM_THREADS": "1"}
     key = json.loads(unlearn(environment, "keys", "create", "--caller", "bench", "--role", "submit", "--json"))["key"]
@@ -96,14 +96,14 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
     return figures(options, accepted, traffic, config) | {"worker_seconds": serving_seconds}
 
 
-def prepare(folder: Path) -> list[str]:
-    """A small trained recommender; returns its users, whose ids are random."""
+def prepare(folder: Path, n_users: int) -> list[str]:
+    """A small trained recommender; returns its users, whose ids have 128 bits. Half of them ask to be forgotten."""
     from recsys.commands import workspace
     from recsys.data import Interactions, synthetic
     from recsys.objectives import WholeData
     from recsys.problem import RecommenderProblem
 
-    frame = synthetic(2_000, 500, 40_000, seed=0).frame()
+    frame = synthetic(n_users, 500, 20 * n_users, seed=0).frame()
     names = {user: uuid.UUID(int=k + 2**100, version=4).hex for k, user in enumerate(frame["user"].unique())}
     frame["user"] = frame["user"].map(names)
     data = Interactions.from_frame(frame)
@@ -139,7 +139,7 @@ def sent(options: argparse.Namespace, people: list[str], key: str, url: str) -> 
     work: list[tuple[str, str, dict[str, Any], str]] = []
     for k in range(options.requests):
         # Half of them are about people that the recommender knows, the others about strangers.
-        person = people[k // 2 % len(people)] if k % 2 == 0 else uuid.UUID(int=k, version=4).hex
+        person = people[k // 2] if k % 2 == 0 else uuid.UUID(int=k, version=4).hex
         id = str(uuid.UUID(int=int(draw.integers(2**62)) + k * 2**64, version=4))
         identity = {"identity_type": "controller_customer_id", "identity_value": person, "identity_format": "raw"}
         body = {

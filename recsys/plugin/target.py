@@ -130,8 +130,10 @@ class RecommenderTarget:
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
         data = self.place.data()
+        gone = sum(map(sealed.interactions, self.place.outstanding().values()))
         folder = self.place.staged(batch.id) / "model"
-        return examine(self.place.published(data), store.load(folder, data), store.user_ids(folder))
+        before, after = self.place.published(data), store.load(folder, data)
+        return examine(before, after, store.user_ids(folder), share=gone / max(1, len(data) + gone))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with workspace.held(self.place.workspace):
