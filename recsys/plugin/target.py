@@ -21,6 +21,7 @@ from unlearn.blocklist import Blocklist
 from unlearn.forget import ForgetSet
 from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner, method
+from unlearn.specification import unlearner
 from unlearn.target import Batch, Counts, Pseudonyms, Removal, StaleVersion, Subject, Verdict, Version
 from unlearn.vocabulary import Id
 
@@ -45,7 +46,7 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTar
     problems.raise_any()
     folder = Path(options["workspace"])
     workspace.require(folder)
-    chosen = None if "method" not in options else method(options["method"])
+    chosen = None if "method" not in options else unlearner(options["method"])
     return RecommenderTarget(folder, pseudonyms, options.get("identity_type", "controller_customer_id"), chosen)
 
 
@@ -129,8 +130,10 @@ class RecommenderTarget:
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
         data = self.place.data()
+        gone = sum(map(sealed.interactions, self.place.outstanding().values()))
         folder = self.place.staged(batch.id) / "model"
-        return examine(self.place.published(data), store.load(folder, data), store.user_ids(folder))
+        before, after = self.place.published(data), store.load(folder, data)
+        return examine(before, after, store.user_ids(folder), share=gone / max(1, len(data) + gone))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with workspace.held(self.place.workspace):
@@ -178,17 +181,13 @@ class RecommenderTarget:
             users, items = rows
             known = ~blocked.to_numpy() & (users >= 0) & (items >= 0)
             new = known & ~data.contains(users, items)
-            if new.any():
-                columns: dict[str, Any] = {name: name for name in ("weight", "time") if getattr(data, name) is not None}
-                arrived = Interactions.from_frame(
-                    frame[new].drop_duplicates(["user", "item"], keep="last"),
-                    users=data.users,
-                    items=data.items,
-                    **columns,
-                )
-                self.place.store_data(data.merge(arrived))
+            arrived = frame[new].drop_duplicates(["user", "item"], keep="last")
+            if len(arrived):
+                columns: Any = {name: name for name in ("weight", "time") if getattr(data, name) is not None}
+                added = Interactions.from_frame(arrived, users=data.users, items=data.items, **columns)
+                self.place.store_data(data.merge(added))
         refused = int(blocked.sum())
-        return Taken(stored=int(new.sum()), refused=refused, unknown=len(frame) - refused - int(known.sum()))
+        return Taken(stored=len(arrived), refused=refused, unknown=len(frame) - refused - int(known.sum()))
 
     # ---- helpers -----------------------------------------------------------------------------------------------------
 

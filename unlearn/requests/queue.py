@@ -14,7 +14,7 @@ from datetime import timedelta
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from unlearn.requests import audit
+from unlearn.requests import audit, certificate
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.moves import move
 from unlearn.requests.states import RESTING, RequestEvent, RequestState, Step
@@ -150,7 +150,7 @@ class Queue:
     def close(self, claim: Claim) -> bool:
         """Complete the requests if every target is done, and destroy who they were about; else let go of the batch.
 
-        The callbacks are owed from the same moment on.
+        Certificate and callbacks come with it.
         """
         with self._ledger.database.write() as session:
             batch = self.mine(session, claim)
@@ -160,6 +160,7 @@ class Queue:
                 return False
             requests = list(session.scalars(select(Request).where(Request.batch_id == batch.id).order_by(Request.id)))
             move(session, self._ledger, requests, RequestEvent.CLOSE, claim.worker)
+            certificate.issue(session, self._ledger, batch)
             for request in requests:
                 request.payload = None
             batch.closed_at = self._ledger.now()

@@ -169,6 +169,17 @@ class StepRecord(Base):
     result: Mapped[dict[str, Any]]
 
 
+class CertificateRow(Base):
+    """What a closed batch did, signed; each is chained to the one before it."""
+
+    __tablename__ = "certificates"
+
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(unique=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    content: Mapped[str] = mapped_column(Text)
+
+
 class Callback(Base):
     """A change of status that a controller is to be told: written with the change itself, sent afterwards."""
 

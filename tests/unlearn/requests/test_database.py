@@ -75,14 +75,14 @@ def test_moments_keep_their_zone(ledger: Ledger) -> None:
 
 
 def test_nothing_of_a_failed_transaction_stays(ledger: Ledger) -> None:
-    def failing() -> None:
+    def fail() -> None:
         with ledger.database.write() as session:
             session.add(ApiKey(id="k", caller="c", roles=[], digest="d", created_at=ledger.now()))
             session.flush()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        failing()
+        fail()
     with ledger.database.read() as session:
         assert session.scalars(select(ApiKey)).all() == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from unlearn.requests import audit
 from unlearn.requests.api.access import Auditing, Operating
 from unlearn.requests.api.problems import Failure, documented
+from unlearn.requests.certificate import certificate
 from unlearn.requests.database import UnsafeDatabase
 from unlearn.requests.service import Service
 from unlearn.requests.states import RequestState
@@ -94,6 +95,17 @@ def retry_batch(request: Request, caller: Operating, batch: Annotated[str, Path(
     """Retrain once more in the targets of a batch that wait for a person's decision."""
     service: Service = request.app.state.service
     return Retried(targets=retry(service.ledger, batch, f"key:{caller.key_id}"))
+
+
+@router.get("/batches/{batch}/certificate", responses=documented(400, 401, 403, 404, 429))
+def read_certificate(
+    request: Request, _: Auditing, batch: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+) -> dict[str, Any]:
+    """What the batch did, signed: `unlearn verify-certificate` checks it."""
+    service: Service = request.app.state.service
+    if (found := certificate(service.ledger, batch)) is None:
+        raise Failure(404, "no such certificate", "There is no such batch, or it is not closed.")
+    return found
 
 
 @router.get("/audit", responses=documented(400, 401, 403, 429))

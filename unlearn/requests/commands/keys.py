@@ -1,4 +1,4 @@
-"""unlearn keys init | create | list | revoke"""
+"""unlearn keys init | create | list | revoke | webhook"""
 
 from __future__ import annotations
 
@@ -86,3 +86,18 @@ def revoke(
     if not json_:
         typer.echo(f"{id}: revoked")
     return {"id": id}
+
+
+@app.command()
+@command
+def webhook(
+    caller: Annotated[str, typer.Option(help="The controller's name.")], config: Config = None, json_: Json = False
+) -> Mapping[str, Any]:
+    """The secret by which a controller checks that a callback comes from here (Standard Webhooks)."""
+    from unlearn.requests.callbacks import secret
+
+    with opened(config) as service:
+        found = secret(service.ledger.keyring, caller)
+    if not json_:
+        typer.echo(found)
+    return {"caller": caller, "secret": found}

@@ -26,6 +26,14 @@ Identity = Annotated[
 ]
 
 
+def log_to_stderr() -> None:
+    """What happens, on standard error, with its time; nobody is named there."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
 def settings(config: Path | None) -> Settings:
     """The settings, examined."""
     from unlearn.requests.settings import Settings

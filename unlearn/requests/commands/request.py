@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -135,6 +136,30 @@ def retry(
     if not json_:
         typer.echo(f"{batch}: {targets} targets will retrain")
     return {"batch": batch, "targets": targets}
+
+
+@app.command()
+@command
+def certificate(
+    batch: Annotated[str, typer.Argument(help="Id of a closed batch, as `unlearn request status --json` tells it.")],
+    out: Annotated[Path, typer.Option(help="Where to write it.")],
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Write what a batch did, signed; `unlearn verify-certificate` checks it anywhere."""
+    import json
+
+    from unlearn.forget import UnknownIds
+    from unlearn.requests.certificate import certificate, public_key
+
+    with opened(config) as service:
+        found, key = certificate(service.ledger, batch), public_key(service.ledger.keyring)
+    if found is None:
+        raise UnknownIds(f"`batch` must be the id of a closed batch (got {batch!r})")
+    out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    if not json_:
+        typer.echo(f"{out}: check it with `unlearn verify-certificate {out} --key {key}`")
+    return {"certificate": str(out), "key": key}
 
 
 def _shown(status: Status) -> dict[str, Any]:

@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from unlearn.command import command
-from unlearn.requests.commands.options import Config, opened
+from unlearn.requests.commands.options import Config, log_to_stderr, opened
 
 
 @command
 def serve(config: Config = None) -> Mapping[str, Any]:
     """Take deletion requests in over HTTP, until it is stopped; `unlearn worker` serves them."""
-    import logging
-
     import uvicorn
 
     from unlearn.requests.api import create_app
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     with opened(config) as service:
         chosen = service.settings
         uvicorn.run(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, opened
+from unlearn.requests.commands.options import Config, Json, log_to_stderr, opened
 
 
 @command
@@ -18,14 +18,14 @@ def worker(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Serve deletion requests through every target, until it is stopped; the batch at hand is finished first."""
-    import logging
     import signal
     import threading
     from datetime import timedelta
 
+    from unlearn.requests.callbacks import Callbacks
     from unlearn.requests.worker import Worker
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     with opened(config) as service:
         chosen = service.settings
         serving = Worker(
@@ -35,15 +35,17 @@ def worker(
             escalation=chosen.escalation,
             lease=timedelta(seconds=chosen.lease_seconds),
         )
+        callbacks = Callbacks(service.ledger, chosen.domain)
         served = 0
         if once:
             service.cancelling.finish()
             while serving.run_once():
                 served += 1
+            callbacks.deliver()
         else:
             stop = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
-            serving.run(stop, [service.cancelling.finish])
+            serving.run(stop, [service.cancelling.finish, callbacks.deliver])
     if once and not json_:
         typer.echo(f"{served} batches")
     return {"batches": served}

@@ -30,8 +30,8 @@ class Client:
     key: str
 
     def headers(self, **more: str) -> dict[str, str]:
-        given = {name.replace("_", "-"): value for name, value in more.items()}
-        return {"Authorization": f"Bearer {self.key}", **given}
+        named = {name.replace("_", "-"): value for name, value in more.items()}
+        return {"Authorization": f"Bearer {self.key}"} | named
 
     def create(self, body: Any, key: str | None = "k1") -> Any:
         more = {} if key is None else {"Idempotency_Key": key}

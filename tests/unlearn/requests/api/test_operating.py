@@ -24,8 +24,9 @@ DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "openapi.json"
 def operator(client: Client) -> Client:
     """With three requests behind, of which one is complete."""
     for k in range(3):
-        sent = body(PEOPLE[k], subject_request_id=f"00000000-0000-4000-8000-00000000000{k}")
-        assert client.create(sent, f"k{k}").is_success
+        assert client.create(
+            body(PEOPLE[k], subject_request_id=f"00000000-0000-4000-8000-00000000000{k}"), f"k{k}"
+        ).is_success
         if k == 0:
             Worker(client.service.ledger, client.service.targets, batching=Batching(window=timedelta(0))).run_once()
     return client.having(Role.OPERATE, Role.AUDIT)

@@ -106,6 +106,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_tasks_step", "tasks", ["step"], unique=False)
     op.create_table(
+        "certificates",
+        sa.Column("batch_id", sa.String(length=32), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_certificates_batch_id_batches"),
+        sa.PrimaryKeyConstraint("batch_id", name="pk_certificates"),
+        sa.UniqueConstraint("sequence", name="uq_certificates_sequence"),
+    )
+    op.create_table(
         "outbox",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("request_id", _ID, nullable=False),
@@ -133,5 +143,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take it back."""
-    for table in ("people", "outbox", "tasks", "steps", "requests", "holds", "batches", "audit", "api_keys"):
+    for table in (
+        "certificates",
+        "people",
+        "outbox",
+        "tasks",
+        "steps",
+        "requests",
+        "holds",
+        "batches",
+        "audit",
+        "api_keys",
+    ):
         op.drop_table(table)

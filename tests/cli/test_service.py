@@ -1,0 +1,144 @@
+"""From a trained model to a completed erasure on the command line, and over HTTP with processes of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from recsys.data import Interactions
+from tests.cli.run import answer, naming, refusal, unlearn
+
+
+@pytest.fixture
+def config(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings for a model of this test's own, with keys made."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = tmp_path / "service.toml"
+    path.write_text(
+        f"""
+        database = "sqlite:///{tmp_path}/service/ledger.db"
+        keyring = "{tmp_path}/keys/keyring.json"
+        batch_window_minutes = 0
+        port = {port}
+        [targets.recsys]
+        workspace = "{model}"
+        """,
+        "utf-8",
+    )
+    answer("keys", "init", "--out", tmp_path / "keys" / "keyring.json")
+    monkeypatch.setenv("UNLEARN_CONFIG", str(path))
+    return path
+
+
+def test_a_person_is_forgotten(config: Path, model: Path, data: Interactions, tmp_path: Path) -> None:
+    gone, other = map(str, data.users.ids[[3, 5]])
+    assert "interactions.parquet" in naming(tmp_path, [gone])
+    made = answer("request", "create", "--identity", gone)
+    assert answer("request", "status", made["id"])["state"] == "pending"
+    assert answer("worker", "--once") == {"batches": 1}
+    found = answer("request", "status", made["id"])
+    assert (found["state"], found["targets"]) == ("completed", {"recsys": "done"})
+    assert naming(tmp_path, [gone]) == set() and naming(tmp_path, [other])
+    assert unlearn("recommend", "--model", model, "--user", gone).exit_code == 3
+    assert unlearn("recommend", "--model", model, "--user", other).exit_code == 0
+    assert [one["id"] for one in answer("request", "list", "--state", "completed")["requests"]] == [made["id"]]
+    assert answer("worker", "--once") == {"batches": 0}
+
+
+def test_a_request_can_be_taken_back_and_is_made_once(config: Path, data: Interactions) -> None:
+    user, id = str(data.users.ids[3]), str(uuid.uuid4())
+    for _ in range(2):
+        assert answer("request", "create", "--identity", f"controller_customer_id={user}", "--id", id)["id"] == id
+    assert len(answer("request", "list")["requests"]) == 1
+    assert answer("request", "cancel", id)["state"] == "cancelled"
+    assert answer("worker", "--once") == {"batches": 0}
+    told = refusal(2, "request", "create", "--identity", "5", "--id", id)
+    assert "Idempotency-Key was used with another body" in told.replace("\n", " ")
+
+
+def test_a_hold_keeps_a_person(config: Path, data: Interactions, tmp_path: Path) -> None:
+    user = str(data.users.ids[3])
+    answer("hold", "place", "--identity", user, "--reference", "case 7")
+    made = answer("request", "create", "--identity", user)
+    answer("worker", "--once")
+    assert answer("request", "status", made["id"])["state"] == "on_hold"
+    (hold,) = answer("hold", "list")["holds"]
+    assert hold["reference"] == "case 7" and user not in hold["pseudonym"]
+    assert answer("hold", "lift", "--identity", user) == {"requests": 1}
+    answer("worker", "--once")
+    assert answer("request", "status", made["id"])["state"] == "completed"
+
+
+def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "must be a UUID" in refusal(2, "request", "create", "--identity", "u1", "--id", "7")
+    assert "by which a target knows people: controller_customer_id" in refusal(
+        2, "request", "create", "--identity", "email=a@example.org"
+    )
+    assert "no such request" in refusal(3, "request", "status", str(uuid.uuid4()))
+    assert "needs attention" in refusal(2, "request", "retry", "0" * 32)
+    assert "must be one of submit, operate, audit" in refusal(2, "keys", "create", "--caller", "x", "--role", "root")
+    assert "see `unlearn keys list`" in refusal(3, "keys", "revoke", "0")
+    refusal(2, "keys", "init", "--out", tmp_path / "keys" / "keyring.json")
+    (tmp_path / "keys" / "keyring.json").chmod(0o644)
+    assert "chmod 600" in refusal(2, "request", "list")
+    (tmp_path / "keys" / "keyring.json").chmod(0o600)
+    monkeypatch.setenv("UNLEARN_TARGETS__OTHER__KIND", "nothing")
+    assert "installed packages offer (got other; there are recsys" in refusal(2, "request", "list").replace("\n", " ")
+
+
+def test_server_and_worker_as_processes(config: Path, data: Interactions, tmp_path: Path) -> None:
+    key = answer("keys", "create", "--caller", "shop", "--role", "submit")["key"]
+    program = str(Path(sys.executable).with_name("unlearn"))
+    url = f"http://127.0.0.1:{_port(config)}"
+    log = (tmp_path / "log").open("wb")
+    running = [subprocess.Popen([program, name], stdout=log, stderr=log) for name in ("serve", "worker")]
+    try:
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
+            _until(lambda: http.get("/readyz").status_code == 200)
+            user = str(data.users.ids[3])
+            identity = {"identity_type": "controller_customer_id", "identity_value": user, "identity_format": "raw"}
+            asked: dict[str, Any] = {
+                "regulation": "gdpr", "subject_request_id": str(uuid.uuid4()), "subject_request_type": "erasure",
+                "submitted_time": "2026-01-05T08:00:00Z", "subject_identities": [identity],
+            }  # fmt: skip
+            assert http.post("/v2/requests", json=asked, headers={"Idempotency-Key": "k"}).status_code == 201
+            where = f"/v2/requests/{asked['subject_request_id']}"
+            _until(lambda: http.get(where).json()["request_status"] == "completed")
+            told = http.get("/metrics").text
+            assert 'unlearn_requests{state="completed"} 1.0' in told
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        codes = [process.wait(60) for process in running]
+        log.close()
+    # What the server hands on, once it has ended in an orderly way.
+    assert codes == [-signal.SIGTERM, 0], (tmp_path / "log").read_text("utf-8")
+    assert naming(tmp_path, [user]) == set()
+
+
+def _port(config: Path) -> int:
+    return int(next(line.split("=")[1] for line in config.read_text("utf-8").splitlines() if "port =" in line))
+
+
+def _until(done: Any, seconds: float = 90) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        try:
+            if done():
+                return
+        except (httpx.TransportError, json.JSONDecodeError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError("it did not come about")

@@ -1,0 +1,172 @@
+"""Callbacks are signed, repeated until they arrive, and sent to no address inside the house."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.unlearn.requests.conftest import Clock
+from tests.unlearn.requests.submissions import Suppressions, submission
+from unlearn.requests.callbacks import _DELAYS, Callbacks, secret
+from unlearn.requests.intake import Intake
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.tables import AuditRow, Callback
+
+URL = "https://shop.example:8443/hook?x=1"
+
+
+class Receiver:
+    """Answers as told and keeps what came."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers = list(answers)
+        self.came: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.came.append(request)
+        status = self.answers.pop(0) if self.answers else 204
+        if status == 0:
+            raise httpx.ConnectError("refused", request=request)
+        return httpx.Response(status, headers={"Location": "https://127.0.0.1/"})
+
+
+def sender(ledger: Ledger, receiver: Receiver, address: str = "93.184.215.14") -> Callbacks:
+    client = httpx.Client(transport=httpx.MockTransport(receiver))
+    return Callbacks(ledger, "forget.example", client=client, resolve=lambda host, port: [address])
+
+
+@pytest.fixture
+def owing(ledger: Ledger) -> Ledger:
+    """One callback is owed."""
+    intake = Intake(ledger, Suppressions().suppress, due_within=timedelta(days=28))
+    intake.submit(submission("ada", callbacks=(URL,)))
+    return ledger
+
+
+def row(ledger: Ledger) -> Callback:
+    with ledger.database.read() as session:
+        return session.scalars(select(Callback)).one()
+
+
+def test_it_is_signed_and_sent_once_to_the_address_that_was_examined(owing: Ledger, monkeypatch: Any) -> None:
+    receiver = Receiver()
+    callbacks = sender(owing, receiver)
+    assert (callbacks.deliver(), callbacks.deliver()) == (1, 0)
+    (came,) = receiver.came
+    assert str(came.url) == "https://93.184.215.14:8443/hook?x=1" and came.headers["Host"] == "shop.example:8443"
+    assert came.extensions["sni_hostname"] == "shop.example"
+    body = json.loads(came.content)
+    assert body["request_status"] == "pending" and body["controller_id"] == "shop"
+    assert came.headers["ce-type"] == "example.forget.erasure.pending.v1"
+    assert came.headers["ce-subject"] == body["subject_request_id"] and "ada" not in came.content.decode()
+
+    moment = owing.now().timestamp()
+    monkeypatch.setattr("standardwebhooks.webhooks.datetime", _at(owing.now()))
+    assert int(came.headers["webhook-timestamp"]) == int(moment)
+    key = secret(owing.keyring, "shop")
+    assert Webhook(key).verify(came.content, dict(came.headers)) == body
+    for other in (secret(owing.keyring, "another"),):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(other).verify(came.content, dict(came.headers))
+    with pytest.raises(WebhookVerificationError):
+        Webhook(key).verify(came.content.replace(b"pending", b"completed"), dict(came.headers))
+    assert row(owing).delivered
+
+
+def _at(moment: Any) -> Any:
+    import datetime as module
+
+    class Fixed(module.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return moment
+
+    return Fixed
+
+
+def test_it_is_repeated_later_and_later_until_it_arrives(owing: Ledger, clock: Clock) -> None:
+    receiver = Receiver(500, 0, 302, 429)
+    callbacks = sender(owing, receiver)
+    for attempt in range(4):
+        assert callbacks.deliver() == 0
+        clock.advance(seconds=_DELAYS[attempt].total_seconds() - 1)
+        assert callbacks.deliver() == 0 and len(receiver.came) == attempt + 1  # not yet
+        clock.advance(seconds=1)
+    assert callbacks.deliver() == 1
+    assert len({request.headers["webhook-id"] for request in receiver.came}) == 1  # by which a receiver knows it again
+    assert all(request.url.host == "93.184.215.14" for request in receiver.came)  # no redirect was followed
+    assert row(owing).attempts == 5
+
+
+@pytest.mark.parametrize("answers", [[410], [500] * 99])
+def test_it_is_given_up_when_told_so_or_after_days(owing: Ledger, clock: Clock, answers: list[int]) -> None:
+    receiver = Receiver(*answers)
+    callbacks = sender(owing, receiver)
+    for _ in range(20):
+        callbacks.deliver()
+        clock.advance(days=1)
+    found = row(owing)
+    assert found.ended_at is not None and not found.delivered
+    assert len(receiver.came) == (1 if answers == [410] else len(_DELAYS) + 1)
+    with owing.database.read() as session:
+        events = session.scalars(select(AuditRow.event)).all()
+    assert events.count("callback.abandoned") == 1
+
+
+def test_what_a_dead_worker_had_in_hand_is_sent_again(owing: Ledger, clock: Clock) -> None:
+    class Death(BaseException):
+        pass
+
+    def dying(request: httpx.Request) -> httpx.Response:
+        raise Death
+
+    dead = Callbacks(
+        owing, "forget.example", client=httpx.Client(transport=httpx.MockTransport(dying)),
+        resolve=lambda host, port: ["93.184.215.14"],
+    )  # fmt: skip
+    with pytest.raises(Death):
+        dead.deliver()
+    callbacks = sender(owing, Receiver())
+    assert callbacks.deliver() == 0
+    clock.advance(minutes=3)
+    assert callbacks.deliver() == 1
+
+
+INSIDE = [
+    "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
+    "255.255.255.255", "::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::",
+    "::", "ff02::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_no_address_inside_the_house_is_reached(owing: Ledger, address: str) -> None:
+    receiver = Receiver()
+    assert sender(owing, receiver, address).deliver() == 0
+    assert receiver.came == [] and row(owing).attempts == 1
+
+
+WRONG = ["http://shop.example/", "https://user:word@shop.example/", "ftp://shop.example/", "https:///x", "file:///etc"]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_no_other_kind_of_url_is_used(owing: Ledger, wrong: str) -> None:
+    with owing.database.write() as session:
+        session.execute(update(Callback).values(url=wrong))
+    receiver = Receiver()
+    assert sender(owing, receiver).deliver() == 0 and receiver.came == []
+
+
+def test_one_inner_address_among_public_ones_is_enough_to_refuse(owing: Ledger, tmp_path: Path) -> None:
+    receiver = Receiver()
+    client = httpx.Client(transport=httpx.MockTransport(receiver))
+    both = ["93.184.215.14", "127.0.0.1"]
+    assert Callbacks(owing, "forget.example", client=client, resolve=lambda host, port: both).deliver() == 0
+    assert receiver.came == []

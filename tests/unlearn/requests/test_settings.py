@@ -1,0 +1,71 @@
+"""Settings come from a file and the environment, and unsafe ones are refused with all reasons at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from unlearn.requests.settings import Settings, UnusableSettings
+
+GOOD = """
+keyring = "/run/keys/keyring.json"
+batch_window_minutes = 30
+[targets.recsys]
+workspace = "model"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "service.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refusal(folder: Path, text: str) -> str:
+    with pytest.raises(UnusableSettings) as refused:
+        Settings.read(written(folder, text))
+    return str(refused.value)
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNLEARN_BATCH_LIMIT", "7")
+    monkeypatch.setenv("UNLEARN_BATCH_WINDOW_MINUTES", "5")
+    monkeypatch.setenv("UNLEARN_TARGETS__RECSYS__METHOD", "reconverge")
+    found = Settings.read(written(tmp_path, GOOD))
+    assert found.batching.limit == 7 and found.batching.window == timedelta(minutes=5)
+    assert found.targets == {"recsys": {"workspace": "model", "method": "reconverge"}}
+    assert found.due_within == timedelta(days=28)
+
+
+def test_everything_unsafe_is_named_with_its_reason(tmp_path: Path) -> None:
+    told = refusal(tmp_path, f"""
+        host = "0.0.0.0"
+        database = "sqlite:///{tmp_path}/ledger.db"
+        keyring = "{tmp_path}/keys/keyring.json"
+        batch_margin_days = 28
+    """)  # fmt: skip
+    for reason in (
+        "`host` must be of this machine, for API keys would cross the network",
+        "`targets` must name at least one",
+        f"`keyring` must lie apart from the data (it is below {tmp_path})",
+        "`batch_window_minutes` and `batch_margin_days` must leave time within `due_within_days`",
+    ):
+        assert reason in told, told
+    keyring = f'keyring = "{tmp_path}/model/keyring.json"\n[targets.recsys]\nworkspace = "{tmp_path}/model"'
+    assert "`keyring` must lie apart" in refusal(tmp_path, keyring)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
+def test_this_machine_is_safe_and_so_is_a_proxy_that_speaks_tls(tmp_path: Path, host: str) -> None:
+    assert Settings.read(written(tmp_path, f'host = "{host}"\n{GOOD}')).host == host
+    assert Settings.read(written(tmp_path, f'host = "0.0.0.0"\nbehind_tls = true\n{GOOD}')).behind_tls
+
+
+def test_what_cannot_be_read_is_named_without_its_value(tmp_path: Path) -> None:
+    told = refusal(tmp_path, f'port = "hunter2"\ntypo = "hunter2"\ndue_within_days = 90\n{GOOD}')
+    assert all(name in told for name in ("`port`", "`typo`", "`due_within_days`")) and "hunter2" not in told
+    assert "must be a TOML file" in refusal(tmp_path, "port = ")
+    with pytest.raises(UnusableSettings, match="must be a TOML file"):
+        Settings.read(tmp_path / "nowhere.toml")

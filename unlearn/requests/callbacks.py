@@ -1,0 +1,184 @@
+"""Telling controllers: every change of status, at least once, signed, and never to an address inside the house.
+
+OpenDSR's body, in a CloudEvents 1.0 message of the binary mode, signed by Standard Webhooks (`webhook-id`,
+`webhook-timestamp`, `webhook-signature`) with a secret of the caller's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import httpx
+from sqlalchemy import select
+from standardwebhooks import Webhook
+
+from unlearn.requests import audit
+from unlearn.requests.keyring import Keyring
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.tables import Callback, Request
+
+_log = logging.getLogger(__name__)
+_DELAYS = tuple(
+    timedelta(seconds=seconds) for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+)
+_IN_HAND = timedelta(minutes=2)  # after which a callback whose sender died is sent again
+_TIMEOUT = httpx.Timeout(10.0)
+
+Resolve = Callable[[str, int], Sequence[str]]
+
+
+class ForbiddenAddress(ValueError):
+    """The URL leads to where a stranger must not send us."""
+
+
+def secret(keyring: Keyring, caller: str) -> str:
+    """The caller's signing secret, as Standard Webhooks writes it; made from the keyring, so that nothing is stored."""
+    key = hmac.new(keyring.signing, b"webhook" + caller.encode(), hashlib.sha256).digest()
+    return f"whsec_{base64.b64encode(key).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """A callback in hand."""
+
+    id: str
+    url: str
+    caller: str
+    subject_request_id: str
+    status: str
+    body: bytes
+    attempts: int
+
+
+class Callbacks:
+    """Sends what the ledger owes.
+
+    Args:
+        domain: this processor's, in every message.
+        client: sends; it must follow no redirect, for what it leads to was not examined.
+        resolve: addresses of a host, all of them.
+    """
+
+    def __init__(
+        self, ledger: Ledger, domain: str, *, client: httpx.Client | None = None, resolve: Resolve | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._domain = domain
+        self._client = client or httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        self._resolve = resolve or _addresses
+
+    def deliver(self, *, limit: int = 20) -> int:
+        """Send up to `limit` callbacks that are due; returns how many were delivered."""
+        delivered = 0
+        for owed in self._take(limit):
+            try:
+                status = self._send(owed)
+            except (httpx.HTTPError, OSError, ForbiddenAddress) as error:
+                _log.warning("callback %s: %s", owed.id, type(error).__name__)
+                status = 0
+            delivered += self._record(owed, status)
+        return delivered
+
+    def _take(self, limit: int) -> list[_Owed]:
+        now = self._ledger.now()
+        with self._ledger.database.write() as session:
+            due = (
+                select(Callback)
+                .where(Callback.ended_at.is_(None), Callback.not_before <= now)
+                .order_by(Callback.created_at, Callback.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            taken: list[_Owed] = []
+            for row in session.scalars(due).all():
+                request = session.get_one(Request, row.request_id)
+                row.not_before = now + _IN_HAND
+                body = {
+                    "controller_id": request.caller,
+                    "expected_completion_time": request.due_at.isoformat(),
+                    "subject_request_id": request.subject_request_id,
+                    "request_status": row.status,
+                    "status_callback_url": row.url,
+                }
+                taken.append(
+                    _Owed(
+                        row.id, row.url, request.caller, request.subject_request_id, row.status,
+                        json.dumps(body).encode(), row.attempts,
+                    )
+                )  # fmt: skip
+            return taken
+
+    def _send(self, owed: _Owed) -> int:
+        url, name, host = self._examined(owed.url)
+        now = self._ledger.now()
+        signer = Webhook(secret(self._ledger.keyring, owed.caller))
+        headers = {
+            "Host": host,
+            "Content-Type": "application/json",
+            "webhook-id": owed.id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": signer.sign(owed.id, now, owed.body.decode()),
+            "ce-specversion": "1.0",
+            "ce-id": owed.id,
+            "ce-source": f"https://{self._domain}",
+            "ce-type": f"{'.'.join(reversed(self._domain.split('.')))}.erasure.{owed.status}.v1",
+            "ce-subject": owed.subject_request_id,
+            "ce-time": now.isoformat(),
+        }
+        # To the address that was examined: the name might lead elsewhere the next time.
+        extensions = {"sni_hostname": name}
+        with self._client.stream("POST", url, content=owed.body, headers=headers, extensions=extensions) as answer:
+            return answer.status_code  # whatever else it says is not read
+
+    def _examined(self, text: str) -> tuple[str, str, str]:
+        """The URL with an address in the place of its host; the host's name; and that as the URL has it.
+
+        Raises:
+            ForbiddenAddress: it is not https, carries a password, or leads to an address that is not public.
+        """
+        parts = urlsplit(text)
+        if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
+            raise ForbiddenAddress("a callback must go to an https URL without a password")
+        port = parts.port or 443
+        addresses = [ipaddress.ip_address(one.partition("%")[0]) for one in self._resolve(parts.hostname, port)]
+        if not addresses or not all(_public(one) for one in addresses):
+            raise ForbiddenAddress("a callback must go to a public address")
+        chosen = f"[{addresses[0]}]" if addresses[0].version == 6 else str(addresses[0])
+        path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+        return f"https://{chosen}:{port}{path}", parts.hostname, parts.netloc
+
+    def _record(self, owed: _Owed, status: int) -> bool:
+        delivered = 200 <= status < 300
+        gone = status == 410 or owed.attempts + 1 > len(_DELAYS)
+        with self._ledger.database.write() as session:
+            row = session.get_one(Callback, owed.id)
+            row.attempts = owed.attempts + 1
+            row.delivered = delivered
+            if delivered or gone:
+                row.ended_at = self._ledger.now()
+                event = "callback.delivered" if delivered else "callback.abandoned"
+                detail = {"status": owed.status, "attempts": row.attempts}
+                entry = audit.Entry("worker", event, f"request:{row.request_id}", detail)
+                audit.append(session, self._ledger, [entry])
+            else:
+                row.not_before = self._ledger.now() + _DELAYS[owed.attempts]
+        return delivered
+
+
+def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    inner = address.ipv4_mapped or address.sixtofour if isinstance(address, ipaddress.IPv6Address) else None
+    return address.is_global and not address.is_multicast and (inner is None or _public(inner))
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]

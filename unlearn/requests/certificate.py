@@ -1,0 +1,139 @@
+"""The certificate of a batch: what was done in every target, signed, and chained to the one before it.
+
+It says what was removed and how that was verified, and what it does not cover. It is a record by whoever holds the key,
+not a legal statement.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from unlearn.requests import audit
+from unlearn.requests.keyring import Keyring
+from unlearn.requests.ledger import Ledger
+from unlearn.requests.states import Step
+from unlearn.requests.tables import BatchRow, CertificateRow, Request, StepRecord
+
+FORMAT = "unlearn-certificate/1"
+_TOLD = {
+    Step.RESOLVE: "held_before", Step.REMOVE: "removed", Step.UNLEARN: "version", Step.RETRAIN: "version",
+    Step.VERIFY: "verification", Step.VERIFY_RETRAIN: "verification", Step.PURGE: "left",
+}  # fmt: skip
+
+
+def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
+    """Write the certificate of a batch that is being closed, in the same transaction."""
+    last = session.scalars(select(CertificateRow).order_by(CertificateRow.sequence.desc()).limit(1)).first()
+    requests = session.scalars(select(Request).where(Request.batch_id == batch.id).order_by(Request.id)).all()
+    head = audit.head(session)
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "sequence": 1 if last is None else last.sequence + 1,
+        "previous": audit.GENESIS if last is None else last.digest,
+        "batch": batch.id,
+        "software": f"unlearn-recsys {importlib.metadata.version('unlearn-recsys')}",
+        "closed_at": ledger.now().isoformat(),
+        "requests": [
+            {
+                "controller_id": one.caller,
+                "subject_request_id": one.subject_request_id,
+                "regulation": one.regulation,
+                "received_at": one.received_at.isoformat(),
+            }
+            for one in requests
+        ],
+        "targets": _targets(session, batch.id),
+        "audit": {"sequence": head.sequence, "digest": head.digest},
+    }
+    signature = base64.b64encode(ledger.keyring.signer.sign(_canonical(content))).decode()
+    session.add(
+        CertificateRow(
+            batch_id=batch.id,
+            sequence=content["sequence"],
+            digest=_digest(content),
+            content=json.dumps(content | {"signature": signature}, indent=1),
+        )
+    )
+
+
+def certificate(ledger: Ledger, batch_id: str) -> dict[str, Any] | None:
+    """The certificate of that batch; None where there is none."""
+    with ledger.database.read() as session:
+        row = session.get(CertificateRow, batch_id)
+        return None if row is None else json.loads(row.content)
+
+
+def public_key(keyring: Keyring) -> str:
+    """What signatures are checked with, in base64: 32 bytes of Ed25519."""
+    return base64.b64encode(keyring.signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
+def defects(document: Any, key: str, previous: Any = None) -> list[str]:
+    """What is wrong with a certificate, checked offline; nothing where it is whole and signed with that key.
+
+    Args:
+        previous: the certificate before it, to check the chain as well.
+    """
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        return [f"it is no certificate of format {FORMAT}"]
+    content = {name: value for name, value in document.items() if name != "signature"}
+    found: list[str] = []
+    try:
+        public = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
+        public.verify(base64.b64decode(str(document.get("signature")), validate=True), _canonical(content))
+    except (ValueError, InvalidSignature):
+        found.append("its signature is not of this content by this key")
+    for name, target in content.get("targets", {}).items():
+        if any(target.get("left", {"nothing said": 1}).values()):
+            found.append(f"target {name} says that something was left, or nothing at all")
+        if not target.get("verification", {}).get("passed"):
+            found.append(f"target {name} published what did not pass its verification")
+    if previous is not None:
+        before = {name: value for name, value in previous.items() if name != "signature"}
+        if content.get("previous") != _digest(before) or content.get("sequence") != before.get("sequence", 0) + 1:
+            found.append("it is not the successor of the certificate given as the one before it")
+    return found
+
+
+def _targets(session: Session, batch_id: str) -> dict[str, dict[str, Any]]:
+    """Per target the last word of every step; what failed before it is listed beside."""
+    told: dict[str, dict[str, Any]] = {}
+    for row in session.scalars(select(StepRecord).where(StepRecord.batch_id == batch_id).order_by(StepRecord.id)):
+        target = told.setdefault(row.target, {"steps": []})
+        target["steps"].append({"step": row.step, "outcome": row.outcome, "ended_at": row.ended_at.isoformat()})
+        if row.step in _TOLD:
+            target[_TOLD[row.step]] = _said(row)
+    return told
+
+
+def _said(row: StepRecord) -> Any:
+    match row.step:
+        case Step.RESOLVE:
+            return row.result["counts"]
+        case Step.REMOVE:
+            return row.result
+        case Step.UNLEARN | Step.RETRAIN:
+            return row.result["version"]
+        case Step.PURGE:
+            return row.result["left"]
+        case _:
+            return row.result | {"passed": row.outcome == "passed"}
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(content)).hexdigest()
