@@ -54,6 +54,10 @@ class Referee:
             error = float(np.std(drop - ratio * beyond, ddof=1) / sqrt(self.runs) / beyond.mean())
         return Verdict(before.spread, after.spread, before.minus(after), ratio, error)
 
+    def difference(self, chosen: Iterable[int], other: Iterable[int]) -> Estimate:
+        """By how much the spread without `chosen` exceeds that without `other`, run by run."""
+        return self._cascades(chosen).minus(self._cascades(other))
+
     def _cascades(self, chosen: Iterable[int]) -> Cascades:
         left = self.outbreak.without(chosen)
         model = diffusion(self.outbreak.model, left, runs=self.runs, seed=self._seed)
