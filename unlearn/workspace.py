@@ -75,7 +75,8 @@ class Workspace:
             typer.echo(f"waiting for another process that uses {folder}", err=True)
             lock.acquire()
         try:
-            _finish(folder)
+            if lock.lock_counter == 1:  # further in, what is unfinished is being written
+                _finish(folder)
             yield
         finally:
             lock.release()
@@ -96,7 +97,7 @@ class Workspace:
             self.require()
             yield
 
-    def replace(self, write: Callable[[Path], None]) -> None:
+    def replace(self, write: Callable[[Path], object]) -> None:
         """Let `write` make the new state in the folder that it is given, and swap that in as a whole.
 
         A reader finds the old or the new, never half of each.

@@ -29,6 +29,15 @@ class Made:
     write: Callable[[Path], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of new records: stored, refused because of whom they are about, or about nobody who is known."""
+
+    stored: int
+    refused: int
+    unknown: int
+
+
 class WorkspaceTarget(ABC, Generic[D, M]):
     """The steps of `unlearn.target.Target`, all but `verify`, for a workspace that people can be deleted from.
 

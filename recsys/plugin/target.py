@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from unlearn.specification import unlearner
 from unlearn.staging import link, unpacked
 from unlearn.target import Batch, Counts, Pseudonyms, Removal, Verdict, Version
 from unlearn.vocabulary import Id, Vocabulary
-from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, checked_options
+from unlearn.workspace_target import IDENTITY, Made, Taken, WorkspaceTarget, checked_options
 
 _METHODS = ("native", "reconverge", "two_level")
 
@@ -43,15 +42,6 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTar
     workspace.at(folder).require()
     chosen = None if "method" not in options else unlearner(options["method"])
     return RecommenderTarget(folder, pseudonyms, options.get("identity_type", IDENTITY), chosen)
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of new interactions: stored, refused because of whom they are about, or of ids that are unknown."""
-
-    stored: int
-    refused: int
-    unknown: int
 
 
 class RecommenderTarget(WorkspaceTarget[Interactions, store.Storable]):
