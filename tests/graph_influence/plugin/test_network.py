@@ -151,6 +151,7 @@ def test_shortcuts_do_not_pass(shortcut: str) -> None:
     ]
     network.remove(forget)
     assert examine(network, Stored(left, NOTHING), [content]).passed
+    pair = network.standing.collections  # others, where seeds were chosen anew
     for now, sets in zip((pair.selection, pair.judging), biased, strict=True):
         now.members, now._sets = sets.members, None
     network.standing.selected = greedy(pair.selection, 6, np.flatnonzero(left.nodes.alive).astype(np.int32))
