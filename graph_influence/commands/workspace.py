@@ -43,7 +43,12 @@ def load(folder: Path) -> Network:
 
     Raises:
         FileNotFoundError: the folder is no workspace.
-        StoredNetworkError: a file was changed.
+        StoredNetworkError: a file was changed, or people have left the graph whom the sets still know.
     """
     with at(folder).read():
-        return store.load(model_folder(folder), from_parquet(folder / GRAPH))
+        graph = from_parquet(folder / GRAPH)
+        if graph.nodes != store.people(model_folder(folder)):
+            raise store.StoredNetworkError(
+                f"{folder} must be as it was published (people are being forgotten in it); let `unlearn worker` finish"
+            )
+        return store.load(model_folder(folder), graph)
