@@ -22,6 +22,7 @@ from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
+from unlearn.digests import digest_of_file
 from unlearn.history import History, prefixed
 from unlearn.params import Params
 from unlearn.vocabulary import Vocabulary
@@ -82,7 +83,7 @@ def save(model: Storable, directory: Path, *, overwrite: bool = False) -> str:
         save_file(held, directory / name)
     for name, ids in zip(_FILES[1:], (model.data.users, model.data.items), strict=True):
         pq.write_table(_table(ids), directory / name)
-    manifest["files"] = {name: _sha256(directory / name) for name in (*files, *_FILES[1:])}
+    manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, *_FILES[1:])}
     (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
@@ -165,7 +166,7 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
     problems = [
         f"{name} must exist" if not (directory / name).is_file() else f"{name} was changed after it was saved"
         for name, expected in manifest["files"].items()
-        if not (directory / name).is_file() or _sha256(directory / name) != expected
+        if not (directory / name).is_file() or digest_of_file(directory / name) != expected
     ]
     if not problems:
         stored = [name for name in manifest["files"] if name.endswith(".safetensors")]
@@ -227,8 +228,3 @@ def _kind(value: Tensor) -> str:
 
 def _digest_of(value: Tensor) -> bytes:
     return hashlib.sha256(value.numpy().tobytes()).digest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

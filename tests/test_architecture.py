@@ -34,11 +34,14 @@ CONTRACTS = (
     "problem",
     "seal",
     "solvers",
+    "staging",
     "streams",
     "tables",
     "target",
     "units",
     "vocabulary",
+    "workspace",
+    "workspace_target",
 )
 METHODS = ("recsys/methods", "recsys/plugin", "graph_influence/methods")
 APPLICATIONS = ("recsys/commands", "graph_influence/commands")

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, cast
 
@@ -29,6 +30,12 @@ def digest(*values: Any) -> str:
         state.update(len(part).to_bytes(8, "little"))
         state.update(part)
     return state.hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 (hex) of what the file holds."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parts(value: Any) -> Iterator[bytes]:

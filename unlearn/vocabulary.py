@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
@@ -115,6 +115,15 @@ class Vocabulary:
         """Type of the ids."""
         return "int" if self.ids.dtype == np.int64 else "str"
 
+    def to_json(self) -> dict[str, Any]:
+        """The kind and the ids by row, None at a tombstone, as JSON can hold them."""
+        return {"kind": self.kind, "ids": self.take(np.arange(len(self)))}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Vocabulary:
+        """What `to_json` gave."""
+        return cls.restore(stored["ids"], stored["kind"])
+
     @cached_property
     def _live(self) -> NDArray[np.int64]:
         return np.flatnonzero(self.alive)
@@ -193,6 +202,13 @@ class Vocabulary:
             keys.setflags(write=False)
             remaining.__dict__["keys"] = keys
         return remaining
+
+    def restored(self, rows: NDArray[np.integer[Any]], ids: Sequence[Id]) -> Vocabulary:
+        """The same rows, with `ids` back where `without` left tombstones."""
+        live: list[Any] = self.take(np.arange(len(self)))
+        for row, name in zip(rows.tolist(), ids, strict=True):
+            live[row] = name
+        return Vocabulary.restore(live, self.kind)
 
     @cached_property
     def keys(self) -> NDArray[np.uint64]:

@@ -11,6 +11,8 @@ import typer
 from graph_influence.commands.estimate import estimate
 from graph_influence.commands.maximize import maximize
 from graph_influence.commands.minimize import minimize
+from graph_influence.commands.prepare import prepare
+from graph_influence.commands.remove import remove
 from graph_influence.commands.simulate import simulate
 
 
@@ -19,6 +21,6 @@ def register(app: typer.Typer) -> None:
     influence = typer.Typer(
         no_args_is_help=True, help="Social influence: how far activity spreads, from whom, and what contains it."
     )
-    for function in (simulate, estimate, maximize, minimize):
+    for function in (simulate, estimate, maximize, minimize, prepare, remove):
         influence.command()(function)
     app.add_typer(influence, name="influence")

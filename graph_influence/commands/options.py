@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
+    from graph_influence.network import Network
     from unlearn.vocabulary import Id
 
 Seeds = Annotated[list[str], typer.Option(help="Ids with commas between; may be given more than once.")]
@@ -73,6 +74,43 @@ class GraphFile:
             "parallel": self.parallel,
             "scheme": self.scheme,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """How many seeds are to stand, by which model, and what a deletion means."""
+
+    k: Annotated[int, typer.Option("--k", help="How many seeds.")] = 50
+    model: Model = "ic"
+    semantics: Annotated[
+        str,
+        typer.Option(
+            help="When somebody leaves, probabilities of the others' ties are frozen, or renormalised to those of "
+            "weighted cascade on what is left."
+        ),
+    ] = "frozen"
+    share: Annotated[
+        float, typer.Option(help="Draw sets until this share of the ratio that the graph allows is proven.")
+    ] = 0.95
+    seed: Seed = 0
+
+    def build(self, source: GraphFile) -> Network:
+        """The network of a graph file.
+
+        Raises:
+            ValueError: the file cannot be read, or an option is out of its range.
+        """
+        from graph_influence.network import Network, Plan
+
+        graph = source.load()
+        plan = Plan(
+            k=self.k,
+            model=self.model,  # pyright: ignore[reportArgumentType]
+            semantics=self.semantics,  # pyright: ignore[reportArgumentType]
+            scheme=source.scheme,
+            share=self.share,
+        )
+        return Network.build(graph, plan, seed=self.seed)
 
 
 def listed(graph: SocialGraph, texts: list[str]) -> list[Id]:

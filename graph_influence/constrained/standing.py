@@ -55,7 +55,7 @@ class StandingInvitations(Standing[Assignment, NDArray[np.int32]]):
     @property
     def lists(self) -> dict[Id, tuple[Id, ...]]:
         """Whom each active participant should invite, likeliest first."""
-        return self._participants.named(self._selected.lists)
+        return self._participants.named(self.selected.lists)
 
     def update(self, graph: SocialGraph) -> Upkeep:
         """Follow the whole graph, active participants included, to what is left of it, as `RRSets.update` does.
@@ -75,8 +75,8 @@ class StandingInvitations(Standing[Assignment, NDArray[np.int32]]):
             )
         passive = graph.without_rows(active, np.empty(0, dtype=np.int64))
         after = Participants.between(graph, passive, active, before.capacity)
-        kept = after.possible(self._selected.lists[stays])
-        lost = int((self._selected.lists != NOBODY).sum() - (kept != NOBODY).sum())
+        kept = after.possible(self.selected.lists[stays])
+        lost = int((self.selected.lists != NOBODY).sum() - (kept != NOBODY).sum())
         updates = self._updated(passive)
         self._participants = after
         return self._reviewed(kept, lost, updates)

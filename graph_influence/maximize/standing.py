@@ -16,7 +16,7 @@ from graph_influence.maximize.coverage import Greedy, greedy
 from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.judged import Collections, Selected
 from graph_influence.maximize.opim import Opim
-from graph_influence.maximize.stopping import Rule
+from graph_influence.maximize.stopping import Rule, Share
 from graph_influence.rrsets import RRSets, Spread, Update
 from graph_influence.rrsets.in_arcs import Model
 from unlearn.vocabulary import Id
@@ -39,12 +39,22 @@ class Upkeep:
     judging: Update
 
 
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far the proof has come: see `Standing`."""
+
+    looks: int
+    ratio: float
+    least: float
+
+
 class Standing(ABC, Generic[S, K]):
     """A selection on two collections of sets that follow their graph.
 
     `ratio` is proven for all selections that there will have been, together with probability 1 - `delta`: look t spends
     6 delta / (pi t)^2, whether or not it changed anything, and every new selection is made and judged on sets drawn
-    after the one before was dismissed, as many as there were then.
+    after the one before was dismissed, as many as there were then. `looks` were taken so far; below a ratio of `least`
+    everything is chosen anew.
 
     It holds for deletions that are *oblivious*: who leaves must not depend on the draws. Somebody who leaves because
     they were selected does depend on them, through the selection; where that is common, make a new one now and then.
@@ -53,7 +63,7 @@ class Standing(ABC, Generic[S, K]):
     def __init__(self, graph: SocialGraph, model: Model, seed: int, rule: Rule, first: int) -> None:
         self.model: Model = model
         self.seed = seed
-        self._rule = rule
+        self.rule = rule
         self._select(graph, seed, first, look=1)
 
     @abstractmethod
@@ -61,34 +71,35 @@ class Standing(ABC, Generic[S, K]):
         """A greedy selection, which goes on from what is kept of the one before."""
 
     @property
-    def _graph(self) -> SocialGraph:
-        return self._collections.selection.graph
+    def graph(self) -> SocialGraph:
+        """The one that it stands on."""
+        return self.collections.selection.graph
 
     @property
     def spread(self) -> Spread:
         """Expected number of people activated, on the collection that had no part in the choice."""
-        return self._collections.judging.spread(self._selected.rows)
+        return self.collections.judging.spread(self.selected.rows)
 
     def _select(self, graph: SocialGraph, seed: int, first: int, look: int) -> None:
-        self._collections = Collections.draw(graph, self.model, seed)
-        choose, rule = lambda sets: self._choose(sets, None), self._rule
-        self._selected, self.ratio, self._look = self._collections.double(first, choose, rule, look)
-        self._target = _SLACK * self.ratio
+        self.collections = Collections.draw(graph, self.model, seed)
+        choose, rule = lambda sets: self._choose(sets, None), self.rule
+        self.selected, self.ratio, self.looks = self.collections.double(first, choose, rule, look)
+        self.least = _SLACK * self.ratio
 
     def _updated(self, graph: SocialGraph) -> tuple[Update, Update]:
         """Both collections on what is left of their graph. Raises: InvalidGraph; nothing has changed then."""
-        return self._collections.selection.update(graph), self._collections.judging.update(graph)
+        return self.collections.selection.update(graph), self.collections.judging.update(graph)
 
     def _reviewed(self, kept: K, lost: int, updates: tuple[Update, Update]) -> Upkeep:
         """Go on with what is kept, which has lost so many places, or choose anew where that is not good enough."""
-        pair = self._collections
-        self._selected = self._choose(pair.selection, kept)
-        self._look += 1
-        self.ratio = pair.evidence(self._selected, self._rule.log_inverse(self._look)).certified
-        anew = self.ratio < self._target
+        pair = self.collections
+        self.selected = self._choose(pair.selection, kept)
+        self.looks += 1
+        self.ratio = pair.evidence(self.selected, self.rule.log_inverse(self.looks)).certified
+        anew = self.ratio < self.least
         if anew:
-            look = self._look + 1
-            self._select(self._graph, purpose(self.seed, f"look {look}"), len(pair.judging), look)
+            look = self.looks + 1
+            self._select(self.graph, purpose(self.seed, f"look {look}"), len(pair.judging), look)
         return Upkeep(lost, anew, self.ratio, *updates)
 
 
@@ -118,10 +129,21 @@ class StandingSeeds(Standing[Greedy, NDArray[np.int32]]):
         self.k = k
         super().__init__(graph, model, seed, *method.rule_for(graph.num_alive, k))
 
+    @classmethod
+    def resumed(
+        cls, collections: Collections, selected: Greedy, k: int, seed: int, rule: Share, course: Course
+    ) -> StandingSeeds:
+        """Seeds that go on standing, from what was kept of them."""
+        standing = cls.__new__(cls)
+        standing.k, standing.seed, standing.model, standing.rule = k, seed, collections.selection.model, rule
+        standing.collections, standing.selected = collections, selected
+        standing.looks, standing.ratio, standing.least = course.looks, course.ratio, course.least
+        return standing
+
     @property
     def nodes(self) -> tuple[Id, ...]:
         """The seeds in the order in which they were picked."""
-        return tuple(self._graph.nodes.take(self._selected.rows))
+        return tuple(self.graph.nodes.take(self.selected.rows))
 
     def update(self, graph: SocialGraph) -> Upkeep:
         """Follow the graph to what is left of it, as `RRSets.update` does; there are fewer seeds when fewer are left.
@@ -133,7 +155,7 @@ class StandingSeeds(Standing[Greedy, NDArray[np.int32]]):
         """
         if not graph.num_alive:
             raise InvalidRequest("seeds must be people who are there (nobody is left); drop them with the graph")
-        rows = self._selected.rows
+        rows = self.selected.rows
         kept = rows[graph.nodes.alive[rows]]
         return self._reviewed(kept, len(rows) - len(kept), self._updated(graph))
 

@@ -99,6 +99,13 @@ class RRSets:
         self._sentinel = self._marked(sentinels)
         self._sets: Rows | None = None
 
+    @classmethod
+    def resumed(cls, graph: SocialGraph, arcs: InArcs, seed: int, members: Rows) -> RRSets:
+        """A store without sentinels from what was kept of one: the places of its draws, and its sets."""
+        store = cls(graph, arcs.model, seed=seed)
+        store.arcs, store.members, store.covered = arcs, members, np.zeros(len(members), dtype=np.bool_)
+        return store
+
     def __len__(self) -> int:
         return len(self.members)
 

@@ -61,10 +61,10 @@ def forget(
     if wrong:
         raise ValueError("\n".join(wrong))
     chosen = None if method is None else unlearner(method)
-    workspace.require(model)
-    workspace.check(out := out or model)
+    workspace.at(model).require()
+    workspace.at(out := out or model).check()
     # From load to save: of two requests at a time, the later one must see what the earlier one forgot.
-    with workspace.held(model) if out.resolve() == model.resolve() else nullcontext():
+    with workspace.at(model).held() if out.resolve() == model.resolve() else nullcontext():
         problem = workspace.load(model)
         chosen = chosen or next(one for one in map(unlearner, DEFAULTS) if one.obstacle(problem) is None)
         users, items = problem.data.users, problem.data.items

@@ -30,7 +30,7 @@ def train(
     from recsys.evaluate import evaluate_scores
     from recsys.ranking import dot_products
 
-    workspace.check(out)
+    workspace.at(out).check()
     parts = load_split(setup, seed)
     untrained = build_model(setup, parts.refit(), seed=seed, progress=not json_)
     started = time.perf_counter()

@@ -36,7 +36,7 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
         for name in ("weight", "time")
         if getattr(interactions, name) is not None
     }
-    metadata = {name: _vocabulary(getattr(interactions, side)) for side, name in VOCABULARIES.items()}
+    metadata = {name: json.dumps(getattr(interactions, side).to_json()).encode() for side, name in VOCABULARIES.items()}
     table = pa.table(columns).replace_schema_metadata(metadata)
     # Ties first: if the run ends between the two, the data and its vocabularies are still the old ones or the new.
     if interactions.ties is None:
@@ -91,11 +91,6 @@ def _atomic(frame: pd.DataFrame, path: Path) -> None:
 def _array(vocabulary: Vocabulary, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Any:
     kind = pa.int64() if vocabulary.kind == "int" else pa.string()
     return pa.array(vocabulary.ids[rows], type=kind)
-
-
-def _vocabulary(vocabulary: Vocabulary) -> bytes:
-    ids = vocabulary.take(np.arange(len(vocabulary)))
-    return json.dumps({"kind": vocabulary.kind, "ids": ids}).encode()
 
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:

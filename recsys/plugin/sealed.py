@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
 
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.staging import packed as packed_arrays
+from unlearn.staging import unpacked
+from unlearn.vocabulary import Id
 
 
 def packed(data: Interactions, users: Sequence[Id]) -> bytes:
@@ -22,7 +22,6 @@ def packed(data: Interactions, users: Sequence[Id]) -> bytes:
     positions = data.positions(ForgetSet(users=tuple(users)))
     arrays: dict[str, NDArray[Any]] = {
         "rows": rows,
-        "ids": np.frombuffer(json.dumps(data.users.take(rows)).encode(), dtype=np.uint8),
         "users": data.user_rows()[positions],
         "items": data.indices[positions],
     }
@@ -31,29 +30,22 @@ def packed(data: Interactions, users: Sequence[Id]) -> bytes:
             arrays[name] = values[positions]
     if data.ties is not None:
         arrays["ties"] = data.ties[np.isin(data.ties, rows).any(axis=1)]
-    return save(arrays)
-
-
-def ids(content: bytes) -> list[Id]:
-    """Who is in there."""
-    return json.loads(load(content)["ids"].tobytes())
+    return packed_arrays(data.users.take(rows), arrays)
 
 
 def interactions(content: bytes) -> int:
     """How many interactions are in there."""
-    return len(load(content)["items"])
+    return len(unpacked(content)[1]["items"])
 
 
 def put_back(remaining: Interactions, contents: Sequence[bytes]) -> Interactions:
     """The data as they were before these left them, with whatever came in since."""
-    parts = [load(content) for content in contents]
-    live: list[Any] = remaining.users.take(np.arange(remaining.n_users))
-    for part, content in zip(parts, contents, strict=True):
-        for row, name in zip(part["rows"].tolist(), ids(content), strict=True):
-            live[row] = name
-    users = Vocabulary.restore(live, remaining.users.kind)
+    parts = [unpacked(content) for content in contents]
+    users = remaining.users
+    for names, part in parts:
+        users = users.restored(part["rows"], names)
     whole = replace(remaining, users=users)
-    for part in parts:
+    for _, part in parts:
         order = np.lexsort((part["items"], part["users"]))
         gone = Interactions(
             users,

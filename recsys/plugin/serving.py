@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.commands import workspace
@@ -12,17 +10,7 @@ from recsys.data import Interactions
 from recsys.plugin.target import RecommenderTarget
 from recsys.recommend import BaseRanker, Recommendations
 from unlearn.vocabulary import Id
-
-_State = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """One version, held whole: model, ids and the data that say what a user has seen."""
-
-    ranker: BaseRanker
-    data: Interactions
-    state: _State | None
+from unlearn.workspace import Latest
 
 
 class Serving:
@@ -30,9 +18,8 @@ class Serving:
 
     def __init__(self, target: RecommenderTarget) -> None:
         self._target = target
-        self._folder = target.place.workspace
-        self._loading = threading.Lock()
-        self._loaded = self._load()
+        files = (workspace.model_folder(Path()) / "manifest.json", Path(workspace.SNAPSHOT))
+        self._latest = Latest(target.workspace, files, self._load)
 
     def recommend(self, user: Id, *, k: int = 10, suppress: Iterable[Id] | None = None) -> Recommendations | None:
         """The best items for a user that they have not seen; None for whom the service answers nothing.
@@ -43,29 +30,12 @@ class Serving:
         """
         if self._target.blocks(user):
             return None
-        now = self._current()
-        found = now.ranker.recommend(user, k=k, exclude=now.data, suppress=suppress)
+        ranker, data = self._latest()
+        found = ranker.recommend(user, k=k, exclude=data, suppress=suppress)
         # Asked again: a suppression that was acknowledged meanwhile counts.
         return None if self._target.blocks(user) else found
 
-    def _current(self) -> _Loaded:
-        if self._loaded.state != _state(self._folder):
-            with self._loading:
-                if self._loaded.state != _state(self._folder):
-                    self._loaded = self._load()
-        return self._loaded
-
-    def _load(self) -> _Loaded:
-        with workspace.held(self._folder):
-            state, data = _state(self._folder), self._target.place.data()
-            return _Loaded(self._target.place.ranker(data), data, state)
-
-
-def _state(folder: Path) -> _State | None:
-    """What changes when another version or other data are there; None while they are being swapped."""
-    files = (workspace.model_folder(folder) / "manifest.json", folder / workspace.SNAPSHOT)
-    try:
-        found = [file.stat() for file in files]
-    except FileNotFoundError:
-        return None
-    return tuple((one.st_ino, one.st_mtime_ns) for one in found)
+    def _load(self) -> tuple[BaseRanker, Interactions]:
+        """One version, held whole: model, ids and the data that say what a user has seen."""
+        data = self._target.data()
+        return self._target.ranker(data), data

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,19 @@ import pandas as pd
 
 from recsys import store
 from recsys.commands import workspace
-from recsys.data import Interactions
+from recsys.data import Interactions, from_parquet, to_parquet
 from recsys.errors import InvalidInteractions
 from recsys.plugin import sealed
-from recsys.plugin.place import Place
 from recsys.plugin.verification import examine
-from unlearn.blocklist import Blocklist
+from recsys.recommend import BaseRanker
+from unlearn import durable
 from unlearn.forget import ForgetSet
-from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner, method
 from unlearn.specification import unlearner
-from unlearn.target import Batch, Counts, Pseudonyms, Removal, StaleVersion, Subject, Verdict, Version
-from unlearn.vocabulary import Id
+from unlearn.staging import link, unpacked
+from unlearn.target import Batch, Counts, Pseudonyms, Removal, Verdict, Version
+from unlearn.vocabulary import Id, Vocabulary
+from unlearn.workspace_target import IDENTITY, Made, Taken, WorkspaceTarget, checked_options
 
 _METHODS = ("native", "reconverge", "two_level")
 
@@ -33,34 +35,17 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTar
 
     Raises:
         InvalidInteractions: an option is unknown or has no usable value; the message lists all of them.
+        FileNotFoundError: the workspace is none.
     """
-    problems = Problems("the options of a recommender", InvalidInteractions)
-    known = {"workspace", "identity_type", "method"}
-    for name in sorted(set(options) - known):
-        problems.add(f"`{name}` must be one of {', '.join(sorted(known))}")
-    for name in sorted(known & set(options)):
-        if not isinstance(options[name], str) or not options[name]:
-            problems.add(f"`{name}` must be text (got {options[name]!r})")
-    if "workspace" not in options:
-        problems.add("`workspace` must be the folder that `unlearn train` made (got none)")
-    problems.raise_any()
-    folder = Path(options["workspace"])
-    workspace.require(folder)
+    known = ("workspace", "identity_type", "method")
+    folder = checked_options(options, known, "the options of a recommender", InvalidInteractions)
+    workspace.at(folder).require()
     chosen = None if "method" not in options else unlearner(options["method"])
-    return RecommenderTarget(folder, pseudonyms, options.get("identity_type", "controller_customer_id"), chosen)
+    return RecommenderTarget(folder, pseudonyms, options.get("identity_type", IDENTITY), chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of new interactions: stored, refused because of whom they are about, or of ids that are unknown."""
-
-    stored: int
-    refused: int
-    unknown: int
-
-
-class RecommenderTarget:
-    """A workspace that people can be deleted from: see `unlearn.target.Target`.
+class RecommenderTarget(WorkspaceTarget[Interactions, store.Storable]):
+    """A workspace of `unlearn train` that people can be deleted from: see `unlearn.target.Target`.
 
     Args:
         method: what unlearns; None for the first of `native`, `reconverge` and `two_level` that can be applied.
@@ -69,96 +54,84 @@ class RecommenderTarget:
     def __init__(
         self, folder: Path, pseudonyms: Pseudonyms, identity_type: str, method: Unlearner | None = None
     ) -> None:
-        self.place = Place(folder.resolve())
-        self.identity_type = identity_type
+        super().__init__(workspace.at(folder), pseudonyms, identity_type)
+        self._model = workspace.model_folder(folder)
         self._method = method
-        self._blocked = Blocklist(self.place.beside / "blocked", pseudonyms)
 
-    @property
-    def identity_types(self) -> frozenset[str]:
-        return frozenset({self.identity_type})
-
-    def blocks(self, user: Id) -> bool:
-        """Whether the user is suppressed or erased."""
-        return Subject(self.identity_type, str(user)) in self._blocked
-
-    # ---- the contract ------------------------------------------------------------------------------------------------
-
-    def resolve(self, batch: Batch) -> Counts:
-        data = self.place.data()
-        users = self._known(batch, data)
-        return {"users": len(users), "interactions": len(data.positions(ForgetSet(users=tuple(users))))}
-
-    def suppress(self, subjects: Iterable[Subject]) -> Counts:
-        return {"people": self._blocked.add(subjects)}
-
-    def release(self, subjects: Iterable[Subject]) -> Counts:
-        return {"people": self._blocked.discard(subjects)}
-
-    def remove(self, batch: Batch) -> Removal:
-        seal = self.place.seal(batch.id)
-        with workspace.held(self.place.workspace):
-            data = self.place.data()
-            users = self._known(batch, data)
-            if users and not seal.exists:
-                seal.write(sealed.packed(data, users))
-            gone = seal.read() if seal.exists else None
-            if users:
-                data = data.without(ForgetSet(users=tuple(users)))
-                self.place.store_data(data)
-        removed = 0 if gone is None else sealed.interactions(gone)
-        drift = self.place.manifest()["training"]["removed"] + removed
-        return Removal(
-            counts={"users": 0 if gone is None else len(sealed.ids(gone)), "interactions": removed},
-            share=removed / max(1, len(data) + removed),
-            drift=drift / max(1, len(data) + drift),
-        )
-
-    def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
-        with workspace.held(self.place.workspace):
-            remaining, gone = self.place.data(), self.place.outstanding()
-            staged = self.place.facts(batch.id)
-            if staged is not None and (staged["retrain"], staged["without"]) == (retrain, sorted(gone)):
-                return _version(batch, staged)
-            before = self.place.published(sealed.put_back(remaining, list(gone.values())))
-            replaces = self.place.manifest()["digest"]
-        # The long part, during which others may read and take in.
-        forget = ForgetSet(users=tuple(one for content in gone.values() for one in sealed.ids(content)))
-        after, made = _retrained(before, forget) if retrain else self._unlearned(before, forget)
-        made |= {"retrain": retrain, "without": sorted(gone), "replaces": replaces}
-        return _version(batch, made | {"digest": self.place.stage(batch.id, after, made)})
+    def ranker(self, data: Interactions) -> BaseRanker:
+        """What the published version serves with: its tables as they were stored, whatever has left the data since."""
+        if "closed_form" in self._manifest():
+            return store.load(self._model, data).ranker()
+        return store.load_ranker(self._model)
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
-        data = self.place.data()
-        gone = sum(map(sealed.interactions, self.place.outstanding().values()))
-        folder = self.place.staged(batch.id) / "model"
-        before, after = self.place.published(data), store.load(folder, data)
+        with self.workspace.held():
+            data, gone = self.data(), sum(map(sealed.interactions, self.outstanding().values()))
+            before = store.load(self._model, data)
+        folder = self.staging.version(batch.id) / "model"
+        after = store.load(folder, data)
         return examine(before, after, store.user_ids(folder), share=gone / max(1, len(data) + gone))
 
-    def publish(self, batch: Batch, version: Version) -> Counts:
-        with workspace.held(self.place.workspace):
-            staged = self.place.facts(batch.id)
-            if staged is None or staged["digest"] != version.digest:
-                if self.place.manifest()["digest"] != version.digest:
-                    raise StaleVersion(f"version {version.id} is neither staged nor published")
-            else:
-                if not self.place.outstanding().keys() <= set(staged["without"]):
-                    raise StaleVersion(f"more was removed since version {version.id} was made")
-                self.place.swap(batch.id)
-                self.place.unstage(batch.id)
-        return {"versions": 1}
+    # ---- what its data and versions are ------------------------------------------------------------------------------
 
-    def rollback(self, batch: Batch, version: Version) -> Counts:
-        self.place.unstage(batch.id)
-        return {"versions": 1}
+    def data(self) -> Interactions:
+        """What remains of the data that the published version was made from, and what came in since."""
+        with self.workspace.held():
+            return from_parquet(self.workspace.folder / workspace.SNAPSHOT)
 
-    def purge(self, batch: Batch) -> Counts:
-        seal = self.place.seal(batch.id)
-        with workspace.held(self.place.workspace):
-            seal.destroy()
-            self.place.unstage(batch.id)
-            users = self.place.known(self._ids(batch, self.place.data()))
-        return {"seals": seal.left(), "versions": int(self.place.staged(batch.id).exists()), "users": users}
+    def _store(self, data: Interactions) -> None:
+        path = self.workspace.folder / workspace.SNAPSHOT
+        to_parquet(data, path)
+        durable.sync_folder(path)
+        durable.sync_folder(path.parent)
+
+    def _people(self, data: Interactions) -> Vocabulary:
+        return data.users
+
+    def _counts(self, data: Interactions, people: Sequence[Id]) -> Counts:
+        return {"users": len(people), "interactions": len(data.positions(ForgetSet(users=tuple(people))))}
+
+    def _pack(self, data: Interactions, people: Sequence[Id]) -> bytes:
+        return sealed.packed(data, people)
+
+    def _without(self, data: Interactions, people: Sequence[Id]) -> Interactions:
+        return data.without(ForgetSet(users=tuple(people)))
+
+    def _removal(self, remaining: Interactions, content: bytes | None) -> Removal:
+        users, removed = (0, 0) if content is None else (len(unpacked(content)[0]), sealed.interactions(content))
+        drift = self._manifest()["training"]["removed"] + removed
+        return Removal(
+            counts={"users": users, "interactions": removed},
+            share=removed / max(1, len(remaining) + removed),
+            drift=drift / max(1, len(remaining) + drift),
+        )
+
+    def _manifest(self) -> dict[str, Any]:
+        return json.loads((self._model / "manifest.json").read_text("utf-8"))
+
+    def _published_people(self) -> Vocabulary:
+        return store.user_ids(self._model)
+
+    def _published_digest(self) -> str:
+        return self._manifest()["digest"]
+
+    def _published(self, remaining: Interactions, contents: Sequence[bytes]) -> store.Storable:
+        return store.load(self._model, sealed.put_back(remaining, contents))
+
+    def _make(self, before: store.Storable, people: tuple[Id, ...], *, retrain: bool) -> Made:
+        forget = ForgetSet(users=people)
+        if retrain:
+            return _retrained(before, forget)
+        chosen = self._method or next(one for one in map(method, _METHODS) if one.obstacle(before) is None)
+        result = chosen.forget(before, forget)
+        assert isinstance(result.problem, store.Storable)
+        residuals = result.residual_before, result.residual_after
+        return _made(chosen.name, result.problem, result.records_removed, residuals, result.seconds)
+
+    def _swap(self, staged: Path, new: Path) -> None:
+        shutil.copytree(staged / "model", workspace.model_folder(new), copy_function=link)
+        for file in self.workspace.folder.glob("interactions*.parquet"):
+            link(file, new / file.name)
 
     # ---- new interactions --------------------------------------------------------------------------------------------
 
@@ -171,8 +144,8 @@ class RecommenderTarget:
         Raises:
             InvalidInteractions: a column is missing or a value cannot be used; nothing was stored.
         """
-        with workspace.held(self.place.workspace):
-            data = self.place.data()
+        with self.workspace.held():
+            data = self.data()
             blocked = frame["user"].map({user: self.blocks(user) for user in frame["user"].unique()}).astype(bool)
             rows = (
                 ids.rows(frame[name].tolist(), unknown="mark")
@@ -185,50 +158,24 @@ class RecommenderTarget:
             if len(arrived):
                 columns: Any = {name: name for name in ("weight", "time") if getattr(data, name) is not None}
                 added = Interactions.from_frame(arrived, users=data.users, items=data.items, **columns)
-                self.place.store_data(data.merge(added))
+                self._store(data.merge(added))
         refused = int(blocked.sum())
         return Taken(stored=len(arrived), refused=refused, unknown=len(frame) - refused - int(known.sum()))
 
-    # ---- helpers -----------------------------------------------------------------------------------------------------
 
-    def _ids(self, batch: Batch, data: Interactions) -> list[Id]:
-        """The batch's people as ids of this data's kind; 007 is not 7, for suppression goes by what was written."""
-        values = [subject.value for subject in batch.subjects if subject.type == self.identity_type]
-        return [user for user, value in zip(data.users.parse(values), values, strict=True) if str(user) == value]
-
-    def _known(self, batch: Batch, data: Interactions) -> list[Id]:
-        return [user for user in self._ids(batch, data) if user in data.users]
-
-    def _unlearned(self, before: store.Storable, forget: ForgetSet) -> tuple[store.Storable, dict[str, Any]]:
-        chosen = self._method or next(one for one in map(method, _METHODS) if one.obstacle(before) is None)
-        result = chosen.forget(before, forget)
-        assert isinstance(result.problem, store.Storable)
-        facts = {
-            "interactions_removed": result.records_removed,
-            "residual_before": result.residual_before,
-            "residual_after": result.residual_after,
-            "seconds": result.seconds,
-        }
-        return result.problem, {"method": chosen.name, "facts": facts}
-
-
-def _version(batch: Batch, staged: Mapping[str, Any]) -> Version:
-    return Version(
-        id=batch.id,
-        method=staged["method"],
-        digest=staged["digest"],
-        replaces=staged["replaces"],
-        facts=staged["facts"],
-    )
-
-
-def _retrained(before: store.Storable, forget: ForgetSet) -> tuple[store.Storable, dict[str, Any]]:
+def _retrained(before: store.Storable, forget: ForgetSet) -> Made:
     removed, started = int(before.records(forget).numel()), time.perf_counter()
     after = before.without(forget).fit()
+    return _made("retrain", after, removed, (None, after.history.residual), time.perf_counter() - started)
+
+
+def _made(
+    method: str, model: store.Storable, removed: int, residuals: tuple[float | None, float | None], seconds: float
+) -> Made:
     facts = {
         "interactions_removed": removed,
-        "residual_before": None,
-        "residual_after": after.history.residual,
-        "seconds": time.perf_counter() - started,
+        "residual_before": residuals[0],
+        "residual_after": residuals[1],
+        "seconds": seconds,
     }
-    return after, {"method": "retrain", "facts": facts}
+    return Made(method, facts, lambda folder: store.save(model, folder / "model"))

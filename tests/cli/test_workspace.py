@@ -103,7 +103,7 @@ def test_an_old_state_never_comes_back(killed: Path, user: str, tmp_path: Path) 
 def test_of_two_changes_at_a_time_neither_undoes_the_other(model: Path, data: Interactions) -> None:
     first, second = map(str, data.users.ids[[3, 5]])
     command = [str(Path(sys.executable).with_name("unlearn")), "forget", "--model", str(model), "--user", second]
-    with workspace.held(model):
+    with workspace.at(model).held():
         problem = workspace.load(model)
         other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert other.stderr is not None

@@ -36,7 +36,7 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
     """Write the certificate of a batch that is being closed, in the same transaction."""
     last = session.scalars(select(CertificateRow).order_by(CertificateRow.sequence.desc()).limit(1)).first()
     requests = session.scalars(select(Request).where(Request.batch_id == batch.id).order_by(Request.id)).all()
-    head = audit.head(session)
+    head, targets = audit.head(session), _targets(session, batch.id)
     content: dict[str, Any] = {
         "format": FORMAT,
         "sequence": 1 if last is None else last.sequence + 1,
@@ -53,7 +53,9 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
             }
             for one in requests
         ],
-        "targets": _targets(session, batch.id),
+        "targets": targets,
+        # Where somebody was named by a type of identity that the target does not know them by.
+        "partial": sorted(name for name, target in targets.items() if target.get("unknown_types")),
         "audit": {"sequence": head.sequence, "digest": head.digest},
     }
     signature = base64.b64encode(ledger.keyring.signer.sign(_canonical(content))).decode()
@@ -112,6 +114,8 @@ def _targets(session: Session, batch_id: str) -> dict[str, dict[str, Any]]:
     for row in session.scalars(select(StepRecord).where(StepRecord.batch_id == batch_id).order_by(StepRecord.id)):
         target = told.setdefault(row.target, {"steps": []})
         target["steps"].append({"step": row.step, "outcome": row.outcome, "ended_at": row.ended_at.isoformat()})
+        if row.step == Step.RESOLVE:
+            target["unknown_types"] = row.result["unknown_types"]
         if row.step in _TOLD:
             target[_TOLD[row.step]] = _said(row)
     return told

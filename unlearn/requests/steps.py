@@ -30,7 +30,8 @@ def perform(due: Due, target: Target, batch: Batch, escalation: Escalation) -> E
     """
     match due.step:
         case Step.RESOLVE:
-            return _counted(target.resolve(batch))
+            unknown = sum(subject.type not in target.identity_types for subject in batch.subjects)
+            return Ended(Outcome.DONE, {"counts": dict(target.resolve(batch)), "unknown_types": unknown})
         case Step.SUPPRESS:
             return _counted(target.suppress(batch.subjects))
         case Step.REMOVE:

@@ -39,8 +39,7 @@ def from_parquet(path: str | Path) -> Interactions:
         raise InvalidInteractions(f"`{path.name}` must be a file of `to_parquet` (got another); read it with `read`")
     table = pq.read_table(path)
     metadata: dict[bytes, bytes] = table.schema.metadata
-    stored = {side: json.loads(metadata[name]) for side, name in VOCABULARIES.items()}
-    users, items = (Vocabulary.restore(stored[side]["ids"], stored[side]["kind"]) for side in VOCABULARIES)
+    users, items = (Vocabulary.from_json(json.loads(metadata[name])) for name in VOCABULARIES.values())
     columns: dict[str, Any] = {name: table.column(name) for name in table.column_names}
     user_rows = users.rows(columns["user"].to_pylist())
     item_rows = items.rows(columns["item"].to_pylist())

@@ -22,6 +22,7 @@ from recsys.problem import RecommenderProblem
 from tests.recsys.plugin.test_target import KEY, KIND, data, people, stored
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
+from unlearn.staging import unpacked
 from unlearn.target import Batch, Pseudonyms, Subject, Verdict
 
 
@@ -93,7 +94,7 @@ def test_what_is_sealed_is_put_back_exactly() -> None:
     assert remaining.digest() != whole.digest()
     # Ties between the two batches left with the first one.
     assert sealed.put_back(remaining, contents).digest() == whole.digest()
-    assert [sealed.ids(content) for content in contents] == users
+    assert [unpacked(content)[0] for content in contents] == users
     assert sum(map(sealed.interactions, contents)) == len(whole) - len(remaining)
 
 
@@ -181,7 +182,7 @@ def test_new_interactions_are_stored_but_of_nobody_blocked(folder: Path) -> None
     })  # fmt: skip
     taken = recommender.take_in(frame)
     assert (taken.stored, taken.refused, taken.unknown) == (1, 1, 2)
-    stored_now = recommender.place.data()
+    stored_now = recommender.data()
     assert len(stored_now) == len(before) + 1 and stored_now.time is not None and 3.0 in stored_now.time
     assert recommender.take_in(frame).stored == 0
     # What comes in while a version is staged is neither lost nor a reason to make it again.
@@ -191,7 +192,7 @@ def test_new_interactions_are_stored_but_of_nobody_blocked(folder: Path) -> None
     assert recommender.take_in(frame.assign(item=[unseen[1]] * 5)).stored == 1
     recommender.publish(batch, version)
     published = workspace.load(folder).data
-    assert published.digest() == recommender.place.data().digest()
+    assert published.digest() == recommender.data().digest()
     assert len(published) == len(before.without(ForgetSet(users=(blocked.value,)))) + 2
 
 

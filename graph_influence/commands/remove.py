@@ -1,0 +1,149 @@
+"""unlearn influence remove"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graph_influence.commands.options import GraphFile, Json, Planned
+from unlearn.command import command
+
+if TYPE_CHECKING:
+    from graph_influence.graph import SocialGraph
+    from graph_influence.network import Network
+    from unlearn.forget import ForgetSet
+
+Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
+
+
+@command
+def remove(
+    *,
+    source: GraphFile,
+    user: Ids = None,
+    tie: Annotated[
+        list[str] | None,
+        typer.Option(help="PERSON,PERSON, in whichever direction there is one; may be given more than once."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV for what is left of a file; folder for a workspace (default: in place)."),
+    ] = None,
+    planned: Planned,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Take people and ties out of a graph file, or of a workspace of `prepare`, and say what that changes.
+
+    A workspace goes on with its own sets and seeds. For a file, seeds are chosen before and stand while they leave.
+    """
+    from graph_influence.commands import workspace
+    from graph_influence.plugin.arrivals import Stored, write_arrived
+
+    folder = source.graph
+    if not folder.is_dir():
+        if out is None:
+            raise ValueError("`out` must be a file for what is left of a graph file (got none)")
+        network = planned.build(source)
+        told = _removed(network, _asked(network.graph, user, tie))
+        _ties(network.graph).to_csv(out, index=False)
+    else:
+        if source != GraphFile(graph=folder) or planned != Planned():
+            raise ValueError(
+                "a workspace must be named alone, for it knows its scheme, model and seeds (got options of a file)"
+            )
+        workspace.at(folder).require()
+        workspace.at(out := out or folder).check()
+        # From reading to writing: of two requests at a time, the later one must see what the earlier one removed.
+        with workspace.at(folder).held() if out.resolve() == folder.resolve() else nullcontext():
+            network, stored = workspace.load(folder), Stored.read(folder)
+            told = _removed(network, _asked(network.graph, user, tie))
+            left = stored.without(network.graph)
+
+            def write(new: Path) -> None:
+                workspace.write(network, new)
+                write_arrived(left.arrived, new)
+
+            workspace.at(out).replace(write)
+    if not json_:
+        _print(told, out)
+    return {"graph": source.graph.name, "out": str(out), **asdict(network.plan), **told}
+
+
+def _asked(graph: SocialGraph, users: list[str] | None, ties: list[str] | None) -> ForgetSet:
+    from unlearn.forget import ForgetSet
+
+    pairs = [text.split(",") for text in ties or []]
+    wrong = [f"`tie` must be PERSON,PERSON (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
+    if not users and not pairs:
+        wrong.append("`user` or `tie` must say who or what is to leave (got neither)")
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    parsed = list(zip(graph.nodes.parse(p[0] for p in pairs), graph.nodes.parse(p[1] for p in pairs), strict=True))
+    both = [way for tail, head in parsed for way in ((tail, head), (head, tail))]
+    there = {way for way, arc in zip(both, graph.arcs(both), strict=True) if arc >= 0}
+    # A tie that is there in neither direction stays in the request, to be refused with all else that is unknown.
+    neither = {(tail, head) for tail, head in parsed if not {(tail, head), (head, tail)} & there}
+    return ForgetSet(users=tuple(graph.nodes.parse(users or [])), ties=tuple(there | neither))
+
+
+def _removed(network: Network, forget: ForgetSet) -> dict[str, Any]:
+    """Remove it, and tell what the network was and is."""
+    standing = network.standing
+
+    def state() -> dict[str, Any]:
+        graph = network.graph
+        counted = {"nodes": graph.num_alive, "arcs": int(graph.alive.sum()), "sets": len(standing.collections)}
+        return counted | {
+            "seeds": list(standing.nodes), "spread": asdict(standing.spread), "ratio": standing.ratio,
+        }  # fmt: skip
+
+    before, began = state(), time.perf_counter()
+    upkeep = network.remove(forget)
+    seconds = time.perf_counter() - began
+    pair = upkeep.selection, upkeep.judging
+    return {
+        "before": before,
+        "after": state(),
+        "sets_redrawn": sum(one.redrawn for one in pair),
+        "sets_changed": sum(one.changed for one in pair),
+        "rebuilt": any(one.rebuilt for one in pair),
+        "seeds_lost": upkeep.lost,
+        "chosen_anew": upkeep.chosen_anew,
+        "seconds": seconds,
+    }
+
+
+def _ties(graph: SocialGraph) -> Any:
+    """The ties as a table that `read` reads with `scheme` given."""
+    import pandas as pd
+
+    ends = {
+        name: graph.nodes.take(side[graph.alive]) for name, side in (("source", graph.source), ("target", graph.target))
+    }
+    return pd.DataFrame({**ends, "probability": graph.probability[graph.alive]})
+
+
+def _print(told: Mapping[str, Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    before, after = told["before"], told["after"]
+    table = Table("", "before", "after")
+    for name in ("nodes", "arcs"):
+        table.add_row(name, f"{before[name]:,}", f"{after[name]:,}")
+    table.add_row("spread of the seeds", *(f"{one['spread']['mean']:,.2f}" for one in (before, after)))
+    table.add_row("proven ratio", *(f"{one['ratio']:.3f}" for one in (before, after)))
+    console = Console(markup=False, soft_wrap=True)
+    console.print(table)
+    how = "all drawn anew" if told["rebuilt"] else f"{told['sets_redrawn']:,} drawn again"
+    console.print(f"Sets: {how}, {told['sets_changed']:,} came out otherwise, of {before['sets']:,}")
+    left, come = ([one for one in a["seeds"] if one not in b["seeds"]] for a, b in ((before, after), (after, before)))
+    changed = f"without {', '.join(map(str, left))}, with {', '.join(map(str, come)) or 'nobody'} in their place"
+    console.print(f"Seeds: {changed if left or come else 'all stand'}{', chosen anew' if told['chosen_anew'] else ''}")
+    console.print(f"{told['seconds'] * 1e3:,.1f} ms; kept in {out}")

@@ -1,0 +1,59 @@
+"""The stored data of a network: its graph, and ties that came in after the published version was made."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from graph_influence.commands.workspace import GRAPH
+from graph_influence.graph import SocialGraph
+from graph_influence.snapshot import from_parquet, to_parquet
+from unlearn import durable
+
+ARRIVED = "arrived.parquet"
+COLUMNS = ["source", "target", "probability"]
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A graph, and a frame of further ties (COLUMNS; no probability where it is to be that of weighted cascade)."""
+
+    graph: SocialGraph
+    arrived: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Stored:
+        """What lies in a workspace."""
+        path = folder / ARRIVED
+        arrived = pd.read_parquet(path) if path.is_file() else pd.DataFrame({name: [] for name in COLUMNS})
+        return cls(from_parquet(folder / GRAPH), arrived)
+
+    def write(self, folder: Path) -> None:
+        """Put it in the place of what lies there. What came in goes first, so that the graph knows whose it was."""
+        write_arrived(self.arrived, folder)
+        to_parquet(self.graph, folder / GRAPH)
+
+    def without(self, graph: SocialGraph) -> Stored:
+        """What is left of the graph, and of the ties those between people who are in it."""
+        there = [graph.nodes.rows(self.arrived[name].tolist(), unknown="mark") >= 0 for name in COLUMNS[:2]]
+        return Stored(graph, self.arrived[there[0] & there[1]])
+
+    def about(self, people: list[int | str]) -> NDArray[np.bool_]:
+        """Which of the ties that came in are these people's."""
+        return np.array(self.arrived[COLUMNS[:2]].isin(people).any(axis=1), dtype=np.bool_)
+
+
+def write_arrived(arrived: pd.DataFrame, folder: Path) -> None:
+    """Put the ties in the place of those that lie in the folder; where there are none, there is no file."""
+    path = folder / ARRIVED
+    if arrived.empty:
+        durable.remove(path)
+        return
+    content = io.BytesIO()
+    arrived.to_parquet(content, index=False)
+    durable.replace(path, content.getvalue())

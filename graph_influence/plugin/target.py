@@ -1,0 +1,174 @@
+"""A social graph as a target: every step of the contract on a workspace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from graph_influence import store
+from graph_influence.commands import workspace
+from graph_influence.errors import InvalidGraph
+from graph_influence.graph import SocialGraph
+from graph_influence.network import Network, Plan, merged
+from graph_influence.plugin import sealed
+from graph_influence.plugin.arrivals import COLUMNS, Stored, write_arrived
+from graph_influence.plugin.verification import examine
+from graph_influence.snapshot import from_parquet
+from unlearn.forget import ForgetSet
+from unlearn.staging import link, unpacked
+from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, Verdict, Version
+from unlearn.vocabulary import Id, Vocabulary
+from unlearn.workspace_target import IDENTITY, Made, Taken, WorkspaceTarget, checked_options
+
+
+def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
+    """The target that a table of settings describes.
+
+    Raises:
+        InvalidGraph: an option is unknown or has no usable value; the message lists all of them.
+        FileNotFoundError: the workspace is none.
+    """
+    folder = checked_options(options, ("workspace", "identity_type"), "the options of a social graph", InvalidGraph)
+    workspace.at(folder).require()
+    return NetworkTarget(folder, pseudonyms, options.get("identity_type", IDENTITY))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Published:
+    """The published network over the graph that it was made from, and the ties that came in since."""
+
+    network: Network
+    arrived: pd.DataFrame
+
+
+class NetworkTarget(WorkspaceTarget[Stored, _Published]):
+    """A workspace of `unlearn influence prepare` that people can be deleted from: see `unlearn.target.Target`.
+
+    Unlearning is exact: sets that can differ are drawn again by the same coins ("replay"), seeds are kept where they
+    are still proven and refilled where not. So drift, the share of ties that have left since everything was last built
+    ("rebuild"), counts no error but places that are kept empty, and seeds that people may leave because of.
+    """
+
+    def __init__(self, folder: Path, pseudonyms: Pseudonyms, identity_type: str) -> None:
+        super().__init__(workspace.at(folder), pseudonyms, identity_type)
+        self._model = workspace.model_folder(folder)
+
+    def network(self) -> Network:
+        """The published version; sets and seeds are as they were, whoever has left the graph since."""
+        with self.workspace.held():
+            return store.load(self._model, self.data().graph)
+
+    def verify(self, batch: Batch, version: Version) -> Verdict:
+        with self.workspace.held():
+            stored, gone = self.data(), list(self.outstanding().values())
+        folder = self.staging.version(batch.id)
+        graph = from_parquet(folder / workspace.GRAPH)
+        return examine(store.load(folder / self._model.name, graph), stored, gone)
+
+    def take_in(self, frame: pd.DataFrame) -> Taken:
+        """Store new ties (columns source and target; probability, unless it is renormalised), of nobody blocked.
+
+        What is of people that the graph does not know is counted and left to the next preparation. A tie that is there
+        already stays as it is. The next version that is built anew counts on them.
+
+        Raises:
+            InvalidGraph: a column is missing or a value cannot be used; nothing was stored.
+        """
+        semantics = self._plan().semantics
+        needed = COLUMNS[:2] if semantics == "renormalised" else COLUMNS
+        if missing := [name for name in needed if name not in frame.columns]:
+            raise InvalidGraph(f"new ties must have columns {', '.join(needed)} ({', '.join(missing)} are missing)")
+        frame = frame.reindex(columns=COLUMNS)
+        ends = frame[COLUMNS[:2]]
+        blocked = ends.isin([one for one in pd.unique(ends.to_numpy().ravel()) if self.blocks(one)]).any(axis=1)
+        with self.workspace.held():
+            stored = self.data()
+            known = ~blocked & (ends.map(lambda one: one in stored.graph.nodes)).all(axis=1)
+            arrived = pd.concat([one for one in (stored.arrived, frame[known]) if len(one)] or [stored.arrived])
+            arrived = self._news(stored.graph, arrived.drop_duplicates(COLUMNS[:2]))
+            whole = merged(stored.graph, arrived, semantics)
+            if self._plan().model == "lt":
+                whole.require_weights()
+            new = len(arrived) - len(stored.arrived)
+            if new:
+                write_arrived(arrived, self.workspace.folder)
+        refused = int(blocked.sum())
+        return Taken(stored=new, refused=refused, unknown=len(frame) - refused - int(known.sum()))
+
+    # ---- what its data and versions are ------------------------------------------------------------------------------
+
+    def data(self) -> Stored:
+        """What remains of the graph that the published version was made from, and ties that came in since."""
+        with self.workspace.held():
+            return Stored.read(self.workspace.folder)
+
+    def _store(self, data: Stored) -> None:
+        data.write(self.workspace.folder)
+
+    def _people(self, data: Stored) -> Vocabulary:
+        return data.graph.nodes
+
+    def _counts(self, data: Stored, people: Sequence[Id]) -> Counts:
+        return {"people": len(people), "ties": sealed.ties(self._pack(data, people))}
+
+    def _pack(self, data: Stored, people: Sequence[Id]) -> bytes:
+        return sealed.packed(data.graph, people, int(data.about(list(people)).sum()))
+
+    def _without(self, data: Stored, people: Sequence[Id]) -> Stored:
+        renormalise = self._plan().semantics == "renormalised"
+        return data.without(data.graph.without(ForgetSet(users=tuple(people)), renormalise=renormalise))
+
+    def _removal(self, remaining: Stored, content: bytes | None) -> Removal:
+        people, removed = (0, 0) if content is None else (len(unpacked(content)[0]), sealed.ties(content))
+        left = int(remaining.graph.alive.sum()) + len(remaining.arrived)
+        return Removal(
+            counts={"people": people, "ties": removed},
+            share=removed / max(1, left + removed),
+            drift=float((~remaining.graph.alive).mean()) if remaining.graph.num_arcs else 0.0,
+        )
+
+    def _plan(self) -> Plan:
+        return Plan(**store.described(self._model)["plan"])
+
+    def _published_people(self) -> Vocabulary:
+        return store.people(self._model)
+
+    def _published_digest(self) -> str:
+        return store.described(self._model)["digest"]
+
+    def _published(self, remaining: Stored, contents: Sequence[bytes]) -> _Published:
+        graph = sealed.put_back(remaining.graph, contents, self._plan().semantics)
+        return _Published(store.load(self._model, graph), remaining.arrived)
+
+    def _make(self, before: _Published, people: tuple[Id, ...], *, retrain: bool) -> Made:
+        began, network, forget = time.perf_counter(), before.network, ForgetSet(users=people)
+        facts: dict[str, Fact] = {"people_removed": len(people), "spread_before": network.standing.spread.mean}
+        if retrain:
+            network = network.rebuilt(forget, before.arrived)
+        elif people:
+            upkeep = network.remove(forget)
+            facts |= {"seeds_lost": upkeep.lost, "seeds_chosen_anew": int(upkeep.chosen_anew)}
+            facts |= {"sets_redrawn": upkeep.selection.redrawn + upkeep.judging.redrawn}
+        standing = network.standing
+        facts |= {"sets": len(standing.collections), "ratio": standing.ratio, "spread_after": standing.spread.mean}
+        facts |= {"seconds": time.perf_counter() - began}
+        return Made("rebuild" if retrain else "replay", facts, lambda folder: workspace.write(network, folder))
+
+    def _swap(self, staged: Path, new: Path) -> None:
+        model = workspace.model_folder(new)
+        model.mkdir(parents=True)
+        for file in (staged / model.name).iterdir():
+            link(file, model / file.name)
+        link(staged / workspace.GRAPH, new / workspace.GRAPH)
+        write_arrived(self._news(from_parquet(new / workspace.GRAPH), self.data().arrived), new)
+
+    @staticmethod
+    def _news(graph: SocialGraph, arrived: pd.DataFrame) -> pd.DataFrame:
+        """Those of the ties that the graph does not have, and could."""
+        arrived = arrived[arrived["source"] != arrived["target"]]
+        return arrived[graph.arcs(zip(arrived["source"], arrived["target"], strict=True)) < 0]

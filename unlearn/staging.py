@@ -1,0 +1,77 @@
+"""Beside a workspace: whom to answer no more, what is sealed until it is purged, and versions not yet published."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from unlearn import durable
+from unlearn.seal import Seal
+from unlearn.vocabulary import Id
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The folder beside a workspace with what is not published."""
+
+    folder: Path
+
+    @classmethod
+    def beside(cls, workspace: Path) -> Staging:
+        """That of a workspace."""
+        return cls(workspace.with_name(f"{workspace.name}.service"))
+
+    def seal(self, batch_id: str) -> Seal:
+        """The seal of a batch."""
+        return Seal(self.folder / "sealed", batch_id)
+
+    def seals(self) -> dict[str, bytes]:
+        """What is sealed, by batch."""
+        return {seal.name: seal.read() for seal in Seal.all(self.folder / "sealed")}
+
+    def version(self, batch_id: str) -> Path:
+        """The folder of a batch's staged version."""
+        return self.folder / "staged" / batch_id
+
+    def stage(self, batch_id: str, write: Callable[[Path], str], facts: dict[str, Any]) -> dict[str, Any]:
+        """Write a version, whose digest `write` returns, and what is known of it; with the facts it counts."""
+        self.unstage(batch_id)
+        folder = self.version(batch_id)
+        facts = facts | {"digest": write(folder)}
+        durable.sync_tree(folder)
+        durable.replace(folder / "facts.json", json.dumps(facts).encode())
+        return facts
+
+    def facts(self, batch_id: str) -> dict[str, Any] | None:
+        """What was written with the staged version; None where there is none that is complete."""
+        path = self.version(batch_id) / "facts.json"
+        return json.loads(path.read_bytes()) if path.is_file() else None
+
+    def unstage(self, batch_id: str) -> None:
+        """Destroy a staged version, or what there is of it."""
+        durable.remove(self.version(batch_id) / "facts.json")
+        shutil.rmtree(self.version(batch_id), ignore_errors=True)
+
+
+def packed(people: Sequence[Id], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """What goes under a seal: who it is about, and arrays by name."""
+    return save({**arrays, "people": np.frombuffer(json.dumps(list(people)).encode(), dtype=np.uint8)})
+
+
+def unpacked(content: bytes) -> tuple[list[Id], dict[str, NDArray[Any]]]:
+    """The people and the arrays of `packed`."""
+    arrays = load(content)
+    return json.loads(arrays.pop("people").tobytes()), arrays
+
+
+def link(source: Any, destination: Any) -> None:
+    """Put a version's file in another place, too: not moved, so that a killed process leaves the version whole."""
+    Path(destination).hardlink_to(source)
