@@ -39,14 +39,12 @@ class GCN(Surrogate):
         if depth < 1 or width < 1:
             raise ValueError(f"`depth` and `width` must be at least 1 for `{self.name}` (got {depth} and {width})")
         self.depth, self.width = depth, width
-        sizes = [1] + [width] * depth
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
-        self.readout = nn.Linear(width, 1)
+        layers = [nn.Linear(width if layer else 1, width) for layer in range(depth)]
+        self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, 1)
         random = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for layer in (*self.layers, self.readout):
-                nn.init.xavier_uniform_(layer.weight, generator=random)
-                nn.init.zeros_(layer.bias)
+        for layer in (*layers, self.readout):
+            nn.init.xavier_uniform_(layer.weight, generator=random)
+            nn.init.zeros_(layer.bias)
 
     def extra_repr(self) -> str:
         return f"depth={self.depth}, width={self.width}, model={self.model!r}"
