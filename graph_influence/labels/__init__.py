@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graph_influence.labels.labelled import LabelledGraph
 from graph_influence.labels.labels import Labels
 
-__all__ = ["Labels"]
+__all__ = ["LabelledGraph", "Labels"]

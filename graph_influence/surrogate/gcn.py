@@ -39,12 +39,10 @@ class GCN(Surrogate):
         if depth < 1 or width < 1:
             raise ValueError(f"`depth` and `width` must be at least 1 for `{self.name}` (got {depth} and {width})")
         self.depth, self.width = depth, width
-        layers = [nn.Linear(width if layer else 1, width) for layer in range(depth)]
-        self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, 1)
-        random = torch.Generator().manual_seed(seed)
-        for layer in (*layers, self.readout):
-            nn.init.xavier_uniform_(layer.weight, generator=random)
-            nn.init.zeros_(layer.bias)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.layers = nn.ModuleList(_Dense(width if layer else 1, width) for layer in range(depth))
+            self.readout = _Dense(width, 1)
 
     def extra_repr(self) -> str:
         return f"depth={self.depth}, width={self.width}, model={self.model!r}"
@@ -56,13 +54,25 @@ class GCN(Surrogate):
         s = seeds.to(dtype)
         # How probably each node can be active at all, and nobody who has left.
         can = graph.there if susceptible is None else graph.there * (s + (1 - s) * susceptible.to(dtype))
-        can = can.to(dtype).expand(b, n).reshape(-1)
-        p = (graph.probability if probability is None else probability).to(dtype).expand(b, -1)
-        along = Propagation.of(graph, b)
-        weights = p.reshape(-1) * can.index_select(0, along.forward.cols)
-        scale = (1 + can.new_zeros(b * n).index_add(0, along.forward.rows, weights)).rsqrt()
+        p = (graph.probability if probability is None else probability).to(dtype)
+        # Sets that share their arcs go through one copy of the graph, as further features.
+        copies = b if can.ndim == 2 or p.ndim == 2 else 1
+        can, p = can.to(dtype).expand(copies, n).reshape(-1), p.expand(copies, -1).reshape(-1)
+        along = Propagation.of(graph, copies)
+        weights = p * can.index_select(0, along.forward.cols)
+        scale = (1 + can.new_zeros(copies * n).index_add(0, along.forward.rows, weights)).rsqrt()
         weights = weights * scale.index_select(0, along.forward.rows) * scale.index_select(0, along.forward.cols)
-        own, hidden = scale.square()[:, None], s.reshape(-1, 1)
+        own, hidden = scale.square()[:, None, None], s.T[:, :, None] if copies == 1 else s.reshape(-1, 1, 1)
         for layer in self.layers:
-            hidden = layer(along(weights, hidden) + own * hidden).relu()
-        return (can * self.readout(hidden)[:, 0]).double().reshape(b, n)
+            mixed = along(weights, hidden.flatten(1)).view(hidden.shape)
+            hidden = layer(mixed + own * hidden).relu()
+        answers = can[:, None] * self.readout(hidden)[:, :, 0]
+        return (answers.T if copies == 1 else answers.view(b, n)).double()
+
+
+class _Dense(nn.Linear):
+    """A layer that begins as those of PyTorch Geometric's convolutions: Glorot's weights, and no biases."""
+
+    def reset_parameters(self) -> None:
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)
