@@ -39,7 +39,7 @@ class Capped(Surrogate):
         super().__init__(model)
         if steps < 1 or width < 1:
             raise ValueError(f"`steps` and `width` must be at least 1 for `{self.name}` (got {steps} and {width})")
-        self.steps, self.width = steps, width
+        self.steps, self.width, self.seed = steps, width, seed
         layers = [nn.Linear(2 * size, width) for size in (_WINDOW + 1, width)]
         self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, 1)
         random = torch.Generator().manual_seed(seed)
@@ -47,9 +47,6 @@ class Capped(Surrogate):
             nn.init.xavier_uniform_(layer.weight, generator=random)
             nn.init.zeros_(layer.bias)
         nn.init.constant_(self.readout.bias, 3.0)  # the bound is not far off
-
-    def extra_repr(self) -> str:
-        return f"steps={self.steps}, width={self.width}, model={self.model!r}"
 
     def forward(
         self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None

@@ -38,16 +38,13 @@ class GCN(Surrogate):
         super().__init__(model)
         if depth < 1 or width < 1:
             raise ValueError(f"`depth` and `width` must be at least 1 for `{self.name}` (got {depth} and {width})")
-        self.depth, self.width = depth, width
+        self.depth, self.width, self.seed = depth, width, seed
         layers = [nn.Linear(width if layer else 1, width) for layer in range(depth)]
         self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, 1)
         random = torch.Generator().manual_seed(seed)
         for layer in (*layers, self.readout):
             nn.init.xavier_uniform_(layer.weight, generator=random)
             nn.init.zeros_(layer.bias)
-
-    def extra_repr(self) -> str:
-        return f"depth={self.depth}, width={self.width}, model={self.model!r}"
 
     def forward(
         self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None

@@ -37,6 +37,7 @@ class Hybrid(NonBacktracking):
         super().__init__(rounds, model)
         if units < 1:
             raise ValueError(f"`units` must be at least 1 for `{self.name}` (got {units})")
+        self.units, self.seed = units, seed
         random = torch.Generator().manual_seed(seed)
         # Squares of these are what may not be negative.
         self.root_slopes = nn.Parameter(torch.rand(units, 2, generator=random, dtype=torch.float64))
