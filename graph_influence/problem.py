@@ -17,6 +17,7 @@ from graph_influence.labels import LabelledGraph, Labels
 from graph_influence.surrogate import Surrogate
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions, AttachedProblem, attach
+from unlearn.params import Params
 from unlearn.problem import Touched
 from unlearn.units import Unit
 
@@ -88,6 +89,17 @@ class SurrogateProblem(AttachedProblem):
         module.load_state_dict({name: value.clone() for name, value in self.params.items()}, strict=False, assign=True)
         assert isinstance(module, Surrogate)
         return module
+
+    def fit(self, init: Params | None = None, *, options: AttachedOptions | None = None) -> Self:
+        """See `Fitted.fit`; from the seed, parameters begin as a new surrogate's of that seed."""
+        options = options or self.options
+        return super().fit(self._initial(options.seed) if init is None else init, options=options)
+
+    def _initial(self, seed: int) -> Params:
+        kind = self.recipe.call.module
+        assert isinstance(kind, Surrogate)
+        new = dict(type(kind)(**kind.arguments() | {"seed": seed}).named_parameters())
+        return {name: new[name].detach().to(value) for name, value in self.params.items()}
 
     def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:
         """Every row of every parameter, at hop 0: all nodes are answered by the same parameters."""

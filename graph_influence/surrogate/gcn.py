@@ -38,14 +38,13 @@ class GCN(Surrogate):
         super().__init__(model)
         if depth < 1 or width < 1:
             raise ValueError(f"`depth` and `width` must be at least 1 for `{self.name}` (got {depth} and {width})")
-        self.depth, self.width = depth, width
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            self.layers = nn.ModuleList(_Dense(width if layer else 1, width) for layer in range(depth))
-            self.readout = _Dense(width, 1)
-
-    def extra_repr(self) -> str:
-        return f"depth={self.depth}, width={self.width}, model={self.model!r}"
+        self.depth, self.width, self.seed = depth, width, seed
+        layers = [nn.Linear(width if layer else 1, width) for layer in range(depth)]
+        self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, 1)
+        random = torch.Generator().manual_seed(seed)
+        for layer in (*layers, self.readout):
+            nn.init.xavier_uniform_(layer.weight, generator=random)
+            nn.init.zeros_(layer.bias)
 
     def forward(
         self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None
@@ -68,11 +67,3 @@ class GCN(Surrogate):
             hidden = layer(mixed + own * hidden).relu()
         answers = can[:, None] * self.readout(hidden)[:, :, 0]
         return (answers.T if copies == 1 else answers.view(b, n)).double()
-
-
-class _Dense(nn.Linear):
-    """A layer that begins as those of PyTorch Geometric's convolutions: Glorot's weights, and no biases."""
-
-    def reset_parameters(self) -> None:
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.zeros_(self.bias)
