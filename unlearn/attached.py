@@ -40,6 +40,7 @@ class AttachedOptions:
     max_iterations: int = 2000  # lbfgs
     epochs: int = 200  # adam: full-batch steps
     lr: float = 1e-2  # adam
+    decay: float = 1.0  # adam: factor on the rate after every step
     seed: int = 0  # of the initial parameters
 
     def __post_init__(self) -> None:
@@ -51,6 +52,7 @@ class AttachedOptions:
                 ("max_iterations", "a positive integer", self.max_iterations >= 1),
                 ("epochs", "a positive integer", self.epochs >= 1),
                 ("lr", "positive", self.lr > 0),
+                ("decay", "above 0 and at most 1", 0 < self.decay <= 1),
             )
             if not fine
         ]
@@ -254,6 +256,7 @@ class AttachedProblem(Problem):
             adam = Adam(x, lr=options.lr)
             for _ in range(options.epochs):
                 adam.step(x, self._training_gradient(x)[1])
+                adam.lr *= options.decay
         params = {name: value.clone() for name, value in unflatten(x, self.params).items()}
         fitted = replace(self, params=params, options=options)
         seconds = time.perf_counter() - started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -37,6 +38,13 @@ class Surrogate(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where it computes: the device that a graph's tensors must be on."""
         return self.get_buffer("_anchor").device
+
+    def arguments(self) -> dict[str, Any]:
+        """What builds another of the same kind: an attribute for each argument of its constructor."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
 
     @abstractmethod
     def forward(

@@ -29,9 +29,6 @@ class _MessagePassing(Surrogate):
             raise ValueError(f"`rounds` must be at least 1 or none for `{self.name}` (got {rounds})")
         self.rounds = rounds
 
-    def extra_repr(self) -> str:
-        return f"rounds={self.rounds}, model={self.model!r}"
-
     def forward(
         self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None
     ) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -36,6 +36,10 @@ class TensorGraph:
         paired = np.flatnonzero(reverse >= 0)
         arrays = (source, target, graph.probability, graph.nodes.alive, paired, reverse[paired])
         return cls(*(torch.tensor(array, device=device) for array in arrays))
+
+    def to(self, device: torch.device | str) -> TensorGraph:
+        """The same tensors on a device."""
+        return TensorGraph(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     @property
     def num_nodes(self) -> int:
