@@ -1,10 +1,10 @@
-"""Taking requests in: all that wait share one transaction, and with it the price of making it durable."""
+"""Taking requests in: all that have arrived share one transaction, and with it the price of making it durable."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -57,7 +57,7 @@ class Receipt:
 
 
 class Intake:
-    """Accepts requests.
+    """Accepts requests: one thread commits whatever has arrived while it committed the group before.
 
     Args:
         suppress: returns when every target answers nothing more to or about these people.
@@ -70,9 +70,9 @@ class Intake:
         self._ledger = ledger
         self._suppress = suppress
         self._due_within = due_within
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self._lock = threading.Lock()
-        self._leading = threading.Lock()
-        self._waiting: list[tuple[Submission, Future[Receipt]]] = []
+        self._waiting: list[_Waiting] = []
         self._in_flight: dict[tuple[str, str], str] = {}
 
     def submit(self, submission: Submission) -> Receipt:
@@ -83,26 +83,31 @@ class Intake:
             InFlight: the key is in use at this moment.
             AlreadyReceived: the request came under another key before.
         """
-        key = (submission.caller, submission.idempotency_key)
-        future: Future[Receipt] = Future()
+        return self.enqueue(submission).result()
+
+    def enqueue(self, submission: Submission) -> Future[Receipt]:
+        """What `submit` returns or raises, for those who must not wait for it; nobody can cancel it."""
+        key, future = (submission.caller, submission.idempotency_key), Future[Receipt]()
+        future.set_running_or_notify_cancel()
         with self._lock:
             if (fingerprint := self._in_flight.get(key)) is not None:
                 raise _reused() if fingerprint != submission.fingerprint else _in_flight()
             self._in_flight[key] = submission.fingerprint
             self._waiting.append((submission, future))
-        try:
-            # Whoever gets here first commits for all that wait; the others find their answer when they get here.
-            with self._leading:
-                if not future.done():
-                    with self._lock:
-                        group, self._waiting = self._waiting, []
-                    self._serve(group)
-            return future.result()
-        finally:
-            with self._lock:
-                del self._in_flight[key]
+        self._writer.submit(self._write)
+        return future
 
-    def _serve(self, group: list[tuple[Submission, Future[Receipt]]], *, again: bool = True) -> None:
+    def close(self) -> None:
+        """Let go of the thread, once all that wait are served."""
+        self._writer.shutdown()
+
+    def _write(self) -> None:
+        with self._lock:
+            group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
+        if group:
+            self._serve(group)
+
+    def _serve(self, group: Sequence[_Waiting], *, again: bool = True) -> None:
         try:
             answers = self._store([submission for submission, _ in group])
         except Exception as error:
@@ -112,13 +117,19 @@ class Intake:
             elif again and isinstance(error, IntegrityError):  # another process was faster: this time it is seen
                 self._serve(group, again=False)
             else:
-                group[0][1].set_exception(error)
+                self._answer(group[0], error)
             return
-        for (_, future), answer in zip(group, answers, strict=True):
-            if isinstance(answer, Refused):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+        for one, answer in zip(group, answers, strict=True):
+            self._answer(one, answer)
+
+    def _answer(self, waiting: _Waiting, answer: Receipt | Exception) -> None:
+        submission, future = waiting
+        with self._lock:  # before the answer is known, for with it the same key may come again
+            del self._in_flight[submission.caller, submission.idempotency_key]
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
 
     def _store(self, group: Sequence[Submission]) -> list[Receipt | Refused]:
         with self._ledger.database.write() as session:
@@ -175,6 +186,8 @@ class Intake:
 
 
 _Rows = dict[tuple[str, str], Request]
+_Waiting = tuple[Submission, Future[Receipt]]
+_GROUP = 256  # requests in one transaction: its statements must stay below what databases take
 
 
 def _known(session: Session, group: Sequence[Submission]) -> tuple[_Rows, _Rows]:
