@@ -74,7 +74,7 @@ async def _client(url: str, waiting: Iterator[Asked], answers: list[dict[str, An
     for one in waiting:
         began = time.monotonic()
         while (status := await _answered(reader, writer, one.content)) == 409:
-            await asyncio.sleep(0.01)  # its twin is being taken in at this moment
+            await asyncio.sleep(0.05)  # its twin is being taken in at this moment
         ended = time.monotonic()
         told = {"kind": one.kind, "id": one.id, "person": one.person, "status": status, "began": began, "ended": ended}
         answers.append(told)
