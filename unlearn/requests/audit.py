@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from unlearn.requests.ledger import Ledger
@@ -21,6 +21,7 @@ from unlearn.requests.tables import AuditRow
 
 GENESIS = "0" * 64
 _LOCK = 7281002
+_CHAINED = ("sequence", "at", "actor", "event", "about", "detail", "previous")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,22 @@ def append(session: Session, ledger: Ledger, entries: Iterable[Entry]) -> None:
     if not ledger.database.sqlite:  # where SQLite's own lock keeps writers apart already
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     last = head(session)
-    sequence, previous = last.sequence, last.digest
+    sequence, previous, rows = last.sequence, last.digest, list[dict[str, Any]]()
     for entry in entries:
         sequence += 1
-        row = AuditRow(
-            sequence=sequence,
-            at=ledger.now(),
-            actor=entry.actor,
-            event=entry.event,
-            about=entry.about,
-            detail=json.dumps(entry.detail, sort_keys=True, separators=(",", ":")),
-            previous=previous,
-        )
-        row.digest = previous = _digest(row, ledger.keyring.audit)
-        session.add(row)
-    session.flush()
+        row: dict[str, Any] = {
+            "sequence": sequence,
+            "at": ledger.now(),
+            "actor": entry.actor,
+            "event": entry.event,
+            "about": entry.about,
+            "detail": json.dumps(entry.detail, sort_keys=True, separators=(",", ":")),
+            "previous": previous,
+        }
+        row["digest"] = previous = _digest(row, ledger.keyring.audit)
+        rows.append(row)
+    if rows:
+        session.execute(insert(AuditRow), rows)
 
 
 def head(session: Session) -> Head:
@@ -76,12 +78,12 @@ def first_break(session: Session, ledger: Ledger) -> int | None:
     expected, previous = 1, GENESIS
     for row in session.scalars(select(AuditRow).order_by(AuditRow.sequence)).yield_per(1_000):
         sound = row.sequence == expected and row.previous == previous
-        if not sound or not hmac.compare_digest(row.digest, _digest(row, ledger.keyring.audit)):
+        if not sound or not hmac.compare_digest(row.digest, _digest(vars(row), ledger.keyring.audit)):
             return expected
         expected, previous = expected + 1, row.digest
     return None
 
 
-def _digest(row: AuditRow, key: bytes) -> str:
-    content = [row.sequence, row.at.isoformat(), row.actor, row.event, row.about, row.detail, row.previous]
+def _digest(row: Mapping[str, Any], key: bytes) -> str:
+    content = [row[name] if name != "at" else row[name].isoformat() for name in _CHAINED]
     return hmac.new(key, json.dumps(content).encode(), hashlib.sha256).hexdigest()

@@ -1,9 +1,11 @@
-"""Keys to the API: made once, shown once, kept as a digest."""
+"""Keys to the API: made once, shown once, kept as a digest; each is looked up at most once a second."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +17,7 @@ from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import ApiKey
 
 _PREFIX = "ulk"
+_REMEMBERED = 1.0  # seconds: how long a process that knows a key may not notice that it was revoked
 
 
 class Role(StrEnum):
@@ -48,8 +51,10 @@ class ListedKey:
 class Callers:
     """The keys in the ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, now: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
+        self._now = now
+        self._known: dict[str, tuple[Caller, float]] = {}
 
     def create(self, caller: str, roles: frozenset[Role]) -> str:
         """A new key, shown here and never again: 256 random bits, so that a plain digest of it cannot be reversed.
@@ -76,17 +81,26 @@ class Callers:
             audit.append(session, self._ledger, [audit.Entry("operator", "key.created", f"key:{key_id}", detail)])
         return f"{_PREFIX}_{key_id}_{secret}"
 
+    def remembered(self, key: str) -> Caller | None:
+        """Whose key it was a moment ago, without asking the database; None where it must be asked."""
+        caller, until = self._known.get(_digest(key), (None, 0.0))
+        return caller if self._now() < until else None
+
     def recognise(self, key: str) -> Caller | None:
         """Whose key it is; None for one that never was or was revoked."""
         # Looked up by digest: how long that takes says nothing about the key.
+        digest, now = _digest(key), self._now()
         with self._ledger.database.read() as session:
-            found = session.scalar(select(ApiKey).where(ApiKey.digest == _digest(key)))
+            found = session.scalar(select(ApiKey).where(ApiKey.digest == digest))
         if found is None or found.revoked_at is not None:
+            self._known.pop(digest, None)
             return None
-        return Caller(found.caller, found.id, frozenset(map(Role, found.roles)))
+        caller = Caller(found.caller, found.id, frozenset(map(Role, found.roles)))
+        self._known[digest] = (caller, now + _REMEMBERED)
+        return caller
 
     def revoke(self, key_id: str) -> bool:
-        """Nobody can use the key from now on; False where there is no such key or it was revoked before."""
+        """Nobody can use the key, a second from now at the latest; False where there is none or it was revoked."""
         with self._ledger.database.write() as session:
             alive = (ApiKey.id == key_id) & ApiKey.revoked_at.is_(None)
             changed = session.execute(
@@ -95,7 +109,8 @@ class Callers:
             if changed.first() is None:
                 return False
             audit.append(session, self._ledger, [audit.Entry("operator", "key.revoked", f"key:{key_id}", {})])
-            return True
+        self._known.clear()
+        return True
 
     def list(self) -> list[ListedKey]:
         """All keys, oldest first."""

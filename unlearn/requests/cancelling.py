@@ -68,7 +68,7 @@ class Cancelling:
         if request.payload is None:
             return
         # First: it holds the lock that keeps new requests about the same people waiting until this is committed.
-        audit.append(session, self._ledger, [audit.Entry("service", "request.released", about(request), {})])
+        audit.append(session, self._ledger, [audit.Entry("service", "request.released", about(request.id), {})])
         subjects = {self._ledger.keyring.pseudonyms.of(one): one for one in self._ledger.keyring.open(request.payload)}
         others = (
             select(Person.pseudonym)

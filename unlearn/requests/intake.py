@@ -1,14 +1,15 @@
-"""Taking requests in: all that wait share one transaction, and with it the price of making it durable."""
+"""Taking requests in: all that have arrived share one transaction, and with it the price of making it durable."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import or_, select, tuple_
+from sqlalchemy import insert, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -57,7 +58,7 @@ class Receipt:
 
 
 class Intake:
-    """Accepts requests.
+    """Accepts requests: one thread commits whatever has arrived while it committed the group before.
 
     Args:
         suppress: returns when every target answers nothing more to or about these people.
@@ -70,9 +71,9 @@ class Intake:
         self._ledger = ledger
         self._suppress = suppress
         self._due_within = due_within
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self._lock = threading.Lock()
-        self._leading = threading.Lock()
-        self._waiting: list[tuple[Submission, Future[Receipt]]] = []
+        self._waiting: list[_Waiting] = []
         self._in_flight: dict[tuple[str, str], str] = {}
 
     def submit(self, submission: Submission) -> Receipt:
@@ -83,26 +84,31 @@ class Intake:
             InFlight: the key is in use at this moment.
             AlreadyReceived: the request came under another key before.
         """
-        key = (submission.caller, submission.idempotency_key)
-        future: Future[Receipt] = Future()
+        return self.enqueue(submission).result()
+
+    def enqueue(self, submission: Submission) -> Future[Receipt]:
+        """What `submit` returns or raises, for those who must not wait for it; nobody can cancel it."""
+        key, future = (submission.caller, submission.idempotency_key), Future[Receipt]()
+        future.set_running_or_notify_cancel()
         with self._lock:
             if (fingerprint := self._in_flight.get(key)) is not None:
                 raise _reused() if fingerprint != submission.fingerprint else _in_flight()
             self._in_flight[key] = submission.fingerprint
             self._waiting.append((submission, future))
-        try:
-            # Whoever gets here first commits for all that wait; the others find their answer when they get here.
-            with self._leading:
-                if not future.done():
-                    with self._lock:
-                        group, self._waiting = self._waiting, []
-                    self._serve(group)
-            return future.result()
-        finally:
-            with self._lock:
-                del self._in_flight[key]
+        self._writer.submit(self._write)
+        return future
 
-    def _serve(self, group: list[tuple[Submission, Future[Receipt]]], *, again: bool = True) -> None:
+    def close(self) -> None:
+        """Let go of the thread, once all that wait are served."""
+        self._writer.shutdown()
+
+    def _write(self) -> None:
+        with self._lock:
+            group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
+        if group:
+            self._serve(group)
+
+    def _serve(self, group: Sequence[_Waiting], *, again: bool = True) -> None:
         try:
             answers = self._store([submission for submission, _ in group])
         except Exception as error:
@@ -112,73 +118,81 @@ class Intake:
             elif again and isinstance(error, IntegrityError):  # another process was faster: this time it is seen
                 self._serve(group, again=False)
             else:
-                group[0][1].set_exception(error)
+                self._answer(group[0], error)
             return
-        for (_, future), answer in zip(group, answers, strict=True):
-            if isinstance(answer, Refused):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+        for one, answer in zip(group, answers, strict=True):
+            self._answer(one, answer)
+
+    def _answer(self, waiting: _Waiting, answer: Receipt | Exception) -> None:
+        submission, future = waiting
+        with self._lock:  # before the answer is known, for with it the same key may come again
+            del self._in_flight[submission.caller, submission.idempotency_key]
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
 
     def _store(self, group: Sequence[Submission]) -> list[Receipt | Refused]:
         with self._ledger.database.write() as session:
-            by_key, by_id = _known(session, group)
-            answers: list[Receipt | Refused] = []
-            new: list[tuple[Request, Submission]] = []
-            for one in group:
+            by_key, ids = _known(session, group)
+            answers: dict[int, Receipt | Refused] = {}
+            new: dict[int, Submission] = {}
+            for place, one in enumerate(group):
                 known = by_key.get((one.caller, one.idempotency_key))
                 if known is not None:
                     same = known.fingerprint == one.fingerprint
-                    answers.append(_receipt(known, replayed=True) if same else _reused())
-                elif (one.caller, one.subject_request_id) in by_id:
-                    answers.append(_already())
+                    receipt = Receipt(known.subject_request_id, known.received_at, known.due_at, replayed=True)
+                    answers[place] = receipt if same else _reused()
+                elif (one.caller, one.subject_request_id) in ids:
+                    answers[place] = _already()
                 else:
-                    row = self._row(one)
-                    by_key[one.caller, one.idempotency_key] = by_id[one.caller, one.subject_request_id] = row
-                    new.append((row, one))
-                    answers.append(_receipt(row, replayed=False))
+                    ids.add((one.caller, one.subject_request_id))
+                    new[place] = one
             if new:
-                self._insert(session, new)
-        return answers
+                answers |= zip(new, self._insert(session, list(new.values())), strict=True)
+        return [answers[place] for place in range(len(group))]
 
-    def _insert(self, session: Session, new: list[tuple[Request, Submission]]) -> None:
+    def _insert(self, session: Session, new: Sequence[Submission]) -> list[Receipt]:
         ledger, now = self._ledger, self._ledger.now()
-        session.add_all(row for row, _ in new)
-        session.flush()
-        for row, submission in new:
-            names = dict.fromkeys(map(ledger.keyring.pseudonyms.of, submission.subjects))
-            session.add_all(Person(request_id=row.id, pseudonym=name) for name in names)
-            announce(session, row, now)
-        # The chain's lock also keeps a cancellation from releasing somebody whom this group suppresses.
-        audit.append(
-            session, ledger, [audit.Entry(row.caller, "request.received", about(row), {"due": row.due_at.isoformat()})
-                              for row, _ in new],
-        )  # fmt: skip
-        # Before the commit: a crash in between leaves somebody suppressed without a request, never the reverse.
-        self._suppress([subject for _, submission in new for subject in submission.subjects])
-
-    def _row(self, submission: Submission) -> Request:
-        now = self._ledger.now()
-        return Request(
-            caller=submission.caller,
-            subject_request_id=submission.subject_request_id,
-            idempotency_key=submission.idempotency_key,
-            fingerprint=submission.fingerprint,
-            regulation=submission.regulation,
-            callbacks=list(submission.callbacks),
-            state=RequestState.PENDING,
-            submitted_at=submission.submitted_at,
-            received_at=now,
-            due_at=now + self._due_within,
-            payload=self._ledger.keyring.seal(submission.subjects),
+        due, name = now + self._due_within, ledger.keyring.pseudonyms.of
+        rows = [self._row(one) | {"received_at": now, "due_at": due} for one in new]
+        numbers = session.scalars(insert(Request).returning(Request.id, sort_by_parameter_order=True), rows).all()
+        people = [(number, subject) for number, one in zip(numbers, new, strict=True) for subject in one.subjects]
+        persons = dict.fromkeys((number, name(subject)) for number, subject in people)
+        session.execute(
+            insert(Person), [{"request_id": number, "pseudonym": pseudonym} for number, pseudonym in persons]
         )
+        entries: list[audit.Entry] = []
+        for number, one in zip(numbers, new, strict=True):
+            announce(session, number, one.callbacks, RequestState.PENDING, now)
+            entries.append(audit.Entry(one.caller, "request.received", about(number), {"due": due.isoformat()}))
+        # The chain's lock also keeps a cancellation from releasing somebody whom this group suppresses.
+        audit.append(session, ledger, entries)
+        # Before the commit: a crash in between leaves somebody suppressed without a request, never the reverse.
+        self._suppress([subject for _, subject in people])
+        return [Receipt(one.subject_request_id, now, due, replayed=False) for one in new]
+
+    def _row(self, submission: Submission) -> dict[str, Any]:
+        return {
+            "caller": submission.caller,
+            "subject_request_id": submission.subject_request_id,
+            "idempotency_key": submission.idempotency_key,
+            "fingerprint": submission.fingerprint,
+            "regulation": submission.regulation,
+            "callbacks": list(submission.callbacks),
+            "state": RequestState.PENDING,
+            "submitted_at": submission.submitted_at,
+            "payload": self._ledger.keyring.seal(submission.subjects),
+        }
 
 
-_Rows = dict[tuple[str, str], Request]
+_Waiting = tuple[Submission, Future[Receipt]]
+_Pair = tuple[str, str]
+_GROUP = 256  # requests in one transaction: its statements must stay below what databases take
 
 
-def _known(session: Session, group: Sequence[Submission]) -> tuple[_Rows, _Rows]:
-    """Earlier requests of the same keys and of the same ids."""
+def _known(session: Session, group: Sequence[Submission]) -> tuple[dict[_Pair, Request], set[_Pair]]:
+    """Earlier requests by their callers and keys, and the callers and ids of such."""
     keys = [(one.caller, one.idempotency_key) for one in group]
     ids = [(one.caller, one.subject_request_id) for one in group]
     matching = or_(
@@ -188,12 +202,8 @@ def _known(session: Session, group: Sequence[Submission]) -> tuple[_Rows, _Rows]
     rows = session.scalars(select(Request).where(matching)).all()
     return (
         {(row.caller, row.idempotency_key): row for row in rows},
-        {(row.caller, row.subject_request_id): row for row in rows},
+        {(row.caller, row.subject_request_id) for row in rows},
     )
-
-
-def _receipt(row: Request, *, replayed: bool) -> Receipt:
-    return Receipt(row.subject_request_id, row.received_at, row.due_at, replayed)
 
 
 def _reused() -> KeyReused:

@@ -27,27 +27,27 @@ def move(session: Session, ledger: Ledger, requests: Iterable[Request], event: R
         if request.state in (RequestState.COMPLETED, RequestState.CANCELLED):
             request.closed_at = now
         if REPORTED[before] != REPORTED[request.state]:
-            announce(session, request, now)
+            announce(session, request.id, request.callbacks, request.state, now)
         detail = {"from": before, "to": request.state, "batch": request.batch_id}
-        entries.append(audit.Entry(actor, f"request.{event}", about(request), detail))
+        entries.append(audit.Entry(actor, f"request.{event}", about(request.id), detail))
     audit.append(session, ledger, entries)
 
 
-def announce(session: Session, request: Request, now: datetime) -> None:
+def announce(session: Session, request_id: int, urls: Iterable[str], state: RequestState, now: datetime) -> None:
     """Owe the controller a callback about the request's state."""
     session.add_all(
         Callback(
             id=secrets.token_hex(16),
-            request_id=request.id,
+            request_id=request_id,
             url=url,
-            status=REPORTED[request.state],
+            status=REPORTED[state],
             created_at=now,
             not_before=now,
         )
-        for url in request.callbacks
+        for url in urls
     )
 
 
-def about(request: Request) -> str:
+def about(request_id: int) -> str:
     """How the audit trail names a request."""
-    return f"request:{request.id}"
+    return f"request:{request_id}"

@@ -67,7 +67,8 @@ class Service:
             target.release(subjects)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, once all that wait are taken in."""
+        self.intake.close()
         self.ledger.database.close()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from fastapi.concurrency import run_in_threadpool
 
 from unlearn.requests.api.problems import Failure
 from unlearn.requests.callers import Caller, Role
@@ -45,7 +46,7 @@ class Limiter:
             raise Failure(429, "too many requests", "Slow down; see Retry-After.", headers=retry)
 
 
-def authenticated(
+async def authenticated(
     request: Request, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
 ) -> Caller:
     """Whose key it is.
@@ -57,7 +58,10 @@ def authenticated(
     service: Service = request.app.state.service
     limiter: Limiter = request.app.state.limiter
     scheme, _, key = (authorization or "").partition(" ")
-    caller = service.callers.recognise(key) if scheme.lower() == "bearer" and key.isascii() else None
+    caller = None
+    if scheme.lower() == "bearer" and key.isascii():
+        known = service.callers.remembered(key)
+        caller = known or await run_in_threadpool(service.callers.recognise, key)
     if caller is None:
         limiter.check(f"address {request.client.host if request.client else ''}")
         raise Failure(
@@ -70,8 +74,8 @@ def authenticated(
     return caller
 
 
-def _having(*roles: Role) -> Callable[[Caller], Caller]:
-    def check(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
+def _having(*roles: Role) -> Callable[[Caller], Awaitable[Caller]]:
+    async def check(caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
         if not caller.roles & set(roles):
             raise Failure(403, "not allowed", f"The key needs the role {' or '.join(roles)}.")
         return caller

@@ -77,7 +77,7 @@ def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", "unknown")
 
 
-def _invalid_parameters(_: Request, error: Any) -> Response:
+async def _invalid_parameters(_: Request, error: Any) -> Response:
     faults = [Fault(pointer="/" + "/".join(map(str, one["loc"][:2])), detail=one["type"]) for one in error.errors()]
     return Failure(400, "malformed parameters", "See the OpenAPI document.", faults).response()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import ValidationError
 
 from unlearn.requests.api.access import Body, Following, Submitting
@@ -47,13 +48,19 @@ def discovery(request: Request) -> Discovery:
     return Discovery(api_version=VERSION, supported_identities=known, supported_subject_request_types=["erasure"])
 
 
-@router.post("/requests", status_code=201, openapi_extra=_BODY, responses=documented(400, 401, 403, 409, 413, 422, 429))
-def create(
+@router.post(
+    "/requests",
+    status_code=201,
+    response_model=Received,
+    openapi_extra=_BODY,
+    responses=documented(400, 401, 403, 409, 413, 422, 429),
+)
+async def create(
     request: Request,
     caller: Submitting,
     body: Body,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
-) -> Received:
+) -> Response:
     """Ask that a person be forgotten. When this answers 201, no target answers to or about them any more.
 
     Repeat it with the same Idempotency-Key until it answers: the request is taken in once, and answered alike.
@@ -64,26 +71,27 @@ def create(
             400, "no idempotency key", "Send an Idempotency-Key of your choice, and the same one when you repeat."
         )
     asked = _parsed(service, body)
-    receipt = service.intake.submit(
-        Submission(
-            caller=caller.name,
-            idempotency_key=idempotency_key,
-            subject_request_id=asked.subject_request_id,
-            fingerprint=service.ledger.keyring.fingerprint(body),
-            regulation=asked.regulation,
-            subjects=asked.subjects,
-            submitted_at=asked.submitted_time,
-            callbacks=tuple(map(str, asked.status_callback_urls)),
-        )
+    submission = Submission(
+        caller=caller.name,
+        idempotency_key=idempotency_key,
+        subject_request_id=asked.subject_request_id,
+        fingerprint=service.ledger.keyring.fingerprint(body),
+        regulation=asked.regulation,
+        subjects=asked.subjects,
+        submitted_at=asked.submitted_time,
+        callbacks=tuple(map(str, asked.status_callback_urls)),
     )
+    # No thread waits for the commit: however many requests do, one transaction takes all that have arrived.
+    receipt = await asyncio.wrap_future(service.intake.enqueue(submission))
     request.app.state.metrics.taken_in(receipt)
-    return Received(
+    answer = Received(
         controller_id=caller.name,
         expected_completion_time=receipt.due_at,
         received_time=receipt.received_at,
         encoded_request=base64.b64encode(body).decode(),
         subject_request_id=receipt.subject_request_id,
     )
+    return Response(answer.model_dump_json(), 201, media_type="application/json")
 
 
 @router.get("/requests/{subject_request_id}", responses=documented(400, 401, 403, 404, 429))

@@ -72,20 +72,20 @@ def answer_with_problems(app: FastAPI) -> None:
     """Turn every exception that a caller may cause into a problem document."""
 
     @app.exception_handler(Failure)
-    def failure(_: Request, error: Failure) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def failure(_: Request, error: Failure) -> Response:  # pyright: ignore[reportUnusedFunction]
         return error.response()
 
     @app.exception_handler(Refused)
-    def refused(_: Request, error: Refused) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def refused(_: Request, error: Refused) -> Response:  # pyright: ignore[reportUnusedFunction]
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
         return Failure(status, error.title, str(error)).response()
 
     @app.exception_handler(NoSuchRequest)
-    def unknown(_: Request, error: NoSuchRequest) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def unknown(_: Request, error: NoSuchRequest) -> Response:  # pyright: ignore[reportUnusedFunction]
         return Failure(404, "no such request", str(error)).response()
 
     @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def http(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
         titles = {404: "not found", 405: "method not allowed"}
         title = titles.get(error.status_code, "refused")
         return Failure(error.status_code, title, "See the OpenAPI document.", headers=error.headers).response()

