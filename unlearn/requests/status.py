@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from unlearn.requests.ledger import Ledger, NoSuchRequest
 from unlearn.requests.states import RequestState, Step
-from unlearn.requests.tables import Request, Task
+from unlearn.requests.tables import BatchRow, Request, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Status:
     closed_at: datetime | None
     batch: str | None
     targets: Mapping[str, Step]
+    failing: bool  # a step of its batch raised, and is to be tried again
 
     @property
     def needs_attention(self) -> bool:
@@ -83,6 +84,7 @@ def counts(ledger: Ledger) -> dict[RequestState, int]:
 
 def _statuses(session: Session, rows: list[Request]) -> list[Status]:
     batches = {row.batch_id for row in rows if row.batch_id is not None}
+    failing = set(session.scalars(select(BatchRow.id).where(BatchRow.id.in_(batches), BatchRow.attempts > 0)))
     steps: dict[str, dict[str, Step]] = {}
     for task in session.scalars(select(Task).where(Task.batch_id.in_(batches)).order_by(Task.target)):
         steps.setdefault(task.batch_id, {})[task.target] = task.step
@@ -96,6 +98,7 @@ def _statuses(session: Session, rows: list[Request]) -> list[Status]:
             closed_at=row.closed_at,
             batch=row.batch_id,
             targets=steps.get(row.batch_id or "", {}),
+            failing=row.batch_id in failing,
         )
         for row in rows
     ]
