@@ -53,7 +53,7 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
             }
             for one in requests
         ],
-        "targets": _targets(session, batch.id),
+        "targets": evidence(session, batch.id),
         "audit": {"sequence": head.sequence, "digest": head.digest},
     }
     signature = base64.b64encode(ledger.keyring.signer.sign(_canonical(content))).decode()
@@ -106,7 +106,7 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
     return found
 
 
-def _targets(session: Session, batch_id: str) -> dict[str, dict[str, Any]]:
+def evidence(session: Session, batch_id: str) -> dict[str, dict[str, Any]]:
     """Per target the last word of every step; what failed before it is listed beside."""
     told: dict[str, dict[str, Any]] = {}
     for row in session.scalars(select(StepRecord).where(StepRecord.batch_id == batch_id).order_by(StepRecord.id)):
