@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
@@ -9,10 +10,11 @@ from markupsafe import Markup
 
 from unlearn.looks import environment
 from unlearn.looks.figures import short
-from unlearn.requests.page import shown
+from unlearn.requests.page import shown, telling
 
 _TEMPLATES = environment("unlearn.requests.page")
-_TEMPLATES.filters.update(figure=short, moment=shown.moment, span=shown.span)
+_FILTERS: Mapping[str, Any] = {"figure": short, "moment": shown.moment, "span": shown.span, "told": telling.told}
+_TEMPLATES.filters.update(_FILTERS)
 # Part of every page and named by digest in its policy, so that nothing else can be style or script.
 STYLE, SCRIPT = (Markup(_TEMPLATES.get_template(name).render()) for name in ("style.css", "script.js"))
 
