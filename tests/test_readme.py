@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +80,32 @@ def test_social_influence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert all(np.array_equal(fresh.members[k], sets.members[k]) for k in range(len(fresh)))
 
 
+def test_five_commands_from_installation_to_a_valid_certificate(tmp_path: Path) -> None:
+    install, *rest = blocks("sh")[0].splitlines()
+    # What `make test` has done already, to the interpreter that runs this.
+    assert shlex.split(install) == ["pip", "install", "--constraint", "constraints.txt", "."]
+    assert len(rest) == 4
+    synthetic(120, 60, 2_400).frame()[["user", "item"]].to_csv(tmp_path / "clicks.csv", index=False)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    said = ""
+    for line in rest:
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        said = done.stdout
+    assert said.startswith("certificate.json is valid")
+    (removed,) = (one["removed"] for one in json.loads((tmp_path / "certificate.json").read_text())["targets"].values())
+    assert removed["counts"]["users"] == 1 and removed["counts"]["interactions"] > 0
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "clicks.csv"]
+    assert [path.name for path in kept if b"u000017" in path.read_bytes()] == []
+
+
 def test_the_commands_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     synthetic(120, 60, 2_400).frame()[["user", "item"]].to_csv("clicks.csv", index=False)
-    for arguments in commands(blocks("sh")[0]):
+    for arguments in commands(blocks("sh")[1]):
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 0, (arguments, done.output)
     gone = CliRunner().invoke(app, ["recommend", "--model", "model", "--user", "u000017"])

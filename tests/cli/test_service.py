@@ -98,6 +98,39 @@ def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatc
     assert "installed packages offer (got other; there are recsys" in refusal(2, "request", "list").replace("\n", " ")
 
 
+def test_setting_up_leaves_nothing_half_done(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert "made (got 'nowhere')" in refusal(2, "init", "--target", "recsys:workspace=nowhere").replace("\n", " ")
+    assert "offered" not in refusal(2, "init", "--target", "nothing:workspace=model")
+    assert sorted(tmp_path.iterdir()) == before
+    made = answer("init", "--target", "recsys:workspace=model")
+    assert (tmp_path / made["keyring"]).stat().st_mode & 0o777 == 0o600
+    assert answer("request", "list") == {"requests": []}  # the settings are found where they were made
+    assert "must be a new file" in refusal(2, "init", "--target", "recsys:workspace=model")
+
+
+def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path: Path) -> None:
+    held, gone = map(str, data.users.ids[[3, 5]])
+    answer("hold", "place", "--identity", held, "--reference", "case 7")
+    told = refusal_of_work("request", "create", "--identity", held, "--certificate", tmp_path / "none.json")
+    assert "a legal hold forbids deletion" in told and not (tmp_path / "none.json").exists()
+    file, public = tmp_path / "certificate.json", tmp_path / "keys" / "certificates.pub"
+    made = answer("request", "create", "--identity", gone, "--certificate", file)
+    checked = answer("verify-certificate", file, "--key", public)
+    assert (checked["valid"], checked["batch"]) == (True, made["batch"])
+    assert naming(tmp_path, [gone]) == set()
+    file.write_text(file.read_text("utf-8").replace('"users": 1', '"users": 2'), "utf-8")
+    assert "is not valid" in refusal_of_work("verify-certificate", file, "--key", public)
+
+
+def refusal_of_work(*arguments: str | Path) -> str:
+    """What a command says that tells, by its exit code, of work that failed."""
+    result = unlearn(*arguments)
+    assert result.exit_code == 1, result.output
+    return result.stderr.replace("\n", " ")
+
+
 def test_server_and_worker_as_processes(config: Path, data: Interactions, tmp_path: Path) -> None:
     key = answer("keys", "create", "--caller", "shop", "--role", "submit")["key"]
     program = str(Path(sys.executable).with_name("unlearn"))

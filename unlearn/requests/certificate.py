@@ -36,7 +36,7 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
     """Write the certificate of a batch that is being closed, in the same transaction."""
     last = session.scalars(select(CertificateRow).order_by(CertificateRow.sequence.desc()).limit(1)).first()
     requests = session.scalars(select(Request).where(Request.batch_id == batch.id).order_by(Request.id)).all()
-    head, targets = audit.head(session), _targets(session, batch.id)
+    head, targets = audit.head(session), evidence(session, batch.id)
     content: dict[str, Any] = {
         "format": FORMAT,
         "sequence": 1 if last is None else last.sequence + 1,
@@ -108,7 +108,7 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
     return found
 
 
-def _targets(session: Session, batch_id: str) -> dict[str, dict[str, Any]]:
+def evidence(session: Session, batch_id: str) -> dict[str, dict[str, Any]]:
     """Per target the last word of every step; what failed before it is listed beside."""
     told: dict[str, dict[str, Any]] = {}
     for row in session.scalars(select(StepRecord).where(StepRecord.batch_id == batch_id).order_by(StepRecord.id)):

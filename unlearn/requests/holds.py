@@ -47,20 +47,19 @@ class Holds:
             )
             return Placed(pseudonym, tuple(session.scalars(late)))
 
-    def lift(self, subject: Subject) -> int:
+    def lift(self, pseudonym: str, actor: str = "operator") -> int:
         """Allow deletion again; returns how many requests go on by that."""
-        pseudonym = self._ledger.keyring.pseudonyms.of(subject)
         with self._ledger.database.write() as session:
             if (hold := session.get(Hold, pseudonym)) is None:
                 return 0
-            entry = audit.Entry("operator", "hold.lifted", f"hold:{hold.reference}", {})
+            entry = audit.Entry(actor, "hold.lifted", f"hold:{hold.reference}", {})
             audit.append(session, self._ledger, [entry])
             session.delete(hold)
             session.flush()
             held = select(Person.request_id).join(Hold, Hold.pseudonym == Person.pseudonym)
             waiting = select(Request).where(Request.state == RequestState.ON_HOLD, Request.id.not_in(held))
             free = list(session.scalars(waiting))
-            move(session, self._ledger, free, RequestEvent.LIFT, "operator")
+            move(session, self._ledger, free, RequestEvent.LIFT, actor)
             return len(free)
 
     def list(self) -> list[tuple[str, str, datetime]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from importlib.metadata import entry_points
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from unlearn.requests.intake import Intake
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.settings import Settings, UnusableSettings
+from unlearn.requests.worker import Worker
 from unlearn.target import Pseudonyms, Subject, Target
 
 Factory = Callable[[Mapping[str, Any], Pseudonyms], Target]
@@ -65,6 +67,17 @@ class Service:
         """In every target."""
         for target in self.targets.values():
             target.release(subjects)
+
+    def worker(self, *, at_once: bool = False) -> Worker:
+        """One that serves batches as the settings say; `at_once`, whatever is pending, without waiting for more."""
+        chosen = self.settings
+        return Worker(
+            self.ledger,
+            self.targets,
+            batching=replace(chosen.batching, window=timedelta(0)) if at_once else chosen.batching,
+            escalation=chosen.escalation,
+            lease=timedelta(seconds=chosen.lease_seconds),
+        )
 
     def close(self) -> None:
         """Let go of the database, once all that wait are taken in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -73,6 +74,15 @@ class Settings(BaseSettings):
                 written = tomllib.loads(path.read_text("utf-8"))
             except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
                 raise UnusableSettings(f"`config` must be a TOML file ({path}: {error})") from None
+        return cls.chosen(written)
+
+    @classmethod
+    def chosen(cls, written: Mapping[str, Any]) -> Self:
+        """The settings that a file would hold, of the environment, and the defaults.
+
+        Raises:
+            UnusableSettings: naming everything that is wrong.
+        """
         try:
             return cls(**written)
         except ValidationError as error:

@@ -85,6 +85,9 @@ STEPS: Mapping[tuple[Step, Outcome], Step] = MappingProxyType({
     (Step.PURGE, Outcome.DONE): Step.DONE,
 })  # fmt: skip
 
+OPEN = (RequestState.PENDING, RequestState.ON_HOLD, RequestState.IN_PROGRESS)
+"""In these a request's clock runs."""
+
 REPORTED: Mapping[RequestState, str] = MappingProxyType({
     RequestState.PENDING: "pending",
     RequestState.ON_HOLD: "pending",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from unlearn.requests.ledger import Ledger, NoSuchRequest
 from unlearn.requests.states import RequestState, Step
-from unlearn.requests.tables import Request, Task
+from unlearn.requests.tables import BatchRow, Request, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,15 @@ class Status:
 
     caller: str
     subject_request_id: str
+    regulation: str
     state: RequestState
+    submitted_at: datetime
     received_at: datetime
     due_at: datetime
     closed_at: datetime | None
     batch: str | None
     targets: Mapping[str, Step]
+    failing: bool  # a step of its batch raised, and is to be tried again
 
     @property
     def needs_attention(self) -> bool:
@@ -58,7 +61,7 @@ def status(ledger: Ledger, caller: str | None, subject_request_id: str) -> Statu
         NoSuchRequest: that caller made none.
     """
     with ledger.database.read() as session:
-        return _statuses(session, [find(session, caller, subject_request_id)])[0]
+        return statuses(session, [find(session, caller, subject_request_id)])[0]
 
 
 def listed(
@@ -70,7 +73,7 @@ def listed(
         if state is not None:
             asked = asked.where(Request.state == state)
         rows = list(session.scalars(asked))
-        return list(zip((row.id for row in rows), _statuses(session, rows), strict=True))
+        return list(zip((row.id for row in rows), statuses(session, rows), strict=True))
 
 
 def counts(ledger: Ledger) -> dict[RequestState, int]:
@@ -81,8 +84,10 @@ def counts(ledger: Ledger) -> dict[RequestState, int]:
     return {state: by_state.get(state, 0) for state in RequestState}
 
 
-def _statuses(session: Session, rows: list[Request]) -> list[Status]:
+def statuses(session: Session, rows: Sequence[Request]) -> list[Status]:
+    """Where each of these requests stands."""
     batches = {row.batch_id for row in rows if row.batch_id is not None}
+    failing = set(session.scalars(select(BatchRow.id).where(BatchRow.id.in_(batches), BatchRow.attempts > 0)))
     steps: dict[str, dict[str, Step]] = {}
     for task in session.scalars(select(Task).where(Task.batch_id.in_(batches)).order_by(Task.target)):
         steps.setdefault(task.batch_id, {})[task.target] = task.step
@@ -90,12 +95,15 @@ def _statuses(session: Session, rows: list[Request]) -> list[Status]:
         Status(
             caller=row.caller,
             subject_request_id=row.subject_request_id,
+            regulation=row.regulation,
             state=row.state,
+            submitted_at=row.submitted_at,
             received_at=row.received_at,
             due_at=row.due_at,
             closed_at=row.closed_at,
             batch=row.batch_id,
             targets=steps.get(row.batch_id or "", {}),
+            failing=row.batch_id in failing,
         )
         for row in rows
     ]

@@ -79,6 +79,16 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class SessionRow(Base):
+    """Somebody who came to the page with a key: by the digest of what their cookie holds."""
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Request(Base):
     """A request to be forgotten, as a caller made it."""
 
@@ -206,7 +216,7 @@ class AuditRow(Base):
     at: Mapped[datetime]
     actor: Mapped[str] = mapped_column(String(100))
     event: Mapped[str] = mapped_column(String(40))
-    about: Mapped[str] = mapped_column(String(100))
+    about: Mapped[str] = mapped_column(String(100), index=True)
     detail: Mapped[str] = mapped_column(Text)  # JSON, byte for byte as it was digested
     previous: Mapped[str] = mapped_column(String(64))
     digest: Mapped[str] = mapped_column(String(64))

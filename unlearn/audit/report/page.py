@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from unlearn.audit.report.document import shortened
@@ -15,6 +14,7 @@ from unlearn.audit.report.node import Node
 from unlearn.audit.report.parts import prose
 from unlearn.audit.report.sections import SECTIONS
 from unlearn.audit.views.derive import derive
+from unlearn.looks import environment
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -28,12 +28,9 @@ def render(document: Mapping[str, Any]) -> str:
     whole["derived"] = derive(whole | {"signals": document.get("signals")})
     root = Node(whole)
     looks = Looks(_names(whole))
-    environment = Environment(
-        loader=PackageLoader("unlearn.audit.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["prose"] = prose
-    page = environment.get_template("page.html")
+    templates = environment("unlearn.audit.report")
+    templates.filters["prose"] = prose
+    page = templates.get_template("page.html")
     return page.render(
         document=root, sections=[(view, body(root, looks)) for view, body in SECTIONS], embedded=_embedded(whole)
     )

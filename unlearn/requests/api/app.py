@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.requests import Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unlearn.requests.api import opendsr, operating
@@ -25,12 +25,16 @@ _log = logging.getLogger(__name__)
 
 def create_app(service: Service) -> FastAPI:
     """The application over a service."""
+    from unlearn.requests.page import create_page  # which builds on parts of this package
+
     app = FastAPI(title="Deletion requests", version="2.0", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.state.service = service
     app.state.limiter = Limiter(service.settings.requests_per_second)
     app.state.metrics = Metrics(service.ledger)
     app.include_router(opendsr.router)
     app.include_router(operating.router)
+    app.add_route("/", lambda _: RedirectResponse("/page/requests"), include_in_schema=False)
+    app.mount("/page", create_page(service, app.state.limiter))
     answer_with_problems(app)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)
     app.add_middleware(Outermost, metrics=app.state.metrics, domain=service.settings.domain)
@@ -74,7 +78,8 @@ class Outermost:
 
 def _route(scope: Scope) -> str:
     """The path with names in the place of ids; of whatever leads nowhere, one name for all."""
-    return getattr(scope.get("route"), "path", "unknown")
+    path = getattr(scope.get("route"), "path", None)
+    return "unknown" if path is None else f"{scope.get('root_path', '')}{path}"
 
 
 async def _invalid_parameters(_: Request, error: Any) -> Response:

@@ -8,13 +8,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
 
+from unlearn.requests.health import health
 from unlearn.requests.intake import Receipt
 from unlearn.requests.ledger import Ledger
-from unlearn.requests.states import RequestState, Step
-from unlearn.requests.status import counts
-from unlearn.requests.tables import BatchRow, Callback, Request, Task
 
 
 class Metrics:
@@ -55,29 +52,19 @@ class _OfLedger(Collector):
         yield from ()  # registering must not need the database
 
     def collect(self) -> Iterator[Metric]:
+        now, found = self._ledger.now(), health(self._ledger)
         states = GaugeMetricFamily("unlearn_requests", "Requests by state.", labels=["state"])
-        for state, number in counts(self._ledger).items():
+        for state, number in found.requests.items():
             states.add_metric([state], number)
         yield states
-        with self._ledger.database.read() as session:
-            open_states = (RequestState.PENDING, RequestState.IN_PROGRESS)
-            due = session.scalar(select(func.min(Request.due_at)).where(Request.state.in_(open_states)))
-            open_batches = select(func.count()).select_from(BatchRow).where(BatchRow.closed_at.is_(None))
-            figures = {
-                "unlearn_batches_open": (open_batches, "Batches that are not closed."),
-                "unlearn_batches_failing": (
-                    open_batches.where(BatchRow.attempts > 0), "Batches whose step raised and is to be tried again."
-                ),
-                "unlearn_tasks_attention": (
-                    select(func.count()).select_from(Task).where(Task.step == Step.ATTENTION),
-                    "Targets of batches that wait for a person's decision.",
-                ),
-                "unlearn_callbacks_owed": (
-                    select(func.count()).select_from(Callback).where(Callback.ended_at.is_(None)),
-                    "Callbacks that are not delivered yet.",
-                ),
-            }  # fmt: skip
-            for name, (query, text) in figures.items():
-                yield GaugeMetricFamily(name, text, value=session.scalar(query) or 0)
-        left = float("inf") if due is None else (due - self._ledger.now()).total_seconds()
-        yield GaugeMetricFamily("unlearn_seconds_to_first_due", "Until the first open request is due.", value=left)
+        left = float("inf") if found.first_due is None else (found.first_due - now).total_seconds()
+        for name, text, value in (
+            ("requests_overdue", "Open requests whose time is over.", found.overdue),
+            ("batches_open", "Batches that are not closed.", found.batches_open),
+            ("batches_failing", "Batches whose step raised and is to be tried again.", found.batches_failing),
+            ("tasks_attention", "Targets of batches that wait for a person's decision.", found.tasks_attention),
+            ("callbacks_owed", "Callbacks that are not delivered yet.", found.callbacks_owed),
+            ("callbacks_abandoned", "Callbacks that were given up.", found.callbacks_abandoned),
+            ("seconds_to_first_due", "Until the first open request is due.", left),
+        ):
+            yield GaugeMetricFamily(f"unlearn_{name}", text, value=value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from unlearn.requests.commands import hold, keys, request
+from unlearn.requests.commands.init import init
 from unlearn.requests.commands.serve import serve
 from unlearn.requests.commands.verify_certificate import verify_certificate
 from unlearn.requests.commands.worker import worker
@@ -12,6 +13,7 @@ from unlearn.requests.commands.worker import worker
 
 def register(app: typer.Typer) -> None:
     """Add them to the command `unlearn`."""
+    app.command()(init)
     app.command()(serve)
     app.command()(worker)
     app.command()(verify_certificate)

@@ -39,7 +39,7 @@ def lift(identity: Identity, config: Config = None, json_: Json = False) -> Mapp
     from unlearn.requests.holds import Holds
 
     with opened(config) as service:
-        freed = Holds(service.ledger).lift(subject(identity))
+        freed = Holds(service.ledger).lift(service.ledger.keyring.pseudonyms.of(subject(identity)))
     if not json_:
         typer.echo(f"{freed} requests go on")
     return {"requests": freed}

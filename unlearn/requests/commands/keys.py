@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, opened
+from unlearn.requests.commands.options import Config, Json, create_keys, opened
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -21,14 +21,13 @@ def init(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Make the keys that the service encrypts, names people, chains its trail and signs with."""
-    from unlearn.requests.keyring import Keyring
-
-    Keyring.create(out)
+    public = create_keys(out)
     if not json_:
         typer.echo(
-            f"{out}: four keys, for your eyes alone. Without them nothing in the ledger can be served or checked."
+            f"{out}: four keys, for your eyes alone. Without them nothing in the ledger can be served or checked.\n"
+            f"{public}: what certificates are checked with; hand it out."
         )
-    return {"keyring": str(out)}
+    return {"keyring": str(out), "public_key": str(public)}
 
 
 @app.command()

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from unlearn.requests.service import Service
     from unlearn.requests.settings import Settings
 
+DEFAULT = Path("unlearn.toml")
+
 Config = Annotated[
     Path | None,
-    typer.Option(envvar="UNLEARN_CONFIG", help="TOML file of settings; UNLEARN_... in the environment goes before it."),
+    typer.Option(
+        envvar="UNLEARN_CONFIG",
+        help=f"TOML file of settings (default: {DEFAULT}, if there is one); UNLEARN_... in the environment goes before "
+        "it.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Identity = Annotated[
@@ -38,7 +44,21 @@ def settings(config: Path | None) -> Settings:
     """The settings, examined."""
     from unlearn.requests.settings import Settings
 
-    return Settings.read(config)
+    return Settings.read(DEFAULT if config is None and DEFAULT.is_file() else config)
+
+
+def create_keys(keyring: Path) -> Path:
+    """A new keyring, and beside it the public key that certificates are checked with; returns where that is.
+
+    Raises:
+        FileExistsError: there is a keyring: its keys are never overwritten.
+    """
+    from unlearn.requests.certificate import public_key
+    from unlearn.requests.keyring import Keyring
+
+    public = keyring.with_name("certificates.pub")
+    public.write_text(public_key(Keyring.create(keyring)) + "\n", "utf-8")
+    return public
 
 
 @contextmanager

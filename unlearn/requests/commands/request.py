@@ -12,6 +12,7 @@ from unlearn.command import command
 from unlearn.requests.commands.options import Config, Json, opened, subject
 
 if TYPE_CHECKING:
+    from unlearn.requests.service import Service
     from unlearn.requests.status import Status
 
 app = typer.Typer(no_args_is_help=True)
@@ -30,6 +31,10 @@ def create(
     id: Annotated[str | None, typer.Option(help="The request's id, a UUID of version 4 (default: a new one).")] = None,
     regulation: Annotated[str, typer.Option(help="gdpr or ccpa.")] = "gdpr",
     caller: Caller = "operator",
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Serve it at once, with whatever else is pending, and write the batch's certificate here."),
+    ] = None,
     config: Config = None,
     json_: Json = False,
 ) -> Mapping[str, Any]:
@@ -64,9 +69,17 @@ def create(
             submitted_at=service.ledger.now(),
         )
         receipt = service.intake.submit(submission)
-    if not json_:
-        typer.echo(f"{receipt.subject_request_id}: received, due by {receipt.due_at:%Y-%m-%d}")
-    return {"id": receipt.subject_request_id, "received_at": receipt.received_at, "due_at": receipt.due_at}
+        if not json_:
+            typer.echo(f"{id}: received, due by {receipt.due_at:%Y-%m-%d}")
+        batch = None if certificate is None else _served(service, caller, id)
+        if certificate is not None and batch is not None:
+            told = _write(service, batch, certificate)
+            if not json_:
+                for name, target in told["targets"].items():
+                    counts = ", ".join(f"{number} {of}" for of, number in target["removed"]["counts"].items())
+                    typer.echo(f"{id}: removed from {name}: {counts}")
+                typer.echo(f"{id}: completed; {certificate} is the certificate of its batch")
+    return {"id": id, "received_at": receipt.received_at, "due_at": receipt.due_at, "batch": batch}
 
 
 @app.command()
@@ -147,19 +160,58 @@ def certificate(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Write what a batch did, signed; `unlearn verify-certificate` checks it anywhere."""
-    import json
-
-    from unlearn.forget import UnknownIds
-    from unlearn.requests.certificate import certificate, public_key
+    from unlearn.requests.certificate import public_key
 
     with opened(config) as service:
-        found, key = certificate(service.ledger, batch), public_key(service.ledger.keyring)
-    if found is None:
-        raise UnknownIds(f"`batch` must be the id of a closed batch (got {batch!r})")
-    out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        _write(service, batch, out)
+        key = public_key(service.ledger.keyring)
     if not json_:
         typer.echo(f"{out}: check it with `unlearn verify-certificate {out} --key {key}`")
     return {"certificate": str(out), "key": key}
+
+
+class NotCompleted(RuntimeError):
+    """The request was taken in, and could not be completed at once."""
+
+
+def _served(service: Service, caller: str, id: str) -> str:
+    """Serve batches until the request is complete; returns its batch's id.
+
+    Raises:
+        NotCompleted: a hold forbids it, a person must decide, or a step raised and is to be tried again later.
+    """
+    import time
+
+    from unlearn.requests.states import RequestState
+    from unlearn.requests.status import status
+
+    worker = service.worker(at_once=True)
+    while True:
+        worked = worker.run_once()
+        found = status(service.ledger, caller, id)
+        if found.state == RequestState.COMPLETED and found.batch is not None:
+            return found.batch
+        if found.state == RequestState.ON_HOLD:
+            raise NotCompleted(f"request {id} waits: a legal hold forbids deletion")
+        if found.needs_attention:
+            raise NotCompleted(f"request {id} needs attention: a retrain failed its verification, nothing is published")
+        if found.failing:
+            raise NotCompleted(f"request {id}: a step failed; `unlearn worker` tries it again, and its log says more")
+        if not worked:
+            time.sleep(0.5)  # another worker has it
+
+
+def _write(service: Service, batch: str, out: Path) -> Mapping[str, Any]:
+    """Write the certificate of a closed batch, and return it."""
+    import json
+
+    from unlearn.forget import UnknownIds
+    from unlearn.requests.certificate import certificate
+
+    if (found := certificate(service.ledger, batch)) is None:
+        raise UnknownIds(f"`batch` must be the id of a closed batch (got {batch!r})")
+    out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    return found
 
 
 def _shown(status: Status) -> dict[str, Any]:

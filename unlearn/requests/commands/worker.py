@@ -20,22 +20,13 @@ def worker(
     """Serve deletion requests through every target, until it is stopped; the batch at hand is finished first."""
     import signal
     import threading
-    from datetime import timedelta
 
     from unlearn.requests.callbacks import Callbacks
-    from unlearn.requests.worker import Worker
 
     log_to_stderr()
     with opened(config) as service:
-        chosen = service.settings
-        serving = Worker(
-            service.ledger,
-            service.targets,
-            batching=chosen.batching,
-            escalation=chosen.escalation,
-            lease=timedelta(seconds=chosen.lease_seconds),
-        )
-        callbacks = Callbacks(service.ledger, chosen.domain)
+        serving = service.worker()
+        callbacks = Callbacks(service.ledger, service.settings.domain)
         served = 0
         if once:
             service.cancelling.finish()

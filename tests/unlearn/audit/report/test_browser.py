@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page
 
-from unlearn.audit.report.node import short
+from unlearn.looks.figures import short
 from unlearn.audit.views.attack import rates
 
 
