@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from recsys import store
 from recsys.commands import workspace
 from recsys.data import Interactions, from_parquet, to_parquet
 from recsys.plugin import sealed
+from recsys.plugin.stored import Stored
 from recsys.recommend import BaseRanker
 from unlearn import durable
 from unlearn.seal import Seal
-from unlearn.vocabulary import Id
+from unlearn.vocabulary import Vocabulary
+
+ARRIVED = "interactions-arrived.parquet"
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,19 @@ class Place:
 
     # ---- the workspace -----------------------------------------------------------------------------------------------
 
-    def data(self) -> Interactions:
-        """The stored data: what remains of those that the published version was made from, and what came in since."""
+    def stored(self) -> Stored:
+        """What is stored of people: what the published version was made from and remains, and what came in since."""
         with workspace.held(self.workspace):
-            return from_parquet(self.workspace / workspace.SNAPSHOT)
+            data = from_parquet(self.workspace / workspace.SNAPSHOT)
+            path = self.workspace / ARRIVED
+            arrived = pd.read_parquet(path) if path.is_file() else data.frame()[:0]
+        return Stored(data, arrived)
 
-    def store_data(self, data: Interactions) -> None:
-        """Put data in the place of the stored ones, whole; the model stays. Call it inside `workspace.held`."""
-        to_parquet(data, self.workspace / workspace.SNAPSHOT)
-        durable.sync_folder(self.workspace / workspace.SNAPSHOT)
+    def store(self, stored: Stored) -> None:
+        """Put this in the place of what is stored, each file whole; the model stays. Call it while the workspace is held."""
+        _write(stored, self.workspace)
+        for file in self.workspace.glob("interactions*.parquet"):
+            durable.sync_folder(file)
         durable.sync_folder(self.workspace)
 
     def manifest(self) -> dict[str, Any]:
@@ -50,6 +59,14 @@ class Place:
         """The published version over these data."""
         return store.load(workspace.model_folder(self.workspace), data)
 
+    def untrained(self, data: Interactions) -> store.Storable:
+        """A model made like the published one, over any data."""
+        return store.untrained(workspace.model_folder(self.workspace), data)
+
+    def user_ids(self) -> Vocabulary:
+        """The users that the published version knows."""
+        return store.user_ids(workspace.model_folder(self.workspace))
+
     def ranker(self, data: Interactions) -> BaseRanker:
         """What the published version serves with: its tables as they were stored, whatever has left the data since."""
         if "closed_form" in self.manifest():
@@ -57,13 +74,14 @@ class Place:
         return store.load_ranker(workspace.model_folder(self.workspace))
 
     def swap(self, batch_id: str) -> None:
-        """Publish a staged model over the data that are stored now."""
+        """Publish a staged model over what is stored now."""
+        model = self.staged(batch_id) / "model"
+        stored = self.stored().over(store.user_ids(model), store.item_ids(model))
 
         def write(new: Path) -> None:
             # Linked, not moved: should this process be killed, the staged version is still there.
-            shutil.copytree(self.staged(batch_id) / "model", workspace.model_folder(new), copy_function=_link)
-            for file in self.workspace.glob("interactions*.parquet"):
-                _link(file, new / file.name)
+            shutil.copytree(model, workspace.model_folder(new), copy_function=_link)
+            _write(stored, new)
 
         workspace.replace(self.workspace, write)
 
@@ -74,10 +92,13 @@ class Place:
         return Seal(self.beside / "sealed", batch_id)
 
     def outstanding(self) -> dict[str, bytes]:
-        """What is sealed of batches whose users the published version still has, by batch."""
-        ids = store.user_ids(workspace.model_folder(self.workspace))
+        """What is sealed of batches that the published version was made with, by batch.
+
+        Whatever is published later was made without every batch that was sealed by then.
+        """
+        published = self.manifest()["digest"]
         opened = {seal.name: seal.read() for seal in Seal.all(self.beside / "sealed")}
-        return {name: content for name, content in opened.items() if any(one in ids for one in sealed.ids(content))}
+        return {name: content for name, content in opened.items() if sealed.since(content) == published}
 
     # ---- what is staged ----------------------------------------------------------------------------------------------
 
@@ -104,10 +125,15 @@ class Place:
         durable.remove(self.staged(batch_id) / "facts.json")
         shutil.rmtree(self.staged(batch_id), ignore_errors=True)
 
-    def known(self, users: list[Id]) -> int:
-        """How many of the users are in the stored data or in the published version."""
-        held = self.data().users, store.user_ids(workspace.model_folder(self.workspace))
-        return sum(any(user in ids for ids in held) for user in users)
+
+def _write(stored: Stored, folder: Path) -> None:
+    to_parquet(stored.data, folder / workspace.SNAPSHOT)
+    if len(stored.arrived):
+        unfinished = folder / f"{ARRIVED}.unfinished"
+        stored.arrived.to_parquet(unfinished, index=False)
+        unfinished.replace(folder / ARRIVED)
+    else:
+        (folder / ARRIVED).unlink(missing_ok=True)
 
 
 def _link(source: Any, destination: Any) -> None:

@@ -1,4 +1,4 @@
-"""The interactions and ties of forgotten users, as bytes that go under a seal, and put back into the data."""
+"""What is removed of people, as bytes that go under a seal, and put back into the data of the version that knew it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,31 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from recsys.data.interactions import Interactions
+from recsys.plugin.stored import Stored
 from unlearn.forget import ForgetSet
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.vocabulary import Vocabulary
 
 
-def packed(data: Interactions, users: Sequence[Id]) -> bytes:
-    """What the data hold of these users: rows, ids, interactions with weights and times, ties."""
-    rows = data.users.rows(users)
-    positions = data.positions(ForgetSet(users=tuple(users)))
+def packed(stored: Stored, forget: ForgetSet, *, since: str) -> bytes:
+    """What is stored of these users and interactions: rows, ids, interactions with weights and times, ties; counts.
+
+    Of what arrived after the model was trained there are counts alone, for it is in no gradient.
+
+    Args:
+        since: digest of the version that is published, which was made with them.
+    """
+    data = stored.data
+    rows = data.users.rows(forget.users, unknown="mark")
+    rows = rows[rows >= 0]
+    positions = data.positions(forget)
+    counts = {"users": len(forget.users), "interactions": stored.count(forget)}
     arrays: dict[str, NDArray[Any]] = {
         "rows": rows,
-        "ids": np.frombuffer(json.dumps(data.users.take(rows)).encode(), dtype=np.uint8),
         "users": data.user_rows()[positions],
         "items": data.indices[positions],
+        "told": np.frombuffer(
+            json.dumps({"ids": data.users.take(rows), "counts": counts, "since": since}).encode(), dtype=np.uint8
+        ),
     }
     for name in ("weight", "time"):
         if (values := getattr(data, name)) is not None:
@@ -34,14 +46,30 @@ def packed(data: Interactions, users: Sequence[Id]) -> bytes:
     return save(arrays)
 
 
-def ids(content: bytes) -> list[Id]:
-    """Who is in there."""
-    return json.loads(load(content)["ids"].tobytes())
+def counts(content: bytes) -> dict[str, int]:
+    """How many users and interactions were removed."""
+    return _told(content)["counts"]
+
+
+def since(content: bytes) -> str:
+    """Digest of the version that was published at that moment."""
+    return _told(content)["since"]
 
 
 def interactions(content: bytes) -> int:
-    """How many interactions are in there."""
+    """How many interactions are in there: those that the model knew."""
     return len(load(content)["items"])
+
+
+def forget_set(whole: Interactions, contents: Sequence[bytes]) -> ForgetSet:
+    """Who and what is in there, in ids of the data into which it was put back."""
+    found = ForgetSet()
+    for content in contents:
+        part = load(content)
+        single = ~np.isin(part["users"], part["rows"])
+        pairs = zip(whole.users.take(part["users"][single]), whole.items.take(part["items"][single]), strict=True)
+        found |= ForgetSet(users=tuple(_told(content)["ids"]), interactions=tuple(pairs))
+    return found
 
 
 def put_back(remaining: Interactions, contents: Sequence[bytes]) -> Interactions:
@@ -49,7 +77,7 @@ def put_back(remaining: Interactions, contents: Sequence[bytes]) -> Interactions
     parts = [load(content) for content in contents]
     live: list[Any] = remaining.users.take(np.arange(remaining.n_users))
     for part, content in zip(parts, contents, strict=True):
-        for row, name in zip(part["rows"].tolist(), ids(content), strict=True):
+        for row, name in zip(part["rows"].tolist(), _told(content)["ids"], strict=True):
             live[row] = name
     users = Vocabulary.restore(live, remaining.users.kind)
     whole = replace(remaining, users=users)
@@ -66,3 +94,7 @@ def put_back(remaining: Interactions, contents: Sequence[bytes]) -> Interactions
         )
         whole = whole.merge(gone)
     return whole
+
+
+def _told(content: bytes) -> dict[str, Any]:
+    return json.loads(load(content)["told"].tobytes())

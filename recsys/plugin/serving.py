@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from recsys.commands import workspace
 from recsys.data import Interactions
+from recsys.newcomers import newcomers
+from recsys.plugin.place import ARRIVED
 from recsys.plugin.target import RecommenderTarget
 from recsys.recommend import BaseRanker, Recommendations
 from unlearn.vocabulary import Id
@@ -18,11 +21,13 @@ _State = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class _Loaded:
-    """One version, held whole: model, ids and the data that say what a user has seen."""
+    """One version, held whole: what ranks for the users that it knows, then for those who came since; what each saw."""
 
-    ranker: BaseRanker
-    data: Interactions
+    parts: tuple[tuple[BaseRanker, Interactions], ...]
     state: _State | None
+
+    def of(self, user: Id) -> tuple[BaseRanker, Interactions]:
+        return next((part for part in self.parts if user in part[0].user_ids), self.parts[0])
 
 
 class Serving:
@@ -37,14 +42,22 @@ class Serving:
     def recommend(self, user: Id, *, k: int = 10, suppress: Iterable[Id] | None = None) -> Recommendations | None:
         """The best items for a user that they have not seen; None for whom the service answers nothing.
 
+        An item is left out, too, with which an interaction of theirs is suppressed or erased.
+
         Raises:
             UnknownIds: there is no such user, or there was.
             ValueError: other arguments are wrong.
         """
         if self._target.blocks(user):
             return None
-        now = self._current()
-        found = now.ranker.recommend(user, k=k, exclude=now.data, suppress=suppress)
+        ranker, seen = self._current().of(user)
+        banned = list(suppress or ())
+        while True:
+            found = ranker.recommend(user, k=k, exclude=seen, suppress=banned)
+            erased = [item for item in found.ids.tolist() if item is not None and self._target.blocks(user, item)]
+            if not erased:
+                break
+            banned += erased
         # Asked again: a suppression that was acknowledged meanwhile counts.
         return None if self._target.blocks(user) else found
 
@@ -56,9 +69,13 @@ class Serving:
         return self._loaded
 
     def _load(self) -> _Loaded:
+        place = self._target.place
         with workspace.held(self._folder):
-            state, data = _state(self._folder), self._target.place.data()
-            return _Loaded(self._target.place.ranker(data), data, state)
+            state, stored = _state(self._folder), place.stored()
+            parts = [(place.ranker(stored.data), stored.data)]
+            if len((new := stored.newcomers()).users):
+                parts.append((newcomers(place.published(stored.data), new), new))
+            return _Loaded(tuple(parts), state)
 
 
 def _state(folder: Path) -> _State | None:
@@ -66,6 +83,8 @@ def _state(folder: Path) -> _State | None:
     files = (workspace.model_folder(folder) / "manifest.json", folder / workspace.SNAPSHOT)
     try:
         found = [file.stat() for file in files]
+        with contextlib.suppress(FileNotFoundError):  # there is one only while somebody is new
+            found.append((folder / ARRIVED).stat())
     except FileNotFoundError:
         return None
     return tuple((one.st_ino, one.st_mtime_ns) for one in found)

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recsys import store
 from recsys.commands import workspace
-from recsys.data import Interactions
 from recsys.errors import InvalidInteractions
 from recsys.plugin import sealed
+from recsys.plugin.making import trained, unlearned
 from recsys.plugin.place import Place
+from recsys.plugin.stored import Stored, arrived
 from recsys.plugin.verification import examine
 from unlearn.blocklist import Blocklist
 from unlearn.forget import ForgetSet
 from unlearn.invalid import Problems
-from unlearn.methods.base import Unlearner, method
+from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
-from unlearn.target import Batch, Counts, Pseudonyms, Removal, StaleVersion, Subject, Verdict, Version
+from unlearn.target import (
+    INTERACTION,
+    Batch,
+    Counts,
+    Pseudonyms,
+    Removal,
+    StaleVersion,
+    Subject,
+    Verdict,
+    Version,
+    interaction,
+)
 from unlearn.vocabulary import Id
-
-_METHODS = ("native", "reconverge", "two_level")
 
 
 def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTarget:
@@ -52,11 +62,11 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTar
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of new interactions: stored, refused because of whom they are about, or of ids that are unknown."""
+    """What became of new interactions: stored, or refused because of whom they are about; users that are new now."""
 
     stored: int
     refused: int
-    unknown: int
+    new_users: int
 
 
 class RecommenderTarget:
@@ -76,64 +86,68 @@ class RecommenderTarget:
 
     @property
     def identity_types(self) -> frozenset[str]:
-        return frozenset({self.identity_type})
+        return frozenset({self.identity_type, INTERACTION})
 
-    def blocks(self, user: Id) -> bool:
-        """Whether the user is suppressed or erased."""
-        return Subject(self.identity_type, str(user)) in self._blocked
+    def blocks(self, user: Id, item: Id | None = None) -> bool:
+        """Whether the user, or their interaction with the item, is suppressed or erased."""
+        person = Subject(self.identity_type, str(user))
+        return (person if item is None else interaction(person, str(item))) in self._blocked
 
     # ---- the contract ------------------------------------------------------------------------------------------------
 
     def resolve(self, batch: Batch) -> Counts:
-        data = self.place.data()
-        users = self._known(batch, data)
-        return {"users": len(users), "interactions": len(data.positions(ForgetSet(users=tuple(users))))}
+        stored = self.place.stored()
+        held = stored.holds(self._asked(batch, stored))
+        return {"users": len(held.users), "interactions": stored.count(held)}
 
     def suppress(self, subjects: Iterable[Subject]) -> Counts:
-        return {"people": self._blocked.add(subjects)}
+        return {"people": self._blocked.add(map(_as_written_here, subjects))}
 
     def release(self, subjects: Iterable[Subject]) -> Counts:
-        return {"people": self._blocked.discard(subjects)}
+        return {"people": self._blocked.discard(map(_as_written_here, subjects))}
 
     def remove(self, batch: Batch) -> Removal:
         seal = self.place.seal(batch.id)
         with workspace.held(self.place.workspace):
-            data = self.place.data()
-            users = self._known(batch, data)
-            if users and not seal.exists:
-                seal.write(sealed.packed(data, users))
+            stored, manifest = self.place.stored(), self.place.manifest()
+            held = stored.holds(self._asked(batch, stored))
+            if held and not seal.exists:
+                seal.write(sealed.packed(stored, held, since=manifest["digest"]))
             gone = seal.read() if seal.exists else None
-            if users:
-                data = data.without(ForgetSet(users=tuple(users)))
-                self.place.store_data(data)
-        removed = 0 if gone is None else sealed.interactions(gone)
-        drift = self.place.manifest()["training"]["removed"] + removed
+            if held:
+                stored = stored.without(held)
+                self.place.store(stored)
+        removed, learned = 0 if gone is None else sealed.interactions(gone), len(stored.data)
+        drift = manifest["training"]["removed"] + removed
         return Removal(
-            counts={"users": 0 if gone is None else len(sealed.ids(gone)), "interactions": removed},
-            share=removed / max(1, len(data) + removed),
-            drift=drift / max(1, len(data) + drift),
+            counts={"users": 0, "interactions": 0} if gone is None else sealed.counts(gone),
+            share=removed / max(1, learned + removed),
+            drift=drift / max(1, learned + drift),
         )
 
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
         with workspace.held(self.place.workspace):
-            remaining, gone = self.place.data(), self.place.outstanding()
+            stored, gone = self.place.stored(), self.place.outstanding()
             staged = self.place.facts(batch.id)
             if staged is not None and (staged["retrain"], staged["without"]) == (retrain, sorted(gone)):
                 return _version(batch, staged)
-            before = self.place.published(sealed.put_back(remaining, list(gone.values())))
+            whole = sealed.put_back(stored.data, list(gone.values()))
+            forget = sealed.forget_set(whole, list(gone.values()))
+            before = self.place.untrained(stored.everything()) if retrain else self.place.published(whole)
             replaces = self.place.manifest()["digest"]
         # The long part, during which others may read and take in.
-        forget = ForgetSet(users=tuple(one for content in gone.values() for one in sealed.ids(content)))
-        after, made = _retrained(before, forget) if retrain else self._unlearned(before, forget)
+        after, made = trained(before) if retrain else unlearned(before, forget, self._method)
+        made["facts"]["interactions_removed"] = sum(map(sealed.interactions, gone.values()))
         made |= {"retrain": retrain, "without": sorted(gone), "replaces": replaces}
         return _version(batch, made | {"digest": self.place.stage(batch.id, after, made)})
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
-        data = self.place.data()
+        stored, folder = self.place.stored(), self.place.staged(batch.id) / "model"
         gone = sum(map(sealed.interactions, self.place.outstanding().values()))
-        folder = self.place.staged(batch.id) / "model"
-        before, after = self.place.published(data), store.load(folder, data)
-        return examine(before, after, store.user_ids(folder), share=gone / max(1, len(data) + gone))
+        users = store.user_ids(folder)
+        before = self.place.published(stored.data)
+        after = store.load(folder, stored.over(users, store.item_ids(folder)).data)
+        return examine(before, after, users, share=gone / max(1, len(stored.data) + gone))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with workspace.held(self.place.workspace):
@@ -157,59 +171,63 @@ class RecommenderTarget:
         with workspace.held(self.place.workspace):
             seal.destroy()
             self.place.unstage(batch.id)
-            users = self.place.known(self._ids(batch, self.place.data()))
-        return {"seals": seal.left(), "versions": int(self.place.staged(batch.id).exists()), "users": users}
+            stored = self.place.stored()
+            asked = self._asked(batch, stored)
+            known = self.place.user_ids()
+            left = {
+                "users": sum(user in known for user in asked.users),
+                "interactions": stored.count(stored.holds(asked)),
+            }
+        return {"seals": seal.left(), "versions": int(self.place.staged(batch.id).exists())} | left
 
     # ---- new interactions --------------------------------------------------------------------------------------------
 
     def take_in(self, frame: pd.DataFrame) -> Taken:
         """Store new interactions (columns user, item and those that the data have), but none of anybody blocked.
 
-        What is of users or items that the model does not know is counted and left to the next training. A pair that is
-        stored already stays as it is. The next version that is made learns from them.
+        Users that the model does not know are answered by what they have in common with it (`recsys.newcomers`), and
+        learned with new items by the next retrain. A pair that is stored already stays as it is. The next version
+        learns from new pairs of what it knows.
 
         Raises:
             InvalidInteractions: a column is missing or a value cannot be used; nothing was stored.
         """
+        if not len(frame):
+            return Taken(0, 0, 0)
         with workspace.held(self.place.workspace):
-            data = self.place.data()
-            blocked = frame["user"].map({user: self.blocks(user) for user in frame["user"].unique()}).astype(bool)
-            rows = (
-                ids.rows(frame[name].tolist(), unknown="mark")
-                for ids, name in ((data.users, "user"), (data.items, "item"))
-            )
-            users, items = rows
-            known = ~blocked.to_numpy() & (users >= 0) & (items >= 0)
-            new = known & ~data.contains(users, items)
-            arrived = frame[new].drop_duplicates(["user", "item"], keep="last")
-            if len(arrived):
-                columns: Any = {name: name for name in ("weight", "time") if getattr(data, name) is not None}
-                added = Interactions.from_frame(arrived, users=data.users, items=data.items, **columns)
-                self.place.store_data(data.merge(added))
-        refused = int(blocked.sum())
-        return Taken(stored=len(arrived), refused=refused, unknown=len(frame) - refused - int(known.sum()))
+            stored = self.place.stored()
+            came = arrived(frame, stored)
+            users = {user: self.blocks(user) for user in came["user"].unique().tolist()}
+            pairs = zip(came["user"].tolist(), came["item"].tolist(), strict=True)
+            refused = np.array([users[user] or self.blocks(user, item) for user, item in pairs])
+            after = stored.joined(came[~refused])
+            if len(after) > len(stored):
+                self.place.store(after)
+        new_users = after.newcomers().n_users - stored.newcomers().n_users
+        return Taken(len(after) - len(stored), int(refused.sum()), new_users)
 
     # ---- helpers -----------------------------------------------------------------------------------------------------
 
-    def _ids(self, batch: Batch, data: Interactions) -> list[Id]:
-        """The batch's people as ids of this data's kind; 007 is not 7, for suppression goes by what was written."""
-        values = [subject.value for subject in batch.subjects if subject.type == self.identity_type]
-        return [user for user, value in zip(data.users.parse(values), values, strict=True) if str(user) == value]
+    def _asked(self, batch: Batch, stored: Stored) -> ForgetSet:
+        """What the batch asks for, as ids of the kinds that are stored; 007 is not 7, for suppression goes by text."""
+        parts = [part for subject in batch.subjects if (part := subject.part) is not None]
+        people = [(subject, None) for subject in batch.subjects] + parts
+        wanted = [(person.value, item) for person, item in people if person.type == self.identity_type]
+        users, items = stored.data.users, stored.data.items
+        found = [
+            (user, None if item is None else items.parse([item])[0])
+            for value, item in wanted
+            if str(user := users.parse([value])[0]) == value
+        ]
+        return ForgetSet(
+            users=tuple(user for user, item in found if item is None),
+            interactions=tuple((user, item) for user, item in found if item is not None),
+        )
 
-    def _known(self, batch: Batch, data: Interactions) -> list[Id]:
-        return [user for user in self._ids(batch, data) if user in data.users]
 
-    def _unlearned(self, before: store.Storable, forget: ForgetSet) -> tuple[store.Storable, dict[str, Any]]:
-        chosen = self._method or next(one for one in map(method, _METHODS) if one.obstacle(before) is None)
-        result = chosen.forget(before, forget)
-        assert isinstance(result.problem, store.Storable)
-        facts = {
-            "interactions_removed": result.records_removed,
-            "residual_before": result.residual_before,
-            "residual_after": result.residual_after,
-            "seconds": result.seconds,
-        }
-        return result.problem, {"method": chosen.name, "facts": facts}
+def _as_written_here(subject: Subject) -> Subject:
+    """The same interaction in the one spelling that serving and taking in ask for."""
+    return subject if (part := subject.part) is None else interaction(*part)
 
 
 def _version(batch: Batch, staged: Mapping[str, Any]) -> Version:
@@ -220,15 +238,3 @@ def _version(batch: Batch, staged: Mapping[str, Any]) -> Version:
         replaces=staged["replaces"],
         facts=staged["facts"],
     )
-
-
-def _retrained(before: store.Storable, forget: ForgetSet) -> tuple[store.Storable, dict[str, Any]]:
-    removed, started = int(before.records(forget).numel()), time.perf_counter()
-    after = before.without(forget).fit()
-    facts = {
-        "interactions_removed": removed,
-        "residual_before": None,
-        "residual_after": after.history.residual,
-        "seconds": time.perf_counter() - started,
-    }
-    return after, {"method": "retrain", "facts": facts}

@@ -17,6 +17,7 @@ from recsys.data import Interactions, synthetic
 from recsys.errors import InvalidInteractions
 from recsys.objectives import WholeData
 from recsys.plugin import RecommenderTarget, Serving, sealed, target
+from recsys.plugin.stored import Stored
 from recsys.plugin.verification import examine, panel_auc
 from recsys.problem import RecommenderProblem
 from tests.recsys.plugin.test_target import KEY, KIND, data, people, stored
@@ -86,15 +87,26 @@ def test_panel_auc_is_the_share_of_pairs_in_the_right_order() -> None:
 
 
 def test_what_is_sealed_is_put_back_exactly() -> None:
-    whole, users = data(), [[str(one.value) for one in people(*numbers)] for numbers in ((3, 17), (20,))]
-    first = whole.without(ForgetSet(users=tuple(users[0])))
-    contents = [sealed.packed(whole, users[0]), sealed.packed(first, users[1])]
-    remaining = first.without(ForgetSet(users=tuple(users[1])))
-    assert remaining.digest() != whole.digest()
+    whole = data()
+    users = [str(one.value) for one in people(3, 17, 20)]
+    rows = whole.users.rows(users[:1] + users[2:])
+    pairs = [(user, whole.items.ids[whole.indices[whole.indptr[row]]]) for user, row in zip(users[::2], rows, strict=True)]
+    other = (str(whole.users.ids[5]), str(whole.items.ids[whole.indices[whole.indptr[5]]]))
+    forgets = [
+        ForgetSet(users=tuple(users[:2]), interactions=(pairs[1], other)),  # of somebody who leaves later, and who stays
+        ForgetSet(users=(users[2],)),
+    ]
+    left, contents = Stored(whole, whole.frame()[:0]), list[bytes]()
+    for forget in forgets:
+        contents.append(sealed.packed(left, forget, since="abc"))
+        left = left.without(forget)
+    assert left.data.digest() != whole.digest()
     # Ties between the two batches left with the first one.
-    assert sealed.put_back(remaining, contents).digest() == whole.digest()
-    assert [sealed.ids(content) for content in contents] == users
-    assert sum(map(sealed.interactions, contents)) == len(whole) - len(remaining)
+    back = sealed.put_back(left.data, contents)
+    assert back.digest() == whole.digest()
+    assert sealed.forget_set(back, contents) == forgets[0] | forgets[1]
+    assert [sealed.counts(content)["users"] for content in contents] == [2, 1]
+    assert sum(map(sealed.interactions, contents)) == len(whole) - len(left.data)
 
 
 def test_a_published_version_is_what_unlearning_the_whole_gives(folder: Path) -> None:
@@ -181,7 +193,7 @@ def test_new_interactions_are_stored_but_of_nobody_blocked(folder: Path) -> None
     })  # fmt: skip
     taken = recommender.take_in(frame)
     assert (taken.stored, taken.refused, taken.unknown) == (1, 1, 2)
-    stored_now = recommender.place.data()
+    stored_now = recommender.place.stored().data
     assert len(stored_now) == len(before) + 1 and stored_now.time is not None and 3.0 in stored_now.time
     assert recommender.take_in(frame).stored == 0
     # What comes in while a version is staged is neither lost nor a reason to make it again.
@@ -191,7 +203,7 @@ def test_new_interactions_are_stored_but_of_nobody_blocked(folder: Path) -> None
     assert recommender.take_in(frame.assign(item=[unseen[1]] * 5)).stored == 1
     recommender.publish(batch, version)
     published = workspace.load(folder).data
-    assert published.digest() == recommender.place.data().digest()
+    assert published.digest() == recommender.place.stored().data.digest()
     assert len(published) == len(before.without(ForgetSet(users=(blocked.value,)))) + 2
 
 
