@@ -61,6 +61,10 @@ class Serving:
         # Asked again: a suppression that was acknowledged meanwhile counts.
         return None if self._target.blocks(user) else found
 
+    def users(self) -> list[Id]:
+        """Who can get an answer now, if nothing blocks them."""
+        return [user for _, seen in self._current().parts for user in seen.users.ids[seen.users.alive].tolist()]
+
     def _current(self) -> _Loaded:
         if self._loaded.state != _state(self._folder):
             with self._loading:
