@@ -139,7 +139,7 @@ def test_debt_grows_until_a_retrain(folder: Path) -> None:
     assert drifts[1] > drifts[0] and drifts[2] < drifts[1]
 
 
-# ---- serving and taking in -------------------------------------------------------------------------------------------
+# ---- serving ---------------------------------------------------------------------------------------------------------
 
 
 def test_serving_goes_on_with_the_next_version_and_never_answers_the_erased(folder: Path) -> None:
@@ -178,33 +178,6 @@ def test_serving_goes_on_with_the_next_version_and_never_answers_the_erased(fold
     assert not np.array_equal(first.scores, after.scores)
     with pytest.raises(UnknownIds):
         serving.recommend("nobody")
-
-
-def test_new_interactions_are_stored_but_of_nobody_blocked(folder: Path) -> None:
-    recommender, before = opened(folder), data()
-    blocked, user = people(3, 20)
-    recommender.suppress([blocked])
-    mine = before.users.rows([user.value])
-    unseen = before.items.ids[~before.csr().toarray()[mine[0]].astype(bool)].tolist()
-    frame = pd.DataFrame({
-        "user": [blocked.value, user.value, user.value, "new", user.value],
-        "item": [unseen[0], unseen[0], unseen[0], unseen[0], "new"],
-        "time": [1.0, 2.0, 3.0, 4.0, 5.0],
-    })  # fmt: skip
-    taken = recommender.take_in(frame)
-    assert (taken.stored, taken.refused, taken.unknown) == (1, 1, 2)
-    stored_now = recommender.place.stored().data
-    assert len(stored_now) == len(before) + 1 and stored_now.time is not None and 3.0 in stored_now.time
-    assert recommender.take_in(frame).stored == 0
-    # What comes in while a version is staged is neither lost nor a reason to make it again.
-    batch = Batch("b1", (blocked,))
-    recommender.remove(batch)
-    version = recommender.unlearn(batch, retrain=False)
-    assert recommender.take_in(frame.assign(item=[unseen[1]] * 5)).stored == 1
-    recommender.publish(batch, version)
-    published = workspace.load(folder).data
-    assert published.digest() == recommender.place.stored().data.digest()
-    assert len(published) == len(before.without(ForgetSet(users=(blocked.value,)))) + 2
 
 
 def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
