@@ -45,7 +45,7 @@ class Place:
         return Stored(data, arrived)
 
     def store(self, stored: Stored) -> None:
-        """Put this in the place of what is stored, each file whole; the model stays. Call it while the workspace is held."""
+        """Put this in the place of what is stored, each file whole; the model stays. To be called while it is held."""
         _write(stored, self.workspace)
         for file in self.workspace.glob("interactions*.parquet"):
             durable.sync_folder(file)

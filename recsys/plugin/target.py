@@ -134,11 +134,16 @@ class RecommenderTarget:
             whole = sealed.put_back(stored.data, list(gone.values()))
             forget = sealed.forget_set(whole, list(gone.values()))
             before = self.place.untrained(stored.everything()) if retrain else self.place.published(whole)
-            replaces = self.place.manifest()["digest"]
+            manifest = self.place.manifest()
         # The long part, during which others may read and take in.
         after, made = trained(before) if retrain else unlearned(before, forget, self._method)
-        made["facts"]["interactions_removed"] = sum(map(sealed.interactions, gone.values()))
-        made |= {"retrain": retrain, "without": sorted(gone), "replaces": replaces}
+        made["facts"] |= {
+            "interactions_removed": sum(map(sealed.interactions, gone.values())),
+            # Interactions forgotten approximately since the last full training.
+            "debt_before": manifest["training"]["removed"],
+            "debt_after": after.history.removed,
+        }
+        made |= {"retrain": retrain, "without": sorted(gone), "replaces": manifest["digest"]}
         return _version(batch, made | {"digest": self.place.stage(batch.id, after, made)})
 
     def verify(self, batch: Batch, version: Version) -> Verdict:

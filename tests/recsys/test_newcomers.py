@@ -1,4 +1,4 @@
-"""Users that a model never saw: their row is where the gradient of their own loss is zero, and nearer to a retrain's."""
+"""Users that a model never saw: their row is where the gradient of their loss is zero, and near a retrain's."""
 
 from __future__ import annotations
 

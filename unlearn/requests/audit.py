@@ -43,8 +43,7 @@ class Head:
 
 def append(session: Session, ledger: Ledger, entries: Iterable[Entry]) -> None:
     """Add rows at the end of the chain, in the transaction of what they tell about."""
-    if not ledger.database.sqlite:  # where SQLite's own lock keeps writers apart already
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    lock(session, ledger)
     last = head(session)
     sequence, previous = last.sequence, last.digest
     for entry in entries:
@@ -61,6 +60,12 @@ def append(session: Session, ledger: Ledger, entries: Iterable[Entry]) -> None:
         row.digest = previous = _digest(row, ledger.keyring.audit)
         session.add(row)
     session.flush()
+
+
+def lock(session: Session, ledger: Ledger) -> None:
+    """Have every other transaction that would add rows wait for the end of this one; may be asked for again."""
+    if not ledger.database.sqlite:  # where SQLite's own lock keeps writers apart already
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def head(session: Session) -> Head:

@@ -158,7 +158,9 @@ def test_one_interaction_is_erased_and_its_user_stays(folder: Path) -> None:
     serving = Serving(recommender)
     assert recommender.resolve(batch) == {"users": 0, "interactions": 1}
     recommender.suppress(batch.subjects)
-    assert recommender.blocks(user, items[0]) and not recommender.blocks(user) and not recommender.blocks(user, items[1])
+    assert (
+        recommender.blocks(user, items[0]) and not recommender.blocks(user) and not recommender.blocks(user, items[1])
+    )
     assert recommender.take_in(frame((user, items[0]), (other, items[0]))).refused == 1
     removal = recommender.remove(batch)
     assert removal.counts == {"users": 0, "interactions": 1} and removal.share > 0

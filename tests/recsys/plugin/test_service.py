@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -90,10 +89,14 @@ def test_what_is_sealed_is_put_back_exactly() -> None:
     whole = data()
     users = [str(one.value) for one in people(3, 17, 20)]
     rows = whole.users.rows(users[:1] + users[2:])
-    pairs = [(user, whole.items.ids[whole.indices[whole.indptr[row]]]) for user, row in zip(users[::2], rows, strict=True)]
+    pairs = [
+        (user, whole.items.ids[whole.indices[whole.indptr[row]]]) for user, row in zip(users[::2], rows, strict=True)
+    ]
     other = (str(whole.users.ids[5]), str(whole.items.ids[whole.indices[whole.indptr[5]]]))
     forgets = [
-        ForgetSet(users=tuple(users[:2]), interactions=(pairs[1], other)),  # of somebody who leaves later, and who stays
+        ForgetSet(
+            users=tuple(users[:2]), interactions=(pairs[1], other)
+        ),  # of somebody who leaves later, and who stays
         ForgetSet(users=(users[2],)),
     ]
     left, contents = Stored(whole, whole.frame()[:0]), list[bytes]()
