@@ -59,10 +59,20 @@ def folded_users(problem: RecommenderProblem, histories: sparse.csr_array) -> Te
     their neighbours: z_u = sum_l c_l (A^l E)_u with E_u = 0. In a model without a graph, where that is zero, the mean
     of the neighbours' embeddings stands in.
     """
+    users, items = _joined_by(problem, histories)
+    return _or_means(users, histories, items) @ items.T
+
+
+def neighbourhood(problem: RecommenderProblem, histories: sparse.csr_array) -> Tensor:
+    """What propagation alone makes of users with these interactions: z_u [q, d] as above; zero without a graph."""
+    return _joined_by(problem, histories)[0]
+
+
+def _joined_by(problem: RecommenderProblem, histories: sparse.csr_array) -> tuple[Tensor, Tensor]:
     before = problem.data.n_users
     matrix = sparse.csr_array(sparse.vstack([problem.data.csr(), histories]))
     users, items = _embedded(problem, matrix, after=before)
-    return _or_means(users[before:], histories, items) @ items.T
+    return users[before:], items
 
 
 def folded_items(problem: RecommenderProblem, histories: sparse.csr_array) -> Tensor:

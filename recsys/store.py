@@ -104,24 +104,21 @@ def load(directory: Path, data: Interactions) -> Storable:
         raise StoredModelError(f"{directory} does not fit this data:\n  - " + "\n  - ".join(problems))
     params = prefixed(tensors, _PARAMS)
     history = History.restored(manifest["training"], tensors, manifest["checkpoints"])
-    if "closed_form" in manifest:
-        arguments = manifest["closed_form"]["arguments"]
-        solved = closed_form(
-            manifest["closed_form"]["name"], data, **arguments | {"dtype": getattr(torch, arguments["dtype"])}
-        )
-        return replace(solved, params=params, history=history)
-    model = build(manifest["model"]["name"], data.n_users, data.n_items, **manifest["model"]["arguments"])
-    options: dict[str, Any] = manifest["options"]
-    options["keep"] = frozenset(options["keep"])
-    built = RecommenderProblem.build(
-        data,
-        model=model,
-        objective=objective(manifest["objective"]["name"], **manifest["objective"]["arguments"]),
-        options=TrainingOptions(**options),
-        dtype=tensors[_TABLES[0]].dtype,
-    )
+    built = _built(manifest, data, tensors)
+    if isinstance(built, ClosedForm):
+        return replace(built, params=params, history=history)
     _check_params(Path(directory), params, built.params)
     return built.with_params(params, history=history)
+
+
+def untrained(directory: Path, data: Interactions) -> Storable:
+    """A model made like the stored one, on any data, before its training; call `fit` on it.
+
+    Raises:
+        StoredModelError: a file is missing or was changed, or a tensor does not fit.
+    """
+    manifest, tensors = _read(Path(directory))
+    return _built(manifest, data, tensors)
 
 
 def load_ranker(directory: Path) -> Ranker:
@@ -143,6 +140,29 @@ def load_ranker(directory: Path) -> Ranker:
 def user_ids(directory: Path) -> Vocabulary:
     """The users that the stored model knows, by row."""
     return _vocabulary(Path(directory) / "users.parquet")
+
+
+def item_ids(directory: Path) -> Vocabulary:
+    """The items that the stored model knows, by row."""
+    return _vocabulary(Path(directory) / "items.parquet")
+
+
+def _built(manifest: dict[str, Any], data: Interactions, tensors: Params) -> Storable:
+    """What the manifest describes, on these data; `tensors` are asked for their type alone."""
+    if "closed_form" in manifest:
+        arguments = manifest["closed_form"]["arguments"]
+        dtype = getattr(torch, arguments["dtype"])
+        return closed_form(manifest["closed_form"]["name"], data, **arguments | {"dtype": dtype})
+    model = build(manifest["model"]["name"], data.n_users, data.n_items, **manifest["model"]["arguments"])
+    options: dict[str, Any] = dict(manifest["options"])
+    options["keep"] = frozenset(options["keep"])
+    return RecommenderProblem.build(
+        data,
+        model=model,
+        objective=objective(manifest["objective"]["name"], **manifest["objective"]["arguments"]),
+        options=TrainingOptions(**options),
+        dtype=tensors[_TABLES[0]].dtype,
+    )
 
 
 def _described(model: Storable) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from safetensors.numpy import load, save
 from unlearn import durable
 from unlearn.seal import Seal
 from unlearn.vocabulary import Id
+
+_TOLD = "told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class Staging:
         """The seal of a batch."""
         return Seal(self.folder / "sealed", batch_id)
 
-    def seals(self) -> dict[str, bytes]:
+    def sealed(self) -> dict[str, Sealed]:
         """What is sealed, by batch."""
-        return {seal.name: seal.read() for seal in Seal.all(self.folder / "sealed")}
+        return {seal.name: Sealed.of(seal.read()) for seal in Seal.all(self.folder / "sealed")}
 
     def version(self, batch_id: str) -> Path:
         """The folder of a batch's staged version."""
@@ -61,15 +63,29 @@ class Staging:
         shutil.rmtree(self.version(batch_id), ignore_errors=True)
 
 
-def packed(people: Sequence[Id], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """What goes under a seal: who it is about, and arrays by name."""
-    return save({**arrays, "people": np.frombuffer(json.dumps(list(people)).encode(), dtype=np.uint8)})
+@dataclass(frozen=True, slots=True, eq=False)
+class Sealed:
+    """What was removed by one batch, as it goes under a seal.
 
+    since: digest of the version that was published then, which was made with it; people: who left as a whole; counts:
+    of all that left; arrays: what gives the published version's data when it is put back.
+    """
 
-def unpacked(content: bytes) -> tuple[list[Id], dict[str, NDArray[Any]]]:
-    """The people and the arrays of `packed`."""
-    arrays = load(content)
-    return json.loads(arrays.pop("people").tobytes()), arrays
+    since: str
+    people: tuple[Id, ...]
+    counts: Mapping[str, int]
+    arrays: Mapping[str, NDArray[Any]]
+
+    def to_bytes(self) -> bytes:
+        told = {"since": self.since, "people": self.people, "counts": dict(self.counts)}
+        return save({**self.arrays, _TOLD: np.frombuffer(json.dumps(told).encode(), dtype=np.uint8)})
+
+    @classmethod
+    def of(cls, content: bytes) -> Sealed:
+        """What `to_bytes` has written."""
+        arrays = load(content)
+        told = json.loads(arrays.pop(_TOLD).tobytes())
+        return cls(told["since"], tuple(told["people"]), told["counts"], arrays)
 
 
 def link(source: Any, destination: Any) -> None:

@@ -24,14 +24,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 Counts = Mapping[str, int]
 """What a step did, by name: interactions, ties, files... It goes into the ledger, the certificate and the metrics."""
 
 Fact = str | int | float | None
+
+INTERACTION = "interaction"
+"""The type of an identity that names one interaction of a person, and no more of them: see `interaction`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,32 @@ class Subject:
     type: str
     value: str = field(repr=False)
 
+    @property
+    def part(self) -> tuple[Subject, str] | None:
+        """Whose interaction it is, and with what; None where it names a whole person, or nothing that can be read."""
+        if self.type != INTERACTION:
+            return None
+        try:
+            named: Any = json.loads(self.value)
+        except ValueError:
+            return None
+        if not isinstance(named, list) or [type(one) for one in cast("list[object]", named)] != [str, str, str]:
+            return None
+        return Subject(named[0], named[1]), named[2]
+
+
+def interaction(person: Subject, item: str) -> Subject:
+    """One interaction of a person, as a request names it: a JSON array of the person's type, their id and the item's.
+
+    Such a request asks for less than the person: nothing but the interaction is suppressed and forgotten. A hold on the
+    person holds it, too.
+    """
+    return Subject(INTERACTION, json.dumps([person.type, person.value, item], separators=(",", ":")))
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The people of several requests, served together under one id."""
+    """The people of several requests, served together under one id; of nobody, where a retrain is on schedule."""
 
     id: str
     subjects: tuple[Subject, ...] = field(repr=False)

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from unlearn import durable
 
 T = TypeVar("T")
-_State = tuple[tuple[int, int], ...]
+_State = tuple[tuple[int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +136,21 @@ class Latest(Generic[T]):
                     self._loaded = self._load()
         return self._loaded[1]
 
-    def _load(self) -> tuple[_State | None, T]:
+    def _load(self) -> tuple[_State, T]:
         with self._workspace.held():
             return self._state(), self._make()
 
-    def _state(self) -> _State | None:
-        """What changes when other files are there; None while they are being swapped."""
-        try:
-            found = [(self._workspace.folder / file).stat() for file in self._files]
-        except FileNotFoundError:
-            return None
-        return tuple((one.st_ino, one.st_mtime_ns) for one in found)
+    def _state(self) -> _State:
+        """What changes when other files are there; while they are being swapped it is that of no state."""
+        return tuple(map(_identity, (self._workspace.folder / file for file in self._files)))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _finish(folder: Path) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from unlearn.blocklist import Blocklist
+from unlearn.forget import ForgetSet
 from unlearn.invalid import InvalidInput, Problems
-from unlearn.staging import Staging, unpacked
+from unlearn.staging import Sealed, Staging
 from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, StaleVersion, Subject, Version
 from unlearn.vocabulary import Id, Vocabulary
 from unlearn.workspace import Workspace
 
 D = TypeVar("D")  # the stored data
-M = TypeVar("M")  # the published version over the data that it was made from
+B = TypeVar("B")  # what making a version begins with
 IDENTITY = "controller_customer_id"
 
 
@@ -29,23 +30,15 @@ class Made:
     write: Callable[[Path], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of new records: stored, refused because of whom they are about, or about nobody who is known."""
-
-    stored: int
-    refused: int
-    unknown: int
-
-
-class WorkspaceTarget(ABC, Generic[D, M]):
+class WorkspaceTarget(ABC, Generic[D, B]):
     """The steps of `unlearn.target.Target`, all but `verify`, for a workspace that people can be deleted from.
 
     A subclass says what its data and its versions are. Whatever it is asked for while the workspace is held must be
     quick; `_make` is not.
 
     - What is *stored* are the remaining data, from `remove` on.
-    - What is *outstanding* is sealed and still in the published version; put back, it gives the data of that version.
+    - What is *outstanding* was sealed since the published version was made, which was made with it; put back, it gives
+      the data of that version. Whatever is published later was made without all that was sealed by then.
     - A version is staged with the batches that it was made without, and is stale once more is outstanding.
     """
 
@@ -78,20 +71,20 @@ class WorkspaceTarget(ABC, Generic[D, M]):
         """Whom the data know."""
 
     @abstractmethod
-    def _counts(self, data: D, people: Sequence[Id]) -> Counts:
-        """How much the data hold about these people, who are there."""
+    def _counts(self, data: D, held: ForgetSet) -> Counts:
+        """How much goes with what is to be forgotten, all of which the data hold."""
 
     @abstractmethod
-    def _pack(self, data: D, people: Sequence[Id]) -> bytes:
-        """All that the data hold about them, by `unlearn.staging.packed`."""
+    def _pack(self, data: D, held: ForgetSet, *, since: str) -> Sealed:
+        """All of that, to be sealed."""
 
     @abstractmethod
-    def _without(self, data: D, people: Sequence[Id]) -> D:
-        """The data without them."""
+    def _without(self, data: D, held: ForgetSet) -> D:
+        """The data without it."""
 
     @abstractmethod
-    def _removal(self, remaining: D, content: bytes | None) -> Removal:
-        """What left, by what was packed of it; None where nothing was."""
+    def _removal(self, remaining: D, gone: Sealed | None) -> Removal:
+        """What left, by what was sealed of it; None where nothing was."""
 
     @abstractmethod
     def _published_people(self) -> Vocabulary:
@@ -102,12 +95,12 @@ class WorkspaceTarget(ABC, Generic[D, M]):
         """Digest of the published version."""
 
     @abstractmethod
-    def _published(self, remaining: D, contents: Sequence[bytes]) -> M:
-        """The published version, over the remaining data with what was packed of others put back."""
+    def _begin(self, data: D, outstanding: Sequence[Sealed], *, retrain: bool) -> B:
+        """What making the next version begins with, read from the workspace."""
 
     @abstractmethod
-    def _make(self, before: M, people: tuple[Id, ...], *, retrain: bool) -> Made:
-        """A version without these people."""
+    def _make(self, begun: B, *, retrain: bool) -> Made:
+        """A version without what is outstanding; the workspace may change meanwhile."""
 
     @abstractmethod
     def _swap(self, staged: Path, new: Path) -> None:
@@ -118,7 +111,7 @@ class WorkspaceTarget(ABC, Generic[D, M]):
     def resolve(self, batch: Batch) -> Counts:
         with self.workspace.held():
             data = self.data()
-        return self._counts(data, self._known(batch, data))
+        return self._counts(data, self._held(data, self._asked(batch, data)))
 
     def suppress(self, subjects: Iterable[Subject]) -> Counts:
         return {"people": self._blocked.add(subjects)}
@@ -130,14 +123,14 @@ class WorkspaceTarget(ABC, Generic[D, M]):
         seal = self.staging.seal(batch.id)
         with self.workspace.held():
             data = self.data()
-            people = self._known(batch, data)
-            if people and not seal.exists:
-                seal.write(self._pack(data, people))
-            content = seal.read() if seal.exists else None
-            if people:
-                data = self._without(data, people)
+            held = self._held(data, self._asked(batch, data))
+            if held and not seal.exists:
+                seal.write(self._pack(data, held, since=self._published_digest()).to_bytes())
+            gone = Sealed.of(seal.read()) if seal.exists else None
+            if held:
+                data = self._without(data, held)
                 self._store(data)
-            return self._removal(data, content)
+            return self._removal(data, gone)
 
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
         with self.workspace.held():
@@ -145,10 +138,10 @@ class WorkspaceTarget(ABC, Generic[D, M]):
             staged = self.staging.facts(batch.id)
             if staged is not None and (staged["retrain"], staged["without"]) == (retrain, sorted(gone)):
                 return _version(batch, staged)
-            before, replaces = self._published(self.data(), list(gone.values())), self._published_digest()
+            begun = self._begin(self.data(), list(gone.values()), retrain=retrain)
+            replaces = self._published_digest()
         # The long part, during which others may read and take in.
-        people = tuple(person for content in gone.values() for person in unpacked(content)[0])
-        made = self._make(before, people, retrain=retrain)
+        made = self._make(begun, retrain=retrain)
         facts = {"method": made.method, "facts": dict(made.facts), "retrain": retrain}
         facts |= {"without": sorted(gone), "replaces": replaces}
         return _version(batch, self.staging.stage(batch.id, made.write, facts))
@@ -175,29 +168,38 @@ class WorkspaceTarget(ABC, Generic[D, M]):
         with self.workspace.held():
             seal.destroy()
             self.staging.unstage(batch.id)
-            held = self._people(self.data()), self._published_people()
-        people = {person for ids in held for person in self._ids(batch, ids) if person in ids}
-        return {"seals": seal.left(), "versions": int(self.staging.version(batch.id).exists()), "users": len(people)}
+            data, published = self.data(), self._published_people()
+            asked = self._asked(batch, data)
+            left = self._counts(data, self._held(data, asked))
+        known = sum(person in published for person in asked.users)
+        return {"seals": seal.left(), "versions": int(self.staging.version(batch.id).exists()), "known": known, **left}
 
     # ---- for subclasses ----------------------------------------------------------------------------------------------
 
-    def outstanding(self) -> dict[str, bytes]:
-        """What is sealed of batches whose people the published version still has, by batch."""
-        ids = self._published_people()
-        return {
-            name: content
-            for name, content in self.staging.seals().items()
-            if any(one in ids for one in unpacked(content)[0])
-        }
+    def outstanding(self) -> dict[str, Sealed]:
+        """What is outstanding, by batch."""
+        digest = self._published_digest()
+        return {name: sealed for name, sealed in self.staging.sealed().items() if sealed.since == digest}
 
-    def _ids(self, batch: Batch, people: Vocabulary) -> list[Id]:
-        """The batch's people as ids of this kind; 007 is not 7, for suppression goes by what was written."""
-        values = [subject.value for subject in batch.subjects if subject.type == self.identity_type]
-        return [person for person, value in zip(people.parse(values), values, strict=True) if str(person) == value]
-
-    def _known(self, batch: Batch, data: D) -> list[Id]:
+    def _asked(self, batch: Batch, data: D) -> ForgetSet:
+        """What the batch asks for, in ids of the data's own kind."""
         people = self._people(data)
-        return [person for person in self._ids(batch, people) if person in people]
+        values = [subject.value for subject in batch.subjects if subject.type == self.identity_type]
+        return ForgetSet(users=tuple(one for value in values if (one := as_written(people, value)) is not None))
+
+    def _held(self, data: D, asked: ForgetSet) -> ForgetSet:
+        """What of that is there."""
+        people = self._people(data)
+        return ForgetSet(users=tuple(person for person in asked.users if person in people))
+
+
+def as_written(ids: Vocabulary, text: str) -> Id | None:
+    """The text as an id of that kind; None where such an id is written otherwise.
+
+    007 is not 7, for suppression goes by what was written.
+    """
+    (found,) = ids.parse([text])
+    return found if str(found) == text else None
 
 
 def checked_options(options: Mapping[str, Any], known: Iterable[str], source: str, error: type[InvalidInput]) -> Path:

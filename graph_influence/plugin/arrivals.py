@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from graph_influence.commands.workspace import GRAPH
 from graph_influence.graph import SocialGraph
 from graph_influence.snapshot import from_parquet, to_parquet
 from unlearn import durable
+from unlearn.vocabulary import Id
 
 ARRIVED = "arrived.parquet"
 COLUMNS = ["source", "target", "probability"]
@@ -43,9 +45,9 @@ class Stored:
         there = [graph.nodes.rows(self.arrived[name].tolist(), unknown="mark") >= 0 for name in COLUMNS[:2]]
         return Stored(graph, self.arrived[there[0] & there[1]])
 
-    def about(self, people: list[int | str]) -> NDArray[np.bool_]:
+    def about(self, people: Sequence[Id]) -> NDArray[np.bool_]:
         """Which of the ties that came in are these people's."""
-        return np.array(self.arrived[COLUMNS[:2]].isin(people).any(axis=1), dtype=np.bool_)
+        return np.array(self.arrived[COLUMNS[:2]].isin(list(people)).any(axis=1), dtype=np.bool_)
 
 
 def write_arrived(arrived: pd.DataFrame, folder: Path) -> None:

@@ -20,10 +20,10 @@ from graph_influence.plugin.arrivals import COLUMNS, Stored, write_arrived
 from graph_influence.plugin.verification import examine
 from graph_influence.snapshot import from_parquet
 from unlearn.forget import ForgetSet
-from unlearn.staging import link, unpacked
+from unlearn.staging import Sealed, link
 from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, Verdict, Version
 from unlearn.vocabulary import Id, Vocabulary
-from unlearn.workspace_target import IDENTITY, Made, Taken, WorkspaceTarget, checked_options
+from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, checked_options
 
 
 def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
@@ -38,15 +38,25 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
     return NetworkTarget(folder, pseudonyms, options.get("identity_type", IDENTITY))
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of new ties: stored, refused because of whom they are about, or about nobody who is known."""
+
+    stored: int
+    refused: int
+    unknown: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Published:
-    """The published network over the graph that it was made from, and the ties that came in since."""
+class _Begun:
+    """The published network over the graph that it was made from, the ties that came in since, and who has left."""
 
     network: Network
     arrived: pd.DataFrame
+    people: tuple[Id, ...]
 
 
-class NetworkTarget(WorkspaceTarget[Stored, _Published]):
+class NetworkTarget(WorkspaceTarget[Stored, _Begun]):
     """A workspace of `unlearn influence prepare` that people can be deleted from: see `unlearn.target.Target`.
 
     Unlearning is exact: sets that can differ are drawn again by the same coins ("replay"), seeds are kept where they
@@ -113,22 +123,23 @@ class NetworkTarget(WorkspaceTarget[Stored, _Published]):
     def _people(self, data: Stored) -> Vocabulary:
         return data.graph.nodes
 
-    def _counts(self, data: Stored, people: Sequence[Id]) -> Counts:
-        return {"people": len(people), "ties": sealed.ties(self._pack(data, people))}
+    def _counts(self, data: Stored, held: ForgetSet) -> Counts:
+        rows = data.graph.nodes.rows(held.users)
+        ties = len(sealed.arcs_of(data.graph, rows)) + int(data.about(held.users).sum())
+        return {"people": len(rows), "ties": ties}
 
-    def _pack(self, data: Stored, people: Sequence[Id]) -> bytes:
-        return sealed.packed(data.graph, people, int(data.about(list(people)).sum()))
+    def _pack(self, data: Stored, held: ForgetSet, *, since: str) -> Sealed:
+        return sealed.packed(data.graph, held.users, int(data.about(held.users).sum()), since=since)
 
-    def _without(self, data: Stored, people: Sequence[Id]) -> Stored:
-        renormalise = self._plan().semantics == "renormalised"
-        return data.without(data.graph.without(ForgetSet(users=tuple(people)), renormalise=renormalise))
+    def _without(self, data: Stored, held: ForgetSet) -> Stored:
+        return data.without(data.graph.without(held, renormalise=self._plan().semantics == "renormalised"))
 
-    def _removal(self, remaining: Stored, content: bytes | None) -> Removal:
-        people, removed = (0, 0) if content is None else (len(unpacked(content)[0]), sealed.ties(content))
+    def _removal(self, remaining: Stored, gone: Sealed | None) -> Removal:
+        counts = {"people": 0, "ties": 0} if gone is None else gone.counts
         left = int(remaining.graph.alive.sum()) + len(remaining.arrived)
         return Removal(
-            counts={"people": people, "ties": removed},
-            share=removed / max(1, left + removed),
+            counts=counts,
+            share=counts["ties"] / max(1, left + counts["ties"]),
             drift=float((~remaining.graph.alive).mean()) if remaining.graph.num_arcs else 0.0,
         )
 
@@ -141,15 +152,17 @@ class NetworkTarget(WorkspaceTarget[Stored, _Published]):
     def _published_digest(self) -> str:
         return store.described(self._model)["digest"]
 
-    def _published(self, remaining: Stored, contents: Sequence[bytes]) -> _Published:
-        graph = sealed.put_back(remaining.graph, contents, self._plan().semantics)
-        return _Published(store.load(self._model, graph), remaining.arrived)
+    def _begin(self, data: Stored, outstanding: Sequence[Sealed], *, retrain: bool) -> _Begun:
+        graph = sealed.put_back(data.graph, outstanding, self._plan().semantics)
+        people = tuple(person for one in outstanding for person in one.people)
+        return _Begun(store.load(self._model, graph), data.arrived, people)
 
-    def _make(self, before: _Published, people: tuple[Id, ...], *, retrain: bool) -> Made:
-        began, network, forget = time.perf_counter(), before.network, ForgetSet(users=people)
+    def _make(self, begun: _Begun, *, retrain: bool) -> Made:
+        began, network, people = time.perf_counter(), begun.network, begun.people
+        forget = ForgetSet(users=people)
         facts: dict[str, Fact] = {"people_removed": len(people), "spread_before": network.standing.spread.mean}
         if retrain:
-            network = network.rebuilt(forget, before.arrived)
+            network = network.rebuilt(forget, begun.arrived)
         elif people:
             upkeep = network.remove(forget)
             facts |= {"seeds_lost": upkeep.lost, "seeds_chosen_anew": int(upkeep.chosen_anew)}

@@ -16,6 +16,7 @@ from graph_influence.plugin import sealed
 from graph_influence.plugin.arrivals import Stored
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.rows import Rows
+from unlearn.staging import Sealed
 from unlearn.target import Check, Verdict
 
 _FAR = 4.5  # standard errors, which chance exceeds once in 150,000 times
@@ -28,7 +29,7 @@ NOT_COVERED = (
 )
 
 
-def examine(network: Network, stored: Stored, gone: Sequence[bytes]) -> Verdict:
+def examine(network: Network, stored: Stored, gone: Sequence[Sealed]) -> Verdict:
     """The verdict on a staged network over its own graph.
 
     - `forgotten_ids`: people of the version who are not in the remaining graph.
@@ -109,7 +110,7 @@ def _otherwise(sets: RRSets) -> int:
     return sum(not (same[k] and np.array_equal(one[k], two[k])) for k in range(len(sets)))
 
 
-def _around(graph: SocialGraph, stored: Stored, gone: Sequence[bytes]) -> NDArray[np.bool_]:
+def _around(graph: SocialGraph, stored: Stored, gone: Sequence[Sealed]) -> NDArray[np.bool_]:
     """Marks those who had ties with the forgotten and are still there."""
     ids = stored.graph.nodes.take(sealed.others(gone))
     rows = graph.nodes.rows([one for one in ids if one is not None], unknown="mark")

@@ -38,7 +38,7 @@ class TrainingOptions:
             for name in ("epochs", "batch_size", "learning_rate", "decay", "clip")
             if not getattr(self, name) > 0
         ]
-        if not 0 <= self.balance:
+        if not self.balance >= 0:
             problems.append(f"`balance` must be at least 0 for `TrainingOptions` (got {self.balance})")
         if problems:
             raise ValueError("\n".join(problems))

@@ -15,7 +15,7 @@ _BATCH_ENTRIES = 2**18  # which the caches hold
 def strengths(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Tensor:
     """The L2 of each row, l2 (1 + alpha n_x / m)^nu [q], for n_x interactions in a history of m."""
     _, most = cast("tuple[int, int]", histories.shape)
-    return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / most) ** nu)
+    return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / max(1, most)) ** nu)
 
 
 def solve_rows(

@@ -1,4 +1,4 @@
-"""The interactions and ties of forgotten users, as bytes that go under a seal, and put back into the data."""
+"""What is removed of people, as it goes under a seal, and put back into the data of the version that knew it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
+from recsys.plugin.stored import Stored
 from unlearn.forget import ForgetSet
-from unlearn.staging import packed as packed_arrays
-from unlearn.staging import unpacked
-from unlearn.vocabulary import Id
+from unlearn.staging import Sealed
 
 
-def packed(data: Interactions, users: Sequence[Id]) -> bytes:
-    """What the data hold of these users: rows, ids, interactions with weights and times, ties."""
-    rows = data.users.rows(users)
-    positions = data.positions(ForgetSet(users=tuple(users)))
+def packed(stored: Stored, forget: ForgetSet, *, since: str) -> Sealed:
+    """What is stored of these users and interactions: rows, interactions with weights and times, ties.
+
+    Of what arrived after the model was trained there are counts alone, for it is in no gradient.
+    """
+    data = stored.data
+    rows = data.users.rows(forget.users, unknown="mark")
+    rows = rows[rows >= 0]
+    positions = data.positions(forget)
     arrays: dict[str, NDArray[Any]] = {
         "rows": rows,
         "users": data.user_rows()[positions],
@@ -30,22 +34,33 @@ def packed(data: Interactions, users: Sequence[Id]) -> bytes:
             arrays[name] = values[positions]
     if data.ties is not None:
         arrays["ties"] = data.ties[np.isin(data.ties, rows).any(axis=1)]
-    return packed_arrays(data.users.take(rows), arrays)
+    counts = {"users": len(forget.users), "interactions": stored.count(forget)}
+    return Sealed(since, tuple(data.users.take(rows)), counts, arrays)
 
 
-def interactions(content: bytes) -> int:
-    """How many interactions are in there."""
-    return len(unpacked(content)[1]["items"])
+def interactions(sealed: Sealed) -> int:
+    """How many interactions are in there: those that the model knew."""
+    return len(sealed.arrays["items"])
 
 
-def put_back(remaining: Interactions, contents: Sequence[bytes]) -> Interactions:
+def forget_set(whole: Interactions, outstanding: Sequence[Sealed]) -> ForgetSet:
+    """Who and what is in there, in ids of the data into which it was put back."""
+    found = ForgetSet()
+    for sealed in outstanding:
+        part = sealed.arrays
+        single = ~np.isin(part["users"], part["rows"])
+        pairs = zip(whole.users.take(part["users"][single]), whole.items.take(part["items"][single]), strict=True)
+        found |= ForgetSet(users=sealed.people, interactions=tuple(pairs))
+    return found
+
+
+def put_back(remaining: Interactions, outstanding: Sequence[Sealed]) -> Interactions:
     """The data as they were before these left them, with whatever came in since."""
-    parts = [unpacked(content) for content in contents]
     users = remaining.users
-    for names, part in parts:
-        users = users.restored(part["rows"], names)
+    for sealed in outstanding:
+        users = users.restored(sealed.arrays["rows"], sealed.people)
     whole = replace(remaining, users=users)
-    for _, part in parts:
+    for part in (sealed.arrays for sealed in outstanding):
         order = np.lexsort((part["items"], part["users"]))
         gone = Interactions(
             users,

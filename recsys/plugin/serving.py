@@ -7,10 +7,15 @@ from pathlib import Path
 
 from recsys.commands import workspace
 from recsys.data import Interactions
+from recsys.newcomers import newcomers
+from recsys.plugin.stored import ARRIVED
 from recsys.plugin.target import RecommenderTarget
 from recsys.recommend import BaseRanker, Recommendations
 from unlearn.vocabulary import Id
 from unlearn.workspace import Latest
+
+_Parts = tuple[tuple[BaseRanker, Interactions], ...]
+"""What ranks for the users that the version knows, then for those who came since; what each of them has seen."""
 
 
 class Serving:
@@ -18,11 +23,13 @@ class Serving:
 
     def __init__(self, target: RecommenderTarget) -> None:
         self._target = target
-        files = (workspace.model_folder(Path()) / "manifest.json", Path(workspace.SNAPSHOT))
+        files = (workspace.model_folder(Path()) / "manifest.json", Path(workspace.SNAPSHOT), Path(ARRIVED))
         self._latest = Latest(target.workspace, files, self._load)
 
     def recommend(self, user: Id, *, k: int = 10, suppress: Iterable[Id] | None = None) -> Recommendations | None:
         """The best items for a user that they have not seen; None for whom the service answers nothing.
+
+        An item is left out, too, with which an interaction of theirs is suppressed or erased.
 
         Raises:
             UnknownIds: there is no such user, or there was.
@@ -30,12 +37,25 @@ class Serving:
         """
         if self._target.blocks(user):
             return None
-        ranker, data = self._latest()
-        found = ranker.recommend(user, k=k, exclude=data, suppress=suppress)
+        parts = self._latest()
+        ranker, seen = next((part for part in parts if user in part[0].user_ids), parts[0])
+        banned = list(suppress or ())
+        while True:
+            found = ranker.recommend(user, k=k, exclude=seen, suppress=banned)
+            erased = [item for item in found.ids.tolist() if item is not None and self._target.blocks(user, item)]
+            if not erased:
+                break
+            banned += erased
         # Asked again: a suppression that was acknowledged meanwhile counts.
         return None if self._target.blocks(user) else found
 
-    def _load(self) -> tuple[BaseRanker, Interactions]:
-        """One version, held whole: model, ids and the data that say what a user has seen."""
-        data = self._target.data()
-        return self._target.ranker(data), data
+    def users(self) -> list[Id]:
+        """Who can get an answer now, if nothing blocks them."""
+        return [user for _, seen in self._latest() for user in seen.users.ids[seen.users.alive].tolist()]
+
+    def _load(self) -> _Parts:
+        """One version, held whole."""
+        stored = self._target.data()
+        known = (self._target.ranker(stored), stored.data)
+        new = stored.newcomers()
+        return (known, (newcomers(self._target.published(stored), new), new)) if len(new.users) else (known,)

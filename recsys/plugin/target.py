@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recsys import store
 from recsys.commands import workspace
-from recsys.data import Interactions, from_parquet, to_parquet
 from recsys.errors import InvalidInteractions
 from recsys.plugin import sealed
+from recsys.plugin.making import Begun, trained, unlearned
+from recsys.plugin.stored import Stored, arrived
 from recsys.plugin.verification import examine
 from recsys.recommend import BaseRanker
-from unlearn import durable
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import Unlearner, method
+from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
-from unlearn.staging import link, unpacked
-from unlearn.target import Batch, Counts, Pseudonyms, Removal, Verdict, Version
+from unlearn.staging import Sealed, link
+from unlearn.target import (
+    INTERACTION,
+    Batch,
+    Counts,
+    Pseudonyms,
+    Removal,
+    Subject,
+    Verdict,
+    Version,
+    interaction,
+)
 from unlearn.vocabulary import Id, Vocabulary
-from unlearn.workspace_target import IDENTITY, Made, Taken, WorkspaceTarget, checked_options
-
-_METHODS = ("native", "reconverge", "two_level")
+from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, as_written, checked_options
 
 
 def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTarget:
@@ -44,7 +53,16 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTar
     return RecommenderTarget(folder, pseudonyms, options.get("identity_type", IDENTITY), chosen)
 
 
-class RecommenderTarget(WorkspaceTarget[Interactions, store.Storable]):
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of new interactions: stored, or refused because of whom they are about; users that are new now."""
+
+    stored: int
+    refused: int
+    new_users: int
+
+
+class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
     """A workspace of `unlearn train` that people can be deleted from: see `unlearn.target.Target`.
 
     Args:
@@ -58,52 +76,80 @@ class RecommenderTarget(WorkspaceTarget[Interactions, store.Storable]):
         self._model = workspace.model_folder(folder)
         self._method = method
 
-    def ranker(self, data: Interactions) -> BaseRanker:
-        """What the published version serves with: its tables as they were stored, whatever has left the data since."""
-        if "closed_form" in self._manifest():
-            return store.load(self._model, data).ranker()
-        return store.load_ranker(self._model)
+    @property
+    def identity_types(self) -> frozenset[str]:
+        return frozenset({self.identity_type, INTERACTION})
+
+    def blocks(self, person: Id, item: Id | None = None) -> bool:
+        """Whether the user, or their interaction with the item, is suppressed or erased."""
+        subject = Subject(self.identity_type, str(person))
+        return (subject if item is None else interaction(subject, str(item))) in self._blocked
+
+    def suppress(self, subjects: Iterable[Subject]) -> Counts:
+        return super().suppress(map(_as_written_here, subjects))
+
+    def release(self, subjects: Iterable[Subject]) -> Counts:
+        return super().release(map(_as_written_here, subjects))
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
         with self.workspace.held():
-            data, gone = self.data(), sum(map(sealed.interactions, self.outstanding().values()))
-            before = store.load(self._model, data)
+            stored, gone = self.data(), sum(map(sealed.interactions, self.outstanding().values()))
+            before = self.published(stored)
         folder = self.staging.version(batch.id) / "model"
-        after = store.load(folder, data)
-        return examine(before, after, store.user_ids(folder), share=gone / max(1, len(data) + gone))
+        users = store.user_ids(folder)
+        after = store.load(folder, stored.over(users, store.item_ids(folder)).data)
+        return examine(before, after, users, share=gone / max(1, len(stored.data) + gone))
 
     # ---- what its data and versions are ------------------------------------------------------------------------------
 
-    def data(self) -> Interactions:
+    def data(self) -> Stored:
         """What remains of the data that the published version was made from, and what came in since."""
         with self.workspace.held():
-            return from_parquet(self.workspace.folder / workspace.SNAPSHOT)
+            return Stored.read(self.workspace.folder)
 
-    def _store(self, data: Interactions) -> None:
-        path = self.workspace.folder / workspace.SNAPSHOT
-        to_parquet(data, path)
-        durable.sync_folder(path)
-        durable.sync_folder(path.parent)
+    def published(self, stored: Stored) -> store.Storable:
+        """The published version, over what is stored now."""
+        return store.load(self._model, stored.data)
 
-    def _people(self, data: Interactions) -> Vocabulary:
-        return data.users
+    def ranker(self, stored: Stored) -> BaseRanker:
+        """What the published version serves with: its tables as they were stored, whatever has left the data since."""
+        if "closed_form" in self._manifest():
+            return self.published(stored).ranker()
+        return store.load_ranker(self._model)
 
-    def _counts(self, data: Interactions, people: Sequence[Id]) -> Counts:
-        return {"users": len(people), "interactions": len(data.positions(ForgetSet(users=tuple(people))))}
+    def _store(self, data: Stored) -> None:
+        data.write(self.workspace.folder)
 
-    def _pack(self, data: Interactions, people: Sequence[Id]) -> bytes:
-        return sealed.packed(data, people)
+    def _people(self, data: Stored) -> Vocabulary:
+        return data.data.users
 
-    def _without(self, data: Interactions, people: Sequence[Id]) -> Interactions:
-        return data.without(ForgetSet(users=tuple(people)))
+    def _asked(self, batch: Batch, data: Stored) -> ForgetSet:
+        parts = [part for subject in batch.subjects if (part := subject.part) is not None]
+        mine = [(person.value, item) for person, item in parts if person.type == self.identity_type]
+        users, items = self._people(data), data.data.items
+        pairs = [(as_written(users, user), items.parse([item])[0]) for user, item in mine]
+        interactions = tuple((user, item) for user, item in pairs if user is not None)
+        return super()._asked(batch, data) | ForgetSet(interactions=interactions)
 
-    def _removal(self, remaining: Interactions, content: bytes | None) -> Removal:
-        users, removed = (0, 0) if content is None else (len(unpacked(content)[0]), sealed.interactions(content))
+    def _held(self, data: Stored, asked: ForgetSet) -> ForgetSet:
+        return data.holds(asked)
+
+    def _counts(self, data: Stored, held: ForgetSet) -> Counts:
+        return {"users": len(held.users), "interactions": data.count(held)}
+
+    def _pack(self, data: Stored, held: ForgetSet, *, since: str) -> Sealed:
+        return sealed.packed(data, held, since=since)
+
+    def _without(self, data: Stored, held: ForgetSet) -> Stored:
+        return data.without(held)
+
+    def _removal(self, remaining: Stored, gone: Sealed | None) -> Removal:
+        removed, learned = 0 if gone is None else sealed.interactions(gone), len(remaining.data)
         drift = self._manifest()["training"]["removed"] + removed
         return Removal(
-            counts={"users": users, "interactions": removed},
-            share=removed / max(1, len(remaining) + removed),
-            drift=drift / max(1, len(remaining) + drift),
+            counts={"users": 0, "interactions": 0} if gone is None else gone.counts,
+            share=removed / max(1, learned + removed),
+            drift=drift / max(1, learned + drift),
         )
 
     def _manifest(self) -> dict[str, Any]:
@@ -115,67 +161,51 @@ class RecommenderTarget(WorkspaceTarget[Interactions, store.Storable]):
     def _published_digest(self) -> str:
         return self._manifest()["digest"]
 
-    def _published(self, remaining: Interactions, contents: Sequence[bytes]) -> store.Storable:
-        return store.load(self._model, sealed.put_back(remaining, contents))
+    def _begin(self, data: Stored, outstanding: Sequence[Sealed], *, retrain: bool) -> Begun:
+        whole = sealed.put_back(data.data, outstanding)
+        model = store.untrained(self._model, data.everything()) if retrain else store.load(self._model, whole)
+        return Begun(
+            model,
+            sealed.forget_set(whole, outstanding),
+            removed=sum(map(sealed.interactions, outstanding)),
+            debt=self._manifest()["training"]["removed"],
+        )
 
-    def _make(self, before: store.Storable, people: tuple[Id, ...], *, retrain: bool) -> Made:
-        forget = ForgetSet(users=people)
-        if retrain:
-            return _retrained(before, forget)
-        chosen = self._method or next(one for one in map(method, _METHODS) if one.obstacle(before) is None)
-        result = chosen.forget(before, forget)
-        assert isinstance(result.problem, store.Storable)
-        residuals = result.residual_before, result.residual_after
-        return _made(chosen.name, result.problem, result.records_removed, residuals, result.seconds)
+    def _make(self, begun: Begun, *, retrain: bool) -> Made:
+        return trained(begun) if retrain else unlearned(begun, self._method)
 
     def _swap(self, staged: Path, new: Path) -> None:
-        shutil.copytree(staged / "model", workspace.model_folder(new), copy_function=link)
-        for file in self.workspace.folder.glob("interactions*.parquet"):
-            link(file, new / file.name)
+        model = staged / "model"
+        shutil.copytree(model, workspace.model_folder(new), copy_function=link)
+        self.data().over(store.user_ids(model), store.item_ids(model)).write(new)
 
     # ---- new interactions --------------------------------------------------------------------------------------------
 
     def take_in(self, frame: pd.DataFrame) -> Taken:
         """Store new interactions (columns user, item and those that the data have), but none of anybody blocked.
 
-        What is of users or items that the model does not know is counted and left to the next training. A pair that is
-        stored already stays as it is. The next version that is made learns from them.
+        Users that the model does not know are answered by what they have in common with it (`recsys.newcomers`), and
+        learned with new items by the next retrain. A pair that is stored already stays as it is. The next version
+        learns from new pairs of what it knows.
 
         Raises:
             InvalidInteractions: a column is missing or a value cannot be used; nothing was stored.
         """
+        if not len(frame):
+            return Taken(0, 0, 0)
         with self.workspace.held():
-            data = self.data()
-            blocked = frame["user"].map({user: self.blocks(user) for user in frame["user"].unique()}).astype(bool)
-            rows = (
-                ids.rows(frame[name].tolist(), unknown="mark")
-                for ids, name in ((data.users, "user"), (data.items, "item"))
-            )
-            users, items = rows
-            known = ~blocked.to_numpy() & (users >= 0) & (items >= 0)
-            new = known & ~data.contains(users, items)
-            arrived = frame[new].drop_duplicates(["user", "item"], keep="last")
-            if len(arrived):
-                columns: Any = {name: name for name in ("weight", "time") if getattr(data, name) is not None}
-                added = Interactions.from_frame(arrived, users=data.users, items=data.items, **columns)
-                self._store(data.merge(added))
-        refused = int(blocked.sum())
-        return Taken(stored=len(arrived), refused=refused, unknown=len(frame) - refused - int(known.sum()))
+            stored = self.data()
+            came = arrived(frame, stored)
+            users = {user: self.blocks(user) for user in came["user"].unique().tolist()}
+            pairs = zip(came["user"].tolist(), came["item"].tolist(), strict=True)
+            refused = np.array([users[user] or self.blocks(user, item) for user, item in pairs])
+            after = stored.joined(came[~refused])
+            if len(after) > len(stored):
+                self._store(after)
+        new_users = after.newcomers().n_users - stored.newcomers().n_users
+        return Taken(len(after) - len(stored), int(refused.sum()), new_users)
 
 
-def _retrained(before: store.Storable, forget: ForgetSet) -> Made:
-    removed, started = int(before.records(forget).numel()), time.perf_counter()
-    after = before.without(forget).fit()
-    return _made("retrain", after, removed, (None, after.history.residual), time.perf_counter() - started)
-
-
-def _made(
-    method: str, model: store.Storable, removed: int, residuals: tuple[float | None, float | None], seconds: float
-) -> Made:
-    facts = {
-        "interactions_removed": removed,
-        "residual_before": residuals[0],
-        "residual_after": residuals[1],
-        "seconds": seconds,
-    }
-    return Made(method, facts, lambda folder: store.save(model, folder / "model"))
+def _as_written_here(subject: Subject) -> Subject:
+    """The same interaction in the one spelling that serving and taking in ask for."""
+    return subject if (part := subject.part) is None else interaction(*part)

@@ -44,8 +44,7 @@ class Head:
 
 def append(session: Session, ledger: Ledger, entries: Iterable[Entry]) -> None:
     """Add rows at the end of the chain, in the transaction of what they tell about."""
-    if not ledger.database.sqlite:  # where SQLite's own lock keeps writers apart already
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    lock(session, ledger)
     last = head(session)
     sequence, previous, rows = last.sequence, last.digest, list[dict[str, Any]]()
     for entry in entries:
@@ -63,6 +62,12 @@ def append(session: Session, ledger: Ledger, entries: Iterable[Entry]) -> None:
         rows.append(row)
     if rows:
         session.execute(insert(AuditRow), rows)
+
+
+def lock(session: Session, ledger: Ledger) -> None:
+    """Have every other transaction that would add rows wait for the end of this one; may be asked for again."""
+    if not ledger.database.sqlite:  # where SQLite's own lock keeps writers apart already
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def head(session: Session) -> Head:

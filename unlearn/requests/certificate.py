@@ -44,6 +44,7 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
         "batch": batch.id,
         "software": f"unlearn-recsys {importlib.metadata.version('unlearn-recsys')}",
         "closed_at": ledger.now().isoformat(),
+        "occasion": "requests" if requests else "schedule",
         "requests": [
             {
                 "controller_id": one.caller,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from unlearn.requests import audit, certificate
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.moves import move
+from unlearn.requests.schedule import overdue
 from unlearn.requests.states import RESTING, RequestEvent, RequestState, Step
 from unlearn.requests.tables import BatchRow, Hold, Person, Request, Task
 from unlearn.target import Batch
@@ -39,11 +40,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """When pending requests become a batch: at `limit` of them, `window` after the first, `margin` before it is due."""
+    """When pending requests become a batch: at `limit` of them, `window` after the first, `margin` before it is due.
+
+    `retrain_every`: how long after its last full training a target is trained anew, requests or not; None for never.
+    """
 
     window: timedelta = timedelta(hours=1)
     limit: int = 256
     margin: timedelta = timedelta(days=3)
+    retrain_every: timedelta | None = None
 
 
 class Queue:
@@ -73,7 +78,7 @@ class Queue:
                 .limit(1)
                 .with_for_update(skip_locked=True)
             )
-            batch = session.scalars(claimable).first() or self._form(session)
+            batch = session.scalars(claimable).first() or self._form(session) or self._scheduled(session)
             if batch is None:
                 return None
             batch.worker, batch.lease_until, batch.fence = worker, now + self._lease, batch.fence + 1
@@ -92,19 +97,34 @@ class Queue:
         requests = list(session.scalars(pending.order_by(Request.due_at, Request.id).limit(plan.limit)))
         if not requests:  # another worker is forming its batch of them
             return None
-        batch = BatchRow(
-            id=secrets.token_hex(16),
-            created_at=now,
-            due_at=min(one.due_at for one in requests),
-            fence=0,
-            not_before=now,
-        )
-        session.add(batch)
-        session.flush()
-        session.add_all(Task(batch_id=batch.id, target=target, step=Step.RESOLVE) for target in self._targets)
+        batch = self._add(session, self._targets, Step.RESOLVE, due_at=min(one.due_at for one in requests))
         for request in requests:
             request.batch_id = batch.id
         move(session, self._ledger, requests, RequestEvent.CLAIM, "worker")
+        return batch
+
+    def _scheduled(self, session: Session) -> BatchRow | None:
+        now, every = self._ledger.now(), self._batching.retrain_every
+        if every is None or not overdue(session, self._targets, now, every):
+            return None
+        audit.lock(session, self._ledger)  # of several workers one forms the batch; the others see it now
+        if not (targets := overdue(session, self._targets, now, every)):
+            return None
+        batch = self._add(session, targets, Step.RETRAIN, due_at=now + every)
+        batch.holds_checked_at = now  # it is about nobody
+        audit.append(
+            session,
+            self._ledger,
+            [audit.Entry("worker", "retrain.scheduled", f"batch:{batch.id}", {"targets": targets})],
+        )
+        return batch
+
+    def _add(self, session: Session, targets: Iterable[str], step: Step, *, due_at: datetime) -> BatchRow:
+        now = self._ledger.now()
+        batch = BatchRow(id=secrets.token_hex(16), created_at=now, due_at=due_at, fence=0, not_before=now)
+        session.add(batch)
+        session.flush()
+        session.add_all(Task(batch_id=batch.id, target=target, step=step) for target in targets)
         return batch
 
     def heartbeat(self, claim: Claim) -> bool:
@@ -135,8 +155,7 @@ class Queue:
                 return batch.closed_at is None
             audit.append(session, self._ledger, [audit.Entry(claim.worker, "holds.checked", f"batch:{batch.id}", {})])
             of_batch = select(Request).where(Request.batch_id == batch.id)
-            held = exists().where(Person.request_id == Request.id, Hold.pseudonym == Person.pseudonym)
-            out = list(session.scalars(of_batch.where(held)))
+            out = [request for request in session.scalars(of_batch) if self._held(session, request)]
             move(session, self._ledger, out, RequestEvent.HOLD, claim.worker)
             for request in out:
                 request.batch_id = None
@@ -146,6 +165,15 @@ class Queue:
                 batch.closed_at = self._ledger.now()
                 return False
             return True
+
+    def _held(self, session: Session, request: Request) -> bool:
+        """Whether one of its people is on hold, be it that the request is about a part of them alone."""
+        if request.payload is None:
+            return False
+        subjects = self._ledger.keyring.open(request.payload)
+        people = [*subjects, *(part[0] for subject in subjects if (part := subject.part) is not None)]
+        names = list(map(self._ledger.keyring.pseudonyms.of, people))
+        return session.scalar(select(exists().where(Hold.pseudonym.in_(names)))) is True
 
     def close(self, claim: Claim) -> bool:
         """Complete the requests if every target is done, and destroy who they were about; else let go of the batch.

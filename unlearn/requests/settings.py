@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     batch_margin_days: float = Field(3, ge=0)
     retrain_above_share: float = Field(0.02, ge=0, le=1)
     retrain_above_drift: float = Field(0.05, ge=0, le=1)
+    retrain_every_days: float = Field(30, ge=0)  # 0: never
     lease_seconds: float = Field(60, ge=5)
     requests_per_second: float = Field(50, gt=0)
     body_limit_bytes: int = Field(65_536, ge=1_024)
@@ -109,6 +110,11 @@ class Settings(BaseSettings):
             )
         if timedelta(days=self.batch_margin_days) + self.batching.window > timedelta(days=self.due_within_days):
             problems.append("`batch_window_minutes` and `batch_margin_days` must leave time within `due_within_days`")
+        if not self.retrain_every_days and self.retrain_above_drift >= 1:
+            problems.append(
+                "`retrain_every_days` must be above 0 where `retrain_above_drift` is 1, for else nothing ever pays "
+                "back what unlearning approximates: each batch would stand on the errors of all before it"
+            )
         if problems:
             raise ValueError("\n  - ".join(problems))
         return self
@@ -131,6 +137,7 @@ class Settings(BaseSettings):
             window=timedelta(minutes=self.batch_window_minutes),
             limit=self.batch_limit,
             margin=timedelta(days=self.batch_margin_days),
+            retrain_every=timedelta(days=self.retrain_every_days) if self.retrain_every_days else None,
         )
 
     @property

@@ -25,6 +25,7 @@ from tests.graph_influence.maximize.graphs import social
 from tests.graph_influence.plugin.test_target import KEY, KIND, PLANS, graph, opened, people, stored
 from tests.graph_influence.rrsets.test_deletion import same_rows
 from unlearn.forget import ForgetSet, UnknownIds
+from unlearn.staging import Sealed
 from unlearn.target import Batch, Pseudonyms, Subject, Verdict
 from unlearn.vocabulary import Vocabulary
 
@@ -96,15 +97,15 @@ def test_what_left_is_in_no_array_of_the_graph(folder: Path, kind: str) -> None:
 def test_what_is_sealed_is_put_back_exactly(kind: str) -> None:
     whole, plan = graph(kind), PLANS[kind]
     network, left = Network.build(whole, plan), whole
-    contents: list[bytes] = []
+    contents: list[Sealed] = []
     for batch in BATCHES:
-        contents.append(sealed.packed(left, [one.value for one in batch.subjects], 0))
+        contents.append(sealed.packed(left, [one.value for one in batch.subjects], 0, since="abc"))
         left = network.left(left, users(batch))
     blank = replace(left, source=np.where(left.alive, left.source, left.target))
     again = sealed.put_back(blank, contents, plan.semantics)
     assert again.nodes == whole.nodes and again.alive.all()
     assert np.array_equal(again.source, whole.source) and np.array_equal(again.probability, whole.probability)
-    assert sum(map(sealed.ties, contents)) == int((~left.alive).sum())
+    assert sum(content.counts["ties"] for content in contents) == int((~left.alive).sum())
 
 
 # ---- verification ----------------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def test_shortcuts_do_not_pass(shortcut: str) -> None:
     """Sets without the person's name, and yet of another distribution."""
     whole, row = graph("frozen"), 0
     forget = ForgetSet(users=tuple(whole.nodes.take([row])))
-    network, content = Network.build(whole, WIDE, seed=1), sealed.packed(whole, forget.users, 0)
+    network, content = Network.build(whole, WIDE, seed=1), sealed.packed(whole, forget.users, 0, since="abc")
     left = network.left(whole, forget)
     pair = network.standing.collections
     biased = [

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -17,12 +16,13 @@ from recsys.data import Interactions, synthetic
 from recsys.errors import InvalidInteractions
 from recsys.objectives import WholeData
 from recsys.plugin import RecommenderTarget, Serving, sealed, target
+from recsys.plugin.stored import Stored
 from recsys.plugin.verification import examine, panel_auc
 from recsys.problem import RecommenderProblem
 from tests.recsys.plugin.test_target import KEY, KIND, data, people, stored
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
-from unlearn.staging import unpacked
+from unlearn.staging import Sealed
 from unlearn.target import Batch, Pseudonyms, Subject, Verdict
 
 
@@ -87,15 +87,30 @@ def test_panel_auc_is_the_share_of_pairs_in_the_right_order() -> None:
 
 
 def test_what_is_sealed_is_put_back_exactly() -> None:
-    whole, users = data(), [[str(one.value) for one in people(*numbers)] for numbers in ((3, 17), (20,))]
-    first = whole.without(ForgetSet(users=tuple(users[0])))
-    contents = [sealed.packed(whole, users[0]), sealed.packed(first, users[1])]
-    remaining = first.without(ForgetSet(users=tuple(users[1])))
-    assert remaining.digest() != whole.digest()
+    whole = data()
+    users = [str(one.value) for one in people(3, 17, 20)]
+    rows = whole.users.rows(users[:1] + users[2:])
+    pairs = [
+        (user, whole.items.ids[whole.indices[whole.indptr[row]]]) for user, row in zip(users[::2], rows, strict=True)
+    ]
+    other = (str(whole.users.ids[5]), str(whole.items.ids[whole.indices[whole.indptr[5]]]))
+    forgets = [
+        ForgetSet(
+            users=tuple(users[:2]), interactions=(pairs[1], other)
+        ),  # of somebody who leaves later, and who stays
+        ForgetSet(users=(users[2],)),
+    ]
+    left, contents = Stored(whole, whole.frame()[:0]), list[Sealed]()
+    for forget in forgets:
+        contents.append(sealed.packed(left, forget, since="abc"))
+        left = left.without(forget)
+    assert left.data.digest() != whole.digest()
     # Ties between the two batches left with the first one.
-    assert sealed.put_back(remaining, contents).digest() == whole.digest()
-    assert [unpacked(content)[0] for content in contents] == users
-    assert sum(map(sealed.interactions, contents)) == len(whole) - len(remaining)
+    back = sealed.put_back(left.data, contents)
+    assert back.digest() == whole.digest()
+    assert sealed.forget_set(back, contents) == forgets[0] | forgets[1]
+    assert [content.counts["users"] for content in contents] == [2, 1]
+    assert sum(map(sealed.interactions, contents)) == len(whole) - len(left.data)
 
 
 def test_a_published_version_is_what_unlearning_the_whole_gives(folder: Path) -> None:
@@ -128,7 +143,7 @@ def test_debt_grows_until_a_retrain(folder: Path) -> None:
     assert drifts[1] > drifts[0] and drifts[2] < drifts[1]
 
 
-# ---- serving and taking in -------------------------------------------------------------------------------------------
+# ---- serving ---------------------------------------------------------------------------------------------------------
 
 
 def test_serving_goes_on_with_the_next_version_and_never_answers_the_erased(folder: Path) -> None:
@@ -167,33 +182,6 @@ def test_serving_goes_on_with_the_next_version_and_never_answers_the_erased(fold
     assert not np.array_equal(first.scores, after.scores)
     with pytest.raises(UnknownIds):
         serving.recommend("nobody")
-
-
-def test_new_interactions_are_stored_but_of_nobody_blocked(folder: Path) -> None:
-    recommender, before = opened(folder), data()
-    blocked, user = people(3, 20)
-    recommender.suppress([blocked])
-    mine = before.users.rows([user.value])
-    unseen = before.items.ids[~before.csr().toarray()[mine[0]].astype(bool)].tolist()
-    frame = pd.DataFrame({
-        "user": [blocked.value, user.value, user.value, "new", user.value],
-        "item": [unseen[0], unseen[0], unseen[0], unseen[0], "new"],
-        "time": [1.0, 2.0, 3.0, 4.0, 5.0],
-    })  # fmt: skip
-    taken = recommender.take_in(frame)
-    assert (taken.stored, taken.refused, taken.unknown) == (1, 1, 2)
-    stored_now = recommender.data()
-    assert len(stored_now) == len(before) + 1 and stored_now.time is not None and 3.0 in stored_now.time
-    assert recommender.take_in(frame).stored == 0
-    # What comes in while a version is staged is neither lost nor a reason to make it again.
-    batch = Batch("b1", (blocked,))
-    recommender.remove(batch)
-    version = recommender.unlearn(batch, retrain=False)
-    assert recommender.take_in(frame.assign(item=[unseen[1]] * 5)).stored == 1
-    recommender.publish(batch, version)
-    published = workspace.load(folder).data
-    assert published.digest() == recommender.data().digest()
-    assert len(published) == len(before.without(ForgetSet(users=(blocked.value,)))) + 2
 
 
 def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:

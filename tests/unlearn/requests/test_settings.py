@@ -36,7 +36,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
     found = Settings.read(written(tmp_path, GOOD))
     assert found.batching.limit == 7 and found.batching.window == timedelta(minutes=5)
     assert found.targets == {"recsys": {"workspace": "model", "method": "reconverge"}}
-    assert found.due_within == timedelta(days=28)
+    assert found.due_within == timedelta(days=28) and found.batching.retrain_every == timedelta(days=30)
+    assert Settings.read(written(tmp_path, f"retrain_every_days = 0\n{GOOD}")).batching.retrain_every is None
 
 
 def test_everything_unsafe_is_named_with_its_reason(tmp_path: Path) -> None:
@@ -45,12 +46,15 @@ def test_everything_unsafe_is_named_with_its_reason(tmp_path: Path) -> None:
         database = "sqlite:///{tmp_path}/ledger.db"
         keyring = "{tmp_path}/keys/keyring.json"
         batch_margin_days = 28
+        retrain_every_days = 0
+        retrain_above_drift = 1
     """)  # fmt: skip
     for reason in (
         "`host` must be of this machine, for API keys would cross the network",
         "`targets` must name at least one",
         f"`keyring` must lie apart from the data (it is below {tmp_path})",
         "`batch_window_minutes` and `batch_margin_days` must leave time within `due_within_days`",
+        "`retrain_every_days` must be above 0 where `retrain_above_drift` is 1",
     ):
         assert reason in told, told
     keyring = f'keyring = "{tmp_path}/model/keyring.json"\n[targets.recsys]\nworkspace = "{tmp_path}/model"'

@@ -1,0 +1,336 @@
+"""A thousand erasures in a stream while recommendations go on: nothing leaks, and the model stays as good as a retrain.
+
+A server, a worker and a process that asks for recommendations from several threads, all on this machine and all as they
+are run in production. Half of the requests are about a user, half about one interaction of somebody who stays. Each
+comes by HTTP at a moment of its own; the worker serves them in batches, unlearning where it may and retraining where
+the rules say so. A leak is a recommendation that was asked for after the 201 had arrived: to an erased user, or of the
+item of an erased interaction to its user. When all is done, ranking quality on the held-out interactions of those
+who remain is compared with that of a model trained from the beginning on what remains. Bars: no leak, and within 1 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from benchmarks.common import arguments, at_least, finish, load, report, say, spread, verdict
+from benchmarks.service import configured, program, ready, running, unlearn
+from recsys.data import Split
+from unlearn.target import Subject, interaction
+
+PERSON = "controller_customer_id"
+UTILITY = 0.01
+
+TRAFFIC = """
+import json, sys, threading, time
+import numpy as np
+from pathlib import Path
+from recsys.plugin import Serving, target
+from unlearn.forget import UnknownIds
+from unlearn.requests.keyring import Keyring
+
+workspace, keyring, out, stop, threads = sys.argv[1:]
+serving = Serving(target({"workspace": workspace}, Keyring.read(Path(keyring)).pseudonyms))
+users = serving.users()
+Path(out + ".ready").touch()
+
+def ask(number):
+    draw = np.random.default_rng(number)
+    with open(f"{out}.{number}", "w") as log:
+        while not Path(stop).exists():
+            user = users[draw.integers(len(users))]
+            asked = time.monotonic()
+            try:
+                found = serving.recommend(user, k=10)
+            except UnknownIds:
+                found = None
+            items = None if found is None else [str(item) for item in found.ids.tolist() if item is not None]
+            log.write(json.dumps([asked, time.monotonic(), str(user), items]) + "\\n")
+            time.sleep(0.02)
+
+asking = [threading.Thread(target=ask, args=(number,)) for number in range(int(threads))]
+for one in asking: one.start()
+for one in asking: one.join()
+"""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What a request asks for."""
+
+    user: str
+    item: str | None  # None: all of the user
+
+    @property
+    def subject(self) -> Subject:
+        person = Subject(PERSON, self.user)
+        return person if self.item is None else interaction(person, self.item)
+
+
+def main() -> None:
+    def own(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+        parser.add_argument("--requests", type=at_least(2), default=1_000, help="half users, half interactions [1000]")
+        parser.add_argument("--seconds", type=at_least(1), default=480, help="within which they come [480]")
+        parser.add_argument("--batch", type=at_least(1), default=25, help="requests of a batch, at most [25]")
+        parser.add_argument("--threads", type=at_least(1), default=4, help="that ask for recommendations [4]")
+
+    options = arguments(__doc__, own)
+    if options.quick:
+        options.requests, options.seconds, options.batch, options.threads = 16, 4, 6, 2
+    split = load(options, "lastfm")
+    names = ("database", "requests", "seconds", "batch", "threads")
+    result = report(options, "stream", split, {name: getattr(options, name) for name in names} | {"seed": 0})
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        result |= measure(options, split, Path(folder), stack)
+    told = {key: value for key, value in result.items() if not key.endswith("_log")}
+    say(json.dumps({key: told[key] for key in ("batches", "requests", "leaks", "utility", "met")}, indent=2))
+    finish(options, result)
+
+
+def measure(options: argparse.Namespace, split: Split, folder: Path, stack: ExitStack) -> dict[str, Any]:
+    prepare(options, split, folder / "model")
+    before = quality(folder / "model", split)
+    config, url = configured(options.database, folder, stack)
+    text = config.read_text("utf-8").replace("batch_limit = 10000", f"batch_limit = {options.batch}")
+    config.write_text(text.replace("batch_window_minutes = 0", "batch_window_minutes = 0.1"), "utf-8")
+    environment = os.environ | {"UNLEARN_CONFIG": str(config)}
+    key = json.loads(unlearn(environment, "keys", "create", "--caller", "bench", "--role", "submit", "--json"))["key"]
+    log, stop, keyring = folder / "traffic", folder / "stop", folder / "keys" / "keyring.json"
+    asking = [str(folder / "model"), str(keyring), str(log), str(stop), str(options.threads)]
+    wanted = erasures(split, options.requests)
+    began = time.monotonic()
+    with running([*program(), "serve"], environment), running([*program(), "worker"], environment):
+        ready(url)
+        with running([sys.executable, "-c", TRAFFIC, *asking], environment, stop=stop):
+            while not Path(f"{log}.ready").exists():
+                time.sleep(0.05)
+            answers = send(options, wanted, key, url)
+            wait(config, len(answers))
+            time.sleep(1.0)  # a last look at the last version
+    elapsed = time.monotonic() - began
+    traffic = [json.loads(line) for part in sorted(folder.glob("traffic.[0-9]*")) for line in part.open("r")]
+    result = figures(wanted, answers, traffic, config) | {"seconds": elapsed}
+    result["utility"] = compared(before, folder / "model", split)
+    result["leaks"]["erased_interactions_ranked_in_10"] = ranked(folder / "model", wanted)
+    leaks, near = result["leaks"], max(abs(value) for value in result["utility"]["relative"].values())
+    bars = {
+        "no_leak": leaks["to_erased_users"] == leaks["of_erased_interactions"] == 0,
+        "all_completed": result["requests"]["completed"] == len(wanted),
+        "utility_within_1_percent": near <= UTILITY,
+    }
+    say(", ".join(f"{name}: {verdict(met)}" for name, met in bars.items()))
+    return result | {"bars": bars, "met": all(bars.values())}
+
+
+def prepare(options: argparse.Namespace, split: Split, folder: Path) -> None:
+    from recsys.commands import workspace
+    from recsys.commands.build import build_model
+    from recsys.commands.options import Setup
+
+    setup = Setup(dim=8, layers=2) if options.quick else Setup()
+    workspace.save(build_model(setup, split.train, seed=0, progress=False).fit(), folder)
+
+
+def erasures(split: Split, number: int) -> list[Erasure]:
+    """Half users, half interactions of others, in random order."""
+    draw, data = np.random.default_rng(0), split.train
+    present = np.flatnonzero(data.degrees()[0])
+    chosen = draw.choice(present, number // 2, replace=False)
+    staying = np.flatnonzero(~np.isin(data.user_rows(), chosen))
+    positions = draw.choice(staying, number - len(chosen), replace=False)
+    users = [Erasure(str(user), None) for user in data.users.take(chosen)]
+    pairs = zip(data.users.take(data.user_rows()[positions]), data.items.take(data.indices[positions]), strict=True)
+    both = [*users, *(Erasure(str(user), str(item)) for user, item in pairs)]
+    return [both[k] for k in draw.permutation(len(both))]
+
+
+def send(options: argparse.Namespace, wanted: Sequence[Erasure], key: str, url: str) -> list[dict[str, Any]]:
+    """Each at its own moment, from four clients; when it was answered, and by what."""
+    moments = np.sort(np.random.default_rng(1).uniform(0, options.seconds, len(wanted))) + time.monotonic()
+    local = threading.local()
+
+    def post(place: int) -> dict[str, Any]:
+        if not hasattr(local, "http"):
+            local.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        time.sleep(max(0.0, moments[place] - time.monotonic()))
+        subject, id = wanted[place].subject, str(uuid.UUID(int=place, version=4))
+        named = {"identity_type": subject.type, "identity_value": subject.value, "identity_format": "raw"}
+        body = {
+            "regulation": "gdpr", "subject_request_id": id, "subject_request_type": "erasure",
+            "submitted_time": "2026-01-05T08:00:00Z", "subject_identities": [named],
+        }  # fmt: skip
+        began = time.monotonic()
+        answer = local.http.post("/v2/requests", json=body, headers={"Idempotency-Key": id})
+        return {"id": id, "status": answer.status_code, "began": began, "ended": time.monotonic()}
+
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(post, range(len(wanted))))
+
+
+def wait(config: Path, number: int) -> None:
+    """Until every request is complete."""
+    from sqlalchemy import func, select
+
+    from unlearn.requests.service import Service
+    from unlearn.requests.settings import Settings
+    from unlearn.requests.states import RequestState
+    from unlearn.requests.tables import Request
+
+    service = Service.open(Settings.read(config))
+    done = select(func.count()).where(Request.state == RequestState.COMPLETED)
+    try:
+        for _ in range(7_200):
+            with service.ledger.database.read() as session:
+                if session.scalar(done) == number:
+                    return
+            time.sleep(1.0)
+    finally:
+        service.close()
+    raise SystemExit("the requests were not served within two hours")
+
+
+def figures(
+    wanted: Sequence[Erasure], answers: list[dict[str, Any]], traffic: list[Any], config: Path
+) -> dict[str, Any]:
+    from sqlalchemy import select
+
+    from unlearn.requests import audit
+    from unlearn.requests.service import Service
+    from unlearn.requests.settings import Settings
+    from unlearn.requests.states import RequestState
+    from unlearn.requests.tables import Request, StepRecord
+
+    service = Service.open(Settings.read(config))
+    with service.ledger.database.read() as session:
+        requests = session.scalars(select(Request)).all()
+        steps = session.scalars(select(StepRecord).order_by(StepRecord.id)).all()
+        whole = audit.first_break(session, service.ledger) is None
+    service.close()
+    waits = [(row.closed_at - row.received_at).total_seconds() for row in requests if row.closed_at is not None]
+    log = [
+        {
+            "batch": row.batch_id,
+            "step": row.step,
+            "outcome": row.outcome,
+            "seconds": seconds(row.started_at, row.ended_at),
+        }
+        for row in steps
+    ]
+    batches = {row.batch_id: [one for one in steps if one.batch_id == row.batch_id] for row in steps}
+    took = {id: seconds(rows[0].started_at, rows[-1].ended_at) for id, rows in batches.items()}
+    retrained = {id for id, rows in batches.items() if any(row.step == "retrain" for row in rows)}
+    kinds = {"unlearned": [took[id] for id in took if id not in retrained], "retrained": [took[id] for id in retrained]}
+    leaks = leaked(wanted, answers, traffic)
+    return {
+        "batches": {
+            "number": len(took),
+            "failed_verification": sum(row.outcome == "failed" for row in steps),
+            "seconds": {name: spread(values) for name, values in kinds.items() if values},
+        },
+        "requests": {
+            "number": len(requests),
+            "accepted": sum(one["status"] == 201 for one in answers),
+            "completed": sum(row.state == RequestState.COMPLETED for row in requests),
+            "accept_ms": spread([1e3 * (one["ended"] - one["began"]) for one in answers]),
+            "worker_seconds_each": sum(took.values()) / max(1, len(requests)),
+            "seconds_to_completion": spread(waits),
+        },
+        "audit_chain_holds": whole,
+        "leaks": leaks | {"recommendations": len(traffic)},
+        "step_log": log,
+    }
+
+
+def leaked(wanted: Sequence[Erasure], answers: list[dict[str, Any]], traffic: list[Any]) -> dict[str, int]:
+    """Recommendations asked for after the 201, to an erased user or of an erased interaction's item to its user."""
+    users: dict[str, float] = {}
+    pairs: dict[str, dict[str, float]] = {}
+    for one, answer in zip(wanted, answers, strict=True):
+        if one.item is None:
+            users[one.user] = answer["ended"]
+        else:
+            pairs.setdefault(one.user, {})[one.item] = answer["ended"]
+    to_users = asked_after = of_items = 0
+    for asked, _, user, items in traffic:
+        if asked > users.get(user, np.inf):
+            asked_after += 1
+            to_users += items is not None
+        of_items += sum(asked > moment and item in (items or ()) for item, moment in pairs.get(user, {}).items())
+    return {"to_erased_users": to_users, "of_erased_interactions": of_items, "asked_for_erased_users": asked_after}
+
+
+def quality(folder: Path, split: Split) -> dict[str, float]:
+    """Recall and NDCG of the published model, on the held-out interactions of the users that it knows."""
+    from recsys.commands import workspace
+
+    return measured(workspace.load(folder), split)
+
+
+def measured(model: Any, split: Split) -> dict[str, float]:
+    from recsys.evaluate import evaluate_scores
+    from recsys.plugin.stored import Stored
+    from unlearn.forget import ForgetSet
+
+    data, test = model.data, split.test
+    gone = [user for user in test.users.ids.tolist() if user not in data.users]
+    test = test.without(ForgetSet(users=tuple(gone)))
+    held_out = Stored(test, test.frame()[:0]).over(data.users, data.items).data
+    found = evaluate_scores(model.scores, train=data, test=held_out).summary()
+    return {name: found[name] for name in ("recall_at_20", "ndcg_at_20")}
+
+
+def compared(before: dict[str, float], folder: Path, split: Split) -> dict[str, Any]:
+    """Beside a model of the same recipe trained from the beginning."""
+    from recsys import store
+    from recsys.commands import workspace
+
+    served = workspace.load(folder)
+    began = time.perf_counter()
+    retrained = store.untrained(workspace.model_folder(folder), served.data).fit()
+    retrain_seconds = time.perf_counter() - began
+    found, reference = measured(served, split), measured(retrained, split)
+    relative = {name: found[name] / reference[name] - 1 if reference[name] else 0.0 for name in found}
+    return {
+        "before": before,
+        "served": found,
+        "retrained": reference,
+        "relative": relative,
+        "retrain_seconds": retrain_seconds,
+        "users": int(served.data.users.alive.sum()),
+        "interactions": len(served.data),
+    }
+
+
+def ranked(folder: Path, wanted: Sequence[Erasure]) -> int:
+    """How many of the erased interactions the model alone would recommend: as an exact retrain would, too."""
+    from recsys.commands import workspace
+
+    model = workspace.load(folder)
+    pairs = [(model.data.users.parse([one.user])[0], one.item) for one in wanted if one.item is not None]
+    found = model.ranker().recommend([user for user, _ in pairs], k=10, exclude=model.data)
+    return sum(item in map(str, ids) for (_, item), ids in zip(pairs, found.ids.tolist(), strict=True))
+
+
+def seconds(started: datetime, ended: datetime) -> float:
+    return (ended - started).total_seconds()
+
+
+if __name__ == "__main__":
+    main()
