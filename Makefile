@@ -30,7 +30,7 @@ help:
 	@echo "             a chromium on the path those of the report in a browser"
 	@echo "make lint    ruff and pyright (strict)"
 	@echo "make format  let ruff rewrite the files"
-	@echo "make bench   every benchmark; each prints ratios and writes JSON"
+	@echo "make bench   every benchmark, on the data sets in UNLEARN_DATA=DIR; each prints ratios and writes JSON"
 
 demo: $(VENV)/installed
 	@$(BIN)/unlearn demo $(ARGS)
@@ -49,7 +49,7 @@ format: $(VENV)/tools
 
 bench: $(VENV)/installed $(VENV)/tools
 	@mkdir -p benchmarks/results
-	@for name in train gradient solver proof closed_form models frontier tune pool audit worst_case social attribution gradient_store; do \
+	@for name in train gradient solver proof closed_form models frontier tune pool audit worst_case social attribution gradient_store influence minimize service; do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS); \
 	done
 

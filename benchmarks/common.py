@@ -32,8 +32,7 @@ def arguments(
 ) -> argparse.Namespace:
     """The options of every benchmark (data, json, quick) and those that `own` adds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    named = os.environ.get("UNLEARN_DATA")
-    parser.add_argument("--data", type=Path, default=named, help="folder of the data sets [UNLEARN_DATA]")
+    parser.add_argument("--data", type=Path, default=data_set(""), help="folder of the data sets [UNLEARN_DATA]")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
     parser.add_argument(
         "--quick", action="store_true", help="seconds on small synthetic data: that it runs, no figures"
@@ -47,6 +46,12 @@ def arguments(
     keep_freed_memory()
     signal.signal(signal.SIGINT, _stop)
     return options
+
+
+def data_set(name: str) -> Path | None:
+    """A file or folder in the folder of the data sets; None where the environment names none."""
+    named = os.environ.get("UNLEARN_DATA")
+    return Path(named, name) if named else None
 
 
 def _stop(*_: object) -> NoReturn:

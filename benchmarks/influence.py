@@ -24,9 +24,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forward
 import numpy as np
+import rrsets
+from common import data_set
 
-from benchmarks import forward, rrsets
 from graph_influence.diffusion import IndependentCascade
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import Hist, Maximizer, Opim, Seeds
@@ -83,7 +85,10 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--graph", type=Path, required=True, help="text of ties that the readers know; gzip too")
+    parser.add_argument(
+        "--graph", type=Path, default=data_set("graphs/hep.txt"),
+        help="text of ties that the readers know; gzip too [graphs/hep.txt in UNLEARN_DATA]",
+    )  # fmt: skip
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--undirected", action="store_true", default=True, help="edges go both ways [so]")
     ways.add_argument("--directed", dest="undirected", action="store_false", help="edges go as they are written")
@@ -91,15 +96,25 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the selection [0]")
     parser.add_argument("--constant", type=float, metavar="P", help="also time HIST with this probability on every arc")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
-    parser.add_argument("--quick", action="store_true", help="that it runs; no figures")
-    return parser.parse_args()
+    parser.add_argument(
+        "--quick", action="store_true", help="that it runs, no figures; on synthetic ties where there are none"
+    )
+    options = parser.parse_args()
+    if options.graph is None and not options.quick:
+        parser.error("name the graph by --graph, or set UNLEARN_DATA; or pass --quick")
+    return options
 
 
 def load(options: argparse.Namespace) -> SocialGraph:
     try:
-        graph = weighted_cascade(read(options.graph, undirected=options.undirected, probability=False))
+        if options.graph is None:
+            ends = np.random.default_rng(0).integers(400, size=(2, 1_500))
+            graph = SocialGraph.from_arcs(*ends, nodes=400, undirected=options.undirected)
+        else:
+            graph = read(options.graph, undirected=options.undirected, probability=False)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
+    graph = weighted_cascade(graph)
     if not 1 <= options.k <= graph.num_alive:
         raise SystemExit(f"`--k` must be from 1 to the graph's {graph.num_alive} nodes (got {options.k})")
     return graph

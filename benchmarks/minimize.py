@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import at_least, finish, machine, say
+from common import at_least, data_set, finish, machine, say
 from numba.core import config
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -41,7 +41,10 @@ SLOW = {"diffim", "diffim_plus"}
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--graph", type=Path, help="an edge list, with probabilities where there are any")
+    parser.add_argument(
+        "--graph", type=Path,
+        help="an edge list, with probabilities where there are any [the Celebrity cascades in UNLEARN_DATA]",
+    )  # fmt: skip
     parser.add_argument("--undirected", action="store_true", help="every edge goes both ways")
     parser.add_argument("--reverse", action="store_true", help="arcs of the file point at who influences")
     parser.add_argument("--scheme", choices=sorted(SCHEMES), default="given", help="of probabilities [given]")
@@ -56,6 +59,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
     parser.add_argument("--quick", action="store_true", help="on a small synthetic graph: that it runs, no figures")
     given = parser.parse_args()
+    if not (given.quick or given.graph or given.instances or given.draw):
+        given.graph = data_set("diffim/Celebrity_test_LP.txt")
+        given.instances = data_set("diffim/Celebrity_test_LP-50.json")
     if not given.quick and (given.graph is None or (given.instances is None) == (given.draw is None)):
         parser.error("name the graph by --graph, and seed sets by either --instances or --draw; or pass --quick")
     return given

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearn.compiled import kernel
+from unlearn.streams import bits
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ONE = np.uint64(0xBF58476D1CE4E5B9)
@@ -31,6 +32,15 @@ def mixed(x: np.uint64) -> np.uint64:
 def stream(seed: np.uint64, run: np.uint64) -> np.uint64:
     """The key of one run: what `coin` hashes with the number of an arc, and where a sequence of draws may start."""
     return mixed(np.uint64(seed) + GOLDEN * mixed(np.uint64(run) + GOLDEN))
+
+
+def purpose(seed: int, name: str) -> int:
+    """The seed of one use of a seed that somebody gave: those of different names are independent.
+
+    Cascades toss by the given seed itself. Whatever else names its coins by runs from 0 on needs a seed of its own, for
+    else it tosses theirs.
+    """
+    return int(bits(seed, name)[0] >> np.uint64(1))
 
 
 @kernel

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from graph_influence.coins import purpose
 from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.standing import StandingSeeds, Upkeep
 from graph_influence.rrsets.in_arcs import Model
 from graph_influence.schemes import weighted_cascade

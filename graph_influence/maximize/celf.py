@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graph_influence.coins import purpose
 from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import Choice, Maximizer, ranked, register
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.worlds import Worlds
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.coins import purpose
 from graph_influence.graph import SocialGraph
 from graph_influence.rrsets import RRSets, Spread
 from graph_influence.rrsets.in_arcs import Model
-from unlearn.streams import bits
 
 _COVERED = 10_000  # a relative standard error of one percent
 _MOST = 2**20
@@ -32,8 +31,3 @@ def evaluated(graph: SocialGraph, rows: NDArray[Any], model: Model, seed: int) -
         rate = max(covered, 1) / len(sets)
         more = min(int(1.1 * _COVERED / rate) - len(sets), 4 * len(sets), _MOST - len(sets))
     return sets.spread(rows)
-
-
-def purpose(seed: int, name: str) -> int:
-    """The seed of one of a method's collections: those of different names are independent."""
-    return int(bits(seed, name)[0] >> np.uint64(1))

@@ -8,11 +8,11 @@ from math import ceil, log
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.coins import purpose
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
 from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.coverage import greedy
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Guarantee, Stopping
 from graph_influence.rrsets import RRSets

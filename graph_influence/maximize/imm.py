@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log, log2, sqrt
 
+from graph_influence.coins import purpose
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
 from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.coverage import greedy
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.rrsets import RRSets
 
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from graph_influence.coins import purpose
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.stopping import Evidence, Rule
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import Model

@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.coins import purpose
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import ranked
 from graph_influence.maximize.coverage import Greedy, greedy
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.judged import Collections, Selected
 from graph_influence.maximize.opim import Opim
 from graph_influence.maximize.stopping import Rule, Share

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-from graph_influence.maximize.evaluation import purpose
+from graph_influence.coins import purpose
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.diffim import DiffIMPlusPlus
 from graph_influence.minimize.heuristics import SeedAdjacent

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graph_influence.coins import purpose
 from graph_influence.diffusion import diffusion
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.heuristics import probabilities
 from graph_influence.minimize.outbreak import Outbreak

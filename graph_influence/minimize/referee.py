@@ -8,8 +8,8 @@ from math import sqrt
 
 import numpy as np
 
+from graph_influence.coins import purpose
 from graph_influence.diffusion import Cascades, Estimate, diffusion
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.minimize.outbreak import Outbreak
 from unlearn.streams import bits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log
 
-from graph_influence.maximize.evaluation import purpose
+from graph_influence.coins import purpose
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.outbreak import Outbreak
 from graph_influence.minimize.strategies import Drops, greedy, replaced

@@ -8,8 +8,8 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.coins import purpose
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.standing import StandingSeeds
 from graph_influence.network import Network
 from graph_influence.plugin import sealed

@@ -20,6 +20,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.coins import purpose
 from graph_influence.graph import SocialGraph
 from graph_influence.rrsets.deletion import Difference, rewritten
 from graph_influence.rrsets.in_arcs import InArcs, Model
@@ -92,6 +93,8 @@ class RRSets:
             raise InvalidInput("; ".join(wrong))
         self.graph = graph
         self.seed = seed
+        # Runs of cascades are numbered, too: by the same key, set i would be drawn by the coins of run i.
+        self._key = purpose(seed, "sets")
         self.threads = threads
         self.arcs = InArcs.of(graph, model)
         self.members = Rows.empty()
@@ -235,7 +238,7 @@ class RRSets:
         self, numbers: NDArray[np.int64], graph: SocialGraph, arcs: InArcs, sentinel: NDArray[np.bool_]
     ) -> Drawn:
         size = 1.1 * self.members.used / len(self) if len(self) else 4.0
-        return draw(arcs, graph.nodes.alive, sentinel, self.seed, numbers, size, self.threads)
+        return draw(arcs, graph.nodes.alive, sentinel, self._key, numbers, size, self.threads)
 
     def _marked(self, rows: NodeRows) -> NDArray[np.bool_]:
         listed = np.asarray(rows, dtype=np.int64)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graph_influence.coins import purpose
 from graph_influence.diffusion import diffusion
 from graph_influence.maximize import maximize
 from graph_influence.maximize.base import ranked
-from graph_influence.maximize.evaluation import purpose
 from graph_influence.maximize.worlds import Worlds
 from tests.graph_influence.maximize.graphs import social
 

@@ -58,6 +58,16 @@ class TestKShell(MaximizerContract):
     random = False
 
 
+class TestGradientGreedy(NotBelowDegree):
+    method = "gradient_greedy"
+    random = False
+
+
+class TestGradientRelaxed(NotBelowDegree):
+    method = "gradient_relaxed"
+    random = False
+
+
 def test_no_method_is_left_out():
     tested = {one.method for one in _leaves(MaximizerContract)}
     assert tested == set(maximizers())

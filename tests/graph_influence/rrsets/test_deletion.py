@@ -140,7 +140,7 @@ def test_sets_without_who_left_stay_bit_for_bit(model):
 
 def test_a_tie_is_looked_for_where_both_ends_are(model):
     graph = weighted_cascade(social())
-    store = RRSets(graph, model)
+    store = RRSets(graph, model, seed=1)
     store.grow(SETS)
     arc = int(np.flatnonzero(graph.source == 0)[0])
     both = np.intersect1d(store.sets[0], store.sets[int(graph.target[arc])])
