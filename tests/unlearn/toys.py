@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from graph_influence.problem import SurrogateProblem
+from graph_influence.surrogate import surrogate
 from recsys.data import Interactions, synthetic
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
+from tests.graph_influence.maximize.graphs import social
 from unlearn.hooks import AttachedOptions, AttachedProblem, attach
 
 RIDGE_PENALTY = 0.3
@@ -59,6 +63,15 @@ def tiny_recommender(dtype: torch.dtype = torch.float64, *, model: str = "lightg
     options = TrainingOptions(seed=1, tolerance=1e-8 if dtype == torch.float64 else 1e-4, max_iterations=60)
     objective = WholeData(a=0.1, l2=1.0)
     return RecommenderProblem.build(tiny_data(), model=model, objective=objective, options=options, dtype=dtype, dim=6)
+
+
+def tiny_surrogate(**options: Any) -> SurrogateProblem:
+    """A graph network that learned the spread of six seed sets on one graph of people p0 to p29, untrained."""
+    chosen: dict[str, Any] = {"solver": "adam", "epochs": 20, "lr": 0.05} | options
+    random = np.random.default_rng(0)
+    sets = [np.sort(random.permutation(30)[:3]) for _ in range(6)]
+    network = surrogate("gcn", depth=2, width=3).double()
+    return SurrogateProblem.build(network, social(30), sets, runs=100, options=AttachedOptions(**chosen))
 
 
 class Perceptron(nn.Module):
