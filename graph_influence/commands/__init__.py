@@ -12,6 +12,7 @@ from graph_influence.commands.estimate import estimate
 from graph_influence.commands.maximize import maximize
 from graph_influence.commands.minimize import minimize
 from graph_influence.commands.simulate import simulate
+from graph_influence.commands.train_surrogate import train_surrogate
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +20,6 @@ def register(app: typer.Typer) -> None:
     influence = typer.Typer(
         no_args_is_help=True, help="Social influence: how far activity spreads, from whom, and what contains it."
     )
-    for function in (simulate, estimate, maximize, minimize):
+    for function in (simulate, estimate, maximize, minimize, train_surrogate):
         influence.command()(function)
     app.add_typer(influence, name="influence")
