@@ -33,8 +33,8 @@ def minimize(
     surrogate: Annotated[
         str | None,
         typer.Option(
-            help="What diffim and relaxed methods read: mean_field, non_backtracking:rounds=15, or one that was trained "
-            "(train-surrogate), as in gcn:path=FILE."
+            help="What diffim and relaxed methods read: mean_field, non_backtracking:rounds=15, or one that "
+            "train-surrogate has written, as in gcn:path=FILE."
         ),
     ] = None,
     model: Model = "ic",

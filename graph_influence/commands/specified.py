@@ -26,8 +26,8 @@ def surrogate_of(specification: str, model: str = "ic") -> Surrogate:
     network = load_surrogate(Path(given["path"]))
     if (network.name, network.model) != (name, model) or len(given) > 1:
         raise ValueError(
-            f"{given['path']} must hold a surrogate `{name}` of the model {model}, and `path` must be its only argument "
-            f"(got {network.name} of {network.model}, in {specification!r})"
+            f"{given['path']} must hold a surrogate `{name}` of the model {model} (got {network.name} of "
+            f"{network.model}), and `path` must be its only argument (got {specification!r})"
         )
     return network
 
