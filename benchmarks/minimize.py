@@ -14,57 +14,38 @@ run only where `--methods` names them.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import at_least, data_set, finish, machine, say
+from common import finish, machine, say
+from instances import add_instances, label, parsed, read_instances
 from numba.core import config
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from graph_influence.commands.specified import minimizer_of
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import Minimizer, Outbreak, Referee, minimizer, minimizers
-from graph_influence.readers import read
-from graph_influence.schemes import SCHEMES
-from graph_influence.seeds import seed_rows
 from graph_influence.surrogate import SupercriticalWarning
-from unlearn.specification import built
 
+METHODS = (
+    "with commas between, with arguments as in ris:epsilon=0.2 or diffim_plus_plus:surrogate=[gcn:path=FILE] "
+    "[all quick ones]"
+)
 SLOW = {"diffim", "diffim_plus"}
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--graph", type=Path,
-        help="an edge list, with probabilities where there are any [the Celebrity cascades in UNLEARN_DATA]",
-    )  # fmt: skip
-    parser.add_argument("--undirected", action="store_true", help="every edge goes both ways")
-    parser.add_argument("--reverse", action="store_true", help="arcs of the file point at who influences")
-    parser.add_argument("--scheme", choices=sorted(SCHEMES), default="given", help="of probabilities [given]")
-    parser.add_argument("--instances", type=Path, help="JSON with seed_sets")
-    parser.add_argument("--draw", metavar="COUNTxSIZE", help="random seed sets in place of a file")
-    parser.add_argument("--budgets", default="3,5,10", help="[3,5,10]")
+    add_instances(parser)
     parser.add_argument("--unit", choices=("arcs", "nodes"), default="arcs", help="what is taken away [arcs]")
     parser.add_argument("--model", choices=("ic", "lt"), default="ic", help="of diffusion [ic]")
-    parser.add_argument("--methods", help="with commas between, with arguments as in ris:epsilon=0.2 [all quick ones]")
-    parser.add_argument("--runs", type=at_least(2), default=20_000, help="cascades of the referee [20000]")
-    parser.add_argument("--seed", type=int, default=0, help="of the referee, of methods and of --draw [0]")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
-    parser.add_argument("--quick", action="store_true", help="on a small synthetic graph: that it runs, no figures")
-    given = parser.parse_args()
-    if not (given.quick or given.graph or given.instances or given.draw):
-        given.graph = data_set("diffim/Celebrity_test_LP.txt")
-        given.instances = data_set("diffim/Celebrity_test_LP-50.json")
-    if not given.quick and (given.graph is None or (given.instances is None) == (given.draw is None)):
-        parser.error("name the graph by --graph, and seed sets by either --instances or --draw; or pass --quick")
-    return given
+    parser.add_argument("--methods", help=METHODS)
+    return parsed(parser)
 
 
 def main() -> None:
@@ -96,26 +77,11 @@ def main() -> None:
 
 def prepared(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray[np.int64]], dict[str, Minimizer]]:
     """The graph, seed sets by row, and methods by what was typed for them."""
-    if given.quick:
-        random = np.random.default_rng(0)
-        graph = SocialGraph.from_arcs(*random.integers(300, size=(2, 900)), nodes=300)
-        graph, given.draw = SCHEMES["weighted_cascade"](graph), "3x5"
-    else:
-        graph = read(given.graph, undirected=given.undirected, reverse=given.reverse)
-        graph = SCHEMES[given.scheme](graph)
-    if given.draw:
-        count, size = map(int, given.draw.split("x"))
-        random, there = np.random.default_rng(given.seed), np.flatnonzero(graph.nodes.alive)
-        sets = [random.permutation(there)[:size] for _ in range(count)]
-    else:
-        sets = [seed_rows(graph, ids) for ids in json.loads(given.instances.read_text("utf-8"))["seed_sets"]]
+    graph, sets = read_instances(given)
     quick = [name for name in minimizers() if name not in SLOW and given.unit in minimizer(name).units]
     typed = given.methods.split(",") if given.methods else quick
-
-    def make(name: str, **arguments: Any) -> Minimizer:
-        return minimizer(name, **{"unit": given.unit, "model": given.model, "seed": given.seed} | arguments)
-
-    return graph, sets, {one: built(one, make) for one in typed}
+    shared = {"unit": given.unit, "model": given.model, "seed": given.seed}
+    return graph, sets, {label(one): minimizer_of(one, **shared) for one in typed}
 
 
 def judged(method: Minimizer, outbreak: Outbreak, budget: int, referee: Referee) -> dict[str, Any]:

@@ -18,12 +18,12 @@ def power_law(
 ) -> SocialGraph:
     """Few whom many follow: out-degrees with a power law, and weights that share 1 among a node's in-arcs.
 
-    A share of nodes is `silent`; another has activity a, with P(a > x) = x^(1 - exponent). All nodes draw its in-arcs from the others by activity (Chung
-    and Lu, "The average distances in random graphs with given expected degrees", 2002, doi 10.1073/pnas.252631999):
-    their number is log-normal, of median `in_degree` and standard deviation 1 in logarithms, rounded, so that some have
-    none. A share of arcs goes both ways, `reciprocity`. The strength of an arc is log-normal likewise, and p(u, v) is its share of the
-    strength of all in-arcs of v, as in the linear probabilities of a log: actions of v after u by actions of v after
-    anybody.
+    A share of nodes is `silent`; another has activity a, with P(a > x) = x^(1 - exponent). All nodes draw their in-arcs
+    from the others by activity (Chung and Lu, "The average distances in random graphs with given expected degrees",
+    2002, doi 10.1073/pnas.252631999): their number is log-normal, of median `in_degree` and standard deviation 1 in
+    logarithms, rounded, so that some have none. A share `reciprocity` of arcs goes both ways. The strength of an arc is
+    log-normal likewise, and p(u, v) is its share of the strength of all in-arcs of v, as in the linear probabilities of
+    a log: actions of v after u by actions of v after anybody.
 
     Raises:
         ValueError: an argument is out of range.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
@@ -14,16 +15,19 @@ if TYPE_CHECKING:
     from unlearn.methods.base import Unlearner
 
 T = TypeVar("T")
+_COLON = re.compile(r":(?![^\[\]]*\])")  # outside of brackets
 
 
 def read(specification: str) -> tuple[str, dict[str, str]]:
     """`iau:lr=0.02:steps=3` as `iau` and its arguments, still as text.
 
+    What stands in square brackets is one value, without them: `diffim:surrogate=[mean_field:rounds=3]`.
+
     Raises:
         ValueError: listing every part that is no name=value, and every name that is given twice.
     """
-    name, *parts = (part.strip() for part in specification.split(":"))
-    pairs = [(key.strip(), value.strip()) for key, _, value in (part.partition("=") for part in parts)]
+    name, *parts = (part.strip() for part in _COLON.split(specification))
+    pairs = [(key.strip(), _bare(value.strip())) for key, _, value in (part.partition("=") for part in parts)]
     problems = [
         f"`{name}` takes arguments as {name}:name=value:name=value (got {part!r} in {specification!r})"
         for part, (key, value) in zip(parts, pairs, strict=True)
@@ -155,6 +159,10 @@ def labels(methods: Sequence[Unlearner]) -> list[str]:
     """The methods' names; where one name occurs twice, as they would be typed."""
     names = [one.name for one in methods]
     return [one.name if names.count(one.name) == 1 else written(one) for one in methods]
+
+
+def _bare(value: str) -> str:
+    return value[1:-1].strip() if value.startswith("[") and value.endswith("]") else value
 
 
 def _parsed(text: str, kind: Any) -> Any:

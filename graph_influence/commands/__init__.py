@@ -14,6 +14,7 @@ from graph_influence.commands.minimize import minimize
 from graph_influence.commands.prepare import prepare
 from graph_influence.commands.remove import remove
 from graph_influence.commands.simulate import simulate
+from graph_influence.commands.train_surrogate import train_surrogate
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +22,6 @@ def register(app: typer.Typer) -> None:
     influence = typer.Typer(
         no_args_is_help=True, help="Social influence: how far activity spreads, from whom, and what contains it."
     )
-    for function in (simulate, estimate, maximize, minimize, prepare, remove):
+    for function in (simulate, estimate, maximize, minimize, prepare, remove, train_surrogate):
         influence.command()(function)
     app.add_typer(influence, name="influence")

@@ -16,28 +16,31 @@ def estimate(
     *,
     source: GraphFile,
     seeds: Seeds,
+    surrogate: Annotated[
+        list[str],
+        typer.Option(help="What estimates beside simulation, as in gcn:path=FILE; may be given more than once."),
+    ] = ["non_backtracking", "mean_field"],  # noqa: B006
     model: Model = "ic",
     runs: Annotated[int, typer.Option(min=2, help="How many cascades.")] = 10_000,
     seed: Seed = 0,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """How many nodes become active from given seeds: simulated, and by the surrogates that need no training."""
+    """How many nodes become active from given seeds: simulated, and by surrogates."""
     import torch
     from rich.console import Console
 
+    from graph_influence.commands.specified import surrogate_of
     from graph_influence.diffusion import diffusion
     from graph_influence.seeds import seed_rows
-    from graph_influence.surrogate import MeanField, NonBacktracking, TensorGraph, criticality
+    from graph_influence.surrogate import TensorGraph, criticality
 
+    asked = {one: surrogate_of(one, model) for one in surrogate}
     graph = source.load()
     rows = seed_rows(graph, listed(graph, seeds))
     spread = diffusion(model, graph, runs=runs, seed=seed).simulate_rows(rows).spread
     tensors = TensorGraph.of(graph)
     with torch.no_grad():
-        by_surrogate = {
-            kind.name: float(kind(model=model).spread(tensors, tensors.seeds(rows)))
-            for kind in (NonBacktracking, MeanField)
-        }
+        by_surrogate = {name: float(one.spread(tensors, tensors.seeds(rows))) for name, one in asked.items()}
     growth, (low, high) = criticality(tensors), spread.interval()
     result = {
         **source.described(graph),

@@ -32,7 +32,10 @@ def minimize(
     ] = "auto",
     surrogate: Annotated[
         str | None,
-        typer.Option(help="What diffim and relaxed methods read: mean_field or non_backtracking:rounds=15."),
+        typer.Option(
+            help="What diffim and relaxed methods read: mean_field, non_backtracking:rounds=15, or one that "
+            "train-surrogate has written, as in gcn:path=FILE."
+        ),
     ] = None,
     model: Model = "ic",
     runs: Annotated[int, typer.Option(min=2, help="How many coupled cascades judge a choice.")] = 20_000,
@@ -44,20 +47,13 @@ def minimize(
     from rich.console import Console
     from rich.table import Table
 
+    from graph_influence.commands.specified import minimizer_of
     from graph_influence.minimize import Outbreak, Referee, minimizer
     from graph_influence.seeds import seed_rows
     from graph_influence.surrogate import SupercriticalWarning
-    from graph_influence.surrogate import surrogate as read_by
-    from unlearn.specification import built
 
     shared: dict[str, Any] = {"unit": unit, "model": model, "seed": seed}
-    read = {}
-    if surrogate is not None:
-        read["surrogate"] = built(surrogate, lambda name, **given: read_by(name, **{"model": model} | given))
-    try:
-        chosen_by = built(method, lambda name, **given: minimizer(name, **shared | read | given))
-    except TypeError:
-        raise ValueError(f"`surrogate` must be left out for `{method}`, which reads none (got {surrogate!r})") from None
+    chosen_by = minimizer_of(method, surrogate, **shared)
     graph = source.load()
     started_by = listed(graph, seeds)
     with warnings.catch_warnings(record=True) as told:

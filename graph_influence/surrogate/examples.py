@@ -64,7 +64,7 @@ class Regime:
     most: int = 600
     seed_share: float = 0.02
     perturbed: float = 0.0
-    runs: int = 3_000
+    runs: int = 2_000
     model: Model = "ic"
     seed: int = 0
 

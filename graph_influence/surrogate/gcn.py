@@ -28,7 +28,8 @@ class GCN(Surrogate):
 
     Computes in the dtype of its parameters and answers in float64. `seed` draws the first parameters.
 
-    Differences from the paper: susceptibility and fractional seeds, which it has not. Convolutions are those of
+    Differences from the paper: susceptibility and fractional seeds, which it has not; the first parameters, which it
+    draws as Glorot and Bengio with offsets of 0. Convolutions are those of
     PyTorch Geometric (`GCNConv`), with sparse products in place of gathering and scattering.
     """
 
@@ -42,9 +43,16 @@ class GCN(Surrogate):
         layers = [nn.Linear(width if layer else 1, width) for layer in range(depth)]
         self.layers, self.readout = nn.ModuleList(layers), nn.Linear(width, 1)
         random = torch.Generator().manual_seed(seed)
-        for layer in (*layers, self.readout):
-            nn.init.xavier_uniform_(layer.weight, generator=random)
-            nn.init.zeros_(layer.bias)
+        # Hinges over the whole range of what comes in: without offsets all would be the same one at first. Later
+        # layers keep the size of what passes: propagation halves it where in-weights sum to 1.
+        first, *later = layers
+        nn.init.uniform_(first.weight, -2.0, 2.0, generator=random)
+        nn.init.uniform_(first.bias, -1.0, 1.0, generator=random)
+        for layer in later:
+            nn.init.normal_(layer.weight, std=(3.4 / width) ** 0.5, generator=random)
+            nn.init.normal_(layer.bias, std=0.1, generator=random)
+        nn.init.xavier_uniform_(self.readout.weight, 0.3, generator=random)
+        nn.init.zeros_(self.readout.bias)
 
     def forward(
         self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None

@@ -19,7 +19,7 @@ class TrainingOptions:
     """Adam over batches of seed sets of one graph each, with a rate that decays geometrically from step to step.
 
     The loss of a set is the squared error of its activation probabilities, summed over nodes and divided by
-    (spread - seeds) ** `balance`: 0 as published, 1 gives sets of few and of many reached nodes like weight. The rate
+    spread ** `balance`: 0 as published, 1 gives sets of few and of many reached nodes like weight. The rate
     falls to `decay` times itself from the first step to the last; gradients are clipped to norm `clip`.
     """
 
@@ -121,7 +121,7 @@ def _errors(network: Surrogate, one: Examples, rows: Tensor, balance: float) -> 
     """The loss of each of these sets, [k]."""
     seeds, activation = one.seeds[rows], one.activation[rows]
     wrong = (network(one.graph, seeds, one.probability[rows]) - activation).square().sum(1)
-    return wrong / (activation.sum(1) - seeds.sum(1)) ** balance
+    return wrong / activation.sum(1) ** balance
 
 
 def _loss(network: Surrogate, validation: Sequence[Examples], options: TrainingOptions) -> float:

@@ -14,6 +14,7 @@ import pytest
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import Outbreak, Referee, minimizers
 from graph_influence.readers import read
+from graph_influence.surrogate import GCN, save_surrogate
 from tests.benchmarks.conftest import Command
 
 METHODS = ["auto", "advanced_greedy", "diffim_plus_plus", "greedy_replace", "ris", "seed_adjacent", "random"]
@@ -105,3 +106,15 @@ def test_what_is_missing_is_told(inputs, load, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             module.options()
         assert "--draw" in capsys.readouterr().err
+
+
+def test_a_method_may_name_the_surrogate_that_it_reads(tmp_path, load, monkeypatch):
+    module, path = load("minimize"), tmp_path / "one.safetensors"
+    save_surrogate(GCN(depth=1, width=2), path)
+    typed = f"diffim_plus_plus:surrogate=[gcn:path={path}],diffim_plus_plus:surrogate=mean_field"
+    monkeypatch.setattr(sys, "argv", ["minimize", "--quick", "--methods", typed])
+    _, _, methods = module.prepared(module.options())
+    assert {name: method.surrogate.name for name, method in methods.items()} == {
+        "diffim_plus_plus:surrogate=[gcn:path=one.safetensors]": "gcn",
+        "diffim_plus_plus:surrogate=mean_field": "mean_field",
+    }

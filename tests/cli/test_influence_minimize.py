@@ -97,3 +97,26 @@ def test_ids_are_numbers_where_the_graph_has_numbers(tmp_path):
     path.write_text("1 2 1\n2 3 1\n", "utf-8")
     said = json.loads(unlearn("influence", "estimate", path, "--scheme", "given", "--seeds", "1", "--json").stdout)
     assert said["spread"]["mean"] == 3
+
+
+def test_a_surrogate_is_trained_stored_and_read(network, tmp_path):
+    out = tmp_path / "hybrid.safetensors"
+    said = answer("influence", "train-surrogate", "hybrid:units=2", "--out", out, "--graphs", "2", "--epochs", "1")
+    assert said["surrogate"] == "hybrid" and said["arguments"]["units"] == 2 and said["regime"]["graphs"] == 2
+    assert len(said["validation"]) == 2 and str(tmp_path) not in json.dumps(said)
+    named = f"hybrid:path={out}"
+    given = (network, "--scheme", "given", "--seeds", "a")
+    found = answer("influence", "estimate", *given, "--surrogate", named, "--surrogate", "mean_field")
+    assert list(found["surrogates"]) == [named, "mean_field"] and 4.0 < found["surrogates"][named] <= 6.0
+    inside = f"diffim_plus_plus:surrogate=[{named}]"
+    choices = [
+        answer("influence", "minimize", *given, "--budget", "2", *flags)["arcs"]
+        for flags in (("--method", inside), ("--method", "diffim_plus_plus", "--surrogate", named))
+    ]
+    assert choices[0] == choices[1]
+    told = unlearn("influence", "train-surrogate", "capped:steps=1", "--out", out, "--graphs", "1", "--epochs", "1")
+    assert told.exit_code == 0 and "Loss on validation" in told.stdout
+    assert "must hold a surrogate `hybrid` of the model ic (got capped of ic)" in refusal(
+        2, "influence", "estimate", *given, "--surrogate", named
+    )
+    assert "has nothing to learn" in refusal(2, "influence", "train-surrogate", "mean_field", "--out", out)

@@ -44,6 +44,13 @@ def test_text_becomes_what_the_constructor_declares() -> None:
     assert typed("derived", Derived, {"rate": "2", "depth": "3"}) == {"rate": 2.0, "depth": 3}
 
 
+def test_a_value_in_brackets_may_hold_a_specification() -> None:
+    assert read("diffim:surrogate=[gcn:path=a.b:depth=2]:steps=3") == (
+        "diffim",
+        {"surrogate": "gcn:path=a.b:depth=2", "steps": "3"},
+    )
+
+
 def test_methods_are_separated_by_commas() -> None:
     assert unlearners("reconverge, reconverge:max_iterations=4,fine_tune") == [
         Reconverge(),

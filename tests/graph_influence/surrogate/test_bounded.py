@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from graph_influence.graph import SocialGraph
 from graph_influence.surrogate import Capped, Hybrid, NonBacktracking, Surrogate, TensorGraph
 from tests.graph_influence.surrogate.contract import SurrogateContract, random_tree
 from tests.oracles.cascades import random_graph, worlds
@@ -86,8 +87,6 @@ def test_the_capped_stays_between_the_seeds_and_the_union_bound(seed):
 
 def test_open_gates_give_the_union_bound_where_it_is_exact():
     # Along a path there is one way to each node, and an arc of probability 1 from the seed has its whole gradient.
-    from graph_influence.graph import SocialGraph
-
     social = SocialGraph.from_arcs([0, 1, 2], [1, 2, 3], [1.0, 0.5, 0.5], nodes=4)
     graph, network = TensorGraph.of(social), Capped().double()
     with torch.no_grad():

@@ -1,0 +1,67 @@
+"""Instances of containment: a graph with probabilities, and seed sets from which a rumour starts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from common import at_least, data_set
+from numpy.typing import NDArray
+
+from graph_influence.graph import SocialGraph
+from graph_influence.readers import read
+from graph_influence.schemes import SCHEMES
+from graph_influence.seeds import seed_rows
+
+
+def add_instances(parser: argparse.ArgumentParser) -> None:
+    """The options that say which, who judges them and where figures go."""
+    parser.add_argument(
+        "--graph", type=Path,
+        help="an edge list, with probabilities where there are any [the Celebrity cascades in UNLEARN_DATA]",
+    )  # fmt: skip
+    parser.add_argument("--undirected", action="store_true", help="every edge goes both ways")
+    parser.add_argument("--reverse", action="store_true", help="arcs of the file point at who influences")
+    parser.add_argument("--scheme", choices=sorted(SCHEMES), default="given", help="of probabilities [given]")
+    parser.add_argument("--instances", type=Path, help="JSON with seed_sets")
+    parser.add_argument("--draw", metavar="COUNTxSIZE", help="random seed sets in place of a file")
+    parser.add_argument("--budgets", default="3,5,10", help="[3,5,10]")
+    parser.add_argument("--runs", type=at_least(2), default=20_000, help="cascades of the referee [20000]")
+    parser.add_argument("--seed", type=int, default=0, help="of the referee, of methods and of --draw [0]")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write every figure to this file")
+    parser.add_argument("--quick", action="store_true", help="on a small synthetic graph: that it runs, no figures")
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What was given, with a graph and seed sets or --quick."""
+    given = parser.parse_args()
+    if not (given.quick or given.graph or given.instances or given.draw):
+        given.graph = data_set("diffim/Celebrity_test_LP.txt")
+        given.instances = data_set("diffim/Celebrity_test_LP-50.json")
+    if not given.quick and (given.graph is None or (given.instances is None) == (given.draw is None)):
+        parser.error("name the graph by --graph, and seed sets by either --instances or --draw; or pass --quick")
+    return given
+
+
+def read_instances(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray[np.int64]]]:
+    """The graph, and seed sets by row."""
+    if given.quick:
+        random = np.random.default_rng(0)
+        graph = SocialGraph.from_arcs(*random.integers(300, size=(2, 900)), nodes=300)
+        graph, given.draw = SCHEMES["weighted_cascade"](graph), "3x5"
+    else:
+        graph = read(given.graph, undirected=given.undirected, reverse=given.reverse)
+        graph = SCHEMES[given.scheme](graph)
+    if not given.draw:
+        return graph, [seed_rows(graph, ids) for ids in json.loads(given.instances.read_text("utf-8"))["seed_sets"]]
+    count, size = map(int, given.draw.split("x"))
+    random, there = np.random.default_rng(given.seed), np.flatnonzero(graph.nodes.alive)
+    return graph, [random.permutation(there)[:size] for _ in range(count)]
+
+
+def label(specification: str) -> str:
+    """What a result calls a method or surrogate: what was typed, less where its file lies."""
+    return re.sub(r"path=[^\]:]*/", "path=", specification)

@@ -1,0 +1,64 @@
+"""unlearn influence train-surrogate"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graph_influence.commands.options import Json, Model, Seed
+from unlearn.command import command
+
+
+@command
+def train_surrogate(
+    *,
+    surrogate: Annotated[
+        str, typer.Argument(help="gcn, capped or hybrid; with arguments as in gcn:width=64 or hybrid:rounds=15.")
+    ],
+    out: Annotated[Path, typer.Option(help="File to write, read by --surrogate gcn:path=FILE.")],
+    graphs: Annotated[int | None, typer.Option(min=1, help="How many random graphs [by the surrogate].")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="How often each seed set [by the surrogate].")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at first [by the surrogate].")] = None,
+    perturbed: Annotated[float | None, typer.Option(help="Share of sets that spread on less than the graph.")] = None,
+    model: Model = "ic",
+    seed: Seed = 0,
+    json_: Json = False,
+) -> Mapping[str, Any]:
+    """Train a surrogate on cascades over random power-law graphs; an interrupt keeps the best so far."""
+    from rich.console import Console
+
+    from graph_influence.commands.specified import surrogate_of
+    from graph_influence.surrogate import save_surrogate, train
+    from graph_influence.surrogate.recipes import recipe
+
+    network = surrogate_of(surrogate, model)
+    regime, options = recipe(network)
+    given = {"graphs": graphs, "perturbed": perturbed}, {"epochs": epochs, "learning_rate": learning_rate}
+    drawn, asked = ({name: value for name, value in one.items() if value is not None} for one in given)
+    regime = replace(regime, **drawn, model=model, seed=seed)
+    options = replace(options, **asked, seed=seed, progress=not json_)
+    examples = regime.draw("train", progress=not json_)
+    validation = regime.draw("validation", max(1, regime.graphs // 5), progress=not json_)
+    trained = train(network, examples, validation, options)
+    result = {
+        "surrogate": network.name,
+        "arguments": network.arguments(),
+        "regime": asdict(regime),
+        "options": asdict(options),
+        **asdict(trained),
+    }
+    save_surrogate(network, out, result)
+    if not json_:
+        console = Console(markup=False, highlight=False)
+        least = trained.validation[trained.epoch]
+        console.print(f"{network.name}: {sum(len(one) for one in examples)} seed sets, {trained.seconds:.0f} s")
+        console.print(
+            f"Loss on validation: {trained.validation[0]:.4g} before, {least:.4g} after epoch {trained.epoch}"
+        )
+        if trained.interrupted:
+            console.print(f"Interrupted; {out.name} holds the best so far")
+    return result

@@ -1,0 +1,24 @@
+"""How each learned surrogate is best trained, as far as generated validation graphs could tell."""
+
+from __future__ import annotations
+
+from graph_influence.surrogate.base import Surrogate
+from graph_influence.surrogate.examples import Regime
+from graph_influence.surrogate.training import TrainingOptions
+
+_RECIPES = {
+    "gcn": (Regime(graphs=40, perturbed=0.3), TrainingOptions(learning_rate=1e-2, epochs=20)),
+    "capped": (Regime(graphs=30, perturbed=0.5), TrainingOptions(learning_rate=5e-3, epochs=15)),
+    "hybrid": (Regime(graphs=20, perturbed=0.5), TrainingOptions(learning_rate=2e-2, epochs=8)),
+}
+
+
+def recipe(network: Surrogate) -> tuple[Regime, TrainingOptions]:
+    """What it learns from, and how.
+
+    Raises:
+        ValueError: it has nothing to learn.
+    """
+    if network.name not in _RECIPES:
+        raise ValueError(f"`{network.name}` has nothing to learn; those that do are {', '.join(_RECIPES)}")
+    return _RECIPES[network.name]
