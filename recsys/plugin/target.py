@@ -160,6 +160,11 @@ class RecommenderTarget:
             users = self.place.known(self._ids(batch, self.place.data()))
         return {"seals": seal.left(), "versions": int(self.place.staged(batch.id).exists()), "users": users}
 
+    def people(self) -> list[Subject]:
+        """Everybody in the stored data or in the published version: see `unlearn.target.Listing`."""
+        held = dict.fromkeys(user for ids in self.place.users() for user in ids.take(ids.alive.nonzero()[0]))
+        return [Subject(self.identity_type, str(user)) for user in held]
+
     # ---- new interactions --------------------------------------------------------------------------------------------
 
     def take_in(self, frame: pd.DataFrame) -> Taken:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page
 
-from unlearn.looks.figures import short
 from unlearn.audit.views.attack import rates
+from unlearn.looks.figures import short
 
 
 def visible(page: Page) -> Locator:
