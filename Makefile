@@ -27,7 +27,7 @@ export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter
 help:
 	@echo "make demo    train a recommender, serve a deletion request, show the evidence (synthetic data)"
 	@echo "make test    the whole test suite and the notebooks; UNLEARN_DATA=DIR adds the tests on real data,"
-	@echo "             a chromium on the path those of the report in a browser"
+	@echo "             a chromium on the path those of the pages in a browser"
 	@echo "make lint    ruff and pyright (strict)"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make bench   every benchmark, on the data sets in UNLEARN_DATA=DIR; each prints ratios and writes JSON"

@@ -27,7 +27,7 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 Counts = Mapping[str, int]
 """What a step did, by name: interactions, ties, files... It goes into the ledger, the certificate and the metrics."""
@@ -221,4 +221,13 @@ class Target(Protocol):
 
         The service goes on when every count is zero, and calls again where one is not.
         """
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """What a target may offer besides: who is in it. Whoever was erased and came back with a backup is found by it."""
+
+    def people(self) -> Iterable[Subject]:
+        """Everybody that it holds anything about, in the stored data or in the published version."""
         ...

@@ -174,6 +174,13 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         known = sum(person in published for person in asked.users)
         return {"seals": seal.left(), "versions": int(self.staging.version(batch.id).exists()), "known": known, **left}
 
+    def people(self) -> list[Subject]:
+        """Everybody in the stored data or in the published version: see `unlearn.target.Listing`."""
+        with self.workspace.held():
+            known = self._people(self.data()), self._published_people()
+        held = dict.fromkeys(person for ids in known for person in ids.take(ids.alive.nonzero()[0]))
+        return [Subject(self.identity_type, str(person)) for person in held]
+
     # ---- for subclasses ----------------------------------------------------------------------------------------------
 
     def outstanding(self) -> dict[str, Sealed]:

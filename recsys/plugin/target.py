@@ -179,6 +179,12 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         shutil.copytree(model, workspace.model_folder(new), copy_function=link)
         self.data().over(store.user_ids(model), store.item_ids(model)).write(new)
 
+    def people(self) -> list[Subject]:
+        known = super().people()
+        there = {subject.value for subject in known}
+        new = dict.fromkeys(str(user) for user in self.data().arrived["user"])
+        return known + [Subject(self.identity_type, user) for user in new if user not in there]
+
     # ---- new interactions --------------------------------------------------------------------------------------------
 
     def take_in(self, frame: pd.DataFrame) -> Taken:

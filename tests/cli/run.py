@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from unlearn.cli import app
@@ -61,6 +62,20 @@ def naming(folder: Path, names: Iterable[object]) -> set[str]:
     wanted = [str(name).encode() for name in names]
     files = ((path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file())
     return {name for name, content in files if any(each in content for each in wanted)}
+
+
+def unknown(words: Iterable[str]) -> str | None:
+    """What of a command line there is not: a command, or an option of it; None where all of it exists."""
+    place: Any = get_command(app)
+    rest, named = list(words), list[str]()
+    while (commands := getattr(place, "commands", None)) and rest and not rest[0].startswith("-"):
+        named.append(rest.pop(0))
+        if named[-1] not in commands:
+            return f"no command {' '.join(named)}"
+        place = commands[named[-1]]
+    options = {option for parameter in place.params for option in (*parameter.opts, "--help")}
+    missing = {word.partition("=")[0] for word in rest if word.startswith("--")} - options
+    return f"{' '.join(named)} has no {', '.join(sorted(missing))}" if missing else None
 
 
 def program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

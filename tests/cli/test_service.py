@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,6 +123,26 @@ def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path:
     assert naming(tmp_path, [gone]) == set()
     file.write_text(file.read_text("utf-8").replace('"users": 1', '"users": 2'), "utf-8")
     assert "is not valid" in refusal_of_work("verify-certificate", file, "--key", public)
+
+
+def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: Interactions, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    gone, later, other = map(str, data.users.ids[[3, 5, 7]])
+    shutil.copytree(model, tmp_path / "backup")
+    for user in (gone, later):
+        answer("request", "create", "--identity", user)
+        answer("worker", "--once")
+    assert answer("request", "reapply") == {"people": 0, "id": None, "not_examined": []}
+    shutil.rmtree(model)
+    (tmp_path / "backup").rename(model)  # and the ledger as it was
+    assert unlearn("recommend", "--model", model, "--user", gone).exit_code == 0
+    open_ = answer("request", "create", "--identity", later)  # who asks anew is not asked for twice
+    made = answer("request", "reapply")
+    assert made["people"] == 1 and answer("request", "reapply")["people"] == 0
+    answer("keys", "rotate")
+    assert answer("worker", "--once") == {"batches": 1}
+    assert {answer("request", "status", one["id"])["state"] for one in (open_, made)} == {"completed"}
+    assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other])
 
 
 def refusal_of_work(*arguments: str | Path) -> str:

@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
@@ -67,14 +68,23 @@ class Database:
             yield session
 
     def migrate(self, revision: str = "head") -> None:
-        """Bring the tables to a revision; a second process waits for the first."""
+        """Bring the tables to a revision; a second process waits for the first.
+
+        Raises:
+            UnsafeDatabase: they are of a revision that this version does not know.
+        """
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         with self._writing.begin() as connection:
             if not self.sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7281001)"))
             config.attributes["connection"] = connection
-            (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+            try:
+                (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+            except CommandError:
+                raise UnsafeDatabase(
+                    "the ledger's tables are of a later version of this package: install that"
+                ) from None
 
     def check(self) -> None:
         """Refuse a database that may lose a commit, or whose tables are of another version.

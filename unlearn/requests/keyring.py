@@ -9,7 +9,8 @@ import json
 import os
 import secrets
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from unlearn import durable
 from unlearn.invalid import InvalidInput
 from unlearn.target import Pseudonyms, Subject
 
@@ -54,18 +56,34 @@ class Keyring:
             secrets.token_bytes(32), secrets.token_bytes(32), (secrets.token_bytes(32),), secrets.token_bytes(32)
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        content = {
-            "pseudonym": _text(made.pseudonym),
-            "audit": _text(made.audit),
-            "payload": [_text(key) for key in made.payload],
-            "signing": _text(made.signing),
-        }
-        with os.fdopen(file, "w", encoding="utf-8") as out:
-            out.write(json.dumps(content, indent=1) + "\n")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(made._written())
             out.flush()
             os.fsync(out.fileno())
         return made
+
+    @classmethod
+    def rotate(cls, path: Path, sealed: Iterable[bytes]) -> int:
+        """Put a new payload key before the others, and take out those that open none of what is `sealed`.
+
+        The first of the old ones stays in any case: processes that have not been started anew still encrypt with it.
+        Returns how many were taken out.
+        """
+        old = cls.read(path)
+        openers = [Fernet(base64.urlsafe_b64encode(key)) for key in old.payload]
+        needed = {_first(openers, content) for content in sealed}
+        kept = [key for place, key in enumerate(old.payload) if place == 0 or place in needed]
+        durable.replace(path, replace(old, payload=(secrets.token_bytes(_LENGTH), *kept))._written())
+        return len(old.payload) - len(kept)
+
+    def _written(self) -> bytes:
+        content = {
+            "pseudonym": _text(self.pseudonym),
+            "audit": _text(self.audit),
+            "payload": [_text(key) for key in self.payload],
+            "signing": _text(self.signing),
+        }
+        return (json.dumps(content, indent=1) + "\n").encode()
 
     @classmethod
     def read(cls, path: Path) -> Keyring:
@@ -117,6 +135,17 @@ class Keyring:
     @cached_property
     def _fernet(self) -> MultiFernet:
         return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in self.payload])
+
+
+def _first(openers: Iterable[Fernet], content: bytes) -> int | None:
+    """Which of them opens the content."""
+    for place, opener in enumerate(openers):
+        try:
+            opener.decrypt(content)
+        except InvalidToken:
+            continue
+        return place
+    return None
 
 
 def _parsed(text: str) -> Keyring | None:

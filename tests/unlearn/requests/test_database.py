@@ -31,6 +31,15 @@ def test_migrations_make_what_the_code_expects_and_can_be_taken_back(url: str) -
     database.close()
 
 
+def test_a_later_versions_tables_are_left_alone(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(UnsafeDatabase, match="later version"):
+        database.migrate()
+    database.close()
+
+
 def test_every_constraint_has_a_name() -> None:
     assert [c for table in Base.metadata.tables.values() for c in table.constraints if not c.name] == []
 

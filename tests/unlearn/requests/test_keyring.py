@@ -38,6 +38,25 @@ def test_payload_keys_can_be_rotated(tmp_path: Path) -> None:
         old.open(new.seal(PEOPLE))
 
 
+def test_rotating_keeps_what_is_needed_and_destroys_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    first = Keyring.create(path)
+    old = first.seal(PEOPLE)
+    assert Keyring.rotate(path, [old]) == 0
+    second = Keyring.read(path)
+    new = second.seal(PEOPLE)
+    assert Keyring.rotate(path, [old, new]) == 0  # an open request still needs the oldest
+    assert Keyring.rotate(path, [new]) == 1
+    last = Keyring.read(path)
+    assert last.open(new) == PEOPLE and path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(UnusableKeyring):
+        last.open(old)
+    assert Keyring.rotate(path, []) == 2
+    # Who has not been started anew since the rotation before still encrypts with the key before.
+    assert Keyring.read(path).open(last.seal(PEOPLE)) == PEOPLE
+    assert replace(last, payload=first.payload) == first  # the other keys are as they were
+
+
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "keyring.json"
     Keyring.create(path)

@@ -124,6 +124,9 @@ class Purchases:
         durable.remove(self._folder / self._staged(batch))
         return {"sealed": seal.left(), "purchases": len(self._of(batch))}
 
+    def people(self) -> list[Subject]:
+        return [Subject(KIND, person) for person in {row[0] for row in self._read("rows.json")}]
+
     # ---- files -------------------------------------------------------------------------------------------------------
 
     def _of(self, batch: Batch) -> list[list[str]]:

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from unlearn.audit.report.document import shortened
 from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import prose
 from unlearn.audit.report.sections import SECTIONS
 from unlearn.audit.views.derive import derive
 from unlearn.looks import environment
@@ -29,7 +28,6 @@ def render(document: Mapping[str, Any]) -> str:
     root = Node(whole)
     looks = Looks(_names(whole))
     templates = environment("unlearn.audit.report")
-    templates.filters["prose"] = prose
     page = templates.get_template("page.html")
     return page.render(
         document=root, sections=[(view, body(root, looks)) for view, body in SECTIONS], embedded=_embedded(whole)

@@ -62,12 +62,6 @@ def figure(caption: object, *charts: Markup, data: Markup | None = None, legend:
     return tag("figure", *(() if legend is None else (legend,)), shown, tag("figcaption", caption), *behind)
 
 
-def prose(text: str) -> Markup:
-    """Text in which what stands between backticks is code."""
-    pieces = text.split("`")
-    return Markup("").join(tag("code", piece) if place % 2 else piece for place, piece in enumerate(pieces))
-
-
 def switch(name: str, label: str, panels: Sequence[tuple[str, Markup]]) -> Markup:
     """One of several panels at a time, chosen by keyboard or pointer; all of them where there is no script."""
     options = [tag("option", title, value=str(place)) for place, (title, _) in enumerate(panels)]

@@ -1,4 +1,4 @@
-"""unlearn keys init | create | list | revoke | webhook"""
+"""unlearn keys init | rotate | create | list | revoke | webhook"""
 
 from __future__ import annotations
 
@@ -28,6 +28,25 @@ def init(
             f"{public}: what certificates are checked with; hand it out."
         )
     return {"keyring": str(out), "public_key": str(public)}
+
+
+@app.command()
+@command
+def rotate(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+    """Encrypt who requests are about with a new key from the next start on; keys that nothing needs are destroyed."""
+    from sqlalchemy import select
+
+    from unlearn.requests.keyring import Keyring
+    from unlearn.requests.tables import Request
+
+    with opened(config) as service:
+        path = service.settings.keyring
+        with service.ledger.database.read() as session:
+            stored = session.scalars(select(Request.payload).where(Request.payload.is_not(None)))
+            gone = Keyring.rotate(path, (one for one in stored if one is not None))
+    if not json_:
+        typer.echo(f"{path}: a new payload key, {gone} old ones destroyed; start serve and worker anew")
+    return {"keyring": str(path), "destroyed": gone}
 
 
 @app.command()

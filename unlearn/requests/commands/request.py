@@ -1,4 +1,4 @@
-"""unlearn request create | status | list | cancel | retry"""
+"""unlearn request create | status | list | cancel | retry | reapply | certificate"""
 
 from __future__ import annotations
 
@@ -149,6 +149,22 @@ def retry(
     if not json_:
         typer.echo(f"{batch}: {targets} targets will retrain")
     return {"batch": batch, "targets": targets}
+
+
+@app.command()
+@command
+def reapply(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+    """After a backup was restored: ask again for everybody who was erased and is in a target all the same."""
+    from unlearn.requests.restoring import ask_again, returned
+
+    with opened(config) as service:
+        found = returned(service.ledger, service.targets)
+        id = ask_again(service.ledger, service.intake, found.people) if found.people else None
+    if not json_:
+        typer.echo(f"{len(found.people)} people were back" + (f"; {id} asks for them again" if id else ""))
+        for name in found.not_examined:
+            typer.echo(f"{name}: cannot say whom it holds; examine it by hand")
+    return {"people": len(found.people), "id": id, "not_examined": list(found.not_examined)}
 
 
 @app.command()

@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.states import OPEN, RequestState, Step
 from unlearn.requests.status import Status, statuses
-from unlearn.requests.tables import ApiKey, Request, Task
+from unlearn.requests.tables import Request, Task
 
 SIZE = 50
 WEEK = timedelta(days=7)
@@ -87,7 +87,7 @@ def find(ledger: Ledger, scope: str | None, asked: Listing, *, soon: timedelta) 
             "open": sum(by_state.get(one, 0) for one in OPEN),
             "attention": session.scalar(stuck) or 0,
         }
-        names = session.scalars(select(ApiKey.caller).distinct().order_by(ApiKey.caller)) if scope is None else ()
+        names = session.scalars(select(Request.caller).distinct()) if scope is None else ()
         controllers = sorted({*names, *filter(None, [asked.controller if scope is None else ""])})
     return Found(rows, total, by_state, controllers)
 

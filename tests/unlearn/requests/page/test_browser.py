@@ -73,7 +73,7 @@ def login(page: Page, key: str) -> None:
 
 def paths(scene: Scene) -> list[str]:
     return [
-        "requests?state=all&sort=-state", "queue", "models", "holds", "trail?check=true",
+        "requests", "requests?state=all&sort=-controller&page=2", "queue", "models", "holds", "trail?check=true",
         *(f"requests/{scene.ids[name]}" for name in ("completed", "on_hold", "pending", "other")),
         *(f"batches/{id}" for id in scene.batches.values()),
     ]  # fmt: skip
@@ -209,7 +209,7 @@ def test_it_can_be_understood_without_seeing_it(page: Page, scene: Scene) -> Non
         levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map(e => Number(e.tagName[1]))")
         assert all(after - before <= 1 for before, after in pairwise(levels)), path
         titles.append(page.title())
-    assert len({*titles}) == len(titles)
+    assert len({*titles}) == len(titles) - 1  # two pages of the list
 
 
 def test_the_list_follows_the_ledger_and_keeps_the_place(page: Page, scene: Scene) -> None:
