@@ -15,7 +15,15 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import select
 
 from tests.unlearn.requests.conftest import Clock
@@ -31,10 +39,10 @@ from unlearn.requests.intake import AlreadyReceived, Intake, KeyReused, Receipt,
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.queue import Batching, Claim, LostLease, Queue
-from unlearn.requests.states import RequestEvent, RequestState, Step, after_event, after_step
+from unlearn.requests.states import Outcome, RequestEvent, RequestState, Step, after_event, after_step
 from unlearn.requests.steps import Escalation
 from unlearn.requests.tables import AuditRow, BatchRow, CertificateRow, Person, Request, StepRecord, Task
-from unlearn.requests.tasks import Ended, due, record, retry
+from unlearn.requests.tasks import Due, Ended, due, record, retry
 from unlearn.requests.worker import Worker
 from unlearn.target import Subject, Target
 
@@ -97,7 +105,7 @@ class Orders(RuleBasedStateMachine):
         self.told: dict[str, Receipt] = {}
         self.cancelled: set[str] = set()
         self.protected: set[str] = set()
-        self.claims: list[Claim] = []
+        self.hanging: list[tuple[Claim, Due]] = []
         self.restart()
 
     def restart(self) -> None:
@@ -217,19 +225,16 @@ class Orders(RuleBasedStateMachine):
     @rule()
     def claim_and_hang(self) -> None:
         if (claim := self.queue.claim("hanging")) is not None:
-            self.claims.append(claim)
+            self.hanging.append((claim, due(self.ledger, claim)[0]))
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.hanging)
     @rule()
     def wake(self) -> None:
-        """A worker that hung does what it was about to do: take the next step and record it, if it still may."""
-        claim = self.claims.pop()
+        """A worker that hung records what it has just done, and lets go of the batch; or it has lost both."""
+        claim, step = self.hanging.pop()
         try:
-            for step in due(self.ledger, claim)[:1]:
-                if step.step is Step.RESOLVE:
-                    batch = self.queue.people(claim)
-                    ended = Ended(*_resolved(self.targets[step.target], batch))
-                    record(self.ledger, self.queue, claim, step, ended, self.clock())
+            if step.step is Step.RESOLVE:
+                record(self.ledger, self.queue, claim, step, Ended(Outcome.DONE, {"counts": {}}), self.clock())
             self.queue.failed(claim, "OSError")
         except LostLease:
             with self.ledger.database.read() as session:
@@ -316,12 +321,6 @@ class Orders(RuleBasedStateMachine):
             assert defects(one, key, before) == []
 
 
-def _resolved(target: Target, batch: Any) -> tuple[Any, dict[str, Any]]:
-    from unlearn.requests.states import Outcome
-
-    return Outcome.DONE, {"counts": dict(target.resolve(batch))}
-
-
 def audit_name(request: Request) -> str:
     return f"request:{request.id}"
 
@@ -332,6 +331,4 @@ def test_any_order(sqlite_template: Path, keyring: Keyring) -> None:
         max_examples=25, stateful_step_count=25, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    from hypothesis.stateful import run_state_machine_as_test
-
     run_state_machine_as_test(Orders, settings=few)
