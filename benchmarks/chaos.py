@@ -1,7 +1,7 @@
 """The deletion-request service under kill -9: a worker or the server dies in every round, and nothing is lost by it.
 
-Real processes over a trained recommender and a third party's target, while clients send, repeat and take back requests. A
-round ends with a kill: at one of the places between two things that the worker or the server does, or at a random
+Real processes over a trained recommender and a third party's target, while clients send, repeat and take back requests.
+A round ends with a kill: at one of the places between two things that the worker or the server does, or at a random
 moment. After a kill the clock of all jumps by a lease, so that nobody waits for the dead, and a living worker may find
 its batch with another. When all rounds are over, what is left is served and everything is counted:
 
@@ -40,7 +40,7 @@ from unlearn.requests.service import Service
 AT_RANDOM = "a random moment"
 LEASE = 5.0
 PATIENCE = 6.0  # seconds that a round waits for somebody to come to its place, before it kills at that moment
-SETTINGS = f"batch_limit = 8\nlease_seconds = {LEASE:g}\nretrain_above_share = 0.2\nretrain_above_drift = 0.1\n"
+SETTINGS = f"batch_limit = 64\nlease_seconds = {LEASE:g}\nretrain_above_share = 0.2\nretrain_above_drift = 0.1\n"
 EXAMPLE = Path(__file__).resolve().parents[1] / "tests" / "unlearn" / "target" / "example.py"
 
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Any]:
     install(folder / "plugin")
-    users = 4 * options.rounds + 100
+    users = 3 * options.rounds + 100  # of whom two a round ask to be forgotten
     house = deployed(
         options.database, folder, stack, users=users, items=60, dim=8, settings=SETTINGS,
         targets=f'[targets.purchases]\nfolder = "{folder}/purchases"\ndistrusted = ["subtract"]\n',
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
     reader = Reader(house.model / "model")
     halves = house.people[: users // 2], house.people[users // 2 :]
     keys = [house.api_key(f"controller {k}") for k in range(len(halves))]
-    clients = [Client(house.url, key, people, 0.4, k) for k, (key, people) in enumerate(zip(keys, halves, strict=True))]
+    clients = [Client(house.url, key, people, k) for k, (key, people) in enumerate(zip(keys, halves, strict=True))]
     for thread in (reader, *clients):
         thread.start()
     kills = Counter[str]()
@@ -86,6 +86,8 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
     for (role, place), moment in zip(
         tqdm(plan(options.rounds, options.seed), desc="kills", disable=None), moments, strict=True
     ):
+        for client in clients:
+            client.ask()
         kills[kill(processes, role, place, moment)] += 1
     for client in clients:
         client.finish()

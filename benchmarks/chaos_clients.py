@@ -27,33 +27,39 @@ class Sent:
 
 
 class Client(threading.Thread):
-    """Sends requests at random moments, some of them twice, and takes some back; goes on until it has an answer.
+    """Sends requests when it may, some of them twice, and takes some back; goes on until it has an answer.
 
     Args:
         people: whom the requests are about, one after another; every second one is a stranger.
     """
 
-    def __init__(self, url: str, key: str, people: list[str], pause: float, seed: int) -> None:
+    def __init__(self, url: str, key: str, people: list[str], seed: int) -> None:
         super().__init__(daemon=True)
         self.acknowledged: list[Sent] = []
         self.refused: list[int] = []
         self._http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20)
         self._people = iter(people)
-        self._pause = pause
         self._draw = np.random.default_rng(seed)
         self._stopped = threading.Event()
+        self._may = threading.Semaphore(0)
+
+    def ask(self) -> None:
+        """It may send two requests more, after a moment."""
+        self._may.release()
 
     def finish(self) -> None:
         """Send no new request; the one at hand is brought to its end."""
         self._stopped.set()
+        self._may.release()
         self.join()
 
     def run(self) -> None:
         for person in self._people:
+            self._may.acquire()
+            if self._stopped.wait(self._draw.exponential(0.2)):
+                return
             self._make(person)
             self._make(uuid.UUID(bytes=self._draw.bytes(16)).hex)
-            if self._stopped.wait(self._draw.exponential(self._pause)):
-                return
 
     def _make(self, person: str) -> None:
         id = str(uuid.UUID(bytes=self._draw.bytes(16), version=4))

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, crashes included: no request is lost, moved wrongly, or remembered once closed."""
+"""In whatever order things happen, crashes included: no request is lost, moved wrongly, or remembered once closed."""
 
 from __future__ import annotations
 
