@@ -117,36 +117,45 @@ class RecommenderTarget:
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
         with workspace.held(self.place.workspace):
             remaining, gone = self.place.data(), self.place.outstanding()
-            staged = self.place.facts(batch.id)
-            if staged is not None and (staged["retrain"], staged["without"]) == (retrain, sorted(gone)):
+            staged, replaces = self.place.facts(batch.id), self.place.manifest()["digest"]
+            making = {"retrain": retrain, "without": sorted(gone), "replaces": replaces}
+            if staged is not None and making.items() <= staged.items():
                 return _version(batch, staged)
             before = self.place.published(sealed.put_back(remaining, list(gone.values())))
-            replaces = self.place.manifest()["digest"]
         # The long part, during which others may read and take in.
         forget = ForgetSet(users=tuple(one for content in gone.values() for one in sealed.ids(content)))
         after, made = _retrained(before, forget) if retrain else self._unlearned(before, forget)
-        made |= {"retrain": retrain, "without": sorted(gone), "replaces": replaces}
+        made |= making
         return _version(batch, made | {"digest": self.place.stage(batch.id, after, made)})
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
-        data = self.place.data()
-        gone = sum(map(sealed.interactions, self.place.outstanding().values()))
-        folder = self.place.staged(batch.id) / "model"
-        before, after = self.place.published(data), store.load(folder, data)
+        with workspace.held(self.place.workspace):
+            self._require_fresh(batch, version)
+            data, outstanding = self.place.data(), self.place.outstanding()
+            folder = self.place.staged(batch.id) / "model"
+            before, after = self.place.published(data), store.load(folder, data)
+        gone = sum(map(sealed.interactions, outstanding.values()))
         return examine(before, after, store.user_ids(folder), share=gone / max(1, len(data) + gone))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with workspace.held(self.place.workspace):
-            staged = self.place.facts(batch.id)
-            if staged is None or staged["digest"] != version.digest:
-                if self.place.manifest()["digest"] != version.digest:
-                    raise StaleVersion(f"version {version.id} is neither staged nor published")
-            else:
-                if not self.place.outstanding().keys() <= set(staged["without"]):
-                    raise StaleVersion(f"more was removed since version {version.id} was made")
+            # Whoever died between the swap and what follows has published it; should another one stand there by now,
+            # the staged one is older than that, whoever was forgotten in between.
+            if self.place.manifest()["digest"] != version.digest:
+                self._require_fresh(batch, version)
                 self.place.swap(batch.id)
-                self.place.unstage(batch.id)
+            self.place.unstage(batch.id)
         return {"versions": 1}
+
+    def _require_fresh(self, batch: Batch, version: Version) -> None:
+        """Raises: StaleVersion where the version is not staged, or not what the published one is without everybody."""
+        staged = self.place.facts(batch.id)
+        if staged is None or staged["digest"] != version.digest:
+            raise StaleVersion(f"version {version.id} is neither staged nor published")
+        if staged["replaces"] != self.place.manifest()["digest"]:
+            raise StaleVersion(f"another version was published since version {version.id} was made")
+        if not self.place.outstanding().keys() <= set(staged["without"]):
+            raise StaleVersion(f"more was removed since version {version.id} was made")
 
     def rollback(self, batch: Batch, version: Version) -> Counts:
         self.place.unstage(batch.id)
