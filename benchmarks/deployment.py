@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -13,10 +12,13 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+
+if TYPE_CHECKING:
+    from unlearn.requests.service import Service
 
 PROGRAM = [sys.executable, "-c", "from unlearn.cli import app; app()"]
 
@@ -29,6 +31,7 @@ class Deployment:
     config: Path
     url: str
     people: list[str]
+    interactions: int
     postmaster: int | None
 
     @property
@@ -43,22 +46,31 @@ class Deployment:
     def environment(self) -> Mapping[str, str]:
         return os.environ | {"UNLEARN_CONFIG": str(self.config), "OMP_NUM_THREADS": "1"}
 
-    def command(self, *arguments: str) -> str:
-        """What the command prints; ends this program where it fails."""
-        done = subprocess.run([*PROGRAM, *arguments], env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        return done.stdout
+    def service(self) -> Service:
+        """The service in this process: to prepare it, and to look into its ledger afterwards."""
+        from unlearn.requests.service import Service
+        from unlearn.requests.settings import Settings
 
-    def api_key(self, caller: str, role: str) -> str:
-        return json.loads(self.command("keys", "create", "--caller", caller, "--role", role, "--json"))["key"]
+        return Service.open(Settings.read(self.config))
+
+    def api_key(self, caller: str) -> str:
+        """A key that may make requests."""
+        from unlearn.requests.callers import Role
+
+        service = self.service()
+        key = service.callers.create(caller, frozenset({Role.SUBMIT}))
+        service.close()
+        return key
 
 
 def deployed(
-    database: str, folder: Path, stack: ExitStack, *, users: int, items: int, dim: int, settings: str = ""
-) -> Deployment:
-    """Train, write the settings (with `settings` after ours), start a database if there must be one."""
-    people = _trained(folder / "model", users, items, dim)
+    database: str, folder: Path, stack: ExitStack, *, users: int, items: int, dim: int, settings: str = "",
+    targets: str = "",
+) -> Deployment:  # fmt: skip
+    """Train, write the settings (and those given), start a database if there must be one."""
+    from unlearn.requests.keyring import Keyring
+
+    people, interactions = _trained(folder / "model", users, items, dim)
     url, postmaster = f"sqlite:///{folder}/ledger/ledger.db", None
     if database == "postgresql":
         url, postmaster = _postgresql(folder, stack)
@@ -68,16 +80,16 @@ def deployed(
     config = folder / "service.toml"
     config.write_text(
         f'database = "{url}"\nkeyring = "{folder}/keys/keyring.json"\nport = {port}\nrequests_per_second = 1000000\n'
-        f'batch_window_minutes = 0\n{settings}\n[targets.recsys]\nworkspace = "{folder}/model"\n',
+        f'batch_window_minutes = 0\n{settings}\n[targets.recsys]\nworkspace = "{folder}/model"\n{targets}',
         "utf-8",
     )
-    made = Deployment(folder, config, f"http://127.0.0.1:{port}", people, postmaster)
-    made.command("keys", "init", "--out", str(made.keyring))
+    made = Deployment(folder, config, f"http://127.0.0.1:{port}", people, interactions, postmaster)
+    Keyring.create(made.keyring)
     return made
 
 
-def _trained(folder: Path, users: int, items: int, dim: int) -> list[str]:
-    """A small trained recommender; its users, whose ids have 128 bits."""
+def _trained(folder: Path, users: int, items: int, dim: int) -> tuple[list[str], int]:
+    """A small trained recommender; its users, whose ids have 128 bits, and how many interactions they have."""
     from recsys.commands import workspace
     from recsys.data import Interactions, synthetic
     from recsys.objectives import WholeData
@@ -89,7 +101,7 @@ def _trained(folder: Path, users: int, items: int, dim: int) -> list[str]:
     data = Interactions.from_frame(frame)
     problem = RecommenderProblem.build(data, objective=WholeData(a=0.1, l2=2.0), dim=dim, layers=2).fit()
     workspace.save(problem, folder)
-    return [str(user) for user in data.users.ids]
+    return [str(user) for user in data.users.ids], len(data)
 
 
 def _postgresql(folder: Path, stack: ExitStack) -> tuple[str, int]:

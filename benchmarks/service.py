@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deployment import PROGRAM, deployed, processor_seconds, ready, running
+from deployment import PROGRAM, Deployment, deployed, processor_seconds, ready, running
 from service_clients import requests, sent
 
 BARS = {"sqlite": 150.0, "postgresql": 300.0}
@@ -74,7 +75,7 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
     house = deployed(
         options.database, folder, stack, users=options.requests, items=500, dim=32, settings="batch_limit = 10000"
     )
-    key = house.api_key("bench", "submit")
+    key = house.api_key("bench")
     asked = requests(options.requests, house.people, key)
     with running([*PROGRAM, "serve"], house.environment) as server:
         ready(house.url)
@@ -93,29 +94,27 @@ def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict
             seconds = {name: spent() for name, spent in used.items()} | {"clients": time.process_time() - own}
             time.sleep(1.0)
             began = time.monotonic()
-            house.command("worker", "--once")
+            subprocess.run([*PROGRAM, "worker", "--once"], env=house.environment, check=True, stderr=subprocess.DEVNULL)
             serving_seconds = time.monotonic() - began
         asked_for = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    found = figures(options, answers, asked_for, house.config)
+    found = figures(options, answers, asked_for, house)
     per_request = {name: 1e3 * spent / len(answers) for name, spent in seconds.items()}
     return found | {"processor_ms_per_request": per_request, "worker_seconds": serving_seconds}
 
 
 def figures(
-    options: argparse.Namespace, answers: list[dict[str, Any]], traffic: list[Any], config: Path
+    options: argparse.Namespace, answers: list[dict[str, Any]], traffic: list[Any], house: Deployment
 ) -> dict[str, Any]:
     from sqlalchemy import func, select
 
     from unlearn.requests import audit
-    from unlearn.requests.service import Service
-    from unlearn.requests.settings import Settings
     from unlearn.requests.states import RequestState, Step
     from unlearn.requests.tables import Request, StepRecord
 
     accepted = [one for one in answers if one["status"] == 201]
     seconds = max(one["ended"] for one in answers) - min(one["began"] for one in answers)
     waits = np.array([one["ended"] - one["began"] for one in accepted]) * 1e3
-    service = Service.open(Settings.read(config))
+    service = house.service()
     with service.ledger.database.read() as session:
         ids = {id: state for id, state in session.execute(select(Request.subject_request_id, Request.state))}  # noqa: C416
         steps = session.execute(select(StepRecord).order_by(StepRecord.id)).scalars().all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,7 @@ def save(model: Storable, directory: Path, *, overwrite: bool = False) -> str:
         "items": model.data.n_items,
         "tensors": {name: _kind(value) for name, value in tensors.items()},
     }
-    described = json.dumps(manifest, sort_keys=True).encode()
-    content = hashlib.sha256(described + b"".join(_digest_of(tensors[name]) for name in sorted(tensors)))
-    for ids in (model.data.users, model.data.items):
-        content.update(repr((ids.kind, ids.take(np.arange(len(ids))))).encode())
-    manifest["digest"] = content.hexdigest()
+    manifest["digest"] = _content_digest(manifest, tensors, (model.data.users, model.data.items))
     _refuse(directory, manifest["digest"], overwrite)
     directory.mkdir(parents=True, exist_ok=True)
     # Without a manifest a half-written directory is no model; it goes first and comes last.
@@ -199,7 +196,11 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
             if name not in tensors or _kind(tensors[name]) != expected.get(name)
         ]
         if not problems:
-            return manifest, tensors
+            ids = [_vocabulary(directory / name) for name in _FILES[1:]]
+            described = {name: value for name, value in manifest.items() if name not in ("digest", "files")}
+            if _content_digest(described, tensors, ids) == manifest["digest"]:
+                return manifest, tensors
+            problems = ["manifest.json was changed after it was saved (its digest is of something else)"]
     raise StoredModelError(f"{directory} cannot be loaded:\n  - " + "\n  - ".join(problems) + "\nSave the model again.")
 
 
@@ -244,6 +245,16 @@ def _vocabulary(path: Path) -> Vocabulary:
 
 def _kind(value: Tensor) -> str:
     return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+
+
+def _content_digest(described: Mapping[str, Any], tensors: Params, ids: Iterable[Vocabulary]) -> str:
+    """Of everything that makes the model what it is: certificates name it, so that it binds all files to them."""
+    content = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for name in sorted(tensors):
+        content.update(_digest_of(tensors[name]))
+    for one in ids:
+        content.update(repr((one.kind, one.take(np.arange(len(one))))).encode())
+    return content.hexdigest()
 
 
 def _digest_of(value: Tensor) -> bytes:

@@ -158,7 +158,7 @@ class Verdict:
 
 
 class StaleVersion(RuntimeError):
-    """More was removed after the version was made: publishing it would bring those people back."""
+    """More was removed, or published, after the version was made: publishing it would bring people back."""
 
 
 class Target(Protocol):
@@ -201,14 +201,18 @@ class Target(Protocol):
         ...
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
-        """Examine a staged version, without a retrain. Changes nothing."""
+        """Examine a staged version, without a retrain. Changes nothing.
+
+        Raises:
+            StaleVersion: more was removed since it was made, or another one was published: there is nothing to judge.
+        """
         ...
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         """Put the staged version in the place of the published one, which is destroyed.
 
         Raises:
-            StaleVersion: more was removed since it was made; nothing was changed.
+            StaleVersion: more was removed since it was made, or another one was published; nothing was changed.
         """
         ...
 

@@ -134,29 +134,27 @@ class WorkspaceTarget(ABC, Generic[D, B]):
 
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
         with self.workspace.held():
-            gone = self.outstanding()
-            staged = self.staging.facts(batch.id)
-            if staged is not None and (staged["retrain"], staged["without"]) == (retrain, sorted(gone)):
+            gone, replaces = self.outstanding(), self._published_digest()
+            staged, making = (
+                self.staging.facts(batch.id),
+                {"retrain": retrain, "without": sorted(gone), "replaces": replaces},
+            )
+            if staged is not None and making.items() <= staged.items():
                 return _version(batch, staged)
             begun = self._begin(self.data(), list(gone.values()), retrain=retrain)
-            replaces = self._published_digest()
         # The long part, during which others may read and take in.
         made = self._make(begun, retrain=retrain)
-        facts = {"method": made.method, "facts": dict(made.facts), "retrain": retrain}
-        facts |= {"without": sorted(gone), "replaces": replaces}
+        facts = {"method": made.method, "facts": dict(made.facts), **making}
         return _version(batch, self.staging.stage(batch.id, made.write, facts))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with self.workspace.held():
-            staged = self.staging.facts(batch.id)
-            if staged is None or staged["digest"] != version.digest:
-                if self._published_digest() != version.digest:
-                    raise StaleVersion(f"version {version.id} is neither staged nor published")
-            else:
-                if not self.outstanding().keys() <= set(staged["without"]):
-                    raise StaleVersion(f"more was removed since version {version.id} was made")
+            # Whoever died between the swap and what follows has published it; should another one stand there by now,
+            # the staged one is older than that, whoever was forgotten in between.
+            if self._published_digest() != version.digest:
+                self._require_fresh(batch, version)
                 self.workspace.replace(lambda new: self._swap(self.staging.version(batch.id), new))
-                self.staging.unstage(batch.id)
+            self.staging.unstage(batch.id)
         return {"versions": 1}
 
     def rollback(self, batch: Batch, version: Version) -> Counts:
@@ -187,6 +185,16 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         """What is outstanding, by batch."""
         digest = self._published_digest()
         return {name: sealed for name, sealed in self.staging.sealed().items() if sealed.since == digest}
+
+    def _require_fresh(self, batch: Batch, version: Version) -> None:
+        """Raises: StaleVersion where the version is not staged, or not what the published one is without everybody."""
+        staged = self.staging.facts(batch.id)
+        if staged is None or staged["digest"] != version.digest:
+            raise StaleVersion(f"version {version.id} is neither staged nor published")
+        if staged["replaces"] != self._published_digest():
+            raise StaleVersion(f"another version was published since version {version.id} was made")
+        if not self.outstanding().keys() <= set(staged["without"]):
+            raise StaleVersion(f"more was removed since version {version.id} was made")
 
     def _asked(self, batch: Batch, data: D) -> ForgetSet:
         """What the batch asks for, in ids of the data's own kind."""

@@ -75,6 +75,7 @@ class NetworkTarget(WorkspaceTarget[Stored, _Begun]):
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
         with self.workspace.held():
+            self._require_fresh(batch, version)
             stored, gone = self.data(), list(self.outstanding().values())
         folder = self.staging.version(batch.id)
         graph = from_parquet(folder / workspace.GRAPH)

@@ -93,6 +93,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
         with self.workspace.held():
+            self._require_fresh(batch, version)
             stored, gone = self.data(), sum(map(sealed.interactions, self.outstanding().values()))
             before = self.published(stored)
         folder = self.staging.version(batch.id) / "model"

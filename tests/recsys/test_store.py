@@ -110,6 +110,21 @@ def test_a_changed_or_missing_file_is_an_error(problem: RecommenderProblem, tmp_
         load_ranker(tmp_path / "nowhere")
 
 
+def test_a_manifest_that_was_made_to_fit_other_files_is_an_error(problem: RecommenderProblem, tmp_path: Path) -> None:
+    """Whoever changes a file can write its new digest into the manifest, but not into a certificate."""
+    save(problem, tmp_path / "one")
+    save(problem.with_params({"table": problem.params["table"] + 1.0}), tmp_path / "two")
+    forged = json.loads((tmp_path / "two" / "manifest.json").read_text())
+    honest = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    for changes in (
+        {"digest": honest["digest"]}, {"users": 99}, {"training": forged["training"] | {"removed": 7}},
+        {"objective": {"name": "whole_data", "arguments": {"a": 0.5}}}, {"note": "all is well"},
+    ):  # fmt: skip
+        (tmp_path / "two" / "manifest.json").write_text(json.dumps(forged | changes))
+        with pytest.raises(StoredModelError, match="manifest.json was changed"):
+            load(tmp_path / "two", problem.data)
+
+
 def test_the_key_that_does_not_fit_is_named(problem: RecommenderProblem, tmp_path: Path) -> None:
     save(problem, tmp_path)
     file, manifest = tmp_path / "model.safetensors", json.loads((tmp_path / "manifest.json").read_text())

@@ -77,6 +77,15 @@ def certificate(ledger: Ledger, batch_id: str) -> dict[str, Any] | None:
         return None if row is None else json.loads(row.content)
 
 
+def parsed(text: str) -> Any:
+    """The document of a file.
+
+    Raises:
+        ValueError: it is no JSON, or says something twice: readers might not agree on which of it counts.
+    """
+    return json.loads(text, object_pairs_hook=_without_repetition)
+
+
 def public_key(keyring: Keyring) -> str:
     """What signatures are checked with, in base64: 32 bytes of Ed25519."""
     return base64.b64encode(keyring.signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
@@ -93,8 +102,8 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
     content = {name: value for name, value in document.items() if name != "signature"}
     found: list[str] = []
     try:
-        public = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
-        public.verify(base64.b64decode(str(document.get("signature")), validate=True), _canonical(content))
+        public = Ed25519PublicKey.from_public_bytes(_bytes(key))
+        public.verify(_bytes(str(document.get("signature"))), _canonical(content))
     except (ValueError, InvalidSignature):
         found.append("its signature is not of this content by this key")
     for name, target in content.get("targets", {}).items():
@@ -106,6 +115,13 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
         before = {name: value for name, value in previous.items() if name != "signature"}
         if content.get("previous") != _digest(before) or content.get("sequence") != before.get("sequence", 0) + 1:
             found.append("it is not the successor of the certificate given as the one before it")
+    return found
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a certificate must say nothing twice (a name is repeated)")
     return found
 
 
@@ -134,6 +150,14 @@ def _said(row: StepRecord) -> Any:
             return row.result["left"]
         case _:
             return row.result | {"passed": row.outcome == "passed"}
+
+
+def _bytes(text: str) -> bytes:
+    """What the text is in base64; it has one spelling, and no other is taken for it."""
+    found = base64.b64decode(text, validate=True)
+    if base64.b64encode(found).decode() != text:
+        raise ValueError("it is no canonical base64")
+    return found
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

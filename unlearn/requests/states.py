@@ -52,7 +52,7 @@ class Outcome(StrEnum):
     ESCALATE = "escalate"  # a rule asks for a retrain before unlearning is tried
     PASSED = "passed"
     FAILED = "failed"
-    STALE = "stale"  # more was removed since the version was made
+    STALE = "stale"  # more was removed or published since the version was made
     RETRY = "retry"  # a person says so
 
 
@@ -74,10 +74,12 @@ STEPS: Mapping[tuple[Step, Outcome], Step] = MappingProxyType({
     (Step.UNLEARN, Outcome.DONE): Step.VERIFY,
     (Step.VERIFY, Outcome.PASSED): Step.PUBLISH,
     (Step.VERIFY, Outcome.FAILED): Step.ROLLBACK,
+    (Step.VERIFY, Outcome.STALE): Step.ROLLBACK,
     (Step.ROLLBACK, Outcome.DONE): Step.RETRAIN,
     (Step.RETRAIN, Outcome.DONE): Step.VERIFY_RETRAIN,
     (Step.VERIFY_RETRAIN, Outcome.PASSED): Step.PUBLISH,
     (Step.VERIFY_RETRAIN, Outcome.FAILED): Step.ROLLBACK_RETRAIN,
+    (Step.VERIFY_RETRAIN, Outcome.STALE): Step.ROLLBACK,
     (Step.ROLLBACK_RETRAIN, Outcome.DONE): Step.ATTENTION,
     (Step.ATTENTION, Outcome.RETRY): Step.RETRAIN,
     (Step.PUBLISH, Outcome.DONE): Step.PURGE,

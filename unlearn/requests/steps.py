@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from unlearn.requests.states import Outcome, Step
@@ -40,11 +41,11 @@ def perform(due: Due, target: Target, batch: Batch, escalation: Escalation) -> E
             version = target.unlearn(batch, retrain=due.step == Step.RETRAIN)
             return Ended(Outcome.DONE, {"version": asdict(version)}, version)
         case Step.VERIFY | Step.VERIFY_RETRAIN:
-            return _verified(target.verify(batch, _made(due)))
+            return _unless_stale(lambda: _verified(target.verify(batch, _made(due))))
         case Step.ROLLBACK | Step.ROLLBACK_RETRAIN:
             return _counted(target.rollback(batch, _made(due)))
         case Step.PUBLISH:
-            return _published(target, batch, _made(due))
+            return _unless_stale(lambda: _counted(target.publish(batch, _made(due))))
         case Step.PURGE:
             return _purged(target.purge(batch))
         case Step.DONE | Step.ATTENTION:
@@ -67,9 +68,10 @@ def _verified(verdict: Verdict) -> Ended:
     return Ended(outcome, {"checks": checks, "not_covered": list(verdict.not_covered)})
 
 
-def _published(target: Target, batch: Batch, version: Version) -> Ended:
+def _unless_stale(step: Callable[[], Ended]) -> Ended:
+    """A version that another batch has overtaken did not fail: it is made again."""
     try:
-        return _counted(target.publish(batch, version))
+        return step()
     except StaleVersion:
         return Ended(Outcome.STALE, {})
 

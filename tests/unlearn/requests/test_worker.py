@@ -143,6 +143,26 @@ def test_what_fails_its_verification_is_rolled_back_and_retrained(ledger: Ledger
     assert house.status(request).state is RequestState.COMPLETED
 
 
+def test_what_another_batch_has_overtaken_did_not_fail(house: House) -> None:
+    """Two workers, two batches: the first one's versions, the retrained one too, are overtaken while it verifies."""
+    request, kiosk = house.ask(PEOPLE[0]), house.targets["kiosk"]
+    others = iter(PEOPLE[1:3])
+
+    class Overtaken(Failing):
+        def verify(self, batch: Batch, version: Version) -> Verdict:
+            if (other := next(others, None)) is not None:
+                kiosk.remove(Batch(f"of {other}", (Subject(KIND, other),)))
+            return super().verify(batch, version)
+
+    house.targets["kiosk"] = Overtaken(kiosk, "nothing")
+    assert house.worker().run_once() and house.status(request).state is RequestState.COMPLETED
+    again = [(Step.ROLLBACK, Outcome.DONE), (Step.RETRAIN, Outcome.DONE)]
+    assert house.steps("kiosk")[4:] == [
+        (Step.VERIFY, Outcome.STALE), *again, (Step.VERIFY_RETRAIN, Outcome.STALE), *again,
+        (Step.VERIFY_RETRAIN, Outcome.PASSED), (Step.PUBLISH, Outcome.DONE), (Step.PURGE, Outcome.DONE),
+    ]  # fmt: skip
+
+
 def test_what_fails_twice_is_left_to_a_person_and_nothing_is_published(ledger: Ledger, tmp_path: Path) -> None:
     house = House(ledger, tmp_path / "house", distrusted=["subtract", "count"])
     shop = house.targets["shop"]

@@ -190,14 +190,37 @@ class TargetContract(ABC):
         target.remove(first)
         version = target.unlearn(first, retrain=False)
         target.remove(second)
-        with pytest.raises(StaleVersion):
-            target.publish(first, version)
+        for step in (target.verify, target.publish):
+            with pytest.raises(StaleVersion):
+                step(first, version)
         assert self.published(folder) == before
         target.rollback(first, version)
         for batch in (first, second):
             target.publish(batch, target.unlearn(batch, retrain=False))
             target.purge(batch)
         assert self.mentioned(folder, [*first.subjects, *second.subjects]) == set()
+
+    def test_a_publication_that_died_does_not_undo_a_later_one(self, folder: Path, tmp_path: Path) -> None:
+        first, second = self.batch(0, id="b1"), self.batch(1, id="b2")
+        change, killed = 0, True
+        while killed:
+            there = tmp_path / f"died{change}"
+            self.create(there)
+            self.open(there).remove(first)
+            version = self.open(there).unlearn(first, retrain=False)
+            killed = killed_at(change, lambda there=there, version=version: self.open(there).publish(first, version))
+            self.serve(there, second)
+            after, target = self.published(there), self.open(there)
+            try:
+                target.publish(first, version)
+            except StaleVersion:
+                target.rollback(first, version)
+                target.publish(first, target.unlearn(first, retrain=True))
+            else:
+                assert self.published(there) == after
+            target.purge(first)
+            assert self.mentioned(there, [*first.subjects, *second.subjects]) == set()
+            change += self.every_change
 
     def test_a_later_batch_takes_along_one_that_was_not_published(self, folder: Path) -> None:
         stuck, later = self.batch(0, id="b1"), self.batch(1, id="b2")

@@ -26,13 +26,11 @@ def verify_certificate(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Check a certificate offline: signature, verification of every target, that nothing was left, chain."""
-    import json
+    from unlearn.requests.certificate import defects, parsed
 
-    from unlearn.requests.certificate import defects
-
-    document = json.loads(file.read_text("utf-8"))
+    document = parsed(file.read_text("utf-8"))
     key = Path(key).read_text("utf-8").strip() if Path(key).is_file() else key
-    found = defects(document, key, None if previous is None else json.loads(previous.read_text("utf-8")))
+    found = defects(document, key, None if previous is None else parsed(previous.read_text("utf-8")))
     if found:
         raise NotVerified("\n  - ".join([f"{file} is not valid:", *found]))
     if not json_:
