@@ -36,6 +36,11 @@ class Place:
 
     # ---- the workspace -----------------------------------------------------------------------------------------------
 
+    @property
+    def model(self) -> Path:
+        """The folder of the published version."""
+        return workspace.model_folder(self.workspace)
+
     def stored(self) -> Stored:
         """What is stored of people: what the published version was made from and remains, and what came in since."""
         with workspace.held(self.workspace):
@@ -53,25 +58,25 @@ class Place:
 
     def manifest(self) -> dict[str, Any]:
         """Of the published version."""
-        return json.loads((workspace.model_folder(self.workspace) / "manifest.json").read_text("utf-8"))
+        return json.loads((self.model / "manifest.json").read_text("utf-8"))
 
     def published(self, data: Interactions) -> store.Storable:
         """The published version over these data."""
-        return store.load(workspace.model_folder(self.workspace), data)
+        return store.load(self.model, data)
 
     def untrained(self, data: Interactions) -> store.Storable:
         """A model made like the published one, over any data."""
-        return store.untrained(workspace.model_folder(self.workspace), data)
+        return store.untrained(self.model, data)
 
     def user_ids(self) -> Vocabulary:
         """The users that the published version knows."""
-        return store.user_ids(workspace.model_folder(self.workspace))
+        return store.user_ids(self.model)
 
     def ranker(self, data: Interactions) -> BaseRanker:
         """What the published version serves with: its tables as they were stored, whatever has left the data since."""
         if "closed_form" in self.manifest():
             return self.published(data).ranker()
-        return store.load_ranker(workspace.model_folder(self.workspace))
+        return store.load_ranker(self.model)
 
     def swap(self, batch_id: str) -> None:
         """Publish a staged model over what is stored now."""

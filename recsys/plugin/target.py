@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,15 @@ import pandas as pd
 
 from recsys import store
 from recsys.commands import workspace
-from recsys.errors import InvalidInteractions
 from recsys.plugin import sealed
 from recsys.plugin.making import trained, unlearned
+from recsys.plugin.options import Options
 from recsys.plugin.place import Place
 from recsys.plugin.stored import Stored, arrived
+from recsys.plugin.tracked import Tracked
 from recsys.plugin.verification import examine
 from unlearn.blocklist import Blocklist
 from unlearn.forget import ForgetSet
-from unlearn.invalid import Problems
-from unlearn.methods.base import Unlearner
-from unlearn.specification import unlearner
 from unlearn.target import (
     INTERACTION,
     Batch,
@@ -42,22 +39,10 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTar
     """The target that a table of settings describes.
 
     Raises:
-        InvalidInteractions: an option is unknown or has no usable value; the message lists all of them.
+        InvalidInteractions: see `Options.read`.
+        FileNotFoundError: the workspace is none.
     """
-    problems = Problems("the options of a recommender", InvalidInteractions)
-    known = {"workspace", "identity_type", "method"}
-    for name in sorted(set(options) - known):
-        problems.add(f"`{name}` must be one of {', '.join(sorted(known))}")
-    for name in sorted(known & set(options)):
-        if not isinstance(options[name], str) or not options[name]:
-            problems.add(f"`{name}` must be text (got {options[name]!r})")
-    if "workspace" not in options:
-        problems.add("`workspace` must be the folder that `unlearn train` made (got none)")
-    problems.raise_any()
-    folder = Path(options["workspace"])
-    workspace.require(folder)
-    chosen = None if "method" not in options else unlearner(options["method"])
-    return RecommenderTarget(folder, pseudonyms, options.get("identity_type", "controller_customer_id"), chosen)
+    return RecommenderTarget(Options.read(options), pseudonyms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +55,13 @@ class Taken:
 
 
 class RecommenderTarget:
-    """A workspace that people can be deleted from: see `unlearn.target.Target`.
+    """A workspace that people can be deleted from: see `unlearn.target.Target`."""
 
-    Args:
-        method: what unlearns; None for the first of `native`, `reconverge` and `two_level` that can be applied.
-    """
-
-    def __init__(
-        self, folder: Path, pseudonyms: Pseudonyms, identity_type: str, method: Unlearner | None = None
-    ) -> None:
-        self.place = Place(folder.resolve())
-        self.identity_type = identity_type
-        self._method = method
+    def __init__(self, options: Options, pseudonyms: Pseudonyms) -> None:
+        self.place = Place(options.workspace)
+        self.identity_type = options.identity_type
+        self._method = options.method
+        self._tracked = Tracked(options.tracking, options.registered_model, options.old_versions, pseudonyms)
         self._blocked = Blocklist(self.place.beside / "blocked", pseudonyms)
 
     @property
@@ -165,6 +145,8 @@ class RecommenderTarget:
                     raise StaleVersion(f"more was removed since version {version.id} was made")
                 self.place.swap(batch.id)
                 self.place.unstage(batch.id)
+            # After the version that it follows: killed in between, this is called again and finds the version there.
+            self._tracked.publish(self.place, batch, version)
         return {"versions": 1}
 
     def rollback(self, batch: Batch, version: Version) -> Counts:
@@ -176,6 +158,7 @@ class RecommenderTarget:
         with workspace.held(self.place.workspace):
             seal.destroy()
             self.place.unstage(batch.id)
+            tracked = self._tracked.purge()
             stored = self.place.stored()
             asked = self._asked(batch, stored)
             known = self.place.user_ids()
@@ -183,7 +166,7 @@ class RecommenderTarget:
                 "users": sum(user in known for user in asked.users),
                 "interactions": stored.count(stored.holds(asked)),
             }
-        return {"seals": seal.left(), "versions": int(self.place.staged(batch.id).exists())} | left
+        return {"seals": seal.left(), "versions": int(self.place.staged(batch.id).exists())} | left | tracked
 
     # ---- new interactions --------------------------------------------------------------------------------------------
 
