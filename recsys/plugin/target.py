@@ -158,7 +158,7 @@ class RecommenderTarget:
         with workspace.held(self.place.workspace):
             seal.destroy()
             self.place.unstage(batch.id)
-            tracked = self._tracked.purge()
+            tracked = self._tracked.purge(self.place.manifest()["digest"])
             stored = self.place.stored()
             asked = self._asked(batch, stored)
             known = self.place.user_ids()

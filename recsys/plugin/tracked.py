@@ -47,11 +47,11 @@ class Tracked:
             place.model, digest=version.digest, name=batch.id, tags=tags | {"unlearn.batch": batch.id}, figures=figures
         )
 
-    def purge(self) -> dict[str, int]:
-        """Destroy everything but the champion; what is left is counted."""
+    def purge(self, digest: str) -> dict[str, int]:
+        """Destroy everything but the version that is published; what is left is counted."""
         if self.location is None:
             return {}
-        left = self._registry.purge()
+        left = self._registry.purge(digest)
         return {f"tracked_{name}": getattr(left, name) for name in ("versions", "runs", "models", "folders")}
 
     def request_digest(self, batch: Batch) -> str:

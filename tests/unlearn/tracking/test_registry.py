@@ -62,7 +62,7 @@ def test_what_was_replaced_is_destroyed_and_what_serves_stays(
     assert publish(registry, model(stays), "b2") == 2 == registry.champion()
     shutil.rmtree(tmp_path / "stored")
     assert holders(tmp_path, [gone]) and holders(tmp_path, [stays])
-    assert registry.purge() == CLEAN == registry.purge()
+    assert registry.purge("b2") == CLEAN == registry.purge("b2")
     assert holders(tmp_path, [gone]) == set() and holders(tmp_path, [stays])
     (version,) = client(tmp_path).search_model_versions("name = 'served'")
     assert version.aliases == [CHAMPION] and version.tags["unlearn.digest"] == "b2"
@@ -98,11 +98,12 @@ def test_deleted_runs_foreign_versions_and_what_a_crash_left_are_destroyed_too(
     orphan = tmp_path / "mlflow-artifacts" / "models" / "m-0"
     orphan.mkdir()
     (orphan / "table.json").write_text(gone, "utf-8")
-    publish(registry, model("ann"), "b2")
+    assert publish(registry, model("ann"), "b2") == 2
+    client(tmp_path).set_registered_model_alias("served", CHAMPION, "1")  # by hand, back to what must not serve
     shutil.rmtree(tmp_path / "stored")
     assert len(holders(tmp_path, [gone])) > 4
-    assert registry.purge() == CLEAN
-    assert holders(tmp_path, [gone]) == set()
+    assert registry.purge("b2") == CLEAN
+    assert holders(tmp_path, [gone]) == set() and registry.champion() == 2
     assert client(tmp_path).get_run(study.id).data.params == {"note": other}  # an experiment of its own
 
 
@@ -110,7 +111,7 @@ class Dies(BaseException):
     """Stands for a kill at that call."""
 
 
-CALLS = ["create_registered_model", "create_run", "log_batch", "create_logged_model", "log_model_artifacts",
+CALLS = ["create_run", "log_batch", "create_logged_model", "log_model_artifacts",
          "finalize_logged_model", "set_terminated", "create_model_version", "set_registered_model_alias"]  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def test_the_champion_is_the_old_or_the_new_wherever_it_dies(
     assert now == (2 if done and call == "set_registered_model_alias" else 1)
     assert publish(again, tmp_path / "stored", "b2") == 2 == again.champion()
     shutil.rmtree(tmp_path / "stored")
-    assert again.purge() == CLEAN and holders(tmp_path, [gone]) == set()
+    assert again.purge("b2") == CLEAN and holders(tmp_path, [gone]) == set()
 
 
 PURGING = ["delete_model_version_tag", "delete_model_version", "search_logged_models", "get_run"]
@@ -160,6 +161,6 @@ def test_a_purge_that_died_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, call, dying)
         with pytest.raises(Dies):
-            registry.purge()
+            registry.purge("b2")
     assert registry.champion() == 2
-    assert registry.purge() == CLEAN and holders(tmp_path, [gone]) == set()
+    assert registry.purge("b2") == CLEAN and holders(tmp_path, [gone]) == set()
