@@ -12,7 +12,7 @@ from unlearn.specification import unlearner
 
 # Finer than the default of the method: the errors of all batches until the next full training add up, and beside the
 # verification it costs little.
-METHODS = ("native", "reconverge:accuracy=0.1", "two_level")
+METHODS = ("native", "reconverge:accuracy=0.05", "two_level")
 
 Made = tuple[Storable, dict[str, Any]]
 """The model, and what is known of its making: `method` and `facts`."""

@@ -100,8 +100,8 @@ def test_neither_the_id_nor_the_row_vector_is_left_anywhere(service: Callable[..
     house.erase(first)  # publishes a version that has `gone` into MLflow
     rows, others = vectors(house.target, gone), vectors(house.target, stays)
     assert all(np.frombuffer(row, np.float32).any() for row in rows)
-    for needles in ([gone.value.encode()], rows[:1], rows[1:]):  # in the workspace and in MLflow's artifacts
-        assert {Path(file).parts[0] for file in holding(house.folder, needles)} == {"model", "mlflow-artifacts"}
+    for files in (holders(house.folder, [gone.value]), *(holding(house.folder, [row]) for row in rows)):
+        assert {Path(file).parts[0] for file in files} == {"model", "mlflow-artifacts"}
 
     document = house.erase(gone)
 
