@@ -28,9 +28,9 @@ from typing import Any
 
 import httpx
 import numpy as np
-
 from common import arguments, at_least, finish, load, report, say, spread, verdict
 from service import configured, program, ready, running, unlearn
+
 from recsys.data import Split
 from unlearn.target import Subject, interaction
 
