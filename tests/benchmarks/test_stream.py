@@ -26,7 +26,7 @@ def test_it_serves_everything_and_leaks_nothing(run: Any) -> None:
 
 
 def test_a_leak_is_found(load: Any) -> None:
-    stream = load("stream")
+    stream = load("stream_figures")
     wanted = [stream.Erasure("ann", None), stream.Erasure("bob", "book")]
     answers = [{"ended": 10.0}, {"ended": 20.0}]
     fine = [
