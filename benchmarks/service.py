@@ -38,7 +38,7 @@ from pathlib import Path
 
 workspace, keyring, out, stop = sys.argv[1:]
 serving = Serving(target({"workspace": workspace}, Keyring.read(Path(keyring)).pseudonyms))
-users = [str(user) for user in serving._loaded.data.users.ids]
+users = [str(user) for user in serving.users()]
 draw = np.random.default_rng(0)
 with open(out, "w") as log:
     while not Path(stop).exists():

@@ -65,20 +65,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.quick:
         given.graphs, given.seeds, given.hubs, given.runs, given.epochs, given.sets = "synthetic", "0", "3", 200, 30, 6
-    names = (
-        "graphs",
-        "undirected",
-        "scheme",
-        "seeds",
-        "hubs",
-        "ties",
-        "methods",
-        "network",
-        "sets",
-        "runs",
-        "epochs",
-        "quick",
-    )
+    names = ("graphs", "undirected", "scheme", "seeds", "hubs", "ties", "methods", "network", "sets", "runs", "epochs", "quick")
     settings = {name: getattr(given, name) for name in names}
     result: dict[str, Any] = {"benchmark": "surrogate_unlearning", "machine": machine(), "settings": settings}
     result |= {"noise": [], "raw": [], "rows": []}
@@ -143,10 +130,7 @@ def shifts(problem: SurrogateProblem, seed: int) -> list[dict[str, Any]]:
         "1 hub": lambda _: hub_users(graph, 1),
     }
     for kind, draw in kinds.items():
-        found = [
-            label_shift(problem.data, problem.data.without(draw(1000 * seed + k)))
-            for k in range(1 if "hub" in kind else 10)
-        ]
+        found = [label_shift(problem.data, problem.data.without(draw(1000 * seed + k))) for k in range(1 if "hub" in kind else 10)]
         moved, noise = zip(*found, strict=True)
         rows.append({"request": kind, "moved": list(moved), "noise": list(noise)})
     return rows
@@ -169,17 +153,12 @@ def served(
         sets = [rows[remaining.nodes.alive[rows]] for rows in old.sets]
         labels = Labels.drawn(remaining, [rows for rows in sets if len(rows)], runs=old.runs, seed=old.seed + 500)
         network = type(problem.surrogate)(**problem.surrogate.arguments())
-        options = AttachedOptions(
-            **{n: getattr(problem.options, n) for n in ("solver", "epochs", "lr", "decay")},
-            seed=problem.options.seed + 500,
-        )
+        options = AttachedOptions(**{n: getattr(problem.options, n) for n in ("solver", "epochs", "lr", "decay")}, seed=problem.options.seed + 500)
         return SurrogateProblem.on(LabelledGraph(remaining, labels), network, options=options).fit()
 
     rows = [row("non_backtracking", surrogate("non_backtracking"), 0.0), row("original", problem.surrogate, trained)]
     for unlearner, name in zip(unlearners(given.methods), given.methods.split(","), strict=True):
-        after, seconds = clocked(
-            lambda unlearner=unlearner: method(unlearner.name, **unlearner.arguments()).forget(problem, forget).problem
-        )
+        after, seconds = clocked(lambda unlearner=unlearner: method(unlearner.name, **unlearner.arguments()).forget(problem, forget).problem)
         assert isinstance(after, SurrogateProblem)
         rows.append(row(name, after.surrogate, seconds))
     after, seconds = clocked(retrained)
@@ -218,9 +197,7 @@ def report(result: dict[str, Any]) -> None:
         say(f"{row['graph']} seed {row['seed']} {row['request']:16} moves labels by {moved:.2e}, noise {noise:.2e}")
     for row in result["rows"]:
         speed = "" if row["speedup"] is None else f" speedup {around(row['speedup'], '.1f')}"
-        say(
-            f"{row['graph']} {row['request']:20} {row['method']:45} error {around(row['error'])} ratio {around(row['ratio'], '.2f')} auc {around(row['auc'], '.3f')}{speed}"
-        )
+        say(f"{row['graph']} {row['request']:20} {row['method']:45} error {around(row['error'])} ratio {around(row['ratio'], '.2f')} auc {around(row['auc'], '.3f')}{speed}")
     by = {(row["graph"], row["request"], row["method"]): row for row in result["rows"]}
     for (graph, request, name), row in by.items():
         if name != "graph_drop" or "hub" not in request or row["ratio"]["mean"] < FORGETTABLE:
@@ -229,9 +206,7 @@ def report(result: dict[str, Any]) -> None:
         best = min(others, key=lambda one: (one["speedup"]["mean"] < FASTER, one["ratio"]["mean"]), default=None)
         if best is not None:
             met = best["ratio"]["mean"] <= CLOSE and best["speedup"]["mean"] >= FASTER
-            say(
-                f"{graph} {request}: {best['method']} at {best['ratio']['mean']:.2f} of retrain, {best['speedup']['mean']:.1f} times as fast (bar {CLOSE} and {FASTER:g}): {verdict(met)}"
-            )
+            say(f"{graph} {request}: {best['method']} at {best['ratio']['mean']:.2f} of retrain, {best['speedup']['mean']:.1f} times as fast (bar {CLOSE} and {FASTER:g}): {verdict(met)}")
 
 
 if __name__ == "__main__":

@@ -59,9 +59,7 @@ class SurrogateProblem(AttachedProblem):
             ValueError: the surrogate has nothing to learn, or an argument is out of range.
         """
         labels = Labels.drawn(graph, sets, runs=runs, seed=seed, model=surrogate.model, progress=progress)
-        return cls.on(
-            LabelledGraph(graph, labels, device=surrogate.device), surrogate, penalty=penalty, options=options
-        )
+        return cls.on(LabelledGraph(graph, labels, device=surrogate.device), surrogate, penalty=penalty, options=options)
 
     @classmethod
     def on(

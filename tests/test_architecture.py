@@ -17,8 +17,8 @@ import pytest
 PACKAGES = ("unlearn", "recsys", "graph_influence")
 ROOT = Path(__file__).resolve().parent.parent
 # Of `unlearn`, the plug-ins may use the contracts and the solvers; a method that a plug-in contributes also builds on
-# the others' base, and a target of the service applies methods. A command that a plug-in contributes is an application,
-# above both floors, and may use everything.
+# the others' base, and a target of the service applies methods and tracks versions. A command that a plug-in
+# contributes is an application, above both floors, and may use everything.
 CONTRACTS = (
     "blocklist",
     "command",
@@ -43,6 +43,7 @@ CONTRACTS = (
     "workspace",
     "workspace_target",
 )
+BUILT_ON = ("methods", "specification", "tracking")
 METHODS = ("recsys/methods", "recsys/plugin", "graph_influence/methods")
 APPLICATIONS = ("recsys/commands", "graph_influence/commands")
 
@@ -88,7 +89,7 @@ def test_plug_ins_use_only_the_contracts(package: str) -> None:
         if top(name) in others
         or (
             top(name) == "unlearn"
-            and name.split(".")[1] not in (*CONTRACTS, *(["methods", "specification"] if within(f, METHODS) else []))
+            and name.split(".")[1] not in (*CONTRACTS, *(BUILT_ON if within(f, METHODS) else []))
             and not within(f, APPLICATIONS)
         )
     ]

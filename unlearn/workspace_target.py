@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from unlearn.blocklist import Blocklist
 from unlearn.forget import ForgetSet
-from unlearn.invalid import InvalidInput, Problems
+from unlearn.invalid import Problems
 from unlearn.staging import Sealed, Staging
 from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, StaleVersion, Subject, Version
 from unlearn.vocabulary import Id, Vocabulary
@@ -217,21 +217,17 @@ def as_written(ids: Vocabulary, text: str) -> Id | None:
     return found if str(found) == text else None
 
 
-def checked_options(options: Mapping[str, Any], known: Iterable[str], source: str, error: type[InvalidInput]) -> Path:
-    """The workspace of a table of settings, all of whose values must be text under known names.
-
-    Raises: `error` listing everything else.
-    """
-    problems, names = Problems(source, error), sorted(known)
+def text_options(options: Mapping[str, Any], known: Iterable[str], problems: Problems) -> dict[str, str]:
+    """What a table of settings says: text under known names, a workspace among them; everything else is a problem."""
+    names = sorted(known)
     for name in sorted(set(options) - set(names)):
         problems.add(f"`{name}` must be one of {', '.join(names)}")
-    for name in sorted(set(names) & set(options)):
-        if not isinstance(options[name], str) or not options[name]:
-            problems.add(f"`{name}` must be text (got {options[name]!r})")
+    texts = {name: value for name, value in options.items() if name in names and isinstance(value, str) and value}
+    for name in sorted(set(options) & set(names) - set(texts)):
+        problems.add(f"`{name}` must be text (got {options[name]!r})")
     if "workspace" not in options:
         problems.add("`workspace` must be the folder that the command made (got none)")
-    problems.raise_any()
-    return Path(options["workspace"]).resolve()
+    return texts
 
 
 def _version(batch: Batch, staged: Mapping[str, Any]) -> Version:

@@ -52,9 +52,7 @@ class Labels:
         """
         numbers = np.arange(len(sets), dtype=np.int64) if numbers is None else numbers
         counts = np.empty((len(sets), graph.num_nodes), dtype=np.int32)
-        for row, (rows, key) in enumerate(
-            zip(tqdm(sets, desc="label", disable=None if progress else True), _keys(seed, numbers), strict=True)
-        ):
+        for row, (rows, key) in enumerate(zip(tqdm(sets, desc="label", disable=None if progress else True), _keys(seed, numbers), strict=True)):
             counts[row] = diffusion(model, graph, runs=runs, seed=int(key)).simulate_rows(rows).activations
         return cls(model, runs, seed, tuple(sets), numbers, counts)
 

@@ -160,7 +160,9 @@ def _spread(
 
 
 @kernel
-def _meet(node: int, met: NDArray[np.int32], mark: np.int32, queue: NDArray[np.uint32], tail: np.uint64) -> np.uint64:
+def _meet(
+    node: int, met: NDArray[np.int32], mark: np.int32, queue: NDArray[np.uint32], tail: np.uint64
+) -> np.uint64:
     if met[node] == mark:
         return tail
     queue[tail], met[node] = node, mark

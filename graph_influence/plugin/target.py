@@ -20,10 +20,11 @@ from graph_influence.plugin.arrivals import COLUMNS, Stored, write_arrived
 from graph_influence.plugin.verification import examine
 from graph_influence.snapshot import from_parquet
 from unlearn.forget import ForgetSet
+from unlearn.invalid import Problems
 from unlearn.staging import Sealed, link
 from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, Verdict, Version
 from unlearn.vocabulary import Id, Vocabulary
-from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, checked_options
+from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, text_options
 
 
 def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
@@ -33,9 +34,12 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
         InvalidGraph: an option is unknown or has no usable value; the message lists all of them.
         FileNotFoundError: the workspace is none.
     """
-    folder = checked_options(options, ("workspace", "identity_type"), "the options of a social graph", InvalidGraph)
+    problems = Problems("the options of a social graph", InvalidGraph)
+    texts = text_options(options, ("workspace", "identity_type"), problems)
+    problems.raise_any()
+    folder = Path(texts["workspace"]).resolve()
     workspace.at(folder).require()
-    return NetworkTarget(folder, pseudonyms, options.get("identity_type", IDENTITY))
+    return NetworkTarget(folder, pseudonyms, texts.get("identity_type", IDENTITY))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ answer no more, the sealed interactions of batches that are not purged, and stag
     [targets.recsys]
     workspace = "model"                  # the folder that `unlearn train` made
     identity_type = "controller_customer_id"   # by which its users are known
-    method = "reconverge"                # default: the first of native, reconverge and two_level that fits the model
+    method = "reconverge:accuracy=0.05"   # default: the first of native, this and two_level that fits the model
+    tracking = "mlflow.db"               # default: none; an MLflow store, in which each published version is champion
+    registered_model = "recommender"     # its name there, and that of an experiment which is the service's own
+    old_versions = "destroy"             # or "record": figures and digests of replaced versions stay, weights never
 """
 
 from __future__ import annotations

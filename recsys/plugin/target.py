@@ -14,15 +14,14 @@ import pandas as pd
 
 from recsys import store
 from recsys.commands import workspace
-from recsys.errors import InvalidInteractions
 from recsys.plugin import sealed
 from recsys.plugin.making import Begun, trained, unlearned
+from recsys.plugin.options import Options
 from recsys.plugin.stored import Stored, arrived
+from recsys.plugin.tracked import Tracked
 from recsys.plugin.verification import examine
 from recsys.recommend import BaseRanker
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import Unlearner
-from unlearn.specification import unlearner
 from unlearn.staging import Sealed, link
 from unlearn.target import (
     INTERACTION,
@@ -36,21 +35,17 @@ from unlearn.target import (
     interaction,
 )
 from unlearn.vocabulary import Id, Vocabulary
-from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, as_written, checked_options
+from unlearn.workspace_target import Made, WorkspaceTarget, as_written
 
 
 def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTarget:
     """The target that a table of settings describes.
 
     Raises:
-        InvalidInteractions: an option is unknown or has no usable value; the message lists all of them.
+        InvalidInteractions: see `Options.read`.
         FileNotFoundError: the workspace is none.
     """
-    known = ("workspace", "identity_type", "method")
-    folder = checked_options(options, known, "the options of a recommender", InvalidInteractions)
-    workspace.at(folder).require()
-    chosen = None if "method" not in options else unlearner(options["method"])
-    return RecommenderTarget(folder, pseudonyms, options.get("identity_type", IDENTITY), chosen)
+    return RecommenderTarget(Options.read(options), pseudonyms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +58,13 @@ class Taken:
 
 
 class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
-    """A workspace of `unlearn train` that people can be deleted from: see `unlearn.target.Target`.
+    """A workspace of `unlearn train` that people can be deleted from: see `unlearn.target.Target`."""
 
-    Args:
-        method: what unlearns; None for the first of `native`, `reconverge` and `two_level` that can be applied.
-    """
-
-    def __init__(
-        self, folder: Path, pseudonyms: Pseudonyms, identity_type: str, method: Unlearner | None = None
-    ) -> None:
-        super().__init__(workspace.at(folder), pseudonyms, identity_type)
-        self._model = workspace.model_folder(folder)
-        self._method = method
+    def __init__(self, options: Options, pseudonyms: Pseudonyms) -> None:
+        super().__init__(workspace.at(options.workspace), pseudonyms, options.identity_type)
+        self._model = workspace.model_folder(options.workspace)
+        self._method = options.method
+        self._tracked = Tracked(options.tracking, options.registered_model, options.old_versions, pseudonyms)
 
     @property
     def identity_types(self) -> frozenset[str]:
@@ -100,6 +90,17 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         users = store.user_ids(folder)
         after = store.load(folder, stored.over(users, store.item_ids(folder)).data)
         return examine(before, after, users, share=gone / max(1, len(stored.data) + gone))
+
+    def publish(self, batch: Batch, version: Version) -> Counts:
+        with self.workspace.held():
+            counts = super().publish(batch, version)
+            # After the version that it follows: killed in between, this is called again and finds the version there.
+            self._tracked.publish(self._model, batch, version)
+        return counts
+
+    def purge(self, batch: Batch) -> Counts:
+        with self.workspace.held():
+            return {**super().purge(batch), **self._tracked.purge(self._published_digest())}
 
     # ---- what its data and versions are ------------------------------------------------------------------------------
 

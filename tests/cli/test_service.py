@@ -69,6 +69,28 @@ def test_a_request_can_be_taken_back_and_is_made_once(config: Path, data: Intera
     assert "Idempotency-Key was used with another body" in told.replace("\n", " ")
 
 
+def test_new_interactions_are_taken_in_but_of_nobody_erased(
+    config: Path, data: Interactions, tmp_path: Path, model: Path
+) -> None:
+    gone, user = map(str, data.users.ids[[3, 5]])
+    item = data.items.ids[data.indices[data.indptr[5]]]
+    single = json.dumps(["controller_customer_id", user, str(item)])
+    for identity in (gone, f"interaction={single}"):
+        answer("request", "create", "--identity", identity)
+    assert answer("worker", "--once") == {"batches": 1}
+    arrived = tmp_path / "arrived.csv"
+    arrived.write_text(f"user,item\n{gone},{item}\n{user},{item}\nf00d,{item}\n", "utf-8")
+    assert answer("ingest", "--data", arrived) == {"stored": 1, "refused": 2, "new_users": 1}
+    assert answer("ingest", "--data", arrived)["stored"] == 0
+    arrived.unlink()
+    assert naming(tmp_path, [gone]) == set() and naming(tmp_path, ["f00d"])
+    answer("request", "create", "--identity", "f00d")
+    answer("worker", "--once")
+    assert naming(tmp_path, ["f00d"]) == set()
+    assert "must be one of recsys" in refusal(2, "ingest", "--data", arrived, "--target", "shop")
+    assert "must be a file or a folder that exists" in refusal(2, "ingest", "--data", arrived).replace("\n", " ")
+
+
 def test_a_hold_keeps_a_person(config: Path, data: Interactions, tmp_path: Path) -> None:
     user = str(data.users.ids[3])
     answer("hold", "place", "--identity", user, "--reference", "case 7")

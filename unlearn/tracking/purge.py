@@ -40,23 +40,25 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
     for model in doomed_models:
         for registered in client.search_model_versions(f"source_path = 'models:/{model.model_id}'"):
             client.delete_model_version(registered.name, registered.version)
-        _delete_artifacts(model.artifact_location)
+        delete_artifacts(model.artifact_location)
         store._hard_delete_logged_model(model.model_id)
     for run in doomed_runs:
-        _delete_artifacts(run.info.artifact_uri)
+        delete_artifacts(run.info.artifact_uri)
         store._hard_delete_run(run.info.run_id)
     if uri.startswith("sqlite:///") and (doomed_runs or doomed_models):
-        _rewrite(uri.removeprefix("sqlite:///"))
+        rewrite(uri.removeprefix("sqlite:///"))
     return Purged(runs=len(doomed_runs), models=len(doomed_models))
 
 
-def _rewrite(path: str) -> None:
+def rewrite(path: str) -> None:
+    """Have a SQLite file hold no more than its rows."""
     with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _delete_artifacts(where: str) -> None:
+def delete_artifacts(where: str) -> None:
+    """Destroy what lies there, if anything does."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     repository = get_artifact_repository(where)

@@ -28,7 +28,7 @@ from unlearn.requests.steps import Escalation, LeftBehind
 from unlearn.requests.tables import AuditRow, BatchRow, Callback, Request, StepRecord
 from unlearn.requests.tasks import Ended, due, record, retry
 from unlearn.requests.worker import Worker
-from unlearn.target import Batch, Check, Counts, Removal, Subject, Target, Verdict, Version, interaction
+from unlearn.target import Batch, Check, Counts, Removal, Subject, Target, Verdict, Version
 
 NOW = Batching(window=timedelta(0))
 NEVER = Escalation(share=2.0, drift=2.0)  # of shares, which end at one
@@ -295,18 +295,6 @@ def test_people_on_hold_are_suppressed_and_not_removed_until_it_is_lifted(house:
     assert worker.run_once() and house.status(kept).state is RequestState.COMPLETED
     assert not holders(house.folder, PEOPLE[:2])
     assert [event for event in house.events() if event.startswith("hold.")] == ["hold.placed", "hold.lifted"]
-
-
-def test_a_hold_on_a_person_holds_their_single_interactions_too(house: House) -> None:
-    person = Subject(KIND, PEOPLE[0])
-    request = house.intake.submit(submission(subjects=(interaction(person, "book"),))).subject_request_id
-    holds = Holds(house.ledger)
-    holds.place(person, "case 7")
-    worker = house.worker()
-    assert worker.run_once() and house.status(request).state is RequestState.ON_HOLD
-    assert holds.lift(Subject(KIND, PEOPLE[1])) == 0
-    assert holds.lift(person) == 1
-    assert worker.run_once() and house.status(request).state is RequestState.COMPLETED
 
 
 def test_a_hold_counts_until_the_check_of_the_batch_and_says_when_it_is_too_late(house: House) -> None:

@@ -242,6 +242,16 @@ class TargetContract(ABC):
         assert not any(target.purge(batch).values())
         assert all(self.answers_to(self.open(folder), subject) for subject in self.people())
 
+    def test_a_retrain_on_schedule_is_a_batch_of_nobody(self, folder: Path) -> None:
+        self.serve(folder, self.batch(0))
+        target, nobody = self.open(folder), Batch("b2", ())
+        version = target.unlearn(nobody, retrain=True)
+        assert target.verify(nobody, version).passed
+        target.publish(nobody, version)
+        assert not any(target.purge(nobody).values())
+        assert self.published(folder) == version.digest
+        assert all(self.answers_to(self.open(folder), subject) for subject in self.people()[1:])
+
     def test_suppression_is_seen_by_other_processes_and_outlives_them(self, folder: Path) -> None:
         person, other = self.people()[:2]
         serving = self.open(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from unlearn.tracking import MlflowTracker, Purged
-from unlearn.tracking.purge import PurgeRefused, _rewrite
+from unlearn.tracking.purge import PurgeRefused, rewrite
 
 
 def holders(root: Path, canary: str) -> list[str]:
@@ -80,7 +80,7 @@ def test_deleted_rows_leave_the_database_file(tmp_path: Path) -> None:
         connection.execute("DELETE FROM note")
         connection.commit()
     assert holders(tmp_path, gone) == ["rows.db"]
-    _rewrite(str(file))
+    rewrite(str(file))
     assert holders(tmp_path, gone) == []
 
 

@@ -50,7 +50,7 @@ def one_request(ledger: Ledger, caller: str | None, id: str, *, whole: bool) -> 
     """
     with ledger.database.read() as session:
         row = find(session, caller, id)
-        names = [about(row), *([f"batch:{row.batch_id}"] if whole and row.batch_id else [])]
+        names = [about(row.id), *([f"batch:{row.batch_id}"] if whole and row.batch_id else [])]
         trail = select(AuditRow).where(or_(*(AuditRow.about == name for name in names))).order_by(AuditRow.sequence)
         people = select(Person.pseudonym).where(Person.request_id == row.id).order_by(Person.pseudonym)
         callbacks = select(Callback).where(Callback.request_id == row.id).order_by(Callback.created_at, Callback.id)

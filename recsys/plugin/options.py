@@ -1,0 +1,78 @@
+"""What `[targets.recsys]` may say, examined: everything wrong or unsafe at once, with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recsys.commands import workspace
+from recsys.errors import InvalidInteractions
+from unlearn.invalid import Problems
+from unlearn.methods.base import Unlearner
+from unlearn.specification import unlearner
+from unlearn.workspace_target import IDENTITY, text_options
+
+_KNOWN = ("workspace", "identity_type", "method", "tracking", "registered_model", "old_versions")
+_NAME = re.compile(r"[A-Za-z0-9_. -]{1,250}")
+_DIRECT = ("sqlite", "postgresql", "mysql", "mssql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of a recommender; see `recsys.plugin`."""
+
+    workspace: Path
+    identity_type: str = IDENTITY
+    method: Unlearner | None = None
+    tracking: str | None = None
+    registered_model: str = "recommender"
+    old_versions: str = "destroy"
+
+    @classmethod
+    def read(cls, options: Mapping[str, Any]) -> Options:
+        """From a table of settings.
+
+        Raises:
+            InvalidInteractions: an option is unknown, has no usable value or is unsafe; the message lists all of them.
+            FileNotFoundError: the workspace is none.
+        """
+        problems = Problems("the options of a recommender", InvalidInteractions)
+        texts = text_options(options, _KNOWN, problems)
+        _check_tracking(texts, problems)
+        problems.raise_any()
+        folder = Path(texts.pop("workspace")).resolve()
+        workspace.at(folder).require()
+        chosen = texts.pop("method", None)
+        return cls(workspace=folder, method=None if chosen is None else unlearner(chosen), **texts)
+
+
+def _check_tracking(texts: Mapping[str, str], problems: Problems) -> None:
+    for name in ("registered_model", "old_versions"):
+        if name in texts and "tracking" not in texts:
+            problems.add(f"`{name}` must go with `tracking`, the MLflow store in which there are versions (got none)")
+    if not _NAME.fullmatch(texts.get("registered_model", "recommender")):
+        problems.add("`registered_model` must be 1 to 250 letters, digits, '_', '.', '-' or spaces")
+    if (old := texts.get("old_versions", "destroy")) not in ("destroy", "record"):
+        problems.add(
+            f"`old_versions` must be destroy, or record to keep their figures and digests (got {old!r}): weights that "
+            "were kept would outlive the erasure of those whom they were learned from"
+        )
+    where = texts.get("tracking", "mlflow.db")
+    scheme = where.partition(":")[0].partition("+")[0] if ":" in where else "sqlite"
+    if scheme not in _DIRECT:
+        problems.add(
+            f"`tracking` must be a SQLite file or the URI of a database (got {scheme}:...): through a tracking server "
+            "nothing can be destroyed, so nothing about people may be written there; name its backend store"
+        )
+    elif scheme == "sqlite" and "workspace" in texts:
+        file, folder = Path(where.removeprefix("sqlite:///")).resolve(), Path(texts["workspace"]).resolve()
+        if file.is_dir():
+            problems.add("`tracking` must name a file (got a folder): append mlflow.db")
+        if any(file.is_relative_to(one) for one in (folder, folder.with_name(f"{folder.name}.service"))):
+            problems.add(
+                "`tracking` must lie outside of the workspace and the folder beside it, which are replaced as a whole "
+                "with every version"
+            )

@@ -1,0 +1,166 @@
+"""The champion moves when all is there, and a purge leaves of the others nothing: in SQLite and in the folders."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from tests.oracles.traces import holders
+from unlearn.tracking import MlflowTracker
+from unlearn.tracking.registry import CHAMPION, Left, OldVersions, Registry
+
+CLEAN = Left(versions=0, runs=0, models=0, folders=0)
+
+
+@pytest.fixture
+def model(stored_model: Callable[..., Path], offered_ranker: str, tmp_path: Path) -> Callable[[str], Path]:
+    """A stored model that knows one user of that name and another one, in a folder that is gone after the test."""
+
+    def write(user: str) -> Path:
+        shutil.rmtree(tmp_path / "stored", ignore_errors=True)
+        return stored_model(offered_ranker, users=(user, "bob"))
+
+    return write
+
+
+def publish(registry: Registry, directory: Path, digest: str) -> int:
+    return registry.publish(
+        directory, digest=digest, name="batch", tags={"unlearn.batch": digest}, figures={"seconds": 1.0, "none": None}
+    )
+
+
+def client(tmp_path: Path) -> MlflowClient:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    return MlflowClient(uri, registry_uri=uri)
+
+
+def canary() -> str:
+    return secrets.token_hex(16)
+
+
+@pytest.mark.parametrize("old_versions", ["destroy", "record"])
+def test_what_was_replaced_is_destroyed_and_what_serves_stays(
+    location: Path, tmp_path: Path, model: Callable[[str], Path], old_versions: OldVersions
+) -> None:
+    gone, stays = canary(), canary()
+    registry = Registry(location, model="served", old_versions=old_versions)
+    assert registry.champion() is None
+    assert publish(registry, model(gone), "a1") == publish(registry, tmp_path / "stored", "a1") == 1
+    experiment = client(tmp_path).get_experiment_by_name("served")
+    assert experiment is not None
+    (run,) = client(tmp_path).search_runs([experiment.experiment_id])
+    table = pd.DataFrame({"user": pd.Series([gone], dtype=object)})
+    client(tmp_path).log_table(run.info.run_id, table, "shown.json")  # as an evaluation might
+    assert publish(registry, model(stays), "b2") == 2 == registry.champion()
+    shutil.rmtree(tmp_path / "stored")
+    assert holders(tmp_path, [gone]) and holders(tmp_path, [stays])
+    assert registry.purge("b2") == CLEAN == registry.purge("b2")
+    assert holders(tmp_path, [gone]) == set() and holders(tmp_path, [stays])
+    (version,) = client(tmp_path).search_model_versions("name = 'served'")
+    assert int(version.version) == 2 == registry.champion() and version.tags["unlearn.digest"] == "b2"
+    runs = client(tmp_path).search_runs([run.info.experiment_id])
+    kept = {one.data.tags["unlearn.batch"]: one.data.metrics for one in runs}
+    expected = {"b2": {"seconds": 1.0}}
+    assert kept == (expected if old_versions == "destroy" else expected | {"a1": {"seconds": 1.0}})
+    mlflow.set_registry_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    try:
+        answered = mlflow.pyfunc.load_model(f"models:/served@{CHAMPION}").predict([{"user_id": stays}])
+    finally:
+        mlflow.set_registry_uri("")
+    assert len(answered) == 3
+
+
+def test_deleted_runs_foreign_versions_and_what_a_crash_left_are_destroyed_too(
+    location: Path, tmp_path: Path, model: Callable[[str], Path]
+) -> None:
+    gone, other = canary(), canary()
+    registry = Registry(location, model="served")
+    tracker = registry._tracker
+    with tracker.run(f"a run of {gone}") as run:  # somebody else's, in the registry's experiment
+        run.artifact("shown.json", {"user": gone})
+        run.model(model(gone), name="half")
+    client(tmp_path).delete_run(run.id)  # which MLflow keeps
+    elsewhere = MlflowTracker(location, experiment="study")
+    with elsewhere.run("study") as study:
+        found = study.model(tmp_path / "stored", name="study")
+        study.params({"note": other})
+    client(tmp_path).create_registered_model("served")
+    location = client(tmp_path).get_logged_model(found).artifact_location
+    client(tmp_path).create_model_version("served", location, run_id=study.id, model_id=found, tags={"by": gone})
+    orphan = tmp_path / "mlflow-artifacts" / "models" / "m-0"
+    orphan.mkdir()
+    (orphan / "table.json").write_text(gone, "utf-8")
+    assert publish(registry, model("ann"), "b2") == 2
+    client(tmp_path).set_registered_model_alias("served", CHAMPION, "1")  # by hand, back to what must not serve
+    shutil.rmtree(tmp_path / "stored")
+    assert len(holders(tmp_path, [gone])) > 4
+    assert registry.purge("b2") == CLEAN
+    assert holders(tmp_path, [gone]) == set() and registry.champion() == 2
+    assert client(tmp_path).get_run(study.id).data.params == {"note": other}  # an experiment of its own
+
+
+class Dies(BaseException):
+    """Stands for a kill at that call."""
+
+
+CALLS = ["create_run", "log_batch", "create_logged_model", "log_model_artifacts",
+         "finalize_logged_model", "set_terminated", "create_model_version", "set_registered_model_alias"]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("done", [False, True])
+def test_the_champion_is_the_old_or_the_new_wherever_it_dies(
+    location: Path, tmp_path: Path, model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, call: str, done: bool
+) -> None:
+    gone = canary()
+    registry = Registry(location, model="served")
+    publish(registry, model(gone), "a1")
+    real: Any = getattr(MlflowClient, call)
+
+    def dying(self: MlflowClient, *arguments: Any, **named: Any) -> Any:
+        if done:
+            real(self, *arguments, **named)
+        raise Dies
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, dying)
+        with pytest.raises(Dies):
+            publish(registry, model("ann"), "b2")
+    again = Registry(location, model="served")
+    now = again.champion()
+    assert now == (2 if done and call == "set_registered_model_alias" else 1)
+    assert publish(again, tmp_path / "stored", "b2") == 2 == again.champion()
+    shutil.rmtree(tmp_path / "stored")
+    assert again.purge("b2") == CLEAN and holders(tmp_path, [gone]) == set()
+
+
+PURGING = ["delete_model_version_tag", "delete_model_version", "search_logged_models", "get_run"]
+
+
+@pytest.mark.parametrize("call", PURGING)
+def test_a_purge_that_died_is_finished_by_the_next(
+    location: Path, tmp_path: Path, model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    gone = canary()
+    registry = Registry(location, model="served")
+    publish(registry, model(gone), "a1")
+    publish(registry, model("ann"), "b2")
+    shutil.rmtree(tmp_path / "stored")
+
+    def dying(*_: Any, **__: Any) -> Any:
+        raise Dies
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, dying)
+        with pytest.raises(Dies):
+            registry.purge("b2")
+    assert registry.champion() == 2
+    assert registry.purge("b2") == CLEAN and holders(tmp_path, [gone]) == set()
