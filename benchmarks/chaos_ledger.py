@@ -114,7 +114,7 @@ def _surplus(house: Deployment, service: Service, people: Mapping[str, set[str]]
     )
     found = Counter(shop.counts())
     recommender: Any = service.targets["recsys"]
-    data = recommender.place.data()
+    data = recommender.data().data
     removed = sum(
         row.result["counts"]["interactions"] for row in steps if row.target == "recsys" and row.step is Step.REMOVE
     )

@@ -62,7 +62,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
 
     def __init__(self, options: Options, pseudonyms: Pseudonyms) -> None:
         super().__init__(workspace.at(options.workspace), pseudonyms, options.identity_type)
-        self._model = workspace.model_folder(options.workspace)
+        self.model = workspace.model_folder(options.workspace)
         self._method = options.method
         self._tracked = Tracked(options.tracking, options.registered_model, options.old_versions, pseudonyms)
 
@@ -95,7 +95,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         with self.workspace.held():
             counts = super().publish(batch, version)
             # After the version that it follows: killed in between, this is called again and finds the version there.
-            self._tracked.publish(self._model, batch, version)
+            self._tracked.publish(self.model, batch, version)
         return counts
 
     def purge(self, batch: Batch) -> Counts:
@@ -111,13 +111,13 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
 
     def published(self, stored: Stored) -> store.Storable:
         """The published version, over what is stored now."""
-        return store.load(self._model, stored.data)
+        return store.load(self.model, stored.data)
 
     def ranker(self, stored: Stored) -> BaseRanker:
         """What the published version serves with: its tables as they were stored, whatever has left the data since."""
-        if "closed_form" in self._manifest():
+        if "closed_form" in self.manifest():
             return self.published(stored).ranker()
-        return store.load_ranker(self._model)
+        return store.load_ranker(self.model)
 
     def _store(self, data: Stored) -> None:
         data.write(self.workspace.folder)
@@ -147,30 +147,31 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
 
     def _removal(self, remaining: Stored, gone: Sealed | None) -> Removal:
         removed, learned = 0 if gone is None else sealed.interactions(gone), len(remaining.data)
-        drift = self._manifest()["training"]["removed"] + removed
+        drift = self.manifest()["training"]["removed"] + removed
         return Removal(
             counts={"users": 0, "interactions": 0} if gone is None else gone.counts,
             share=removed / max(1, learned + removed),
             drift=drift / max(1, learned + drift),
         )
 
-    def _manifest(self) -> dict[str, Any]:
-        return json.loads((self._model / "manifest.json").read_text("utf-8"))
+    def manifest(self) -> dict[str, Any]:
+        """Of the published version, whose folder is `model`."""
+        return json.loads((self.model / "manifest.json").read_text("utf-8"))
 
     def _published_people(self) -> Vocabulary:
-        return store.user_ids(self._model)
+        return store.user_ids(self.model)
 
     def _published_digest(self) -> str:
-        return self._manifest()["digest"]
+        return self.manifest()["digest"]
 
     def _begin(self, data: Stored, outstanding: Sequence[Sealed], *, retrain: bool) -> Begun:
         whole = sealed.put_back(data.data, outstanding)
-        model = store.untrained(self._model, data.everything()) if retrain else store.load(self._model, whole)
+        model = store.untrained(self.model, data.everything()) if retrain else store.load(self.model, whole)
         return Begun(
             model,
             sealed.forget_set(whole, outstanding),
             removed=sum(map(sealed.interactions, outstanding)),
-            debt=self._manifest()["training"]["removed"],
+            debt=self.manifest()["training"]["removed"],
         )
 
     def _make(self, begun: Begun, *, retrain: bool) -> Made:

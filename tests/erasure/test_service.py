@@ -97,9 +97,9 @@ def stores(service: Service) -> list[Path]:
     """Every folder that the service writes to."""
     house: Any = service.targets["recsys"]
     if service.ledger.database.path is not None:
-        return [house.place.workspace.parent, service.ledger.database.path.parent]
+        return [house.workspace.folder.parent, service.ledger.database.path.parent]
     with service.ledger.database.engine.connect() as connection:
-        return [house.place.workspace.parent, Path(connection.execute(text("SHOW data_directory")).scalar_one())]
+        return [house.workspace.folder.parent, Path(connection.execute(text("SHOW data_directory")).scalar_one())]
 
 
 def finds(service: Service, needle: bytes) -> set[str]:

@@ -82,7 +82,7 @@ def service(tmp_path: Path, migrated_store: Path) -> Callable[..., Service]:
 
 def vectors(recommender: RecommenderTarget, person: Subject) -> list[bytes]:
     """The person's row in every table of the published version, as a file has it."""
-    problem = workspace.load(recommender.place.workspace)
+    problem = workspace.load(recommender.workspace.folder)
     assert isinstance(problem, RecommenderProblem)
     (row,) = problem.data.users.rows([person.value])
     return [table[row].numpy().tobytes() for table in (problem.params["table"], problem.readout()[0])]
@@ -120,7 +120,7 @@ def test_what_mlflow_says_is_the_version_that_serves_and_names_nobody(service: C
     client = MlflowClient(uri, registry_uri=uri)
     champion = client.get_model_version_by_alias("shop recommender", "champion")
     version = documents[1]["targets"]["recsys"]["version"]
-    digest = house.target.place.manifest()["digest"]
+    digest = house.target.manifest()["digest"]
     assert int(champion.version) == 2 and champion.tags["unlearn.digest"] == version["digest"] == digest
     assert champion.tags["unlearn.parent_model"] == documents[0]["targets"]["recsys"]["version"]["digest"]
     assert champion.tags["unlearn.batch"] == documents[1]["batch"]
@@ -137,7 +137,7 @@ def test_what_mlflow_says_is_the_version_that_serves_and_names_nobody(service: C
     other = target(house.table, Pseudonyms(bytes(32)))
     assert other._tracked.request_digest(batch) != run.data.tags["unlearn.request_digest"]
     served = store.load_ranker(Path(champion.source.removeprefix("file://")) / "artifacts" / "model")
-    assert torch.equal(served.users, store.load_ranker(house.target.place.model).users)
+    assert torch.equal(served.users, store.load_ranker(house.target.model).users)
 
 
 def test_a_version_that_did_not_pass_is_never_in_mlflow(service: Callable[..., Service]) -> None:
@@ -164,7 +164,7 @@ def test_publish_that_died_before_mlflow_had_the_version_goes_on(
         with pytest.raises(OSError, match="no connection"):
             house.target.publish(batch, version)
     again = target(house.table, house.ledger.keyring.pseudonyms)
-    assert again.place.manifest()["digest"] == version.digest and again._tracked._registry.champion() is None
+    assert again.manifest()["digest"] == version.digest and again._tracked._registry.champion() is None
     assert again.publish(batch, version) == again.publish(batch, version) == {"versions": 1}
     assert again._tracked._registry.champion() == 1
     assert not any(again.purge(batch).values()) and not any(again.purge(batch).values())
@@ -179,15 +179,15 @@ def test_publish_that_died_before_mlflow_had_the_version_goes_on(
 def test_debt_is_paid_back_on_schedule_and_new_users_are_learned(service: Callable[..., Service]) -> None:
     house = service()
     first, second, single = people(3, 17, 20)
-    (row,) = (data := house.target.place.stored().data).users.rows([single.value])
+    (row,) = (data := house.target.data().data).users.rows([single.value])
     item = str(data.items.ids[data.indices[data.indptr[row]]])
     drifts = [
         house.erase(*subjects)["targets"]["recsys"]["removed"]["drift"]
         for subjects in ((first,), (second, interaction(single, item)))
     ]
     assert 0 < drifts[0] < drifts[1]
-    debt = house.target.place.manifest()["training"]["removed"]
-    assert debt > 0 and not house.target.place.stored().data.users.alive.all()
+    debt = house.target.manifest()["training"]["removed"]
+    assert debt > 0 and not house.target.data().data.users.alive.all()
     house.clock.advance(days=29)
     assert not house.worker().run_once()
     house.clock.advance(days=1)
@@ -200,9 +200,9 @@ def test_debt_is_paid_back_on_schedule_and_new_users_are_learned(service: Callab
     assert (found["version"]["facts"]["debt_before"], found["version"]["facts"]["debt_after"]) == (debt, 0)
     assert found["verification"]["passed"] and not any(found["left"].values())
     # The model is the one that training on what remains gives, on rows without the erased.
-    now = workspace.load(house.target.place.workspace)
+    now = workspace.load(house.target.workspace.folder)
     assert now.history.removed == 0 and now.data.users.alive.all()
-    exact = store.untrained(house.target.place.model, house.target.place.stored().data).fit()
+    exact = store.untrained(house.target.model, house.target.data().data).fit()
     torch.testing.assert_close(now.scores(np.arange(now.data.n_users)), exact.scores(np.arange(now.data.n_users)))
     assert house.erase(*people(25))["targets"]["recsys"]["removed"]["drift"] < drifts[1]
 
