@@ -186,7 +186,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(PEOPLE[:4]))
     def lift(self, person: str) -> None:
-        Holds(self.ledger).lift(Subject(KIND, person))
+        Holds(self.ledger).lift(self.ledger.keyring.pseudonyms.of(Subject(KIND, person)))
         self.protected.discard(person)
 
     @rule(trusted=st.booleans())

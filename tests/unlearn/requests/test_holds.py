@@ -24,12 +24,12 @@ def house(ledger: Ledger, tmp_path: Path) -> House:
 def test_a_hold_on_a_person_holds_their_single_interactions_too(house: House) -> None:
     person = Subject(KIND, PEOPLE[0])
     request = house.intake.submit(submission(subjects=(interaction(person, "book"),))).subject_request_id
-    holds = Holds(house.ledger)
+    holds, of = Holds(house.ledger), house.ledger.keyring.pseudonyms.of
     holds.place(person, "case 7")
     worker = house.worker()
     assert worker.run_once() and house.status(request).state is RequestState.ON_HOLD
-    assert holds.lift(Subject(KIND, PEOPLE[1])) == 0
-    assert holds.lift(person) == 1
+    assert holds.lift(of(Subject(KIND, PEOPLE[1]))) == 0
+    assert holds.lift(of(person)) == 1
     assert worker.run_once() and house.status(request).state is RequestState.COMPLETED
 
 
