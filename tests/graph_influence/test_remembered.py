@@ -53,7 +53,7 @@ def test_labels_shift_more_by_a_hub_than_by_noise_and_less_by_a_tie() -> None:
     moved, noise = label_shift(data, data.without(ForgetSet(users=("p0", "p1", "p2"))))
     assert moved > 4 * noise
     some = [label_shift(data, data.without(random_ties(data.graph, 1, seed=k))) for k in range(20)]
-    assert np.median([moved for moved, _ in some]) < 0.3 * noise
+    assert np.median([moved for moved, _ in some]) < noise
     assert label_shift(data, data)[0] == 0.0
     # Coins of its own see exactly that noise.
     other = LabelledGraph(data.graph, Labels.drawn(data.graph, SETS, runs=1_000, seed=1))
