@@ -17,15 +17,16 @@ class Hybrid(NonBacktracking):
 
     Gao, Zhang and Zhang, "Neural enhanced dynamic message passing" (2022, arXiv 2202.06496). Messages count the
     in-neighbours of a node as independent, though activity that came round a loop reaches several of them together;
-    then they succeed together, and fewer targets are reached. With t = -log(1 - p m) of the arcs behind a message, of
-    sum S and root of the sum of squares Q, the success 1 - exp(-S) becomes
+    then they succeed together, and fewer targets are reached. With A the success of the arcs behind a message, 1 - prod
+    of (1 - p m), and Q the root of the sum of (p m)², which is A where there is one arc and less the more share it,
+    the success becomes
 
-        (1 - exp(-S)) exp(-sum over k of c_k logistic(b_k - u_k log S - v_k log Q)),        c, u, v >= 0
+        A exp(-sum over k of c_k logistic(b_k - u_k log A - v_k log Q)),        c, u, v >= 0
 
-    the same in all rounds, and under "lt" with t = p m and S in place of 1 - exp(-S). The factor is at most 1 and rises
-    with every t. Hence the answer is at most that of `NonBacktracking` after as many rounds, and rises with each seed,
-    probability, retention and susceptibility, whatever was learned. With c = 0 it is that of `NonBacktracking`, exact
-    on trees. `units` is the number of k: 4 parameters each, few enough for exact Hessians. `seed` draws the first.
+    the same in all rounds, and under "lt" with A the sum of p m. The factor is at most 1 and rises with every p m.
+    Hence the answer is at most that of `NonBacktracking` after as many rounds, and rises with each seed, probability,
+    retention and susceptibility, whatever was learned. With c = 0 it is that of `NonBacktracking`, exact on trees.
+    `units` is the number of k: 4 parameters each, few enough for exact Hessians. `seed` draws the first.
 
     Differences from the paper: the network there is a graph network whose messages are added to those of dynamic
     message passing, bounded and monotone in nothing; here it is a gate of the messages' own sums.
@@ -45,12 +46,12 @@ class Hybrid(NonBacktracking):
         self.root_depths = nn.Parameter(torch.full((units,), 0.1, dtype=torch.float64))
 
     def _trials(self, p: Tensor, active: Tensor) -> Tensor:
-        trials = super()._trials(p, active)
-        return torch.cat([trials, trials.square()], dim=1)
+        return torch.cat([super()._trials(p, active), (p * active).square()], dim=1)
 
     def _success(self, total: Tensor) -> Tensor:
         total, squares = total.chunk(2, dim=1)
+        success = super()._success(total)
         # One that was left out by subtraction may leave less than nothing.
-        logs = torch.stack([total.abs().clamp_min(_LEAST).log(), squares.clamp_min(_LEAST**2).log() / 2], dim=-1)
+        logs = torch.stack([success.clamp_min(_LEAST).log(), squares.clamp_min(_LEAST**2).log() / 2], dim=-1)
         lowered = torch.sigmoid(self.offset - logs @ self.root_slopes.square().T) @ self.root_depths.square()
-        return super()._success(total) * torch.exp(-lowered)
+        return success * torch.exp(-lowered)

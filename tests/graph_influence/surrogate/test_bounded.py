@@ -67,6 +67,21 @@ def test_without_depth_the_hybrid_is_exact_on_trees(seed, model):
     np.testing.assert_allclose(found, worlds(social, model).activation([0]), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("network", [Hybrid(), Capped(width=4)])
+def test_certain_arcs_have_the_gradient_that_is_reached_from_below(network):
+    # 1 and 3 are surely active; 2 and 4 hang on them, 4 on both.
+    social = SocialGraph.from_arcs([0, 1, 0, 1, 3], [1, 2, 3, 4, 4], [1.0, 1.0, 1.0, 0.5, 1.0], nodes=5)
+    graph, network = TensorGraph.of(social), network.double()
+    seeds, p = graph.seeds(np.array([0])), graph.probability.clone().requires_grad_()
+    (found,) = torch.autograd.grad(network.spread(graph, seeds, p).sum(), p)
+    for arc in range(5):
+        less = graph.probability.clone()
+        less[arc] -= 1e-5
+        with torch.no_grad():
+            drop = float(network.spread(graph, seeds) - network.spread(graph, seeds, less)) / 1e-5
+        assert float(found[arc]) == pytest.approx(drop, rel=1e-3, abs=1e-4)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_the_capped_stays_between_the_seeds_and_the_union_bound(seed):
     graph, random = TensorGraph.of(random_graph(seed)), torch.Generator().manual_seed(seed)
