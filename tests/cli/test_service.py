@@ -106,6 +106,7 @@ def test_a_hold_keeps_a_person(config: Path, data: Interactions, tmp_path: Path)
 
 def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "must be a UUID" in refusal(2, "request", "create", "--identity", "u1", "--id", "7")
+    assert "a folder that exists" in refusal(2, "request", "create", "--identity", "u1", "--certificate", "no/c.json")
     assert "by which a target knows people: controller_customer_id" in refusal(
         2, "request", "create", "--identity", "email=a@example.org"
     )

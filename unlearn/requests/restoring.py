@@ -6,14 +6,11 @@ somebody it holds is that of somebody erased, they have come back.
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from unlearn.requests.intake import Intake, Submission
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.states import OPEN, RequestState
 from unlearn.requests.tables import Person, Request
@@ -43,21 +40,3 @@ def returned(ledger: Ledger, targets: Mapping[str, Target]) -> Returned:
         people=tuple(back[name] for name in sorted(back)),
         not_examined=tuple(sorted(name for name, target in targets.items() if not isinstance(target, Listing))),
     )
-
-
-def ask_again(ledger: Ledger, intake: Intake, subjects: tuple[Subject, ...]) -> str:
-    """Request their erasure once more, as the operator; returns the request's id."""
-    id = str(uuid.uuid4())
-    content = json.dumps([id, sorted(map(ledger.keyring.pseudonyms.of, subjects))]).encode()
-    receipt = intake.submit(
-        Submission(
-            caller="operator",
-            idempotency_key=id,
-            subject_request_id=id,
-            fingerprint=ledger.keyring.fingerprint(content),
-            regulation="gdpr",
-            subjects=subjects,
-            submitted_at=ledger.now(),
-        )
-    )
-    return receipt.subject_request_id

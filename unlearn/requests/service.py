@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -11,7 +13,7 @@ from typing import Any, Self
 from unlearn.requests.callers import Callers
 from unlearn.requests.cancelling import Cancelling
 from unlearn.requests.database import Database
-from unlearn.requests.intake import Intake
+from unlearn.requests.intake import Intake, Receipt, Submission
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.settings import Settings, UnusableSettings
@@ -67,6 +69,28 @@ class Service:
         """In every target."""
         for target in self.targets.values():
             target.release(subjects)
+
+    def ask(
+        self, subjects: Sequence[Subject], *, id: str | None = None, caller: str = "operator", regulation: str = "gdpr"
+    ) -> Receipt:
+        """Take in a request that did not come over HTTP; its id is its idempotency key.
+
+        Raises:
+            Refused: the id is of another request of this caller.
+        """
+        id = id or str(uuid.uuid4())
+        content = json.dumps([id, regulation, [(one.type, one.value) for one in subjects]]).encode()
+        return self.intake.submit(
+            Submission(
+                caller=caller,
+                idempotency_key=id,
+                subject_request_id=id,
+                fingerprint=self.ledger.keyring.fingerprint(content),
+                regulation=regulation,
+                subjects=tuple(subjects),
+                submitted_at=self.ledger.now(),
+            )
+        )
 
     def worker(self, *, at_once: bool = False) -> Worker:
         """One that serves batches as the settings say; `at_once`, whatever is pending, without waiting for more."""

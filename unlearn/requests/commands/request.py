@@ -39,43 +39,34 @@ def create(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Ask that a person be forgotten; when it returns, no target answers to or about them any more."""
-    import json
     import re
-    import uuid
 
     from unlearn.requests.api.models import UUID_V4
-    from unlearn.requests.intake import Submission
+    from unlearn.requests.commands.at_once import served
 
     problems = [] if regulation in ("gdpr", "ccpa") else [f"`regulation` must be gdpr or ccpa (got {regulation!r})"]
     if id is not None and not re.match(UUID_V4, id):
         problems.append(f"`id` must be a UUID of version 4 in lower case (got {id!r})")
+    if certificate is not None and not certificate.absolute().parent.is_dir():
+        problems.append(f"`certificate` must be a file in a folder that exists (got {certificate})")
     if problems:
         raise ValueError("\n".join(problems))
-    subjects, id = tuple(map(subject, identity)), id or str(uuid.uuid4())
+    subjects = tuple(map(subject, identity))
     with opened(config) as service:
         if unknown := sorted({one.type for one in subjects} - set(service.identity_types)):
             known = ", ".join(service.identity_types)
             raise ValueError(
                 f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)})"
             )
-        content = json.dumps([id, regulation, [(one.type, one.value) for one in subjects]]).encode()
-        submission = Submission(
-            caller=caller,
-            idempotency_key=id,
-            subject_request_id=id,
-            fingerprint=service.ledger.keyring.fingerprint(content),
-            regulation=regulation,
-            subjects=subjects,
-            submitted_at=service.ledger.now(),
-        )
-        receipt = service.intake.submit(submission)
+        receipt = service.ask(subjects, id=id, caller=caller, regulation=regulation)
+        id, batch = receipt.subject_request_id, None
         if not json_:
             typer.echo(f"{id}: received, due by {receipt.due_at:%Y-%m-%d}")
-        batch = None if certificate is None else _served(service, caller, id)
-        if certificate is not None and batch is not None:
-            told = _write(service, batch, certificate)
+        if certificate is not None:
+            batch = served(service, caller, id)
+            targets = _write(service, batch, certificate)["targets"]
             if not json_:
-                for name, target in told["targets"].items():
+                for name, target in targets.items():
                     counts = ", ".join(f"{number} {of}" for of, number in target["removed"]["counts"].items())
                     typer.echo(f"{id}: removed from {name}: {counts}")
                 typer.echo(f"{id}: completed; {certificate} is the certificate of its batch")
@@ -155,11 +146,11 @@ def retry(
 @command
 def reapply(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
     """After a backup was restored: ask again for everybody who was erased and is in a target all the same."""
-    from unlearn.requests.restoring import ask_again, returned
+    from unlearn.requests.restoring import returned
 
     with opened(config) as service:
         found = returned(service.ledger, service.targets)
-        id = ask_again(service.ledger, service.intake, found.people) if found.people else None
+        id = service.ask(found.people).subject_request_id if found.people else None
     if not json_:
         typer.echo(f"{len(found.people)} people were back" + (f"; {id} asks for them again" if id else ""))
         for name in found.not_examined:
@@ -184,37 +175,6 @@ def certificate(
     if not json_:
         typer.echo(f"{out}: check it with `unlearn verify-certificate {out} --key {key}`")
     return {"certificate": str(out), "key": key}
-
-
-class NotCompleted(RuntimeError):
-    """The request was taken in, and could not be completed at once."""
-
-
-def _served(service: Service, caller: str, id: str) -> str:
-    """Serve batches until the request is complete; returns its batch's id.
-
-    Raises:
-        NotCompleted: a hold forbids it, a person must decide, or a step raised and is to be tried again later.
-    """
-    import time
-
-    from unlearn.requests.states import RequestState
-    from unlearn.requests.status import status
-
-    worker = service.worker(at_once=True)
-    while True:
-        worked = worker.run_once()
-        found = status(service.ledger, caller, id)
-        if found.state == RequestState.COMPLETED and found.batch is not None:
-            return found.batch
-        if found.state == RequestState.ON_HOLD:
-            raise NotCompleted(f"request {id} waits: a legal hold forbids deletion")
-        if found.needs_attention:
-            raise NotCompleted(f"request {id} needs attention: a retrain failed its verification, nothing is published")
-        if found.failing:
-            raise NotCompleted(f"request {id}: a step failed; `unlearn worker` tries it again, and its log says more")
-        if not worked:
-            time.sleep(0.5)  # another worker has it
 
 
 def _write(service: Service, batch: str, out: Path) -> Mapping[str, Any]:
