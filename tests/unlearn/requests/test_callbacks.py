@@ -157,7 +157,10 @@ def test_no_address_inside_the_house_is_reached(owing: Ledger, address: str) -> 
     assert receiver.came == [] and row(owing).attempts == 1
 
 
-WRONG = ["http://shop.example/", "https://user:word@shop.example/", "ftp://shop.example/", "https:///x", "file:///etc"]
+WRONG = [
+    "http://shop.example/", "https://user:word@shop.example/", "ftp://shop.example/", "https:///x", "file:///etc",
+    "https://shop.example:65536/", "https://[v1.x]/", f"https://shop.example/{'a' * 70_000}",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -185,7 +188,7 @@ ODD = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(url=ODD)
 def test_whatever_url_a_stranger_makes_up_leads_outside_or_nowhere(url: str) -> None:
     """As the system would resolve it, but for names, of which one is of the house and all others are public."""
@@ -202,7 +205,10 @@ def test_whatever_url_a_stranger_makes_up_leads_outside_or_nowhere(url: str) -> 
         address, _, _ = sent._examined(url)
     except ForbiddenAddress:
         return
-    leads = httpx.URL(address)
+    try:
+        leads = httpx.URL(address)
+    except httpx.InvalidURL:
+        return  # nothing can be sent there
     assert leads.scheme == "https" and not leads.userinfo
     assert ipaddress.ip_address(leads.host).is_global
 
