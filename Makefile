@@ -52,6 +52,10 @@ bench: $(VENV)/installed $(VENV)/tools
 	@for name in train gradient solver proof closed_form models frontier tune pool audit worst_case social attribution gradient_store influence minimize surrogates surrogate_unlearning service; do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS); \
 	done
+	@for name in service chaos; do for database in sqlite postgresql; do \
+		echo "== $$name, $$database"; \
+		$(BIN)/python benchmarks/$$name.py --database $$database --json benchmarks/results/$$name-$$database.json $(ARGS); \
+	done; done
 
 $(VENV)/dependencies: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once; a few minutes, mostly downloads)" >&2

@@ -1,8 +1,8 @@
 """Forgotten means gone: after a request to the service is complete, no file of it holds the person or their row.
 
-Searched are the ledger with its log, the workspace, what lies beside it (block list, seals, staged versions), keys and the
-program's log, for ids and times of 128 and 64 random bits, for the parameters and the readout of the person's row, and
-for the encrypted payload, which whoever has the key could open. All of them are found before.
+Searched are the ledger with its log of changes, the workspace, what lies beside it (block list, seals, staged versions)
+and the program's log, for ids and times of 128 and 64 random bits, for the parameters and the readout of the person's
+row, and for the encrypted payload, which whoever has the key could open. All of them are found before.
 """
 
 from __future__ import annotations

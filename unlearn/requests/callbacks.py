@@ -83,7 +83,8 @@ class Callbacks:
         for owed in self._take(limit):
             try:
                 status = self._send(owed)
-            except (httpx.HTTPError, OSError, ForbiddenAddress) as error:
+            # ValueError: a forbidden address, and whatever else a URL may have that no library can send to.
+            except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
                 _log.warning("callback %s: %s", owed.id, type(error).__name__)
                 status = 0
             delivered += self._record(owed, status)
@@ -146,10 +147,13 @@ class Callbacks:
         Raises:
             ForbiddenAddress: it is not https, carries a password, or leads to an address that is not public.
         """
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+            port = parts.port or 443
+        except ValueError:
+            raise ForbiddenAddress("a callback must go to a URL that can be read") from None
         if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
             raise ForbiddenAddress("a callback must go to an https URL without a password")
-        port = parts.port or 443
         addresses = [ipaddress.ip_address(one.partition("%")[0]) for one in self._resolve(parts.hostname, port)]
         if not addresses or not all(_public(one) for one in addresses):
             raise ForbiddenAddress("a callback must go to a public address")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.submissions import Suppressions, submission
-from unlearn.requests.callbacks import _DELAYS, Callbacks, secret
+from unlearn.requests.callbacks import _DELAYS, Callbacks, ForbiddenAddress, secret
 from unlearn.requests.intake import Intake
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import AuditRow, Callback
@@ -153,7 +157,10 @@ def test_no_address_inside_the_house_is_reached(owing: Ledger, address: str) -> 
     assert receiver.came == [] and row(owing).attempts == 1
 
 
-WRONG = ["http://shop.example/", "https://user:word@shop.example/", "ftp://shop.example/", "https:///x", "file:///etc"]
+WRONG = [
+    "http://shop.example/", "https://user:word@shop.example/", "ftp://shop.example/", "https:///x", "file:///etc",
+    "https://shop.example:65536/", "https://[v1.x]/", f"https://shop.example/{'a' * 70_000}",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -162,6 +169,48 @@ def test_no_other_kind_of_url_is_used(owing: Ledger, wrong: str) -> None:
         session.execute(update(Callback).values(url=wrong))
     receiver = Receiver()
     assert sender(owing, receiver).deliver() == 0 and receiver.came == []
+
+
+ODD = st.one_of(
+    st.text(max_size=40),
+    st.builds(
+        "{}://{}{}:{}/{}".format,
+        st.sampled_from(["https", "http", "HTTPS", "ftp", "file", "gopher", "https:", "//https"]),
+        st.sampled_from(["", "user@", "user:word@", "shop.example@", "%40", "\\\\"]),
+        st.sampled_from([
+            "127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "[::ffff:7f00:1]",
+            "169.254.169.254", "[fe80::1%25eth0]", "10.0.0.1", "0", "inside.example", "shop.example#@127.0.0.1",
+            "127.0.0.1\\.shop.example", "shop.example.", "\u2488\u2488", "[v1.x]", "", "a" * 300,
+        ]),
+        st.sampled_from(["443", "", "0", "65536", "-1", "22", "8443x"]),
+        st.sampled_from(["", "../../etc/passwd", "%2e%2e/%2e%2e/", "x?y=http://127.0.0.1/", "\r\nHost: x", "\x00"]),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(url=ODD)
+def test_whatever_url_a_stranger_makes_up_leads_outside_or_nowhere(url: str) -> None:
+    """As the system would resolve it, but for names, of which one is of the house and all others are public."""
+
+    def resolve(host: str, port: int) -> list[str]:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except (OSError, UnicodeError, OverflowError):
+            return ["10.0.0.7"] if host in ("inside.example", "localhost") else ["93.184.215.14"]
+        return [str(one[4][0]) for one in found]
+
+    sent = Callbacks(None, "forget.example", client=httpx.Client(), resolve=resolve)  # pyright: ignore[reportArgumentType]
+    try:
+        address, _, _ = sent._examined(url)
+    except ForbiddenAddress:
+        return
+    try:
+        leads = httpx.URL(address)
+    except httpx.InvalidURL:
+        return  # nothing can be sent there
+    assert leads.scheme == "https" and not leads.userinfo
+    assert ipaddress.ip_address(leads.host).is_global
 
 
 def test_one_inner_address_among_public_ones_is_enough_to_refuse(owing: Ledger, tmp_path: Path) -> None:
