@@ -108,13 +108,13 @@ class RecommenderTarget:
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
         with workspace.held(self.place.workspace):
             stored, gone = self.place.stored(), self.place.outstanding()
-            staged = self.place.facts(batch.id)
-            if staged is not None and (staged["retrain"], staged["without"]) == (retrain, sorted(gone)):
+            staged, manifest = self.place.facts(batch.id), self.place.manifest()
+            same = {"retrain": retrain, "without": sorted(gone), "replaces": manifest["digest"]}
+            if staged is not None and same.items() <= staged.items():
                 return _version(batch, staged)
             whole = sealed.put_back(stored.data, list(gone.values()))
             forget = sealed.forget_set(whole, list(gone.values()))
             before = self.place.untrained(stored.everything()) if retrain else self.place.published(whole)
-            manifest = self.place.manifest()
         # The long part, during which others may read and take in.
         after, made = trained(before) if retrain else unlearned(before, forget, self._method)
         made["facts"] |= {
@@ -123,7 +123,7 @@ class RecommenderTarget:
             "debt_before": manifest["training"]["removed"],
             "debt_after": after.history.removed,
         }
-        made |= {"retrain": retrain, "without": sorted(gone), "replaces": manifest["digest"]}
+        made |= same
         return _version(batch, made | {"digest": self.place.stage(batch.id, after, made)})
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
@@ -136,15 +136,15 @@ class RecommenderTarget:
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with workspace.held(self.place.workspace):
-            staged = self.place.facts(batch.id)
-            if staged is None or staged["digest"] != version.digest:
-                if self.place.manifest()["digest"] != version.digest:
+            staged, published = self.place.facts(batch.id), self.place.manifest()["digest"]
+            if published != version.digest:
+                if staged is None or staged["digest"] != version.digest:
                     raise StaleVersion(f"version {version.id} is neither staged nor published")
-            else:
-                if not self.place.outstanding().keys() <= set(staged["without"]):
+                # Another version that was published meanwhile was made without people whom this one may know.
+                if staged["replaces"] != published or not self.place.outstanding().keys() <= set(staged["without"]):
                     raise StaleVersion(f"more was removed since version {version.id} was made")
                 self.place.swap(batch.id)
-                self.place.unstage(batch.id)
+            self.place.unstage(batch.id)
             # After the version that it follows: killed in between, this is called again and finds the version there.
             self._tracked.publish(self.place, batch, version)
         return {"versions": 1}
