@@ -56,11 +56,11 @@ class Stored:
 
     def holds(self, asked: ForgetSet) -> ForgetSet:
         """The users and interactions among those asked for that are here."""
-        users = set(self.data.users.ids[self.data.users.alive].tolist()) | set(self.arrived["user"])
+        known, came = self.data.users.rows(asked.users, unknown="mark") >= 0, set(self.arrived["user"])
         pairs = set(self.arrived[_PAIR].itertuples(index=False, name=None))
         there = self.data.resolve(ForgetSet(interactions=asked.interactions), unknown="skip").interactions
         return ForgetSet(
-            users=tuple(user for user in asked.users if user in users),
+            users=tuple(user for user, here in zip(asked.users, known, strict=True) if here or user in came),
             interactions=there + tuple(pair for pair in asked.interactions if pair in pairs),
         )
 
@@ -120,11 +120,12 @@ class Stored:
     def over(self, users: Vocabulary, items: Vocabulary) -> Stored:
         """The same over the rows of another model; whom it knows and who is not here any more has a tombstone there."""
         data = self.data
-        came = set(self.arrived["user"])
-        strange = [user not in data.users and user not in came for user in users.ids.tolist()]
-        users = users.without(np.flatnonzero(users.alive & np.array(strange, dtype=np.bool_)))
         if data.users.remains_of(users) and data.items.remains_of(items):
             return self
+        alive = np.flatnonzero(users.alive)
+        known = data.users.rows(users.take(alive), unknown="mark") >= 0
+        came = pd.Series(users.take(alive), dtype=object).isin(self.arrived["user"].tolist()).to_numpy()
+        users = users.without(alive[~known & ~came])
         alive = np.flatnonzero(data.users.alive)
         user_rows, item_rows = np.full(data.n_users, -1), np.full(data.n_items, -1)
         user_rows[alive] = users.rows(data.users.take(alive))

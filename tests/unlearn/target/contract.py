@@ -252,6 +252,19 @@ class TargetContract(ABC):
         assert self.published(folder) == version.digest
         assert all(self.answers_to(self.open(folder), subject) for subject in self.people()[1:])
 
+    def test_a_version_made_before_another_was_published_is_stale(self, folder: Path) -> None:
+        first, second = self.batch(0, id="b1"), self.batch(1, id="b2")
+        target = self.open(folder)
+        target.remove(first)
+        version = target.unlearn(first, retrain=False)
+        self.serve(folder, second)  # without the people of both
+        after = self.published(folder)
+        with pytest.raises(StaleVersion):
+            target.publish(first, version)
+        assert self.published(folder) == after
+        self.serve(folder, first)
+        assert self.mentioned(folder, [*first.subjects, *second.subjects]) == set()
+
     def test_suppression_is_seen_by_other_processes_and_outlives_them(self, folder: Path) -> None:
         person, other = self.people()[:2]
         serving = self.open(folder)
