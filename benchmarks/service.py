@@ -42,8 +42,9 @@ from unlearn.requests.keyring import Keyring
 from pathlib import Path
 
 workspace, keyring, out, stop = sys.argv[1:]
-serving = Serving(target({"workspace": workspace}, Keyring.read(Path(keyring)).pseudonyms))
-users = [str(user) for user in serving._loaded.data.users.ids]
+recommender = target({"workspace": workspace}, Keyring.read(Path(keyring)).pseudonyms)
+serving = Serving(recommender)
+users = [str(user) for user in recommender.data().users.ids]
 draw = np.random.default_rng(0)
 with open(out, "w") as log:
     while not Path(stop).exists():
