@@ -122,6 +122,15 @@ def test_importing_a_library_package_stays_light(package: str, tmp_path: Path) -
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
+def test_seeds_are_selected_without_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from graph_influence.graph import SocialGraph; from graph_influence.maximize import maximize; "
+        "maximize(SocialGraph.from_arcs([0, 1], [1, 2], nodes=3), 1); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+
+
 @pytest.mark.skipif("PYTHONPATH" in os.environ, reason="PYTHONPATH may put the checkout before the installed package")
 def test_the_installed_package_is_under_test(tmp_path: Path) -> None:
     code = f"import sys, {', '.join(PACKAGES)}; print(*({', '.join(f'{p}.__file__' for p in PACKAGES)}), sep='\\n')"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from graph_influence.errors import InvalidRequest
 from graph_influence.maximize.base import Maximizer, Seeds, maximize, maximizer, maximizers
 from graph_influence.maximize.celf import Celf, CelfPlusPlus
-from graph_influence.maximize.gradient import GradientGreedy, GradientRelaxed
 from graph_influence.maximize.heuristics import Degree, DegreeDiscount, KShell, PageRank
 from graph_influence.maximize.hist import Hist
 from graph_influence.maximize.imm import Imm
@@ -17,8 +16,6 @@ __all__ = [
     "CelfPlusPlus",
     "Degree",
     "DegreeDiscount",
-    "GradientGreedy",
-    "GradientRelaxed",
     "Hist",
     "Imm",
     "InvalidRequest",

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar, get_args
 
 import numpy as np
@@ -110,6 +111,8 @@ class Maximizer(ABC):
 
 
 _REGISTRY: dict[str, Callable[..., Maximizer]] = {}
+# Methods of a module that imports torch, which takes longer than to select seeds without it.
+_ON_DEMAND = dict.fromkeys(("gradient_greedy", "gradient_relaxed"), "graph_influence.maximize.gradient")
 
 
 def register(cls: M) -> M:
@@ -124,6 +127,8 @@ def maximizer(name: str, **arguments: Any) -> Maximizer:
     Raises:
         InvalidRequest: there is no such method; the message lists those there are.
     """
+    if name in _ON_DEMAND:
+        import_module(_ON_DEMAND[name])
     if name not in _REGISTRY:
         raise InvalidRequest(f"`{name}` selects no seeds; there are {', '.join(maximizers())}")
     return _REGISTRY[name](**arguments)
@@ -131,7 +136,7 @@ def maximizer(name: str, **arguments: Any) -> Maximizer:
 
 def maximizers() -> list[str]:
     """Names of all methods."""
-    return sorted(_REGISTRY)
+    return sorted(_REGISTRY.keys() | _ON_DEMAND)
 
 
 def maximize(graph: SocialGraph, k: int, method: str = "opim", **arguments: Any) -> Seeds:

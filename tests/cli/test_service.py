@@ -119,7 +119,27 @@ def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatc
     assert "chmod 600" in refusal(2, "request", "list")
     (tmp_path / "keys" / "keyring.json").chmod(0o600)
     monkeypatch.setenv("UNLEARN_TARGETS__OTHER__KIND", "nothing")
-    assert "installed packages offer (got other; there are recsys" in refusal(2, "request", "list").replace("\n", " ")
+    told = refusal(2, "request", "list").replace("\n", " ")
+    assert "installed packages offer (got other; there are graph_influence, recsys)" in told
+
+
+def test_a_social_graph_forgets_with_the_recommender(
+    config: Path, data: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, network = data.users.ids.tolist(), tmp_path / "network"
+    gone, other = users[3], users[5]
+    (tmp_path / "given").mkdir()
+    ties = tmp_path / "given" / "ties.txt"
+    ties.write_text("".join(f"{a} {b}\n{b} {a}\n" for a, b in zip(users, users[2:], strict=False)), "utf-8")
+    answer("influence", "prepare", ties, "--out", network, "--k", "3")
+    monkeypatch.setenv("UNLEARN_TARGETS__GRAPH_INFLUENCE__WORKSPACE", str(network))
+    ties.unlink()
+    assert naming(network, [gone])
+    made = answer("request", "create", "--identity", gone)
+    answer("worker", "--once")
+    found = answer("request", "status", made["id"])
+    assert (found["state"], found["targets"]) == ("completed", {"graph_influence": "done", "recsys": "done"})
+    assert naming(tmp_path, [gone]) == set() and naming(network, [other])
 
 
 def test_setting_up_leaves_nothing_half_done(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,15 @@ import pytest
 import torch
 
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize import GradientGreedy, GradientRelaxed, InvalidRequest, maximize
-from graph_influence.maximize.gradient import _Objective, ascended, greedy, rounded
+from graph_influence.maximize import InvalidRequest, maximize
+from graph_influence.maximize.gradient import (
+    GradientGreedy,
+    GradientRelaxed,
+    _Objective,
+    ascended,
+    greedy,
+    rounded,
+)
 from graph_influence.surrogate import MeanField, NonBacktracking
 from tests.graph_influence.surrogate.contract import random_tree
 from tests.oracles.cascades import random_graph, worlds
