@@ -15,7 +15,7 @@ from recsys.plugin import sealed
 from recsys.recommend import BaseRanker
 from unlearn import durable
 from unlearn.seal import Seal
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.vocabulary import Id
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,8 @@ class Place:
 
     def known(self, users: list[Id]) -> int:
         """How many of the users are in the stored data or in the published version."""
-        return sum(any(user in ids for ids in self.users()) for user in users)
-
-    def users(self) -> tuple[Vocabulary, Vocabulary]:
-        """Who is in the stored data, and who is in the published version."""
-        return self.data().users, store.user_ids(workspace.model_folder(self.workspace))
+        held = self.data().users, store.user_ids(workspace.model_folder(self.workspace))
+        return sum(any(user in ids for ids in held) for user in users)
 
 
 def _link(source: Any, destination: Any) -> None:

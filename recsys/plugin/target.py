@@ -162,7 +162,8 @@ class RecommenderTarget:
 
     def people(self) -> list[Subject]:
         """Everybody in the stored data or in the published version: see `unlearn.target.Listing`."""
-        held = dict.fromkeys(user for ids in self.place.users() for user in ids.take(ids.alive.nonzero()[0]))
+        known = self.place.data().users, store.user_ids(workspace.model_folder(self.place.workspace))
+        held = dict.fromkeys(user for ids in known for user in ids.take(ids.alive.nonzero()[0]))
         return [Subject(self.identity_type, str(user)) for user in held]
 
     # ---- new interactions --------------------------------------------------------------------------------------------

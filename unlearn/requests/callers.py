@@ -81,7 +81,9 @@ class Callers:
         # Looked up by digest: how long that takes says nothing about the key.
         with self._ledger.database.read() as session:
             found = session.scalar(select(ApiKey).where(ApiKey.digest == _digest(key)))
-        return None if found is None or found.revoked_at is not None else caller_of(found)
+        if found is None or found.revoked_at is not None:
+            return None
+        return Caller(found.caller, found.id, frozenset(map(Role, found.roles)))
 
     def revoke(self, key_id: str) -> bool:
         """Nobody can use the key from now on; False where there is no such key or it was revoked before."""
@@ -102,11 +104,6 @@ class Callers:
         return [
             ListedKey(row.id, row.caller, tuple(map(Role, row.roles)), row.created_at, row.revoked_at) for row in rows
         ]
-
-
-def caller_of(key: ApiKey) -> Caller:
-    """Who comes with this key."""
-    return Caller(key.caller, key.id, frozenset(map(Role, key.roles)))
 
 
 def _digest(key: str) -> str:
