@@ -95,7 +95,7 @@ class Callers:
         if found is None or found.revoked_at is not None:
             self._known.pop(digest, None)
             return None
-        caller = caller_of(found)
+        caller = Caller(found.caller, found.id, frozenset(map(Role, found.roles)))
         self._known[digest] = (caller, now + _REMEMBERED)
         return caller
 
@@ -119,11 +119,6 @@ class Callers:
         return [
             ListedKey(row.id, row.caller, tuple(map(Role, row.roles)), row.created_at, row.revoked_at) for row in rows
         ]
-
-
-def caller_of(key: ApiKey) -> Caller:
-    """Who comes with this key."""
-    return Caller(key.caller, key.id, frozenset(map(Role, key.roles)))
 
 
 def _digest(key: str) -> str:

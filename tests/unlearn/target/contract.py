@@ -15,7 +15,7 @@ import pytest
 
 from tests.oracles.traces import holders
 from tests.unlearn.target.crashes import killed_at
-from unlearn.target import Batch, StaleVersion, Subject, Target, Version
+from unlearn.target import Batch, Listing, StaleVersion, Subject, Target, Version
 
 STRANGER = "0123456789abcdef0123456789abcdef"
 
@@ -229,6 +229,15 @@ class TargetContract(ABC):
         assert self.mentioned(folder, [*stuck.subjects, *later.subjects]) == set()
         self.serve(folder, stuck, retrain=True)
         assert self.mentioned(folder, [*stuck.subjects, *later.subjects]) == set()
+
+    def test_whom_it_lists_it_holds(self, folder: Path) -> None:
+        target, people = self.open(folder), self.people()
+        if not isinstance(target, Listing):
+            pytest.skip("it does not say whom it holds")
+        assert set(people) <= set(target.people())
+        self.serve(folder, self.batch(0, 1))
+        after = self.open(folder)
+        assert isinstance(after, Listing) and set(people) & set(after.people()) == set(people[2:])
 
     def test_strangers_are_counted_as_nothing(self, folder: Path) -> None:
         batch = Batch("b1", tuple(Subject(kind, STRANGER) for kind in ("roku_publisher_id", self.people()[0].type)))

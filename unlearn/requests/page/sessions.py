@@ -11,7 +11,7 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 
 from unlearn.requests import audit
-from unlearn.requests.callers import Caller, caller_of
+from unlearn.requests.callers import Caller, Role
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import ApiKey, SessionRow
 
@@ -59,7 +59,9 @@ class Sessions:
                 .join(SessionRow, SessionRow.key_id == ApiKey.id)
                 .where(alive, ApiKey.revoked_at.is_(None))
             )
-        return None if key is None else Visit(caller_of(key), self.token(cookie))
+        if key is None:
+            return None
+        return Visit(Caller(key.caller, key.id, frozenset(map(Role, key.roles))), self.token(cookie))
 
     def close(self, cookie: str) -> None:
         """Nobody can use the cookie from now on, whoever has a copy."""
