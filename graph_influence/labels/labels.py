@@ -52,8 +52,9 @@ class Labels:
         """
         numbers = np.arange(len(sets), dtype=np.int64) if numbers is None else numbers
         counts = np.empty((len(sets), graph.num_nodes), dtype=np.int32)
-        for row, (rows, key) in enumerate(zip(tqdm(sets, desc="label", disable=None if progress else True), _keys(seed, numbers), strict=True)):
-            counts[row] = diffusion(model, graph, runs=runs, seed=int(key)).simulate_rows(rows).activations
+        bar = tqdm(_keys(seed, numbers).tolist(), desc="label", leave=False, disable=None if progress else True)
+        for row, (key, rows) in enumerate(zip(bar, sets, strict=True)):
+            counts[row] = diffusion(model, graph, runs=runs, seed=key).simulate_rows(rows).activations
         return cls(model, runs, seed, tuple(sets), numbers, counts)
 
     @property
@@ -74,15 +75,19 @@ class Labels:
         """
         deletion = Deletion.between(before, after, self.model)
         counts, keys = self.counts.copy(), _keys(self.seed, self.numbers)
+        sets = [rows[after.nodes.alive[rows]] for rows in self.sets]
+        degrees = before.out_degree()
 
         def some(first: int, count: int) -> None:
             for row in range(first, first + count):
-                lost = np.zeros(counts.shape[1], dtype=np.int32)
-                replay(deletion, self.sets[row], keys[row], self.runs, lost)
-                counts[row] -= lost
+                lost, tosses = np.zeros(counts.shape[1], dtype=np.int32), float(counts[row] @ degrees) / self.runs
+                if replay(deletion, self.sets[row], keys[row], self.runs, tosses, lost) >= 0:
+                    counts[row] -= lost
+                elif len(sets[row]):
+                    model = diffusion(self.model, after, runs=self.runs, seed=int(keys[row]), threads=1)
+                    counts[row] = model.simulate_rows(sets[row]).activations
 
         list(in_chunks(some, len(self.sets), chunk=1))
-        sets = [rows[after.nodes.alive[rows]] for rows in self.sets]
         there = np.array([len(rows) > 0 for rows in sets], dtype=np.bool_)
         return replace(
             self,

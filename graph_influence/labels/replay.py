@@ -18,6 +18,8 @@ from graph_influence.diffusion.kernels import advance
 from graph_influence.graph import SocialGraph
 from unlearn.compiled import kernel
 
+_PILOT = 64  # runs that tell how far back a search goes
+
 
 class Arcs(NamedTuple):
     """Arcs by the node where a search meets them, and when they are live: as `Diffusion.arrays` has them."""
@@ -70,18 +72,27 @@ def _by_id(values: NDArray[Any], leaving: NDArray[np.int64]) -> NDArray[Any]:
 
 
 @kernel
-def replay(deletion: Deletion, seeds: NDArray[np.int64], seed: np.uint64, runs: int, lost: NDArray[np.int32]) -> int:
+def replay(
+    deletion: Deletion, seeds: NDArray[np.int64], seed: np.uint64, runs: int, tosses: float, lost: NDArray[np.int32]
+) -> int:
     """Adds to `lost` [n] in how many of the `runs` each node is reached no longer; returns how many went through.
 
-    `seeds` [s] are the rows of those who stand at the start, deleted ones included.
+    `seeds` [s] are the rows of those who stand at the start, deleted ones included, and `tosses` the coins that a run
+    forwards takes. Gives up with -1 after 64 runs where to draw all runs anew will be quicker.
     """
     n = len(deletion.is_deleted)
     is_seed, met, queue = np.zeros(n, np.bool_), np.zeros(n, np.int32), np.empty(n + 1, np.uint32)
     is_seed[seeds] = True
-    touched = 0
+    touched = backwards = 0
     for run in range(runs):
+        if run == _PILOT and backwards > (_PILOT - touched) * tosses:
+            return -1
         key = stream(seed, np.uint64(run))
-        if not _went_through(deletion, is_seed, key, met, np.int32(2 * run + 1), queue):
+        through, tail = _went_through(deletion, is_seed, key, met, np.int32(2 * run + 1), queue)
+        if run < _PILOT:
+            for node in queue[:tail]:
+                backwards += np.int64(deletion.backward.ptr[node + 1] - deletion.backward.ptr[node])
+        if not through:
             continue
         touched += 1
         first, end = _cascade(deletion, seeds, key, met, np.int32(2 * run + 2), queue)
@@ -98,8 +109,8 @@ def _went_through(
     met: NDArray[np.int32],
     mark: np.int32,
     queue: NDArray[np.uint32],
-) -> bool:
-    """Whether the seeds reach a deleted node, or a deleted arc that is live."""
+) -> tuple[bool, int]:
+    """Whether the seeds reach a deleted node, or a deleted arc that is live; and how many nodes were met to know."""
     tail = np.uint64(0)
     for node in deletion.nodes:
         tail = _meet(node, met, mark, queue, tail)
@@ -111,11 +122,11 @@ def _went_through(
     while head < tail:
         for place in range(head, tail):
             if is_seed[queue[place]]:
-                return True
+                return True, np.int64(tail)
         end = tail
         tail = advance(ptr, to, counter, low, width, key, met, mark, queue, head, end)
         head = end
-    return False
+    return False, np.int64(tail)
 
 
 @kernel
