@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +67,22 @@ def deployed(
     database: str, folder: Path, stack: ExitStack, *, users: int, items: int, dim: int, settings: str = "",
     targets: str = "",
 ) -> Deployment:  # fmt: skip
-    """Train, write the settings (and those given), start a database if there must be one."""
+    """A small recommender that is trained here, and its service: see `configured`."""
+    people, interactions = _trained(folder / "model", users, items, dim)
+    made = configured(database, folder, stack, settings=settings, targets=targets)
+    return replace(made, people=people, interactions=interactions)
+
+
+def configured(
+    database: str, folder: Path, stack: ExitStack, *, settings: str = "", targets: str = "", window: float = 0
+) -> Deployment:
+    """Write the settings (and those given) and keys around the model that lies in the folder; start a database.
+
+    Args:
+        window: minutes that a batch waits for more requests.
+    """
     from unlearn.requests.keyring import Keyring
 
-    people, interactions = _trained(folder / "model", users, items, dim)
     url, postmaster = f"sqlite:///{folder}/ledger/ledger.db", None
     if database == "postgresql":
         url, postmaster = _postgresql(folder, stack)
@@ -80,10 +92,10 @@ def deployed(
     config = folder / "service.toml"
     config.write_text(
         f'database = "{url}"\nkeyring = "{folder}/keys/keyring.json"\nport = {port}\nrequests_per_second = 1000000\n'
-        f'batch_window_minutes = 0\n{settings}\n[targets.recsys]\nworkspace = "{folder}/model"\n{targets}',
+        f'batch_window_minutes = {window}\n{settings}\n[targets.recsys]\nworkspace = "{folder}/model"\n{targets}',
         "utf-8",
     )
-    made = Deployment(folder, config, f"http://127.0.0.1:{port}", people, interactions, postmaster)
+    made = Deployment(folder, config, f"http://127.0.0.1:{port}", [], 0, postmaster)
     Keyring.create(made.keyring)
     return made
 

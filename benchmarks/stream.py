@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import threading
@@ -27,7 +26,7 @@ from typing import Any
 import httpx
 import numpy as np
 from common import arguments, at_least, finish, load, report, say, verdict
-from service import configured, program, ready, running, unlearn
+from deployment import PROGRAM, Deployment, configured, ready, running
 from stream_figures import Erasure, compared, figures, quality, ranked
 
 from recsys.data import Split
@@ -91,26 +90,23 @@ def main() -> None:
 def measure(options: argparse.Namespace, split: Split, folder: Path, stack: ExitStack) -> dict[str, Any]:
     prepare(options, split, folder / "model")
     before = quality(folder / "model", split)
-    config, url = configured(options.database, folder, stack)
-    text = config.read_text("utf-8").replace("batch_limit = 10000", f"batch_limit = {options.batch}")
-    config.write_text(text.replace("batch_window_minutes = 0", "batch_window_minutes = 0.1"), "utf-8")
-    environment = os.environ | {"UNLEARN_CONFIG": str(config)}
-    key = json.loads(unlearn(environment, "keys", "create", "--caller", "bench", "--role", "submit", "--json"))["key"]
-    log, stop, keyring = folder / "traffic", folder / "stop", folder / "keys" / "keyring.json"
-    asking = [str(folder / "model"), str(keyring), str(log), str(stop), str(options.threads)]
+    house = configured(options.database, folder, stack, settings=f"batch_limit = {options.batch}", window=0.1)
+    key, environment = house.api_key("bench"), house.environment
+    log, stop = folder / "traffic", folder / "stop"
+    asking = [str(house.model), str(house.keyring), str(log), str(stop), str(options.threads)]
     wanted = erasures(split, options.requests)
     began = time.monotonic()
-    with running([*program(), "serve"], environment), running([*program(), "worker"], environment):
-        ready(url)
+    with running([*PROGRAM, "serve"], environment), running([*PROGRAM, "worker"], environment):
+        ready(house.url)
         with running([sys.executable, "-c", TRAFFIC, *asking], environment, stop=stop):
             while not Path(f"{log}.ready").exists():
                 time.sleep(0.05)
-            answers = send(options, wanted, key, url)
-            wait(config, len(answers))
+            answers = send(options, wanted, key, house.url)
+            wait(house, len(answers))
             time.sleep(1.0)  # a last look at the last version
     elapsed = time.monotonic() - began
     traffic = [json.loads(line) for part in sorted(folder.glob("traffic.[0-9]*")) for line in part.open("r")]
-    result = figures(wanted, answers, traffic, config) | {"seconds": elapsed}
+    result = figures(wanted, answers, traffic, house.config) | {"seconds": elapsed}
     result["utility"] = compared(before, folder / "model", split)
     result["leaks"]["erased_interactions_ranked_in_10"] = ranked(folder / "model", wanted)
     leaks, near = result["leaks"], max(abs(value) for value in result["utility"]["relative"].values())
@@ -168,16 +164,14 @@ def send(options: argparse.Namespace, wanted: Sequence[Erasure], key: str, url: 
         return list(pool.map(post, range(len(wanted))))
 
 
-def wait(config: Path, number: int) -> None:
+def wait(house: Deployment, number: int) -> None:
     """Until every request is complete."""
     from sqlalchemy import func, select
 
-    from unlearn.requests.service import Service
-    from unlearn.requests.settings import Settings
     from unlearn.requests.states import RequestState
     from unlearn.requests.tables import Request
 
-    service = Service.open(Settings.read(config))
+    service = house.service()
     done = select(func.count()).where(Request.state == RequestState.COMPLETED)
     try:
         for _ in range(7_200):
