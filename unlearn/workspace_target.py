@@ -142,28 +142,25 @@ class WorkspaceTarget(ABC, Generic[D, M]):
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
         with self.workspace.held():
             gone = self.outstanding()
+            making = {"retrain": retrain, "without": sorted(gone), "replaces": self._published_digest()}
             staged = self.staging.facts(batch.id)
-            if staged is not None and (staged["retrain"], staged["without"]) == (retrain, sorted(gone)):
+            if staged is not None and making.items() <= staged.items():
                 return _version(batch, staged)
-            before, replaces = self._published(self.data(), list(gone.values())), self._published_digest()
+            before = self._published(self.data(), list(gone.values()))
         # The long part, during which others may read and take in.
         people = tuple(person for content in gone.values() for person in unpacked(content)[0])
         made = self._make(before, people, retrain=retrain)
-        facts = {"method": made.method, "facts": dict(made.facts), "retrain": retrain}
-        facts |= {"without": sorted(gone), "replaces": replaces}
+        facts = making | {"method": made.method, "facts": dict(made.facts)}
         return _version(batch, self.staging.stage(batch.id, made.write, facts))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with self.workspace.held():
-            staged = self.staging.facts(batch.id)
-            if staged is None or staged["digest"] != version.digest:
-                if self._published_digest() != version.digest:
-                    raise StaleVersion(f"version {version.id} is neither staged nor published")
-            else:
-                if not self.outstanding().keys() <= set(staged["without"]):
-                    raise StaleVersion(f"more was removed since version {version.id} was made")
+            # Whoever died between the swap and what follows has published it; should another one stand there by now,
+            # the staged one is older than that, whoever was forgotten in between.
+            if self._published_digest() != version.digest:
+                self._require_fresh(batch, version)
                 self.workspace.replace(lambda new: self._swap(self.staging.version(batch.id), new))
-                self.staging.unstage(batch.id)
+            self.staging.unstage(batch.id)
         return {"versions": 1}
 
     def rollback(self, batch: Batch, version: Version) -> Counts:
@@ -189,6 +186,16 @@ class WorkspaceTarget(ABC, Generic[D, M]):
             for name, content in self.staging.seals().items()
             if any(one in ids for one in unpacked(content)[0])
         }
+
+    def _require_fresh(self, batch: Batch, version: Version) -> None:
+        """Raises: StaleVersion where the version is not staged, or not what the published one is without everybody."""
+        staged = self.staging.facts(batch.id)
+        if staged is None or staged["digest"] != version.digest:
+            raise StaleVersion(f"version {version.id} is neither staged nor published")
+        if staged["replaces"] != self._published_digest():
+            raise StaleVersion(f"another version was published since version {version.id} was made")
+        if not self.outstanding().keys() <= set(staged["without"]):
+            raise StaleVersion(f"more was removed since version {version.id} was made")
 
     def _ids(self, batch: Batch, people: Vocabulary) -> list[Id]:
         """The batch's people as ids of this kind; 007 is not 7, for suppression goes by what was written."""
