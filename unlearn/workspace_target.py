@@ -134,17 +134,15 @@ class WorkspaceTarget(ABC, Generic[D, B]):
 
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
         with self.workspace.held():
-            gone, replaces = self.outstanding(), self._published_digest()
-            staged, making = (
-                self.staging.facts(batch.id),
-                {"retrain": retrain, "without": sorted(gone), "replaces": replaces},
-            )
+            gone = self.outstanding()
+            making = {"retrain": retrain, "without": sorted(gone), "replaces": self._published_digest()}
+            staged = self.staging.facts(batch.id)
             if staged is not None and making.items() <= staged.items():
                 return _version(batch, staged)
             begun = self._begin(self.data(), list(gone.values()), retrain=retrain)
         # The long part, during which others may read and take in.
         made = self._make(begun, retrain=retrain)
-        facts = {"method": made.method, "facts": dict(made.facts), **making}
+        facts = making | {"method": made.method, "facts": dict(made.facts)}
         return _version(batch, self.staging.stage(batch.id, made.write, facts))
 
     def publish(self, batch: Batch, version: Version) -> Counts:

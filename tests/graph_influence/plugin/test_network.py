@@ -26,7 +26,7 @@ from tests.graph_influence.plugin.test_target import KEY, KIND, PLANS, graph, op
 from tests.graph_influence.rrsets.test_deletion import same_rows
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.staging import Sealed
-from unlearn.target import Batch, Pseudonyms, Subject, Verdict
+from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, Verdict
 from unlearn.vocabulary import Vocabulary
 
 BATCHES = (Batch("b1", people(0, 7)), Batch("b2", people(30)), Batch("b3", people(3, 55)))
@@ -174,6 +174,23 @@ def test_a_version_over_another_graph_or_without_its_seeds_does_not_pass() -> No
     assert failed(examine(network, Stored(half, NOTHING), [])) == {"other_probabilities"}
     network.standing.selected.rows[:] = network.standing.selected.rows[0]
     assert failed(examine(network, Stored(whole, NOTHING), [])) >= {"missing_seeds", "proven_ratio"}
+
+
+@pytest.mark.parametrize("kind", ["frozen"])
+def test_a_version_that_another_has_overtaken_brings_nobody_back(folder: Path, kind: str) -> None:
+    network = opened(folder)
+    first, second = BATCHES[:2]
+    network.remove(first)
+    old = network.unlearn(first, retrain=False)
+    network.remove(second)
+    network.publish(second, network.unlearn(second, retrain=False))
+    with pytest.raises(StaleVersion, match="another version was published"):
+        network.publish(first, old)
+    assert not any(one.value in workspace.load(folder).graph.nodes for one in second.subjects)
+    again = network.unlearn(first, retrain=False)
+    assert again.replaces != old.replaces and again.facts["people_removed"] == 0
+    network.publish(first, again)
+    assert not any(network.purge(first).values())
 
 
 # ---- serving and taking in -------------------------------------------------------------------------------------------
