@@ -1,4 +1,4 @@
-"""Whether a surrogate that learned from a social graph unlearns people and ties: against its retrain, and at what speed.
+"""Whether a surrogate that learned from a social graph unlearns people and ties: against a retrain, and how fast.
 
     python -m benchmarks.surrogate_unlearning --graphs diffim/Celebrity_test_LP.txt --seeds 0,1,2 --json OUT
 
@@ -64,13 +64,26 @@ def main() -> None:
     given = arguments(__doc__, own)
     torch.set_num_threads(1)
     if given.quick:
-        given.graphs, given.seeds, given.hubs, given.runs, given.epochs, given.sets = "synthetic", "0", "3", 200, 30, 6
-    names = ("graphs", "undirected", "scheme", "seeds", "hubs", "ties", "methods", "network", "sets", "runs", "epochs", "quick")
+        given.graphs, given.seeds, given.hubs, given.runs, given.epochs, given.sets = "synthetic", "0", "3", 200, 20, 4
+    names = (
+        "graphs",
+        "undirected",
+        "scheme",
+        "seeds",
+        "hubs",
+        "ties",
+        "methods",
+        "network",
+        "sets",
+        "runs",
+        "epochs",
+        "quick",
+    )
     settings = {name: getattr(given, name) for name in names}
     result: dict[str, Any] = {"benchmark": "surrogate_unlearning", "machine": machine(), "settings": settings}
     result |= {"noise": [], "raw": [], "rows": []}
     for name in given.graphs.split(","):
-        graph = power_law(400) if given.quick else loaded(given, name)
+        graph = power_law(200) if given.quick else loaded(given, name)
         held = unseen(given, name, graph)
         for seed in map(int, given.seeds.split(",")):
             trained, seconds = clocked(lambda seed=seed, graph=graph: learned(given, graph, seed))
@@ -130,7 +143,10 @@ def shifts(problem: SurrogateProblem, seed: int) -> list[dict[str, Any]]:
         "1 hub": lambda _: hub_users(graph, 1),
     }
     for kind, draw in kinds.items():
-        found = [label_shift(problem.data, problem.data.without(draw(1000 * seed + k))) for k in range(1 if "hub" in kind else 10)]
+        found = [
+            label_shift(problem.data, problem.data.without(draw(1000 * seed + k)))
+            for k in range(1 if "hub" in kind else 10)
+        ]
         moved, noise = zip(*found, strict=True)
         rows.append({"request": kind, "moved": list(moved), "noise": list(noise)})
     return rows
@@ -153,12 +169,17 @@ def served(
         sets = [rows[remaining.nodes.alive[rows]] for rows in old.sets]
         labels = Labels.drawn(remaining, [rows for rows in sets if len(rows)], runs=old.runs, seed=old.seed + 500)
         network = type(problem.surrogate)(**problem.surrogate.arguments())
-        options = AttachedOptions(**{n: getattr(problem.options, n) for n in ("solver", "epochs", "lr", "decay")}, seed=problem.options.seed + 500)
+        options = AttachedOptions(
+            **{n: getattr(problem.options, n) for n in ("solver", "epochs", "lr", "decay")},
+            seed=problem.options.seed + 500,
+        )
         return SurrogateProblem.on(LabelledGraph(remaining, labels), network, options=options).fit()
 
     rows = [row("non_backtracking", surrogate("non_backtracking"), 0.0), row("original", problem.surrogate, trained)]
     for unlearner, name in zip(unlearners(given.methods), given.methods.split(","), strict=True):
-        after, seconds = clocked(lambda unlearner=unlearner: method(unlearner.name, **unlearner.arguments()).forget(problem, forget).problem)
+        after, seconds = clocked(
+            lambda unlearner=unlearner: method(unlearner.name, **unlearner.arguments()).forget(problem, forget).problem
+        )
         assert isinstance(after, SurrogateProblem)
         rows.append(row(name, after.surrogate, seconds))
     after, seconds = clocked(retrained)
@@ -180,14 +201,13 @@ def summary(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for (graph, request, name), found in groups.items():
         truth = groups[graph, request, "retrain"]
         floor = float(np.mean([one["error"] for one in truth]))
-        rows.append({
-            "graph": graph,
-            "request": request,
-            "method": name,
-            "ratio": average(one["error"] / floor for one in found),
-            "speedup": average(t["seconds"] / one["seconds"] for t, one in zip(truth, found, strict=True) if one["seconds"]) if name != "non_backtracking" else None,
-            **{key: average(one[key] for one in found) for key in ("error", "node_error", "auc", "seconds")},
-        })  # fmt: skip
+        faster = [t["seconds"] / one["seconds"] for t, one in zip(truth, found, strict=True) if one["seconds"]]
+        row = {"graph": graph, "request": request, "method": name}
+        row["ratio"] = average(one["error"] / floor for one in found)
+        row["speedup"] = average(faster) if faster else None
+        rows.append(
+            row | {key: average(one[key] for one in found) for key in ("error", "node_error", "auc", "seconds")}
+        )
     return rows
 
 
@@ -196,17 +216,26 @@ def report(result: dict[str, Any]) -> None:
         moved, noise = (float(np.mean(row[key])) for key in ("moved", "noise"))
         say(f"{row['graph']} seed {row['seed']} {row['request']:16} moves labels by {moved:.2e}, noise {noise:.2e}")
     for row in result["rows"]:
-        speed = "" if row["speedup"] is None else f" speedup {around(row['speedup'], '.1f')}"
-        say(f"{row['graph']} {row['request']:20} {row['method']:45} error {around(row['error'])} ratio {around(row['ratio'], '.2f')} auc {around(row['auc'], '.3f')}{speed}")
+        figures = [
+            f"{key} {around(row[key], form)}" for key, form in (("error", ".4f"), ("ratio", ".2f"), ("auc", ".3f"))
+        ]
+        figures += [f"speedup {around(row['speedup'], '.1f')}"] if row["speedup"] else []
+        say(f"{row['graph']} {row['request']:20} {row['method']:45} {' '.join(figures)}")
     by = {(row["graph"], row["request"], row["method"]): row for row in result["rows"]}
     for (graph, request, name), row in by.items():
-        if name != "graph_drop" or "hub" not in request or row["ratio"]["mean"] < FORGETTABLE:
-            continue
-        others = [one for (g, r, n), one in by.items() if (g, r) == (graph, request) and n.startswith("reconverge")]
-        best = min(others, key=lambda one: (one["speedup"]["mean"] < FASTER, one["ratio"]["mean"]), default=None)
-        if best is not None:
-            met = best["ratio"]["mean"] <= CLOSE and best["speedup"]["mean"] >= FASTER
-            say(f"{graph} {request}: {best['method']} at {best['ratio']['mean']:.2f} of retrain, {best['speedup']['mean']:.1f} times as fast (bar {CLOSE} and {FASTER:g}): {verdict(met)}")
+        if name == "graph_drop" and "hub" in request and row["ratio"]["mean"] >= FORGETTABLE:
+            others = [one for (g, r, n), one in by.items() if (g, r) == (graph, request) and n.startswith("reconverge")]
+            judge(others)
+
+
+def judge(contenders: list[dict[str, Any]]) -> None:
+    """The bar: the best of those that are fast enough, or of all where none is."""
+    best = min(contenders, key=lambda one: (one["speedup"]["mean"] < FASTER, one["ratio"]["mean"]), default=None)
+    if best is not None:
+        ratio, speed = best["ratio"]["mean"], best["speedup"]["mean"]
+        what = f"{best['graph']} {best['request']}: {best['method']}"
+        bar = f"(bar {CLOSE} and {FASTER:g}): {verdict(ratio <= CLOSE and speed >= FASTER)}"
+        say(f"{what} {ratio:.2f} of retrain, {speed:.1f} times as fast {bar}")
 
 
 if __name__ == "__main__":

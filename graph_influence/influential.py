@@ -38,7 +38,7 @@ def influential_ties(
 def random_users(graph: SocialGraph, k: int, *, seed: int = 0) -> ForgetSet:
     """k of all users; whoever else is there does not matter to a user's lot."""
     draws = np.where(graph.nodes.alive, bits(seed, "users", graph.nodes.keys), np.iinfo(np.uint64).max)
-    return ForgetSet(users=graph.nodes.take(np.argsort(draws, kind="stable")[: min(k, graph.num_alive)]))
+    return ForgetSet(users=tuple(graph.nodes.take(np.argsort(draws, kind="stable")[: min(k, graph.num_alive)])))
 
 
 def random_ties(graph: SocialGraph, k: int, *, seed: int = 0) -> ForgetSet:
@@ -47,4 +47,4 @@ def random_ties(graph: SocialGraph, k: int, *, seed: int = 0) -> ForgetSet:
     draws = bits(seed, "ties", keys[graph.source[there]], keys[graph.target[there]])
     chosen = there[np.argsort(draws, kind="stable")[:k]]
     sides = (graph.nodes.take(side[chosen]) for side in (graph.source, graph.target))
-    return ForgetSet(ties=zip(*sides, strict=True))
+    return ForgetSet(ties=tuple(zip(*sides, strict=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from graph_influence.graph import SocialGraph
 from graph_influence.labels import LabelledGraph, Labels
+from graph_influence.rrsets.in_arcs import Model
 from graph_influence.surrogate import Surrogate
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions, AttachedProblem, attach
@@ -58,8 +59,11 @@ class SurrogateProblem(AttachedProblem):
         Raises:
             ValueError: the surrogate has nothing to learn, or an argument is out of range.
         """
-        labels = Labels.drawn(graph, sets, runs=runs, seed=seed, model=surrogate.model, progress=progress)
-        return cls.on(LabelledGraph(graph, labels, device=surrogate.device), surrogate, penalty=penalty, options=options)
+        model: Model = "lt" if surrogate.model == "lt" else "ic"
+        labels = Labels.drawn(graph, sets, runs=runs, seed=seed, model=model, progress=progress)
+        return cls.on(
+            LabelledGraph(graph, labels, device=surrogate.device), surrogate, penalty=penalty, options=options
+        )
 
     @classmethod
     def on(
@@ -98,7 +102,8 @@ class SurrogateProblem(AttachedProblem):
     def _initial(self, seed: int) -> Params:
         kind = self.recipe.call.module
         assert isinstance(kind, Surrogate)
-        new = dict(type(kind)(**kind.arguments() | {"seed": seed}).named_parameters())
+        arguments: dict[str, Any] = kind.arguments() | {"seed": seed}
+        new = dict(type(kind)(**arguments).named_parameters())
         return {name: new[name].detach().to(value) for name, value in self.params.items()}
 
     def touched(self, forget: ForgetSet, *, hops: int = 1) -> Touched:

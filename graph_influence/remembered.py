@@ -91,21 +91,30 @@ def reinsertion_auc(
     (gradient,) = torch.autograd.grad(spread, probability)
     score = (gradient * probability.detach()).cpu().numpy()
     where = {pair: arc for arc, pair in enumerate(zip(probed.source.tolist(), probed.target.tolist(), strict=True))}
-    real = score[[where[pair] for pair in zip(graph.source[deleted].tolist(), graph.target[deleted].tolist(), strict=True)]]
+    real = score[
+        [where[pair] for pair in zip(graph.source[deleted].tolist(), graph.target[deleted].tolist(), strict=True)]
+    ]
     never = score[[where[pair] for pair in zip(graph.source[of].tolist(), decoys.tolist(), strict=True)]]
     if not len(never):
         return 0.5
     return float(stats.mannwhitneyu(real, never).statistic / (len(real) * len(never)))
 
 
-def _decoys(
-    graph: SocialGraph, deleted: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _decoys(graph: SocialGraph, deleted: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Deleted arcs that have a decoy, and its head: arcs whose draws are taken already go without."""
     order = np.argsort(graph.in_degree(), kind="stable")
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    step = integers(seed, "decoys", 2 * _NEAR + 1, graph.nodes.keys[graph.source[deleted]], graph.nodes.keys[graph.target[deleted]]) - _NEAR
+    step = (
+        integers(
+            seed,
+            "decoys",
+            2 * _NEAR + 1,
+            graph.nodes.keys[graph.source[deleted]],
+            graph.nodes.keys[graph.target[deleted]],
+        )
+        - _NEAR
+    )
     heads = order[np.clip(place[graph.target[deleted]] + step, 0, len(order) - 1)]
     taken = set(zip(graph.source[graph.alive].tolist(), graph.target[graph.alive].tolist(), strict=True))
     fine: list[int] = []

@@ -88,8 +88,8 @@ class LabelledGraph:
         users = self.graph.nodes.rows(forget.users, unknown="mark") >= 0
         ties = self.graph.arcs(forget.ties) >= 0
         here = ForgetSet(
-            users=[user for user, known in zip(forget.users, users, strict=True) if known],
-            ties=[tie for tie, known in zip(forget.ties, ties, strict=True) if known],
+            users=tuple(user for user, known in zip(forget.users, users, strict=True) if known),
+            ties=tuple(tie for tie, known in zip(forget.ties, ties, strict=True) if known),
         )
         lines: list[str] = []
         for name, asked in vars_of(forget).items():
@@ -126,7 +126,7 @@ class LabelledGraph:
         nodes = self.graph.nodes
         if unit == "user":
             owners = np.tile(self._rows, len(self.labels.sets))
-            return Units(nodes.keys, owners, lambda rows: ForgetSet(users=nodes.take(rows[nodes.alive[rows]])))
+            return Units(nodes.keys, owners, lambda rows: ForgetSet(users=tuple(nodes.take(rows[nodes.alive[rows]]))))
         if unit != "tie":
             raise ValueError(f'`unit` must be "user", "tie" or "record" for a labelled graph (got {unit!r})')
         ends, number = self._ties
@@ -134,7 +134,7 @@ class LabelledGraph:
         def ties(chosen: NDArray[np.integer[Any]]) -> ForgetSet:
             arcs = np.flatnonzero(np.isin(number, chosen))
             sides = (nodes.take(side[arcs]) for side in (self.graph.source, self.graph.target))
-            return ForgetSet(ties=zip(*sides, strict=True))
+            return ForgetSet(ties=tuple(zip(*sides, strict=True)))
 
         of_ends = np.sort(nodes.keys[ends], axis=1)  # the key is the pair's own, whoever has the smaller row
         nobody = np.full(len(self), -1, dtype=np.int64)

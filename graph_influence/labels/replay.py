@@ -109,14 +109,15 @@ def _went_through(
     met: NDArray[np.int32],
     mark: np.int32,
     queue: NDArray[np.uint32],
-) -> tuple[bool, int]:
+) -> tuple[bool, np.int64]:
     """Whether the seeds reach a deleted node, or a deleted arc that is live; and how many nodes were met to know."""
     tail = np.uint64(0)
     for node in deletion.nodes:
         tail = _meet(node, met, mark, queue, tail)
     for arc in deletion.loose:
         if _live(deletion.backward, key, arc):
-            tail = _meet(deletion.source[arc], met, mark, queue, tail)
+            node = deletion.source[arc]
+            tail = _meet(node, met, mark, queue, tail)
     ptr, to, counter, low, width = deletion.backward
     head = np.uint64(0)
     while head < tail:
@@ -172,7 +173,7 @@ def _spread(
 
 @kernel
 def _meet(
-    node: int, met: NDArray[np.int32], mark: np.int32, queue: NDArray[np.uint32], tail: np.uint64
+    node: np.integer, met: NDArray[np.int32], mark: np.int32, queue: NDArray[np.uint32], tail: np.uint64
 ) -> np.uint64:
     if met[node] == mark:
         return tail

@@ -110,7 +110,9 @@ def test_weights_are_differentiable_and_zero_is_gone_in_all_but_labels(unit: Uni
         step = torch.zeros(size, dtype=torch.float64)
         step[probe] = 1e-6
         with torch.no_grad():
-            ahead, behind = (problem.weighted(unit, weights + sign * step).objective(problem.params) for sign in (1, -1))
+            ahead, behind = (
+                problem.weighted(unit, weights + sign * step).objective(problem.params) for sign in (1, -1)
+            )
         assert float(gradient[probe]) == pytest.approx(float(ahead - behind) / 2e-6, rel=1e-4, abs=1e-8)
     if unit == "record":
         return
@@ -119,7 +121,9 @@ def test_weights_are_differentiable_and_zero_is_gone_in_all_but_labels(unit: Uni
     faded = problem.weighted(unit, gone)
     left = problem.without(problem.units(unit).forget_set(np.array([0])))
     old = problem.data.labels
-    held = LabelledGraph(left.data.graph, Labels(old.model, old.runs, old.seed, left.data.labels.sets, old.numbers, old.counts))
+    held = LabelledGraph(
+        left.data.graph, Labels(old.model, old.runs, old.seed, left.data.labels.sets, old.numbers, old.counts)
+    )
     fixed = SurrogateProblem.on(held, problem.surrogate)
     torch.testing.assert_close(faded.objective(problem.params), fixed.objective(problem.params), **EXACT64)
     assert not torch.allclose(faded.objective(problem.params), left.objective(problem.params))

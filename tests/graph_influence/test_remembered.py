@@ -1,4 +1,4 @@
-"""What a surrogate remembers: exact ones make no error and know no deleted arc; one that has learned arcs by heart does."""
+"""What a surrogate remembers: exact ones make no error and know no deleted arc; one that knows arcs by heart does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ def test_errors_are_those_of_who_is_there() -> None:
         name = "constant"
 
         def forward(
-            self, graph: TensorGraph, seeds: Tensor, probability: Tensor | None = None, susceptible: Tensor | None = None
+            self,
+            graph: TensorGraph,
+            seeds: Tensor,
+            probability: Tensor | None = None,
+            susceptible: Tensor | None = None,
         ) -> Tensor:
             return torch.full_like(seeds, 0.25) * graph.there
 

@@ -68,7 +68,9 @@ def test_only_runs_that_met_the_deleted_are_run_again(model: str) -> None:
     for user in ("p0", "p30", "p80"):
         (row,) = graph.nodes.rows([user])
         lost = np.zeros(graph.num_nodes, dtype=np.int32)
-        again = replay(Deletion.between(graph, graph.without(ForgetSet(users=(user,))), model), rows, key, RUNS, np.inf, lost)
+        again = replay(
+            Deletion.between(graph, graph.without(ForgetSet(users=(user,))), model), rows, key, RUNS, np.inf, lost
+        )
         assert again == lost[row] == whole.activations[row]  # exactly the runs in which the user was active
 
 
