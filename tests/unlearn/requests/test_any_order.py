@@ -137,6 +137,9 @@ class Orders(RuleBasedStateMachine):
 
     @rule(target=made, names=people)
     def create(self, names: list[str]) -> Submission:
+        return self.ask(names)
+
+    def ask(self, names: list[str]) -> Submission:
         one = submission(*names, callbacks=("https://shop.example/hook",))
         self.told[one.subject_request_id] = self.intake.submit(one)
         return one
@@ -209,12 +212,15 @@ class Orders(RuleBasedStateMachine):
     def worker(self) -> Worker:
         return Worker(self.ledger, self.targets, batching=EAGER, escalation=Escalation(share=2, drift=2), lease=LEASE)
 
-    @rule()
-    def serve(self) -> None:
+    @rule(target=made, names=people)
+    def serve(self, names: list[str]) -> Submission:
+        one = self.ask(names)
         self.worker().run_once()
+        return one
 
-    @rule(calls=st.integers(1, 45))
-    def serve_and_die(self, calls: int) -> None:
+    @rule(target=made, names=people, calls=st.integers(1, 45))
+    def serve_and_die(self, names: list[str], calls: int) -> Submission:
+        one = self.ask(names)
         watched = [(worker, "perform"), (worker, "record")]
         watched += [(Queue, name) for name in ("claim", "check_holds", "close")]
         with pytest.MonkeyPatch.context() as patch:
@@ -223,17 +229,23 @@ class Orders(RuleBasedStateMachine):
             with self.trigger.pulled_after(calls):
                 self.worker().run_once()
         self.restart()
+        return one
 
-    @rule()
-    def claim_and_hang(self) -> None:
+    @rule(target=made, names=people)
+    def claim_and_hang(self, names: list[str]) -> Submission:
+        one = self.ask(names)
         if (claim := self.queue.claim("hanging")) is not None:
             self.hanging.append((claim, due(self.ledger, claim)[0]))
+        return one
 
     @precondition(lambda self: self.hanging)
-    @rule()
-    def wake(self) -> None:
+    @rule(overtaken=st.booleans())
+    def wake(self, overtaken: bool) -> None:
         """A worker that hung records what it has just done, and lets go of the batch; or it has lost both."""
         claim, step = self.hanging.pop()
+        if overtaken:
+            self.clock.advance(minutes=2)
+            self.worker().run_once()
         try:
             if step.step is Step.RESOLVE:
                 record(self.ledger, self.queue, claim, step, Ended(Outcome.DONE, {"counts": {}}), self.clock())

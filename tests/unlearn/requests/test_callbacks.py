@@ -159,7 +159,7 @@ def test_no_address_inside_the_house_is_reached(owing: Ledger, address: str) -> 
 
 WRONG = [
     "http://shop.example/", "https://user:word@shop.example/", "ftp://shop.example/", "https:///x", "file:///etc",
-    "https://shop.example:65536/", "https://[v1.x]/", f"https://shop.example/{'a' * 70_000}",
+    "https://shop.example:65536/", "https://[x]/", "https://shop.example:x/",
 ]  # fmt: skip
 
 
