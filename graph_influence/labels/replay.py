@@ -116,8 +116,7 @@ def _went_through(
         tail = _meet(node, met, mark, queue, tail)
     for arc in deletion.loose:
         if _live(deletion.backward, key, arc):
-            node = deletion.source[arc]
-            tail = _meet(node, met, mark, queue, tail)
+            tail = _meet(np.int64(deletion.source[arc]), met, mark, queue, tail)
     ptr, to, counter, low, width = deletion.backward
     head = np.uint64(0)
     while head < tail:
@@ -149,7 +148,7 @@ def _cascade(
         tail = _meet(node, met, mark, queue, tail)
     for arc in deletion.cut:
         if met[deletion.source[arc]] == mark and _live(deletion.backward, key, arc):
-            tail = _meet(deletion.target[arc], met, mark, queue, tail)
+            tail = _meet(np.int64(deletion.target[arc]), met, mark, queue, tail)
     return first, _spread(deletion.forward, key, met, mark, queue, first, tail)
 
 
