@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from unlearn.tracking import MlflowTracker
 
 # Before anything imports them: a test talks to nobody, and a plot needs no screen.
@@ -46,14 +49,22 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
-    """The chromium on the path; skips without one, fails if UNLEARN_REQUIRE_BROWSER=1."""
+def browser() -> Iterator[Browser]:
+    """The chromium on the path, once for all; skips without one, fails if UNLEARN_REQUIRE_BROWSER=1."""
     found = shutil.which("chromium")
-    if found:
-        return found
-    if os.environ.get("UNLEARN_REQUIRE_BROWSER") == "1":
-        pytest.fail("needs a browser, but there is no `chromium` on the path and UNLEARN_REQUIRE_BROWSER=1")
-    pytest.skip("needs a browser: there is no `chromium` on the path (Debian: apt-get install chromium)")
+    if found is None:
+        if os.environ.get("UNLEARN_REQUIRE_BROWSER") == "1":
+            pytest.fail("needs a browser, but there is no `chromium` on the path and UNLEARN_REQUIRE_BROWSER=1")
+        pytest.skip("needs a browser: there is no `chromium` on the path (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu", "--disable-quic", *quiet]
+        )
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,11 @@ def test_settings_are_all_of_them_with_their_defaults() -> None:
     }
     (block,) = re.findall(r"^```toml\n(.*?)^```$", OPERATIONS, flags=re.MULTILINE | re.DOTALL)
     chosen = Settings.chosen(tomllib.loads(block))
-    assert chosen.behind_tls and chosen.targets == {"recsys": {"workspace": "/var/lib/unlearn/model"}}
+    assert chosen.behind_tls
+    assert {name: options["workspace"] for name, options in chosen.targets.items()} == {
+        "recsys": "/var/lib/unlearn/model",
+        "graph_influence": "/var/lib/unlearn/network",
+    }
 
 
 def test_environment_variables_are_settings() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def test_an_interrupt_leaves_the_best_so_far(shown, monkeypatch):
     def counting(*args, **kwargs):
         seen.append(1)
         if len(seen) == 60:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(network, "forward", counting)

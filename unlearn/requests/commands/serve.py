@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +19,12 @@ def serve(config: Config = None) -> Mapping[str, Any]:
 
     log_to_stderr()
     with opened(config) as service:
-        chosen = service.settings
+        chosen, app = service.settings, create_app(service)
+        # What is loaded now stays: to look at all of it in every full collection would halt every request for a while.
+        gc.collect()
+        gc.freeze()
         uvicorn.run(
-            create_app(service),
+            app,
             host=chosen.host,
             port=chosen.port,
             access_log=False,

@@ -1,4 +1,4 @@
-"""The example's page, and a browser that shows it from disk."""
+"""The example's page, shown in a browser from disk."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from tests.unlearn.audit.report import example
 from unlearn.audit.report import read, render
-
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -36,14 +31,6 @@ def embedded(html: str) -> dict[str, Any]:
     """The JSON in the page."""
     text = html.split('<script type="application/json" id="document">')[1].split("</script>")[0]
     return json.loads(text)
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def test_the_json_can_be_saved(page: Page, embedded: dict[str, Any], tmp_path: P
     assert json.loads((tmp_path / "saved.json").read_text("utf-8")) == embedded
 
 
-def test_without_script_every_panel_is_there(html: str, chromium: str, browser: Any, tmp_path: Path) -> None:
+def test_without_script_every_panel_is_there(html: str, browser: Any, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(html, "utf-8")
     context = browser.new_context(java_script_enabled=False)
     opened = context.new_page()

@@ -9,23 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-from tests.unlearn.audit.report.conftest import ARGUMENTS
 from tests.unlearn.requests.page.conftest import Scene
 from tests.unlearn.requests.page.live import served
 from unlearn.requests.api import create_app
 from unlearn.requests.callers import Role
 from unlearn.requests.states import RequestState
 from unlearn.requests.status import status
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
-        yield found
-        found.close()
 
 
 @pytest.fixture
