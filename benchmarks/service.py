@@ -116,7 +116,7 @@ def figures(
     waits = np.array([one["ended"] - one["began"] for one in accepted]) * 1e3
     service = house.service()
     with service.ledger.database.read() as session:
-        ids = {id: state for id, state in session.execute(select(Request.subject_request_id, Request.state))}  # noqa: C416
+        ids = dict(session.execute(select(Request.subject_request_id, Request.state)).tuples().all())
         steps = session.execute(select(StepRecord).order_by(StepRecord.id)).scalars().all()
         pairs = session.execute(
             select(func.count()).group_by(StepRecord.batch_id, StepRecord.target).where(StepRecord.step == Step.REMOVE)

@@ -10,6 +10,8 @@ import typer
 from graph_influence.commands.options import GraphFile, Json, Model, Seed, Seeds, listed
 from unlearn.command import command
 
+_TRAINING_FREE = ("non_backtracking", "mean_field")
+
 
 @command
 def estimate(
@@ -17,9 +19,12 @@ def estimate(
     source: GraphFile,
     seeds: Seeds,
     surrogate: Annotated[
-        list[str],
-        typer.Option(help="What estimates beside simulation, as in gcn:path=FILE; may be given more than once."),
-    ] = ["non_backtracking", "mean_field"],  # noqa: B006
+        list[str] | None,
+        typer.Option(
+            help="What estimates beside simulation, as in gcn:path=FILE; may be given more than once (default: "
+            "non_backtracking and mean_field)."
+        ),
+    ] = None,
     model: Model = "ic",
     runs: Annotated[int, typer.Option(min=2, help="How many cascades.")] = 10_000,
     seed: Seed = 0,
@@ -34,7 +39,7 @@ def estimate(
     from graph_influence.seeds import seed_rows
     from graph_influence.surrogate import TensorGraph, criticality
 
-    asked = {one: surrogate_of(one, model) for one in surrogate}
+    asked = {one: surrogate_of(one, model) for one in surrogate or _TRAINING_FREE}
     graph = source.load()
     rows = seed_rows(graph, listed(graph, seeds))
     spread = diffusion(model, graph, runs=runs, seed=seed).simulate_rows(rows).spread

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -131,9 +131,9 @@ def compacted(service: Service) -> None:
 
 
 def test_nothing_is_left_of_whom_it_was_about(house: Service, tmp_path: Path) -> None:
-    search: Callable[[list[Any]], set[str]] = lambda canaries: {  # noqa: E731
-        name for store in stores(house) for name in holders(store, canaries)
-    }
+    def search(canaries: list[Any]) -> set[str]:
+        return {name for store in stores(house) for name in holders(store, canaries)}
+
     whole = data()
     assert whole.time is not None
     times = [float(one) for number in ERASED for one in whole.time[whole.indptr[number] : whole.indptr[number + 1]]]

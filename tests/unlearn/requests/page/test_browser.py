@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.unlearn.requests.page.conftest import Scene
 from tests.unlearn.requests.page.live import served
+from tests.watching import Watched
 from unlearn.requests.api import create_app
 from unlearn.requests.callers import Role
 from unlearn.requests.states import RequestState
@@ -36,23 +37,11 @@ def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
 def page(context: BrowserContext, scene: Scene, url: str) -> Iterator[Page]:
     """Logged in, with the requests before it. Afterwards: nothing went wrong in it, and it asked nobody else."""
     opened = context.new_page()
-    wrong: list[str] = []
-    asked: list[str] = []
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            wrong.append(message.text)
-
-    def wanted(request: Request) -> None:
-        asked.append(request.url)
-
-    opened.on("console", said)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("request", wanted)
+    watched = Watched.on(opened)
     login(opened, scene.key(Role.OPERATE, Role.AUDIT, Role.SUBMIT, name="shop"))
     yield opened
-    assert wrong == []
-    assert [one for one in asked if not one.startswith((f"{url}/page/", "data:image/svg+xml"))] == []
+    assert watched.wrong == []
+    assert [one for one in watched.asked if not one.startswith((f"{url}/page/", "data:image/svg+xml"))] == []
 
 
 def login(page: Page, key: str) -> None:
