@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graph_influence.minimize import Auto, Outbreak, Referee, minimizer
+from graph_influence.graph import SocialGraph
+from graph_influence.minimize import Auto, DiffIMPlusPlus, Outbreak, Referee, minimizer
 from graph_influence.minimize.auto import PORTFOLIO
 from tests.graph_influence.minimize.contract import least_spread, spread_without
 from tests.oracles.cascades import random_graph
@@ -36,3 +37,17 @@ def test_it_answers_with_what_the_referee_prefers(seed):
     best = max(worth(kind().choose(outbreak, 2)) for kind in PORTFOLIO)
     assert worth(Auto(runs=4_000).choose(outbreak, 2)) == pytest.approx(best, abs=0.05)
     assert worth(minimizer("random").choose(outbreak, 2)) <= best
+
+
+def test_luck_does_not_decide_between_equals():
+    """Eight ways that are all alike: worlds prefer one of them by chance, and so does a judge of few cascades."""
+    twigs = [(0, way) for way in range(1, 9)] + [(way, 8 * way + leaf) for way in range(1, 9) for leaf in range(1, 8)]
+    graph = SocialGraph.from_arcs(*np.array(twigs).T, 0.5, nodes=72)
+    outbreak, runs, kept, led = Outbreak(graph, np.array([0])), 200, 0, 0
+    for seed in range(20):
+        stands = DiffIMPlusPlus(seed=seed).choose(outbreak, 1)
+        referee = Referee(outbreak, runs=runs, seed=seed)
+        drops = [referee.judge(kind(seed=seed).choose(outbreak, 1)).drop.mean for kind in PORTFOLIO]
+        led += max(drops) == drops[0]
+        kept += Auto(seed=seed, runs=runs).choose(outbreak, 1) == stands
+    assert kept >= 16 and led <= 10  # by so few cascades another one is often the best
