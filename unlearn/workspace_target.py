@@ -215,8 +215,14 @@ def as_written(ids: Vocabulary, text: str) -> Id | None:
     return found if str(found) == text else None
 
 
-def text_options(options: Mapping[str, Any], known: Iterable[str], problems: Problems) -> dict[str, str]:
-    """What a table of settings says: text under known names, a workspace among them; everything else is a problem."""
+def text_options(
+    options: Mapping[str, Any], known: Iterable[str], problems: Problems, *, made_by: str
+) -> dict[str, str]:
+    """What a table of settings says: text under known names; everything else is a problem, and to have no workspace.
+
+    Args:
+        made_by: the command that makes workspaces, for the message.
+    """
     names = sorted(known)
     for name in sorted(set(options) - set(names)):
         problems.add(f"`{name}` must be one of {', '.join(names)}")
@@ -224,7 +230,7 @@ def text_options(options: Mapping[str, Any], known: Iterable[str], problems: Pro
     for name in sorted(set(options) & set(names) - set(texts)):
         problems.add(f"`{name}` must be text (got {options[name]!r})")
     if "workspace" not in options:
-        problems.add("`workspace` must be the folder that the command made (got none)")
+        problems.add(f"`workspace` must be the folder that {made_by} made (got none)")
     return texts
 
 

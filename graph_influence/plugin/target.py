@@ -35,7 +35,7 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
         FileNotFoundError: the workspace is none.
     """
     problems = Problems("the options of a social graph", InvalidGraph)
-    texts = text_options(options, ("workspace", "identity_type"), problems)
+    texts = text_options(options, ("workspace", "identity_type"), problems, made_by="`unlearn influence prepare`")
     problems.raise_any()
     folder = Path(texts["workspace"]).resolve()
     workspace.at(folder).require()

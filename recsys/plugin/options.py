@@ -40,7 +40,7 @@ class Options:
             FileNotFoundError: the workspace is none.
         """
         problems = Problems("the options of a recommender", InvalidInteractions)
-        texts = text_options(options, _KNOWN, problems)
+        texts = text_options(options, _KNOWN, problems, made_by="`unlearn train`")
         _check_tracking(texts, problems)
         problems.raise_any()
         folder = Path(texts.pop("workspace")).resolve()
