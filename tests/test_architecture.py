@@ -32,6 +32,7 @@ CONTRACTS = (
     "invalid",
     "params",
     "problem",
+    "registry",
     "seal",
     "solvers",
     "staging",

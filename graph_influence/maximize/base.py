@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from importlib import import_module
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +16,8 @@ from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import Spread
 from graph_influence.rrsets.in_arcs import Model
 from unlearn.invalid import Problems
+from unlearn.registry import Registry
 from unlearn.vocabulary import Id
-
-M = TypeVar("M", bound="type[Maximizer]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,15 +107,14 @@ class Maximizer(ABC):
     def _choose(self, graph: SocialGraph, k: int) -> Choice: ...
 
 
-_REGISTRY: dict[str, Callable[..., Maximizer]] = {}
-# Methods of a module that imports torch, which takes longer than to select seeds without it.
-_ON_DEMAND = dict.fromkeys(("gradient_greedy", "gradient_relaxed"), "graph_influence.maximize.gradient")
-
-
-def register(cls: M) -> M:
-    """Class decorator: makes a method findable by its `name`."""
-    _REGISTRY[cls.name] = cls
-    return cls
+_MAXIMIZERS = Registry(
+    Maximizer,
+    "method of selecting seeds",
+    # Its module imports torch, which takes longer than to select seeds without it.
+    on_demand=dict.fromkeys(("gradient_greedy", "gradient_relaxed"), "graph_influence.maximize.gradient"),
+    unknown=InvalidRequest,
+)
+register = _MAXIMIZERS.register
 
 
 def maximizer(name: str, **arguments: Any) -> Maximizer:
@@ -127,16 +123,12 @@ def maximizer(name: str, **arguments: Any) -> Maximizer:
     Raises:
         InvalidRequest: there is no such method; the message lists those there are.
     """
-    if name in _ON_DEMAND:
-        import_module(_ON_DEMAND[name])
-    if name not in _REGISTRY:
-        raise InvalidRequest(f"`{name}` selects no seeds; there are {', '.join(maximizers())}")
-    return _REGISTRY[name](**arguments)
+    return _MAXIMIZERS.make(name, **arguments)
 
 
 def maximizers() -> list[str]:
     """Names of all methods."""
-    return sorted(_REGISTRY.keys() | _ON_DEMAND)
+    return _MAXIMIZERS.names()
 
 
 def maximize(graph: SocialGraph, k: int, method: str = "opim", **arguments: Any) -> Seeds:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,8 @@ from graph_influence.rrsets.in_arcs import Model
 from graph_influence.seeds import seed_rows
 from unlearn.forget import ForgetSet
 from unlearn.invalid import Problems
+from unlearn.registry import Registry
 from unlearn.vocabulary import Id
-
-M = TypeVar("M", bound="type[Minimizer]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,13 +110,8 @@ class Minimizer(ABC):
         problems.raise_any()
 
 
-_REGISTRY: dict[str, Callable[..., Minimizer]] = {}
-
-
-def register(cls: M) -> M:
-    """Class decorator: makes a method findable by its `name`."""
-    _REGISTRY[cls.name] = cls
-    return cls
+_MINIMIZERS = Registry(Minimizer, "method of containing a rumour")
+register = _MINIMIZERS.register
 
 
 def minimizer(name: str, **arguments: Any) -> Minimizer:
@@ -126,14 +120,12 @@ def minimizer(name: str, **arguments: Any) -> Minimizer:
     Raises:
         KeyError: there is no such method; the message lists those there are.
     """
-    if name not in _REGISTRY:
-        raise KeyError(f"`{name}` contains no rumour; there are {', '.join(minimizers())}")
-    return _REGISTRY[name](**arguments)
+    return _MINIMIZERS.make(name, **arguments)
 
 
 def minimizers() -> list[str]:
     """Names of all methods."""
-    return sorted(_REGISTRY)
+    return _MINIMIZERS.names()
 
 
 def minimize(graph: SocialGraph, seeds: Iterable[Id], budget: int, method: str = "auto", **arguments: Any) -> Blocked:

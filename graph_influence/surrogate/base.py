@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from graph_influence.surrogate.tensors import TensorGraph
-
-S = TypeVar("S", bound="type[Surrogate]")
+from unlearn.registry import Registry
 
 
 class Surrogate(nn.Module, ABC):
@@ -67,13 +65,8 @@ class Surrogate(nn.Module, ABC):
         return self(graph, seeds, probability, susceptible).sum(-1)
 
 
-_REGISTRY: dict[str, Callable[..., Surrogate]] = {}
-
-
-def register(cls: S) -> S:
-    """Class decorator: makes a surrogate findable by its `name`."""
-    _REGISTRY[cls.name] = cls
-    return cls
+_SURROGATES = Registry(Surrogate, "surrogate")
+register = _SURROGATES.register
 
 
 def surrogate(name: str, **arguments: Any) -> Surrogate:
@@ -82,11 +75,9 @@ def surrogate(name: str, **arguments: Any) -> Surrogate:
     Raises:
         KeyError: there is no such surrogate; the message lists those there are.
     """
-    if name not in _REGISTRY:
-        raise KeyError(f"`{name}` is no surrogate; there are {', '.join(surrogates())}")
-    return _REGISTRY[name](**arguments)
+    return _SURROGATES.make(name, **arguments)
 
 
 def surrogates() -> list[str]:
     """Names of all surrogates."""
-    return sorted(_REGISTRY)
+    return _SURROGATES.names()

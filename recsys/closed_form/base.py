@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.params import Params
 from unlearn.problem import SelfUnlearning
+from unlearn.registry import Registry
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,19 +85,13 @@ def sparse_tensor(matrix: csr_array, dtype: torch.dtype) -> Tensor:
     return csr(crow, col, torch.from_numpy(matrix.data).to(dtype), cast("tuple[int, int]", matrix.shape))
 
 
-M = TypeVar("M", bound=type[ClosedForm])
-_REGISTRY: dict[str, type[ClosedForm]] = {}
+_CLOSED_FORMS = Registry(ClosedForm, "closed form")
+register = _CLOSED_FORMS.register
 
 
-def register(cls: M) -> M:
-    """Class decorator: makes a recommender known by its `name`."""
-    _REGISTRY[cls.name] = cls
-    return cls
-
-
-def registered() -> Mapping[str, type[ClosedForm]]:
+def registered() -> dict[str, type[ClosedForm]]:
     """All recommenders in closed form by name, those of third parties included once their module is imported."""
-    return dict(sorted(_REGISTRY.items()))
+    return _CLOSED_FORMS.kinds()
 
 
 def closed_form(name: str, data: Interactions, **arguments: Any) -> ClosedForm:
@@ -107,6 +101,4 @@ def closed_form(name: str, data: Interactions, **arguments: Any) -> ClosedForm:
         KeyError: there is no such recommender; the message lists those there are.
         ValueError: an argument is out of range.
     """
-    if name not in _REGISTRY:
-        raise KeyError(f"`{name}` is no closed form; there are {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name](data=data, **arguments)
+    return _CLOSED_FORMS.make(name, data=data, **arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
 from unlearn.params import Params
+from unlearn.registry import Registry
 from unlearn.streams import normals
 
 
@@ -92,19 +93,13 @@ class LinearRecommender(Recommender):
         return self.propagate(graph, self.table)
 
 
-_REGISTRY: dict[str, type[Recommender]] = {}
-R = TypeVar("R", bound=type[Recommender])
-
-
-def register(cls: R) -> R:
-    """Class decorator: makes a model findable by its `name`."""
-    _REGISTRY[cls.name] = cls
-    return cls
+_MODELS = Registry(Recommender, "model")
+register = _MODELS.register
 
 
 def registered() -> dict[str, type[Recommender]]:
     """Every model by its name."""
-    return dict(sorted(_REGISTRY.items()))
+    return _MODELS.kinds()
 
 
 def build(name: str, n_users: int, n_items: int, **arguments: Any) -> Recommender:
@@ -113,8 +108,4 @@ def build(name: str, n_users: int, n_items: int, **arguments: Any) -> Recommende
     Raises:
         KeyError: there is no such model; the message lists those there are.
     """
-    import recsys.models  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the built-in models)
-
-    if name not in _REGISTRY:
-        raise KeyError(f"`{name}` is no model; there are {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name](n_users, n_items, **arguments)
+    return _MODELS.make(name, n_users, n_items, **arguments)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from unlearn.params import Params
+from unlearn.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,13 @@ class SampledObjective(Objective):
         return losses if graph.weights is None else losses * graph.weights[chosen]
 
 
-_REGISTRY: dict[str, type[Objective]] = {}
-Registered = TypeVar("Registered", bound=type[Objective])
-
-
-def register(cls: Registered) -> Registered:
-    """Class decorator: makes an objective findable by its `name`."""
-    _REGISTRY[cls.name] = cls
-    return cls
+_OBJECTIVES = Registry(Objective, "objective")
+register = _OBJECTIVES.register
 
 
 def registered() -> dict[str, type[Objective]]:
     """Every objective by its name."""
-    return dict(sorted(_REGISTRY.items()))
+    return _OBJECTIVES.kinds()
 
 
 def objective(name: str, **arguments: Any) -> Objective:
@@ -101,8 +96,4 @@ def objective(name: str, **arguments: Any) -> Objective:
     Raises:
         KeyError: there is no such objective; the message lists those there are.
     """
-    import recsys.objectives  # noqa: F401  # pyright: ignore[reportUnusedImport]  (registers the built-in ones)
-
-    if name not in _REGISTRY:
-        raise KeyError(f"`{name}` is no objective; there are {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name](**arguments)
+    return _OBJECTIVES.make(name, **arguments)

@@ -85,7 +85,9 @@ def test_bad_input_is_told_in_one_go(network, tmp_path):
     options = ("influence", "minimize", network, "--scheme", "given")
     assert "nobody" in refusal(3, *options, "--seeds", "a,nobody", "--budget", "1")
     assert "`budget` must be from 1 to the 9 arcs" in refusal(2, *options, "--seeds", "a", "--budget", "10")
-    assert "contains no rumour; there are" in refusal(2, *options, "--seeds", "a", "--budget", "1", "--method", "tea")
+    assert "is no method of containing a rumour; there are" in refusal(
+        2, *options, "--seeds", "a", "--budget", "1", "--method", "tea"
+    )
     told = refusal(2, *options, "--seeds", "a", "--budget", "1", "--method", "random", "--surrogate", "mean_field")
     assert "`surrogate` must be left out for `random`" in told
     assert "one of ic, lt" in refusal(2, *options, "--seeds", "a", "--budget", "1", "--model", "sir")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.problem import Fitted, Problem
+from unlearn.registry import Registry
 
-U = TypeVar("U", bound="type[Unlearner]")
 OnFailure = Literal["keep", "raise", "retrain"]
 
 
@@ -237,15 +235,8 @@ def _finite(model: Fitted) -> bool:
     return not isinstance(model, Problem) or all(bool(value.isfinite().all()) for value in model.params.values())
 
 
-_REGISTRY: dict[str, Callable[..., Unlearner]] = {}
-
-
-def register(cls: U) -> U:
-    """Class decorator: makes a method findable by its `name`."""
-    if cls.name in _REGISTRY:
-        raise ValueError(f"an unlearning method named {cls.name!r} is registered already")
-    _REGISTRY[cls.name] = cls
-    return cls
+_METHODS = Registry(Unlearner, "unlearning method", group="unlearn.methods")
+register = _METHODS.register
 
 
 def method(name: str, **arguments: Any) -> Unlearner:
@@ -254,22 +245,9 @@ def method(name: str, **arguments: Any) -> Unlearner:
     Raises:
         KeyError: there is no such method; the message lists those there are.
     """
-    _load()
-    if name not in _REGISTRY:
-        raise KeyError(f"`{name}` is no unlearning method; there are {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name](**arguments)
+    return _METHODS.make(name, **arguments)
 
 
 def methods() -> list[str]:
-    """Names of all registered methods."""
-    _load()
-    return sorted(_REGISTRY)
-
-
-@functools.cache
-def _load() -> None:
-    """Import what registers methods: our own, and the modules that installed packages name for it."""
-    import unlearn.methods  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-    for point in importlib.metadata.entry_points(group="unlearn.methods"):
-        point.load()
+    """Names of all registered methods, those that installed packages register included."""
+    return _METHODS.names()

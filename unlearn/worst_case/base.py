@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.problem import Problem
+from unlearn.registry import Registry
 from unlearn.worst_case.budget import Budget, Room
 from unlearn.worst_case.projection import rounded
 from unlearn.worst_case.upper import Upper
-
-S = TypeVar("S", bound="type[Selector]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +142,8 @@ class Ranking(Selector):
         """Scores [k], the highest of which are chosen; of equals the earlier unit."""
 
 
-_REGISTRY: dict[str, Callable[..., Selector]] = {}
-
-
-def register(cls: S) -> S:
-    """Class decorator: makes a selector findable by its `name`."""
-    if cls.name in _REGISTRY:
-        raise ValueError(f"a selector named {cls.name!r} is registered already")
-    _REGISTRY[cls.name] = cls
-    return cls
+_SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.selectors")
+register = _SELECTORS.register
 
 
 def selector(name: str, **arguments: Any) -> Selector:
@@ -163,22 +152,9 @@ def selector(name: str, **arguments: Any) -> Selector:
     Raises:
         KeyError: there is no such selector; the message lists those there are.
     """
-    _load()
-    if name not in _REGISTRY:
-        raise KeyError(f"`{name}` is no selector of forget sets; there are {', '.join(sorted(_REGISTRY))}")
-    return _REGISTRY[name](**arguments)
+    return _SELECTORS.make(name, **arguments)
 
 
 def selectors() -> list[str]:
-    """Names of all registered selectors."""
-    _load()
-    return sorted(_REGISTRY)
-
-
-@functools.cache
-def _load() -> None:
-    """Import what registers selectors: our own, and the modules that installed packages name for it."""
-    import unlearn.worst_case  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-    for point in importlib.metadata.entry_points(group="unlearn.selectors"):
-        point.load()
+    """Names of all registered selectors, those that installed packages register included."""
+    return _SELECTORS.names()

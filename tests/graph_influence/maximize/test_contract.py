@@ -74,7 +74,7 @@ def test_no_method_is_left_out():
 
 
 def test_a_method_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(InvalidRequest, match="`greedy` selects no seeds; there are .*opim"):
+    with pytest.raises(InvalidRequest, match="`greedy` is no method of selecting seeds; there are .*opim"):
         maximizer("greedy")
 
 

@@ -12,7 +12,7 @@ from tests.unlearn.methods.contract import (
     applicable,
     inapplicable,
 )
-from unlearn.methods import IAU, Retrain, Unlearner, method, methods, register
+from unlearn.methods import IAU, Retrain, Unlearner, method, methods
 
 OTHER_FORMS = {
     "retrain, coupled": Retrain(coupled=True),
@@ -62,8 +62,3 @@ def test_every_method_of_the_first_release_is_there() -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(KeyError, match="there are .*graph_drop, .*retrain, .*row_drop"):
         method("amnesia")
-
-
-def test_a_name_is_given_once() -> None:
-    with pytest.raises(ValueError, match="'retrain' is registered already"):
-        register(Retrain)

@@ -19,13 +19,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from unlearn.audit.chance import Chance, Reading
 from unlearn.audit.finding import Finding, Verdict
 from unlearn.audit.signals import Signals
-
-M = TypeVar("M", bound="type[Metric]")
+from unlearn.registry import Registry
 
 
 class CannotMeasure(ValueError):
@@ -141,19 +140,10 @@ def _pooled(readings: Sequence[Reading]) -> Chance:
     return type(readings[0]).pooled(readings)
 
 
-_REGISTRY: dict[str, type[Metric]] = {}
-
-
-def register(cls: M) -> M:
-    """Class decorator: makes a metric findable by its `name`."""
-    if cls.name in _REGISTRY:
-        raise ValueError(f"a metric named {cls.name!r} is registered already")
-    _REGISTRY[cls.name] = cls
-    return cls
+_METRICS = Registry(Metric, "metric")
+register = _METRICS.register
 
 
 def metrics() -> dict[str, type[Metric]]:
     """All metrics by name."""
-    import unlearn.audit.attacks  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-    return dict(sorted(_REGISTRY.items()))
+    return _METRICS.kinds()

@@ -1,0 +1,86 @@
+"""Kinds that are asked for by name: methods, selectors, metrics, and what the plug-ins have of the sort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+
+class Named(Protocol):
+    """What has a name of its class."""
+
+    name: ClassVar[str]
+
+
+T = TypeVar("T", bound=Named)
+Kind = TypeVar("Kind", bound="type[Any]")  # a subclass of T, which no bound can say
+
+
+class Registry(Generic[T]):
+    """The subclasses of one base by name.
+
+    Args:
+        base: what every kind is a subclass of.
+        noun: what the kinds are called in messages, in the singular.
+        group: of the entry points by which installed packages name the modules that register more.
+        on_demand: module by name of the kind that it registers, for those imported only when they are asked for.
+        unknown: raised where there is no such name.
+    """
+
+    def __init__(
+        self,
+        base: type[T],
+        noun: str,
+        *,
+        group: str | None = None,
+        on_demand: Mapping[str, str] | None = None,
+        unknown: type[Exception] = KeyError,
+    ) -> None:
+        self._base, self._noun, self._group, self._unknown = base, noun, group, unknown
+        self._on_demand = on_demand or {}
+        self._kinds: dict[str, type[T]] = {}
+
+    def register(self, cls: Kind) -> Kind:
+        """Class decorator: makes a kind findable by its `name`.
+
+        Raises:
+            TypeError: it is no subclass of the base.
+            ValueError: the name is another's already.
+        """
+        if not issubclass(cls, self._base):
+            raise TypeError(f"`{cls.__name__}` must be a subclass of `{self._base.__name__}` to be a {self._noun}")
+        if cls.name in self._kinds:
+            raise ValueError(f"the {self._noun} `{cls.name}` is registered already; give `{cls.__name__}` another name")
+        self._kinds[cls.name] = cls
+        return cls
+
+    def names(self) -> list[str]:
+        """All names in order."""
+        if self._group is not None:
+            for point in entry_points(group=self._group):
+                point.load()
+            self._group = None  # once it has all been loaded
+        return sorted(self._kinds.keys() | self._on_demand)
+
+    def kinds(self) -> dict[str, type[T]]:
+        """All kinds by name, in the order of names."""
+        return {name: self._kind(name) for name in self.names()}
+
+    def make(self, name: str, /, *positional: Any, **arguments: Any) -> T:
+        """One of the kind of that name.
+
+        Raises:
+            KeyError: there is none, unless `unknown` is another error; the message lists those there are.
+        """
+        there = self.names()
+        if name not in there:
+            raise self._unknown(f"`{name}` is no {self._noun}; there are {', '.join(there)}")
+        make: Callable[..., T] = self._kind(name)
+        return make(*positional, **arguments)
+
+    def _kind(self, name: str) -> type[T]:
+        if name not in self._kinds:
+            import_module(self._on_demand[name])
+        return self._kinds[name]
