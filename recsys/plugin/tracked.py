@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unlearn.target import Batch, Pseudonyms, Version
 
 if TYPE_CHECKING:
-    from unlearn.tracking.registry import Registry
+    from unlearn.tracking.registry import ModelRegistry
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Tracked:
     pseudonyms: Pseudonyms
 
     @cached_property
-    def _registry(self) -> Registry:
-        from unlearn.tracking.registry import Registry
+    def _registry(self) -> ModelRegistry:
+        from unlearn.tracking.registry import ModelRegistry
 
         assert self.location is not None
-        return Registry(self.location, model=self.model, old_versions=self.old_versions)
+        return ModelRegistry(self.location, model=self.model, old_versions=self.old_versions)
 
     def publish(self, model: Path, batch: Batch, version: Version) -> None:
         """Make the published version, which lies in the folder `model`, the champion; it is known by its digest."""

@@ -32,7 +32,7 @@ class Left:
     folders: int
 
 
-class Registry:
+class ModelRegistry:
     """One registered model and an experiment of the same name, which is the registry's own.
 
     Whatever is in that experiment, or is a version of that model, and is not of what serves is destroyed by `purge`:

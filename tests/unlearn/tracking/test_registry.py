@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from tests.oracles.traces import holders
 from unlearn.tracking import MlflowTracker
-from unlearn.tracking.registry import CHAMPION, Left, OldVersions, Registry
+from unlearn.tracking.registry import CHAMPION, Left, ModelRegistry, OldVersions
 
 CLEAN = Left(versions=0, runs=0, models=0, folders=0)
 
@@ -31,7 +31,7 @@ def model(stored_model: Callable[..., Path], offered_ranker: str, tmp_path: Path
     return write
 
 
-def publish(registry: Registry, directory: Path, digest: str) -> int:
+def publish(registry: ModelRegistry, directory: Path, digest: str) -> int:
     return registry.publish(
         directory, digest=digest, name="batch", tags={"unlearn.batch": digest}, figures={"seconds": 1.0, "none": None}
     )
@@ -51,7 +51,7 @@ def test_what_was_replaced_is_destroyed_and_what_serves_stays(
     location: Path, tmp_path: Path, model: Callable[[str], Path], old_versions: OldVersions
 ) -> None:
     gone, stays = canary(), canary()
-    registry = Registry(location, model="served", old_versions=old_versions)
+    registry = ModelRegistry(location, model="served", old_versions=old_versions)
     assert registry.champion() is None
     assert publish(registry, model(gone), "a1") == publish(registry, tmp_path / "stored", "a1") == 1
     experiment = client(tmp_path).get_experiment_by_name("served")
@@ -82,7 +82,7 @@ def test_deleted_runs_foreign_versions_and_what_a_crash_left_are_destroyed_too(
     location: Path, tmp_path: Path, model: Callable[[str], Path]
 ) -> None:
     gone, other = canary(), canary()
-    registry = Registry(location, model="served")
+    registry = ModelRegistry(location, model="served")
     tracker = registry._tracker
     with tracker.run(f"a run of {gone}") as run:  # somebody else's, in the registry's experiment
         run.artifact("shown.json", {"user": gone})
@@ -121,7 +121,7 @@ def test_the_champion_is_the_old_or_the_new_wherever_it_dies(
     location: Path, tmp_path: Path, model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, call: str, done: bool
 ) -> None:
     gone = canary()
-    registry = Registry(location, model="served")
+    registry = ModelRegistry(location, model="served")
     publish(registry, model(gone), "a1")
     real: Any = getattr(MlflowClient, call)
 
@@ -134,7 +134,7 @@ def test_the_champion_is_the_old_or_the_new_wherever_it_dies(
         patch.setattr(MlflowClient, call, dying)
         with pytest.raises(Dies):
             publish(registry, model("ann"), "b2")
-    again = Registry(location, model="served")
+    again = ModelRegistry(location, model="served")
     now = again.champion()
     assert now == (2 if done and call == "set_registered_model_alias" else 1)
     assert publish(again, tmp_path / "stored", "b2") == 2 == again.champion()
@@ -150,7 +150,7 @@ def test_a_purge_that_died_is_finished_by_the_next(
     location: Path, tmp_path: Path, model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     gone = canary()
-    registry = Registry(location, model="served")
+    registry = ModelRegistry(location, model="served")
     publish(registry, model(gone), "a1")
     publish(registry, model("ann"), "b2")
     shutil.rmtree(tmp_path / "stored")
