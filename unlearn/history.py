@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from unlearn.params import Params
-
-if TYPE_CHECKING:
-    from unlearn.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +106,6 @@ def _adam(tensors: Mapping[str, Tensor], prefix: str) -> AdamState | None:
     return AdamState(prefixed(tensors, f"{prefix}{_MEAN}"), prefixed(tensors, f"{prefix}{_SQUARE}"), int(steps), rates)
 
 
-TrainingHook = Callable[["Problem", "Params"], Tensor]
-"""An extra term of the training loss: given the problem and the parameters (with gradient), returns a scalar."""
+TrainingHook = Callable[[Any, Params], Tensor]
+"""An extra term of the training loss: given the problem, of whatever kind the hook is for, and the parameters (with
+gradient), returns a scalar."""

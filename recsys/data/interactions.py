@@ -212,7 +212,7 @@ class Interactions:
         Raises:
             ValueError: it is to be counted in anything else.
         """
-        return units_of(self, unit)
+        return units_of(unit, self.users, self.items, self.user_rows(), self.item_rows(), self.ties)
 
     def take(self, positions: NDArray[np.int64]) -> Interactions:
         """Only the interactions at these positions of `indices`; vocabularies and ties stay whole."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unlearn.attribution.sketch import Basis
 from unlearn.compiled import kernel
-
-if TYPE_CHECKING:
-    from unlearn.attribution.store import GradientStore
 
 _BLOCK = 512  # rows converted at a time: in single precision they stay in the processor's cache
 _STEPS = 32_000  # of a query's largest coordinate; with bytes and a few hundred dimensions sums stay within 32 bits
@@ -30,37 +27,47 @@ class Found:
     candidates: Tensor  # [q], rows that were read in half precision
 
 
-def scan(store: GradientStore, queries: Tensor, k: int, weights: NDArray[np.float32]) -> Found:
-    """Every row against every query [q, width], with a running best."""
-    n, k = len(store), min(k, len(store))
+def scan(rows: NDArray[np.float16], queries: Tensor, k: int, weights: NDArray[np.float32]) -> Found:
+    """Every row [n, width], by its weight [n], against every query [q, width], with a running best."""
+    n, k = len(rows), min(k, len(rows))
     columns = queries.float().T.contiguous()
     best = torch.full((len(queries), k), -torch.inf)
     where = torch.zeros(len(queries), k, dtype=torch.int64)
     for start in range(0, n, _BLOCK):
         part = slice(start, start + _BLOCK)
-        similar = (torch.from_numpy(store.rows[part]).float() @ columns).T * torch.from_numpy(weights[part])
+        similar = (torch.from_numpy(rows[part]).float() @ columns).T * torch.from_numpy(weights[part])
         numbers = torch.arange(start, start + similar.shape[1]).expand_as(similar)
         best, place = torch.cat([best, similar], 1).topk(k, 1)
         where = torch.cat([where, numbers], 1).gather(1, place)
     return Found(where, best, torch.ones(len(queries), dtype=torch.bool), torch.full((len(queries),), n))
 
 
-def two_stage(store: GradientStore, queries: Tensor, k: int, weights: NDArray[np.float32], budget: int) -> Found:
-    """Bytes of all rows with a bound on what they leave out, then half precision where the bound leaves it open."""
-    n, k = len(store), min(k, len(store))
+def two_stage(
+    rows: NDArray[np.float16],
+    heads: NDArray[np.int8],
+    spans: NDArray[np.float32],
+    basis: Basis,
+    queries: Tensor,
+    k: int,
+    weights: NDArray[np.float32],
+    budget: int,
+) -> Found:
+    """Bytes of all rows with a bound on what they leave out, then half precision where the bound leaves it open.
+
+    The bytes `heads` and `spans` are those of a `GradientStore`; otherwise as `scan`.
+    """
+    n, k = len(rows), min(k, len(rows))
     centres, uppers = np.empty(n, np.float32), np.empty(n, np.float32)
-    rows, scores = torch.zeros(len(queries), k, dtype=torch.int64), torch.zeros(len(queries), k)
+    best, scores = torch.zeros(len(queries), k, dtype=torch.int64), torch.zeros(len(queries), k)
     exact, read = torch.zeros(len(queries), dtype=torch.bool), torch.zeros(len(queries), dtype=torch.int64)
     for number, query in enumerate(queries.float().numpy()):
-        head = store.basis.vectors @ query
+        head = basis.vectors @ query
         step = np.float32(max(float(np.abs(head).max(initial=0.0)) / _STEPS, 1e-30))
         integers = np.rint(head / step).astype(np.int16)
         rest = np.float32(np.linalg.norm(head - step * integers) + _ROUNDING * np.linalg.norm(query))
-        outside = np.float32(np.linalg.norm(query - store.basis.vectors.T @ head))
+        outside = np.float32(np.linalg.norm(query - basis.vectors.T @ head))
         inside = np.float32(np.linalg.norm(head)) + rest
-        lowest = _bounds(
-            store.heads, store.spans, weights, integers, step, inside, outside, rest, np.empty(k), centres, uppers
-        )
+        lowest = _bounds(heads, spans, weights, integers, step, inside, outside, rest, np.empty(k), centres, uppers)
         open_ = uppers >= lowest
         exact[number] = bool(np.count_nonzero(open_) <= budget)
         if not exact[number]:
@@ -70,10 +77,10 @@ def two_stage(store: GradientStore, queries: Tensor, k: int, weights: NDArray[np
             open_ = centres >= np.partition(sample, least)[least]
         candidates = np.flatnonzero(open_)
         read[number] = len(candidates)
-        similar = torch.from_numpy(store.rows[candidates]).float() @ torch.from_numpy(query)
+        similar = torch.from_numpy(rows[candidates]).float() @ torch.from_numpy(query)
         scores[number], place = (similar * torch.from_numpy(weights[candidates])).topk(k)
-        rows[number] = torch.from_numpy(candidates)[place]
-    return Found(rows, scores, exact, read)
+        best[number] = torch.from_numpy(candidates)[place]
+    return Found(best, scores, exact, read)
 
 
 @kernel

@@ -61,12 +61,13 @@ class GradientStore:
         taken, and `Found.exact` says so for that query. `all_pairs` has no such limit.
         """
         _check(queries, self.manifest["width"], k, budget)
-        return two_stage(self, queries, k, self._weights(similarity), budget)
+        weights = self._weights(similarity)
+        return two_stage(self.rows, self.heads, self.spans, self.basis, queries, k, weights, budget)
 
     def all_pairs(self, queries: Tensor, k: int, *, similarity: Similarity = "cosine") -> Found:
         """The same by reading every row once for all queries, block by block with a running best."""
         _check(queries, self.manifest["width"], k, 1)
-        return scan(self, queries, k, self._weights(similarity))
+        return scan(self.rows, queries, k, self._weights(similarity))
 
     def _weights(self, similarity: Similarity) -> NDArray[np.float32]:
         if similarity not in ("cosine", "dot"):
