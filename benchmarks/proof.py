@@ -27,7 +27,6 @@ from tqdm import tqdm
 from recsys.answers import score_distance, score_norm
 from recsys.data import Interactions
 from recsys.objectives import WholeData
-from recsys.optimality import bound
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import affected_users
@@ -70,7 +69,7 @@ def main() -> None:
     result["requests"] = []
     data = split.refit()
     trained = original(data, effort.wide, seed=0)
-    bound(trained, max_iterations=3)  # what only the first call costs
+    trained.optimality(max_iterations=3)  # what only the first call costs
     for name, forget in tqdm(list(asked(data, effort)), desc="requests", disable=None, leave=False):
         result["requests"].append(serve(name, trained, forget))
         finish(options, result)
@@ -116,7 +115,7 @@ def serve(name: str, trained: RecommenderProblem, forget: ForgetSet) -> dict[str
     after = served.problem
     assert isinstance(after, RecommenderProblem)
     retrain = retrained(remaining, OTHER_START)
-    proven, of_retrain = (bound(one, resolution=RESOLUTIONS[name]) for one in (after, retrain))
+    proven, of_retrain = (one.optimality(resolution=RESOLUTIONS[name]) for one in (after, retrain))
     assert proven is not None and of_retrain is not None
     before, scores, target = trained.readout(), after.readout(), retrain.readout()
     left = torch.from_numpy(np.flatnonzero(remaining.data.users.alive))
@@ -171,7 +170,7 @@ def floor(data: Interactions, dim: int, seeds: int) -> dict[str, Any]:
         rows = torch.from_numpy(affected_users(trained, remaining.data, forget, seed=seed))
         target = first.readout()
         gaps.append(score_distance(second.readout(), target, rows) / score_distance(trained.readout(), target, rows))
-        proven = bound(second, resolution=RESOLUTIONS[SHARE])
+        proven = second.optimality(resolution=RESOLUTIONS[SHARE])
         assert proven is not None
         bounds.append(proven.relative)
     row: dict[str, Any] = {"dim": dim, "gap_floor": spread(gaps), "bound": spread(bounds)}

@@ -36,7 +36,6 @@ import torch
 from recsys.answers import score_distance, score_norm
 from recsys.data import ratio, synthetic
 from recsys.objectives import WholeData
-from recsys.optimality import bound
 from recsys.problem import RecommenderProblem
 from recsys.scorer import RankingScorer
 from unlearn.audit.measures import auc, top_k_overlap
@@ -273,7 +272,7 @@ assert cold >= 2 * warm
 # bound that holds with probability 0.99 over the random start, for this objective and up to rounding.
 #
 # `optimality()` looks no closer than about 1.5 %, which is enough for large requests and quick. A single person moves
-# the scores by about that much, so here it is not: `bound(..., resolution=0.001)` spends more products to look closer.
+# the scores by about that much, so here it is not: `optimality(resolution=0.001)` spends more products to look closer.
 # The proven line stays well above the true distance, as bounds do, and falls below the effect of the deletion: from
 # there on it is proven that the model is nearer to every exact retrain than the old model was. (The effect is measured
 # with the retrain at hand; the bound is not. The true distance at 0 iterations includes the deleted user's own row,
@@ -281,7 +280,7 @@ assert cold >= 2 * warm
 
 # %%
 quick = {steps: model.optimality() for steps, model in settled.items()}
-close = {steps: bound(model, resolution=0.001) for steps, model in settled.items()}
+close = {steps: model.optimality(resolution=0.001) for steps, model in settled.items()}
 true = {
     steps: score_distance(model.readout(), retrain.readout()) / score_norm(model.readout())
     for steps, model in settled.items()
@@ -291,7 +290,7 @@ figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
 axes.semilogy(list(quick), [100 * one.relative for one in quick.values()], "s--", color=OTHER,
               label="proven: optimality()")
 axes.semilogy(list(close), [100 * one.relative for one in close.values()], "s-", color=PROVEN,
-              label="proven: bound(resolution=0.001)")
+              label="proven: optimality(resolution=0.001)")
 axes.semilogy(list(true), [100 * value for value in true.values()], "o-", color=AFTER, label="true distance")
 axes.axhline(100 * effect, color=BEFORE, label="effect of the deletion")
 apart = score_distance(second.readout(), retrain.readout()) / score_norm(retrain.readout())

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import ModelLoss
 from recsys.objectives.whole_data import WholeData
 from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.jacobian import Jacobian
 
-if TYPE_CHECKING:
-    from recsys.problem import RecommenderProblem
 
-
-def linearized(problem: RecommenderProblem, params: Params) -> Callable[[Params], Tensor]:
+def linearized(loss: ModelLoss, params: Params) -> Callable[[Params], Tensor]:
     """displacement -> f(S + J displacement) + penalty(params + displacement), for an objective f of the scores S.
 
     With embeddings u and i and their first-order changes du and di the linearised score is
@@ -28,10 +25,9 @@ def linearized(problem: RecommenderProblem, params: Params) -> Callable[[Params]
     a dot product of rows twice as long. So every objective that sees embeddings through dot products alone works as
     it is, the term of all pairs included, and no score matrix is formed. One that normalises rows does not.
     """
-    jacobian = Jacobian(lambda x: torch.cat(problem.embed(unflatten(x, params))), flatten(params))
-    n_users = problem.graph.n_users
+    jacobian = Jacobian(lambda x: torch.cat(loss.embed(unflatten(x, params))), flatten(params))
+    function, graph, n_users = loss.objective, loss.graph, loss.graph.n_users
     users, items = jacobian.value[:n_users], jacobian.value[n_users:]
-    function, graph = problem.objective_function, problem.graph
     fixed = {name: value.detach() for name, value in params.items()}
 
     def objective(displacement: Params) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,12 +13,11 @@ from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.models.base import build
+from recsys.objectives.model_loss import ModelLoss
 from unlearn.forget import ForgetSet
+from unlearn.params import Params
 from unlearn.streams import uniforms
 from unlearn.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from recsys.problem import RecommenderProblem
 
 Rows = NDArray[np.int64]
 Pairs = tuple[Rows, Rows]
@@ -52,62 +51,65 @@ def split_history(data: Interactions, forget: ForgetSet, *, seed: int) -> Halves
     return Halves((rows[asked], columns[asked]), (rows[folded], columns[folded]))
 
 
-def folded_users(problem: RecommenderProblem, histories: sparse.csr_array) -> Tensor:
+def folded_users(loss: ModelLoss, params: Params, data: Interactions, histories: sparse.csr_array) -> Tensor:
     """Scores [q, n_items] of users with these interactions [q, n_items].
 
     They join the remaining graph with a layer-0 row of zero, so their final embeddings are the propagated ones of
     their neighbours: z_u = sum_l c_l (A^l E)_u with E_u = 0. In a model without a graph, where that is zero, the mean
     of the neighbours' embeddings stands in.
     """
-    users, items = _joined_by(problem, histories)
+    users, items = _joined_by(loss, params, data, histories)
     return _or_means(users, histories, items) @ items.T
 
 
-def neighbourhood(problem: RecommenderProblem, histories: sparse.csr_array) -> Tensor:
+def neighbourhood(loss: ModelLoss, params: Params, data: Interactions, histories: sparse.csr_array) -> Tensor:
     """What propagation alone makes of users with these interactions: z_u [q, d] as above; zero without a graph."""
-    return _joined_by(problem, histories)[0]
+    return _joined_by(loss, params, data, histories)[0]
 
 
-def _joined_by(problem: RecommenderProblem, histories: sparse.csr_array) -> tuple[Tensor, Tensor]:
-    before = problem.data.n_users
-    matrix = sparse.csr_array(sparse.vstack([problem.data.csr(), histories]))
-    users, items = _embedded(problem, matrix, after=before)
-    return users[before:], items
+def _joined_by(
+    loss: ModelLoss, params: Params, data: Interactions, histories: sparse.csr_array
+) -> tuple[Tensor, Tensor]:
+    matrix = sparse.csr_array(sparse.vstack([data.csr(), histories]))
+    users, items = _embedded(loss, params, data, matrix, after=data.n_users)
+    return users[data.n_users :], items
 
 
-def folded_items(problem: RecommenderProblem, histories: sparse.csr_array) -> Tensor:
+def folded_items(loss: ModelLoss, params: Params, data: Interactions, histories: sparse.csr_array) -> Tensor:
     """Scores [n_users, p] of items with these interactions [p, n_users], by the same rule."""
-    matrix = sparse.csr_array(sparse.hstack([problem.data.csr(), histories.T]))
-    users, items = _embedded(problem, matrix, after=problem.graph.n_nodes)
-    return users @ _or_means(items[problem.data.n_items :], histories, users).T
+    matrix = sparse.csr_array(sparse.hstack([data.csr(), histories.T]))
+    users, items = _embedded(loss, params, data, matrix, after=loss.graph.n_nodes)
+    return users @ _or_means(items[data.n_items :], histories, users).T
 
 
-def _embedded(problem: RecommenderProblem, matrix: sparse.csr_array, *, after: int) -> tuple[Tensor, Tensor]:
+def _embedded(
+    loss: ModelLoss, params: Params, data: Interactions, matrix: sparse.csr_array, *, after: int
+) -> tuple[Tensor, Tensor]:
     """Final embeddings over the interactions `matrix`, which has nodes more than the model from row `after` on."""
     matrix.sort_indices()
     n_users, n_items = cast("tuple[int, int]", matrix.shape)
-    graph, model = problem.graph, problem.model
+    graph, model = loss.graph, loss.model
     wider = Interactions(
         Vocabulary(range(n_users)),
         Vocabulary(range(n_items)),
         matrix.indptr.astype(np.int64),
         matrix.indices.astype(np.int64),
-        ties=problem.data.ties,
+        ties=data.ties,
     )
     new = n_users + n_items - graph.n_nodes
     params = {
         name: torch.cat([value[:after], value.new_zeros(new, *value.shape[1:]), value[after:]])
-        if name in problem.row_parameters
+        if name in loss.row_parameters
         else value
-        for name, value in problem.params.items()
+        for name, value in params.items()
     }
-    return replace(
-        problem,
-        data=wider,
-        model=build(model.name, n_users, n_items, **model.arguments()).to(graph.values.device),
-        graph=model.message_graph(wider, dtype=graph.values.dtype, device=graph.values.device),
-        params=params,
-    ).readout()
+    joined = ModelLoss(
+        build(model.name, n_users, n_items, **model.arguments()).to(graph.values.device),
+        loss.objective,
+        model.message_graph(wider, dtype=graph.values.dtype, device=graph.values.device),
+    )
+    with torch.no_grad():
+        return joined.embed(params)
 
 
 def _or_means(table: Tensor, histories: sparse.csr_array, others: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def solved(problem: RecommenderProblem, data: Interactions) -> Tensor:
     model, objective = problem.model, problem.objective_function
     assert isinstance(model, LinearRecommender)
     items = problem.readout()[1].double()
-    around = neighbourhood(problem, data.csr()).double()
+    around = neighbourhood(problem.loss, problem.params, problem.data, data.csr()).double()
     own = model.polynomial()[0]
     graph = BipartiteGraph.from_interactions(data, dtype=torch.float64, device=items.device)
 

@@ -26,33 +26,31 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
-from recsys.models.base import LinearRecommender, build
+from recsys.models.base import LinearRecommender
 from recsys.objectives import WholeData
-from unlearn.history import History
+from recsys.objectives.model_loss import ModelLoss
+from unlearn.params import Params
 from unlearn.problem import Bound
 from unlearn.solvers.deflation import smallest_eigenvalue_near
 from unlearn.solvers.lanczos import Extreme, smallest_eigenvalue
 
-if TYPE_CHECKING:
-    from recsys.problem import RecommenderProblem
-
 
 def bound(
-    problem: RecommenderProblem,
+    loss: ModelLoss,
+    params: Params,
     *,
     probability: float = 0.99,
     seed: int = 0,
     resolution: float = 0.015,
     max_iterations: int = 1500,
 ) -> Bound | None:
-    """The proven bound at the problem's own parameters, converged or not; None without L2, where nothing bounds tr(W*).
+    """The proven bound at the given parameters, converged or not; None without L2, where nothing bounds tr(W*).
 
     Args:
         resolution: the relative bound that an exact solution would get: the smallest eigenvalue of Q is bracketed
@@ -63,7 +61,7 @@ def bound(
         ValueError: the model is not linear or the objective is not `whole_data`.
     """
     started = time.perf_counter()
-    point = Certificate.at(problem)
+    point = Certificate.at(loss, params)
     l2, mu = point.l2, 2.0 * point.a
     if l2 == 0.0:
         return None
@@ -90,35 +88,6 @@ def bound(
     )
 
 
-def grow(problem: RecommenderProblem, certificate: Bound) -> RecommenderProblem:
-    """The same problem with one more column, where the certificate found F to fall: sqrt(s) times `certificate.ascent`.
-
-    F(W + s v v^T) = F(W) + s <v, Q v> + s^2/2 |X|_H^2, with X the scores of the column v alone and H the diagonal
-    Hessian of f: s is the exact minimiser. Trained on from there, the table leaves the saddle that held it.
-
-    Raises:
-        ValueError: the certificate has no such direction, or the model is not linear.
-    """
-    if certificate.ascent is None:
-        raise ValueError(
-            f"`certificate` must hold a direction of negative curvature for `grow` (got curvature "
-            f"{certificate.curvature:.3g} and none): the rank suffices, train on to tighten the bound"
-        )
-    point = Certificate.at(problem, scaled=False)
-    direction = certificate.ascent.to(device=point.device, dtype=torch.float64)
-    step = point.best_step(direction)
-    table = problem.params["table"]
-    column = (math.sqrt(step) * direction).to(table.dtype)[:, None]
-    model = problem.model
-    wider = build(model.name, model.n_users, model.n_items, **{**model.arguments(), "dim": table.shape[1] + 1})
-    return replace(
-        problem,
-        model=wider.to(table.device),
-        params={"table": torch.cat([table, column], dim=1)},
-        history=History(seed=problem.history.seed),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """Q as an operator at one table, with the scalars that the bound needs; all float64, all at the scaled point."""
@@ -142,20 +111,20 @@ class Certificate:
     _range: Tensor | None
 
     @classmethod
-    def at(cls, problem: RecommenderProblem, *, scaled: bool = True) -> Certificate:
-        """At the problem's parameters, or at their best multiple."""
-        model, objective = problem.model, problem.objective_function
+    def at(cls, loss: ModelLoss, params: Params, *, scaled: bool = True) -> Certificate:
+        """At the given parameters, or at their best multiple."""
+        model, objective = loss.model, loss.objective
         if not isinstance(model, LinearRecommender) or not isinstance(objective, WholeData):
             raise ValueError(
                 "a bound is known for linear models (mf, lightgcn) under `whole_data` only "
                 f"(got {model.name} under {objective.name})"
             )
         a, l2 = objective.a, objective.l2
-        weights = problem.graph.weights
-        ones = problem.graph.values.new_ones(problem.graph.n_edges)
-        graph = problem.graph.weighted((ones if weights is None else weights.detach()).double())
+        weights = loss.graph.weights
+        ones = loss.graph.values.new_ones(loss.graph.n_edges)
+        graph = loss.graph.weighted((ones if weights is None else weights.detach()).double())
         assert graph.weights is not None
-        table = problem.params["table"].detach().double()
+        table = params["table"].detach().double()
         users, items = _propagate(graph, model.polynomial(), table).split([graph.n_users, graph.n_items])
         y = graph.edge_products(users, items)
         trace = float(table.square().sum())

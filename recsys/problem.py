@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
-from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
 from recsys.curvature import linearized, whole_data_product
 from recsys.data.interactions import Interactions
@@ -80,10 +79,10 @@ class RecommenderProblem(FittedRecommender, Problem):
         options: TrainingOptions | None = None,
         monitor: Monitor | None = None,
     ) -> RecommenderProblem:
-        options = options or self.options
+        problem = self.with_options(options or self.options)
         if init is None:
-            init = self.loss.initial(options.seed, std=options.init_std)
-        return train(self.with_options(options), init, options, monitor)
+            init = problem.loss.initial(problem.options.seed, std=problem.options.init_std)
+        return train(problem, problem.loss, init, monitor)
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)
@@ -106,10 +105,10 @@ class RecommenderProblem(FittedRecommender, Problem):
         return of_users[torch.from_numpy(users).to(of_users.device)] @ of_items.T
 
     def fold_in(self, histories: csr_array) -> Tensor:
-        return folded_users(self, histories)
+        return folded_users(self.loss, self.params, self.data, histories)
 
     def fold_in_items(self, histories: csr_array) -> Tensor:
-        return folded_items(self, histories)
+        return folded_items(self.loss, self.params, self.data, histories)
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return self.readout()
@@ -164,8 +163,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def embed(self, params: Params) -> tuple[Tensor, Tensor]:
         """Final embeddings [n_users, d] and [n_items, d], differentiable in `params`."""
-        final: Tensor = functional_call(self.model, params, (self.graph,))
-        return final[: self.graph.n_users], final[self.graph.n_users :]
+        return self.loss.embed(params)
 
     def readout(self) -> tuple[Tensor, Tensor]:
         """Final embeddings [n_users, d] and [n_items, d] whose dot products are the scores."""
@@ -175,7 +173,7 @@ class RecommenderProblem(FittedRecommender, Problem):
     @property
     def row_parameters(self) -> frozenset[str]:
         """Names of the parameters with one row a node, users first."""
-        return self.model.row_parameters | self.objective_function.row_parameters
+        return self.loss.row_parameters
 
     @property
     def loss(self) -> ModelLoss:
@@ -242,7 +240,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def linearized(self, params: Params) -> Callable[[Params], Tensor]:
         """displacement -> the objective with scores linear in it: what Gauss-Newton products are made of."""
-        return linearized(self, params)
+        return linearized(self.loss, params)
 
     def shortened(self, share: float, rate: float) -> TrainingOptions | None:
         options = self.options
@@ -252,7 +250,7 @@ class RecommenderProblem(FittedRecommender, Problem):
         return replace(options, epochs=epochs, learning_rate=rate * options.learning_rate, keep=frozenset())
 
     def resume(self, checkpoint: Checkpoint) -> RecommenderProblem:
-        return resume(self, checkpoint, self.options)
+        return resume(self, self.loss, checkpoint)
 
     def survey(self) -> Survey | None:
         return survey(self)
@@ -263,10 +261,20 @@ class RecommenderProblem(FittedRecommender, Problem):
         assert isinstance(before, RecommenderProblem)
         return locality(self, before, forget, known, tail)
 
-    def optimality(self, *, probability: float = 0.99, seed: int = 0) -> Bound | None:
+    def optimality(
+        self, *, probability: float = 0.99, seed: int = 0, resolution: float = 0.015, max_iterations: int = 1500
+    ) -> Bound | None:
+        """See `Problem.optimality`; `resolution` and `max_iterations` as `recsys.optimality.bound` has them."""
         if not (isinstance(self.model, LinearRecommender) and isinstance(self.objective_function, WholeData)):
             return None
-        return bound(self, probability=probability, seed=seed)
+        return bound(
+            self.loss,
+            self.params,
+            probability=probability,
+            seed=seed,
+            resolution=resolution,
+            max_iterations=max_iterations,
+        )
 
     @property
     def stochastic(self) -> bool:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from recsys.graph import BipartiteGraph
 from recsys.objectives import SampledObjective
+from recsys.objectives.model_loss import ModelLoss
 from unlearn.history import AdamState, Checkpoint, History
 from unlearn.params import Params, flatten, unflatten
+from unlearn.problem import Problem
 from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.streams import uniforms
 
-if TYPE_CHECKING:
-    from recsys.problem import RecommenderProblem
-
+P = TypeVar("P", bound=Problem)
 Keep = Literal["checkpoints", "optimizer"]
 Monitor = Callable[[int, float, Callable[[], Params]], bool | None]
 """Called as (iteration or epoch, seconds, parameters on demand) while training; returning True stops it."""
@@ -67,22 +68,18 @@ class TrainingOptions:
         return replace(self, tolerance=0.25 * self.tolerance, max_iterations=2 * self.max_iterations)
 
 
-def train(
-    problem: RecommenderProblem, init: Params, options: TrainingOptions, monitor: Monitor | None = None
-) -> RecommenderProblem:
-    """The trained problem; interrupted by the keyboard, the state reached so far."""
-    if isinstance(problem.objective_function, SampledObjective):
-        return resume(problem, Checkpoint(0, init), options, monitor)
-    return _converge(problem, init, options, monitor)
+def train(problem: P, loss: ModelLoss, init: Params, monitor: Monitor | None = None) -> P:
+    """The trained problem, of which this is the loss; interrupted by the keyboard, the state reached so far."""
+    if isinstance(loss.objective, SampledObjective):
+        return resume(problem, loss, Checkpoint(0, init), monitor)
+    return _converge(problem, loss.objective.l2, init, monitor)
 
 
-def _converge(
-    problem: RecommenderProblem, init: Params, options: TrainingOptions, monitor: Monitor | None
-) -> RecommenderProblem:
+def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P:
+    options: TrainingOptions = problem.options
     landscape = _with_hooks(problem) if problem.history.hooks else problem.landscape()
     started = time.perf_counter()
     paused = 0.0
-    l2 = problem.objective_function.l2
 
     with tqdm(total=options.max_iterations, desc="train", disable=_quiet(options), leave=False) as bar:
 
@@ -110,7 +107,7 @@ def _converge(
     return problem.with_params(unflatten(solution.x, init), history=history)
 
 
-def _with_hooks(problem: RecommenderProblem) -> FunctionLandscape:
+def _with_hooks(problem: Problem) -> FunctionLandscape:
     """The objective plus the terms of the training hooks, as a landscape."""
 
     def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
@@ -124,12 +121,10 @@ def _with_hooks(problem: RecommenderProblem) -> FunctionLandscape:
     return FunctionLandscape(value_and_gradient)
 
 
-def resume(
-    problem: RecommenderProblem, start: Checkpoint, options: TrainingOptions, monitor: Monitor | None = None
-) -> RecommenderProblem:
+def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | None = None) -> P:
     """Stochastic training from a checkpoint on, with the draws of the epochs after it."""
-    objective, graph, model = problem.objective_function, problem.graph, problem.model
-    assert isinstance(objective, SampledObjective)
+    objective, graph, options = loss.objective, loss.graph, problem.options
+    assert isinstance(objective, SampledObjective) and isinstance(options, TrainingOptions)
     batches = options.batches or -(-graph.n_edges // options.batch_size)
     params = {name: value.detach().clone().requires_grad_() for name, value in start.params.items()}
     optimizer = _adam(params, options.learning_rate, start.optimizer)
@@ -139,18 +134,18 @@ def resume(
     try:
         epochs = range(start.epoch + 1, options.epochs + 1)
         for epoch in tqdm(epochs, desc="train", disable=_quiet(options), leave=False):
-            for batch, records in enumerate(coupled_batches(problem, epoch, batches, options.seed)):
+            for batch, records in enumerate(coupled_batches(graph, epoch, batches, options.seed)):
                 optimizer.zero_grad()
-                final, own = model.training_pass(params, graph, records, epoch=epoch, batch=batch)
+                final, own = loss.model.training_pass(params, graph, records, epoch=epoch, batch=batch)
                 users, items = final[: graph.n_users], final[graph.n_users :]
                 function = objective.bound(params)
                 losses = function.sampled_losses(users, items, graph, records, epoch=epoch, batch=batch)
                 if own is not None:
                     losses = losses + own
-                loss = losses.sum() * batches + objective.penalty(params)
+                value = losses.sum() * batches + objective.penalty(params)
                 for hook in problem.history.hooks:
-                    loss = loss + hook(problem, params)
-                (loss / max(graph.n_edges, 1)).backward()  # pyright: ignore[reportUnknownMemberType]
+                    value = value + hook(problem, params)
+                (value / max(graph.n_edges, 1)).backward()  # pyright: ignore[reportUnknownMemberType]
                 optimizer.step()
             if "checkpoints" in options.keep and epoch % options.checkpoint_every == 0:
                 state = _remembered(optimizer, params, start.optimizer)
@@ -170,14 +165,11 @@ def resume(
         optimizer=_remembered(optimizer, params, start.optimizer) if "optimizer" in options.keep else None,
         hooks=problem.history.hooks,
     )
-    return replace(
-        problem.with_params(_snapshot(params), history=history), options=replace(problem.options, batches=batches)
-    )
+    return problem.with_params(_snapshot(params), history=history).with_options(replace(options, batches=batches))
 
 
-def coupled_batches(problem: RecommenderProblem, epoch: int, batches: int, seed: int) -> list[Tensor]:
+def coupled_batches(graph: BipartiteGraph, epoch: int, batches: int, seed: int) -> list[Tensor]:
     """One epoch's records as `batches` index tensors: each record's batch is a draw of its own."""
-    graph = problem.graph
     rows, cols = graph.rows.cpu().numpy(), graph.cols.cpu().numpy()
     draw = uniforms(seed, "batches", epoch, graph.user_keys[rows], graph.item_keys[cols])
     member = (draw * batches).astype(np.int64)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import Recommender
@@ -30,17 +31,27 @@ class ModelLoss:
         of_model = self.model.initial(self.graph, seed, std=std)
         return of_model | self.objective.initial(self.graph, seed, std=std)
 
+    @property
+    def row_parameters(self) -> frozenset[str]:
+        """Names of the parameters with one row a node, users first."""
+        return self.model.row_parameters | self.objective.row_parameters
+
+    def embed(self, params: Params) -> tuple[Tensor, Tensor]:
+        """Final embeddings [n_users, d] and [n_items, d] as answers have them, differentiable in `params`."""
+        final: Tensor = functional_call(self.model, params, (self.graph,))
+        return final[: self.graph.n_users], final[self.graph.n_users :]
+
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         """Losses [r] of the given interactions (all if None)."""
-        users, items, own = self._embed(params, self._all() if records is None else records)
+        users, items, own = self._in_training(params, self._all() if records is None else records)
         return self.objective.bound(params).record_losses(users, items, self.graph, records) + own
 
     def background(self, params: Params) -> Tensor:
-        users, items, _ = self._embed(params, self._all()[:0])
+        users, items, _ = self._in_training(params, self._all()[:0])
         return self.objective.bound(params).background(users, items, self.graph)
 
     def value(self, params: Params) -> Tensor:
-        users, items, own = self._embed(params, self._all())
+        users, items, own = self._in_training(params, self._all())
         function = self.objective.bound(params)
         losses = function.record_losses(users, items, self.graph).sum() + own.sum()
         return losses + function.background(users, items, self.graph) + function.penalty(params)
@@ -51,7 +62,7 @@ class ModelLoss:
             value = self.value(leaves)
             gradients = torch.autograd.grad(value, list(leaves.values()))
             return float(value.detach()), dict(zip(leaves, gradients, strict=True))
-        users, items, own = self._embed(leaves, self._all())
+        users, items, own = self._in_training(leaves, self._all())
         value, of_users, of_items = self.objective.value_and_gradient(users.detach(), items.detach(), self.graph)
         rest = self.objective.penalty(leaves) + own.sum()
         gradients = torch.autograd.grad(
@@ -59,7 +70,7 @@ class ModelLoss:
         )
         return value + float(rest.detach()), dict(zip(leaves, gradients, strict=True))
 
-    def _embed(self, params: Params, records: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _in_training(self, params: Params, records: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings of users and items as training sees them, and the model's own losses [r] of the records."""
         final, own = self.model.training_pass(params, self.graph, records, epoch=0, batch=0)
         if own is None:

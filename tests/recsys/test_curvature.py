@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 
-from recsys.curvature import linearized
 from recsys.objectives import BPR, Multinomial, Objective, SampledSoftmax, WholeData
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
 from tests.unlearn.toys import tiny_data
 from unlearn.curvature import gauss_newton_operator, hessian_operator, row_blocks
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import flatten, unflatten
 
 DTYPE = torch.float64
 
 
-class Recommender(RecommenderProblem):
-    """One that says what its predictions are."""
-
-    def linearized(self, params: Params) -> Callable[[Params], Tensor]:
-        return linearized(self, params)
-
-
-def recommender(model: str, objective: Objective) -> Recommender:
-    return Recommender.build(tiny_data(15, 12, 60), model=model, objective=objective, dtype=DTYPE, dim=2)
+def recommender(model: str, objective: Objective) -> RecommenderProblem:
+    return RecommenderProblem.build(tiny_data(15, 12, 60), model=model, objective=objective, dtype=DTYPE, dim=2)
 
 
 @pytest.mark.parametrize("model", ["mf", "lightgcn"])

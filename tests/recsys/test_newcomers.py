@@ -80,7 +80,7 @@ def test_in_a_graph_the_gradient_of_their_own_loss_is_zero(
         layer = adjacency @ layer
         total = total + layer
     around = (total / 4)[known.n_users : n]
-    torch.testing.assert_close(neighbourhood(problem, late.csr()), around, **EXACT64)
+    torch.testing.assert_close(neighbourhood(problem.loss, problem.params, problem.data, late.csr()), around, **EXACT64)
 
     own = (4 * (solved(problem, late) - around)).requires_grad_()
     start = torch.zeros_like(own).requires_grad_()

@@ -39,7 +39,7 @@ def trajectory(problem: RecommenderProblem) -> list[Params]:
 def test_certificate_equals_the_dense_one(small: Interactions, case: tuple[str, dict[str, Any]]) -> None:
     """Fails if a sign of G is flipped, the graph is cut or the propagation left out."""
     problem, oracle = built(small, case), convex(built(small, case))
-    point = Certificate.at(problem, scaled=False)
+    point = Certificate.at(problem.loss, problem.params, scaled=False)
     w = gram(problem.params)
     dense = torch.from_numpy(oracle.certificate(w))
     columns = torch.stack([point.product(unit) for unit in torch.eye(point.size, dtype=torch.float64)], dim=1)
@@ -53,7 +53,7 @@ def test_certificate_equals_the_dense_one(small: Interactions, case: tuple[str, 
 
 def test_scaling_is_the_exact_minimum_over_multiples(small: Interactions) -> None:
     problem, oracle = built(small, CASES[2]), convex(built(small, CASES[2]))
-    w, point = gram(problem.params), Certificate.at(problem)
+    w, point = gram(problem.params), Certificate.at(problem.loss, problem.params)
     scale = point.trace / np.trace(w)
     assert point.value == pytest.approx(oracle.value(scale * w), rel=1e-12)
     assert all(point.value <= oracle.value(t * w) + 1e-12 for t in np.linspace(0.0, 4.0 * scale, 81))
@@ -71,7 +71,7 @@ def test_bound_is_the_derivation_step_by_step(small: Interactions, case: tuple[s
     mu, l2 = 2.0 * oracle.a, oracle.l2
     for params in trajectory(problem)[::5]:
         w = gram(params)
-        scale = Certificate.at(problem.with_params(params)).scale
+        scale = Certificate.at(problem.loss, params).scale
         q, slope = oracle.certificate(scale * w), oracle.slope(scale * w)
         delta = max(0.0, -np.linalg.eigvalsh(q)[0])
         distance = np.linalg.norm(oracle.scores(scale * w) - oracle.scores(best))
@@ -81,7 +81,7 @@ def test_bound_is_the_derivation_step_by_step(small: Interactions, case: tuple[s
         assert -(q * best).sum() <= delta * np.trace(best) + 1e-9
         assert l2 * np.trace(best) <= l2 * trace + size * distance - mu * distance**2 + 1e-9
         assert np.trace(best) <= simple
-        found = bound(problem.with_params(params), resolution=TIGHT)
+        found = problem.with_params(params).optimality(resolution=TIGHT)
         assert found is not None
         lowest = float(np.linalg.eigvalsh(q)[0])
         assert lowest - 0.12 * abs(lowest) - 1e-9 <= found.curvature <= lowest + 1e-9
@@ -103,7 +103,7 @@ def test_bound_holds_for_every_iterate(small: Interactions, case: tuple[str, dic
     last = None
     for number, params in enumerate(trajectory(problem)):
         # Alternately as tight as can be and as loose as by default: both must hold.
-        last = bound(problem.with_params(params), seed=number, resolution=TIGHT if number % 2 else 0.015)
+        last = problem.with_params(params).optimality(seed=number, resolution=TIGHT if number % 2 else 0.015)
         assert last is not None
         w = gram(params)
         distance = float(np.linalg.norm(oracle.scores(w) - scores))
@@ -127,30 +127,30 @@ def test_bound_holds_from_zero_and_from_far(small: Interactions) -> None:
     best = oracle.scores(oracle.solve())
     for factor in (0.0, 1e-3, 1.0, 100.0):
         table = factor * problem.params["table"]
-        found = bound(problem.with_params({"table": table}))
+        found = problem.with_params({"table": table}).optimality()
         assert found is not None
         distance = np.linalg.norm(oracle.scores(gram({"table": table})) - best)
         assert distance <= found.score_distance
         # tr(W*) <= F(0) / (2 l2) keeps it finite and of the solution's own order, wherever it starts
         assert found.score_distance <= distance + 30.0 * np.linalg.norm(best)
-    assert bound(problem.with_params({"table": 0.0 * problem.params["table"]})).relative == np.inf
+    assert problem.with_params({"table": 0.0 * problem.params["table"]}).optimality().relative == np.inf
 
 
 def test_bound_sees_a_deletion(small: Interactions) -> None:
     """At a converged table the bound is small; on a graph with interactions cut it must exceed what they did."""
     problem = built(small, CASES[2]).fit()
-    before = bound(problem, resolution=TIGHT)
+    before = problem.optimality(resolution=TIGHT)
     frame = problem.data.user_rows()[:3], problem.data.item_rows()[:3]
     pairs = tuple(zip(problem.data.users.take(frame[0]), problem.data.items.take(frame[1]), strict=True))
     remaining = problem.without(ForgetSet(interactions=pairs))
-    after = bound(remaining, resolution=TIGHT)
+    after = remaining.optimality(resolution=TIGHT)
     assert before is not None
     assert after is not None
     oracle = convex(remaining)
     effect = np.linalg.norm(oracle.scores(gram(remaining.params)) - oracle.scores(oracle.solve()))
     assert before.score_distance < 0.01 * effect
     assert after.score_distance > effect
-    again = bound(remaining.fit(remaining.params), resolution=TIGHT)
+    again = remaining.fit(remaining.params).optimality(resolution=TIGHT)
     assert again is not None
     assert again.score_distance < 0.01 * effect
 
@@ -163,10 +163,10 @@ class _Flipped(WholeData):
 def test_a_wrong_certificate_does_not_pass(small: Interactions) -> None:
     """The solution passes; with the sign of its slopes flipped, or another propagation, it does not."""
     problem = built(small, CASES[2]).fit()
-    right = bound(problem, resolution=TIGHT)
-    flipped = bound(replace(problem, objective_function=_Flipped(a=0.1, l2=0.15)), resolution=TIGHT)
+    right = problem.optimality(resolution=TIGHT)
+    flipped = replace(problem, objective_function=_Flipped(a=0.1, l2=0.15)).optimality(resolution=TIGHT)
     shallower = LightGCN(problem.data.n_users, problem.data.n_items, dim=8, layers=2)
-    cut = bound(replace(problem, model=shallower), resolution=TIGHT)
+    cut = replace(problem, model=shallower).optimality(resolution=TIGHT)
     assert right is not None
     assert flipped is not None
     assert cut is not None
@@ -178,8 +178,8 @@ def test_weights_enter_the_bound(small: Interactions) -> None:
     """Weights of one are no weights; an interaction of weight (almost) zero is a deleted one."""
     problem = built(small, CASES[1])
     n = len(problem.data)
-    plain = bound(problem, resolution=TIGHT)
-    ones = bound(problem.weighted("interaction", torch.ones(n, dtype=torch.float64)), resolution=TIGHT)
+    plain = problem.optimality(resolution=TIGHT)
+    ones = problem.weighted("interaction", torch.ones(n, dtype=torch.float64)).optimality(resolution=TIGHT)
     assert plain is not None
     assert ones is not None
     assert ones.score_distance == pytest.approx(plain.score_distance, rel=1e-9)
@@ -187,8 +187,8 @@ def test_weights_enter_the_bound(small: Interactions) -> None:
     user, item = problem.data.user_rows()[1], problem.data.item_rows()[1]
     weights[1] = 1e-12
     pair = (problem.data.users.take([user])[0], problem.data.items.take([item])[0])
-    faded = bound(problem.weighted("interaction", weights), resolution=TIGHT)
-    gone = bound(problem.without(ForgetSet(interactions=(pair,))), resolution=TIGHT)
+    faded = problem.weighted("interaction", weights).optimality(resolution=TIGHT)
+    gone = problem.without(ForgetSet(interactions=(pair,))).optimality(resolution=TIGHT)
     assert faded is not None
     assert gone is not None
     assert faded.score_distance == pytest.approx(gone.score_distance, rel=1e-5)
@@ -197,11 +197,11 @@ def test_weights_enter_the_bound(small: Interactions) -> None:
 
 def test_where_no_bound_is_known(small: Interactions) -> None:
     problem = built(small, CASES[0])
-    assert bound(replace(problem, objective_function=WholeData(a=0.1, l2=0.0))) is None
+    assert replace(problem, objective_function=WholeData(a=0.1, l2=0.0)).optimality() is None
     other = replace(problem, objective_function=Multinomial(l2=1.0))
     assert other.optimality() is None
     with pytest.raises(ValueError, match="whole_data"):
-        bound(other)
+        bound(other.loss, other.params)
 
 
 def test_problem_reports_the_bound(small: Interactions) -> None:
@@ -225,7 +225,7 @@ def test_lastfm(data_dir: Path) -> None:
     pairs = zip(data.users.take(data.user_rows()[gone]), data.items.take(data.item_rows()[gone]), strict=True)
     remaining = problem.without(ForgetSet(interactions=tuple(pairs)))
     solved = remaining.fit(remaining.params)
-    before, after = bound(remaining), bound(solved)
+    before, after = remaining.optimality(), solved.optimality()
     assert before is not None
     assert after is not None
     (users, items), (users_before, items_before) = solved.readout(), problem.readout()

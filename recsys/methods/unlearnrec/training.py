@@ -50,7 +50,7 @@ class Recipe:
 
     def batches(self, problem: RecommenderProblem, epoch: int) -> list[Tensor]:
         """One epoch's interactions of the problem, a step each."""
-        return coupled_batches(problem, epoch, -(-problem.n_records // self.batch_size), self.seed)
+        return coupled_batches(problem.graph, epoch, -(-problem.n_records // self.batch_size), self.seed)
 
 
 def pretrain(

@@ -10,7 +10,7 @@ from recsys.data import Interactions, synthetic
 from recsys.landscape import WholeDataLandscape
 from recsys.models import build
 from recsys.objectives import BPR, Multinomial, Objective, WholeData
-from recsys.optimality import Certificate, bound
+from recsys.optimality import Certificate
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.recsys.convexity import TIGHT, convex, gram
@@ -93,18 +93,18 @@ def test_weights_are_differentiable_and_zero_means_removed(data: Interactions, o
 def test_the_certificate_is_the_dense_one_and_the_bound_holds(data: Interactions) -> None:
     """With the ties left out of the propagation it would be another matrix."""
     start = built(data)
-    point, oracle = Certificate.at(start, scaled=False), convex(start)
+    point, oracle = Certificate.at(start.loss, start.params, scaled=False), convex(start)
     columns = torch.stack([point.product(unit) for unit in torch.eye(point.size, dtype=torch.float64)], dim=1)
     torch.testing.assert_close(columns, torch.from_numpy(oracle.certificate(gram(start.params))), **EXACT64)
     problem, best = start.fit(), oracle.scores(oracle.solve())
-    found = bound(problem, resolution=TIGHT)
+    found = problem.optimality(resolution=TIGHT)
     assert found is not None and found.relative < 1e-3
     assert np.linalg.norm(oracle.scores(gram(problem.params)) - best) <= found.score_distance + 1e-9
     # Of the remaining problem it exceeds what the lost tie did, until that is settled.
     remaining = problem.without(problem.units("tie").forget_set(np.arange(3)))
     after = convex(remaining)
     effect = np.linalg.norm(after.scores(gram(remaining.params)) - after.scores(after.solve()))
-    cut, settled = bound(remaining, resolution=TIGHT), bound(remaining.fit(remaining.params), resolution=TIGHT)
+    cut, settled = remaining.optimality(resolution=TIGHT), remaining.fit(remaining.params).optimality(resolution=TIGHT)
     assert cut is not None and settled is not None
     assert 0.01 < effect <= cut.score_distance
     assert settled.score_distance < 0.05 * effect

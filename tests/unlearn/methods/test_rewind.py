@@ -63,7 +63,7 @@ def replayed(remaining: RecommenderProblem, checkpoint: Checkpoint) -> Tensor:
     assert isinstance(objective, BPR) and state is not None and options.batches is not None
     x, mean, square, steps = table(checkpoint.params), table(state.mean), table(state.square), state.steps
     for epoch in range(checkpoint.epoch + 1, options.epochs + 1):
-        for batch, records in enumerate(coupled_batches(remaining, epoch, options.batches, options.seed)):
+        for batch, records in enumerate(coupled_batches(remaining.graph, epoch, options.batches, options.seed)):
             leaf = x.clone().requires_grad_()
             users, items = remaining.embed({"table": leaf})
             losses = objective.sampled_losses(users, items, remaining.graph, records, epoch=epoch, batch=batch)
