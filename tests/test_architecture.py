@@ -49,9 +49,11 @@ BUILT_ON = ("methods", "specification", "tracking")
 METHODS = ("recsys/methods", "recsys/plugin", "graph_influence/methods")
 APPLICATIONS = ("recsys/commands", "graph_influence/commands")
 # Imports that close a circle, all for the sake of a type.
-CIRCLES = {
-    ("recsys.locality", "recsys.problem"),  # it compares two whole problems, and is one's answer to `Problem.locality`
-}
+CIRCLES = frozenset(
+    {
+        ("recsys.locality", "recsys.problem"),  # it compares two whole problems, and answers `Problem.locality` for one
+    }
+)
 
 
 def imports(source: Path) -> Iterator[str]:
