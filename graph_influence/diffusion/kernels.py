@@ -8,7 +8,7 @@ against counting from the end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
@@ -23,13 +23,24 @@ _ONE = np.uint64(1)
 _WORD = np.uint64(64)
 
 
+class LiveArcs(NamedTuple):
+    """Arcs by the node where a search meets them; one is live where its coin lies in [low, low + width).
+
+    Shapes:
+        ptr uint64 [n + 1]: where each node's arcs begin; to uint32 [m]: the nodes that they lead to; counter uint32
+        [m]: of the coins; low, width uint64 [m].
+    """
+
+    ptr: NDArray[np.uint64]
+    to: NDArray[np.uint32]
+    counter: NDArray[np.uint32]
+    low: NDArray[np.uint64]
+    width: NDArray[np.uint64]
+
+
 @kernel
 def advance(
-    out_ptr: NDArray[np.uint64],
-    target: NDArray[np.uint32],
-    counter: NDArray[np.uint32],
-    low: NDArray[np.uint64],
-    width: NDArray[np.uint64],
+    arcs: LiveArcs,
     key: np.uint64,
     active: NDArray[np.int32] | NDArray[np.uint8],
     run: np.int32 | np.uint8,
@@ -38,9 +49,10 @@ def advance(
     tail: np.uint64,
 ) -> np.uint64:
     """One step: what the nodes of `queue` from `head` on activate is appended to it; returns the new tail."""
+    ptr, to, counter, low, width = arcs
     for place in range(head, tail):
         node = np.uint64(queue[place])
-        first, end = out_ptr[node], out_ptr[node + _ONE]
+        first, end = ptr[node], ptr[node + _ONE]
         while first < end:
             stop = min(end, first + _WORD)
             live = np.uint64(0)
@@ -49,7 +61,7 @@ def advance(
                 hit = coin_steps(key, np.uint64(counter[arc])) - low[arc] < width[arc]
                 live |= np.uint64(hit) << (arc - first)
             while live:
-                reached = target[first + _lowest_bit(live)]
+                reached = to[first + _lowest_bit(live)]
                 live &= live - _ONE
                 queue[tail] = reached  # overwritten by the next one unless it is new
                 tail += np.uint64(active[reached] != run)
@@ -59,12 +71,24 @@ def advance(
 
 
 @kernel
+def spread(
+    arcs: LiveArcs,
+    key: np.uint64,
+    active: NDArray[np.int32] | NDArray[np.uint8],
+    run: np.int32 | np.uint8,
+    queue: NDArray[np.uint32],
+    head: np.uint64,
+    tail: np.uint64,
+) -> np.uint64:
+    """All steps: everybody whom the nodes of `queue` from `head` on reach is appended to it; returns the new tail."""
+    while head < tail:
+        head, tail = tail, advance(arcs, key, active, run, queue, head, tail)
+    return tail
+
+
+@kernel
 def simulate(
-    out_ptr: NDArray[np.uint64],
-    target: NDArray[np.uint32],
-    counter: NDArray[np.uint32],
-    low: NDArray[np.uint64],
-    width: NDArray[np.uint64],
+    arcs: LiveArcs,
     seeds: NDArray[np.uint32],
     candidates: NDArray[np.uint32],
     seed: np.uint64,
@@ -96,7 +120,7 @@ def simulate(
             growth[1, step] += new * new
             step += 1
             end = tail
-            tail = advance(out_ptr, target, counter, low, width, key, active, mark, queue, head, tail)
+            tail = advance(arcs, key, active, mark, queue, head, tail)
             head = end
         sizes[run] = np.int64(tail)
         for place in range(tail):
@@ -106,10 +130,7 @@ def simulate(
                 continue
             queue[tail] = candidates[number]
             active[candidates[number]] = mark
-            head, end = tail, tail + _ONE
-            while head < end:
-                more = advance(out_ptr, target, counter, low, width, key, active, mark, queue, head, end)
-                head, end = end, more
+            end = spread(arcs, key, active, mark, queue, tail, tail + _ONE)
             gain = np.int64(end - tail)
             gains[0, number] += gain
             gains[1, number] += gain * gain

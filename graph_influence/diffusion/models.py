@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from graph_influence.coins import steps
 from graph_influence.diffusion.cascades import Cascades, Gains
-from graph_influence.diffusion.kernels import simulate
+from graph_influence.diffusion.kernels import LiveArcs, simulate
 from graph_influence.graph import SocialGraph
 from graph_influence.parallel import in_chunks
 from graph_influence.seeds import seed_rows
@@ -50,16 +50,16 @@ class Diffusion(ABC):
     ) -> None:
         if runs < 1 or (threads is not None and threads < 1):
             raise ValueError(f"`runs` and `threads` must be at least 1 (got {runs} and {threads})")
-        ptr, arcs = graph.out
-        counter, low = self._coins(graph, arcs)
+        ptr, leaving = graph.out
+        counter, low = self._coins(graph, leaving)
         self.graph, self.runs, self.seed = graph, runs, seed
         self._threads, self._progress = threads, progress
-        self.arrays = (
+        self.arcs = LiveArcs(
             ptr.astype(np.uint64),
-            graph.target[arcs].astype(np.uint32),
+            graph.target[leaving].astype(np.uint32),
             counter.astype(np.uint32),
             low,
-            steps(graph.probability[arcs]),
+            steps(graph.probability[leaving]),
         )
 
     @abstractmethod
@@ -107,7 +107,7 @@ class Diffusion(ABC):
 
         def one(first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
             sums = np.zeros(n, np.int64), np.zeros((2, n + 1), np.int64), np.zeros((2, len(others)), np.int64)
-            simulate(*self.arrays, seeds, others, key, np.uint64(first), sizes[first : first + count], *sums)
+            simulate(self.arcs, seeds, others, key, np.uint64(first), sizes[first : first + count], *sums)
             return sums
 
         totals: list[NDArray[np.int64]] = []

@@ -14,21 +14,11 @@ from numpy.typing import NDArray
 
 from graph_influence.coins import coin_steps, stream
 from graph_influence.diffusion import diffusion
-from graph_influence.diffusion.kernels import advance
+from graph_influence.diffusion.kernels import LiveArcs, advance, spread
 from graph_influence.graph import SocialGraph
 from unlearn.compiled import kernel
 
 _PILOT = 64  # runs that tell how far back a search goes
-
-
-class Arcs(NamedTuple):
-    """Arcs by the node where a search meets them, and when they are live: as `Diffusion.arrays` has them."""
-
-    ptr: NDArray[np.uint64]
-    to: NDArray[np.uint32]
-    counter: NDArray[np.uint32]
-    low: NDArray[np.uint64]
-    width: NDArray[np.uint64]
 
 
 class Deletion(NamedTuple):
@@ -40,9 +30,9 @@ class Deletion(NamedTuple):
         target int32 [m]: their ends.
     """
 
-    backward: Arcs
-    forward: Arcs
-    remaining: Arcs
+    backward: LiveArcs
+    forward: LiveArcs
+    remaining: LiveArcs
     nodes: NDArray[np.int64]
     is_deleted: NDArray[np.bool_]
     loose: NDArray[np.int64]
@@ -53,10 +43,10 @@ class Deletion(NamedTuple):
     @classmethod
     def between(cls, before: SocialGraph, after: SocialGraph, model: str) -> Deletion:
         """What `after` lacks of the graph `before`, of which it is the rest."""
-        forward, remaining = (Arcs(*diffusion(model, graph).arrays) for graph in (before, after))
+        forward, remaining = (diffusion(model, graph).arcs for graph in (before, after))
         leaving = before.out[1]
         counter, low, width = (_by_id(values, leaving) for values in forward[2:])
-        backward = Arcs(before.in_ptr.astype(np.uint64), before.source.astype(np.uint32), counter, low, width)
+        backward = LiveArcs(before.in_ptr.astype(np.uint64), before.source.astype(np.uint32), counter, low, width)
         deleted = before.nodes.alive & ~after.nodes.alive
         cut = np.flatnonzero(before.alive & ~after.alive & ~deleted[before.source])
         loose = cut[~deleted[before.target[cut]]]
@@ -117,14 +107,13 @@ def _went_through(
     for arc in deletion.loose:
         if _live(deletion.backward, key, arc):
             tail = _meet(np.int64(deletion.source[arc]), met, mark, queue, tail)
-    ptr, to, counter, low, width = deletion.backward
     head = np.uint64(0)
     while head < tail:
         for place in range(head, tail):
             if is_seed[queue[place]]:
                 return True, np.int64(tail)
         end = tail
-        tail = advance(ptr, to, counter, low, width, key, met, mark, queue, head, end)
+        tail = advance(deletion.backward, key, met, mark, queue, head, end)
         head = end
     return False, np.int64(tail)
 
@@ -143,31 +132,13 @@ def _cascade(
     for node in seeds:
         if not deletion.is_deleted[node]:
             tail = _meet(node, met, mark, queue, tail)
-    first = tail = _spread(deletion.remaining, key, met, mark, queue, np.uint64(0), tail)
+    first = tail = spread(deletion.remaining, key, met, mark, queue, np.uint64(0), tail)
     for node in seeds:
         tail = _meet(node, met, mark, queue, tail)
     for arc in deletion.cut:
         if met[deletion.source[arc]] == mark and _live(deletion.backward, key, arc):
             tail = _meet(np.int64(deletion.target[arc]), met, mark, queue, tail)
-    return first, _spread(deletion.forward, key, met, mark, queue, first, tail)
-
-
-@kernel
-def _spread(
-    arcs: Arcs,
-    key: np.uint64,
-    met: NDArray[np.int32],
-    mark: np.int32,
-    queue: NDArray[np.uint32],
-    head: np.uint64,
-    tail: np.uint64,
-) -> np.uint64:
-    ptr, to, counter, low, width = arcs
-    while head < tail:
-        end = tail
-        tail = advance(ptr, to, counter, low, width, key, met, mark, queue, head, end)
-        head = end
-    return tail
+    return first, spread(deletion.forward, key, met, mark, queue, first, tail)
 
 
 @kernel
@@ -181,6 +152,6 @@ def _meet(
 
 
 @kernel
-def _live(arcs: Arcs, key: np.uint64, arc: int) -> bool:
+def _live(arcs: LiveArcs, key: np.uint64, arc: int) -> bool:
     # Below the lower bound, the difference wraps around to a number above any width.
     return coin_steps(key, np.uint64(arcs.counter[arc])) - arcs.low[arc] < arcs.width[arc]

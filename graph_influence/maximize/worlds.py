@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from graph_influence.coins import stream
 from graph_influence.diffusion import Diffusion
-from graph_influence.diffusion.kernels import advance
+from graph_influence.diffusion.kernels import LiveArcs, spread
 from graph_influence.parallel import in_chunks
 from unlearn.compiled import kernel
 
@@ -46,9 +46,7 @@ class Worlds:
 
         def some(first: int, count: int) -> NDArray[np.int64]:
             counts, part = np.zeros((len(rows), 2), dtype=np.int64), slice(first, first + count)
-            _reached(
-                *self.diffusion.arrays, key, np.uint64(first), asked, self.active[part], beyond[part], keep, counts
-            )
+            _reached(self.diffusion.arcs, key, np.uint64(first), asked, self.active[part], beyond[part], keep, counts)
             return counts
 
         return np.sum(list(in_chunks(some, self.diffusion.runs, chunk=_CHUNK)), axis=0)
@@ -56,11 +54,7 @@ class Worlds:
 
 @kernel
 def _reached(
-    out_ptr: NDArray[np.uint64],
-    target: NDArray[np.uint32],
-    counter: NDArray[np.uint32],
-    low: NDArray[np.uint64],
-    width: NDArray[np.uint64],
+    arcs: LiveArcs,
     seed: np.uint64,
     first: np.uint64,
     rows: NDArray[np.uint32],
@@ -78,10 +72,7 @@ def _reached(
                 continue
             queue[0] = rows[number]
             marks[rows[number]] = _ACTIVE
-            head, tail = np.uint64(0), np.uint64(1)
-            while head < tail:
-                more = advance(out_ptr, target, counter, low, width, key, marks, _ACTIVE, queue, head, tail)
-                head, tail = tail, more
+            tail = spread(arcs, key, marks, _ACTIVE, queue, np.uint64(0), np.uint64(1))
             counts[number, 0] += np.int64(tail)
             for place in range(tail):
                 reached = queue[place]

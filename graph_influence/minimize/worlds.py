@@ -143,7 +143,7 @@ class _Search(NamedTuple):
         places = places[np.argsort(here[places], kind="stable")]
         ptr = np.zeros(n + 2, dtype=np.int64)
         np.cumsum(np.bincount(here[places], minlength=n + 1), out=ptr[1:])
-        _, _, counter, low, width = diffusion(outbreak.model, graph).arrays
+        _, _, counter, low, width = diffusion(outbreak.model, graph).arcs
         to, ids = there[places].astype(np.int32), leaving[places].astype(np.int32)
         return cls(ptr, to, ids, counter[places], low[places], width[places])
 
