@@ -13,6 +13,7 @@ from graph_influence.constrained.completion import complete
 from graph_influence.constrained.gains import cover, inviters_of
 from graph_influence.constrained.participants import Participants
 from graph_influence.rrsets import RRSets
+from graph_influence.rrsets.rows import Incidence
 from unlearn.compiled import kernel
 
 Order = Literal["rr", "mg"]
@@ -65,16 +66,10 @@ def assign(
     people = np.unique(participants.candidate)
     rank = np.empty(participants.graph.num_nodes, dtype=np.int32)
     rank[np.argsort(-participants.passive.out_degree(), kind="stable")] = np.arange(len(rank))
-    members, holders = sets.members, sets.sets
     covered, above = _assign(
         order == "rr",
         given is None,
-        members.start,
-        members.length,
-        members.data,
-        holders.start,
-        holders.length,
-        holders.data,
+        sets.incidence(),
         participants.ptr,
         participants.candidate,
         np.argsort(np.diff(participants.ptr), kind="stable"),
@@ -90,12 +85,7 @@ def assign(
 def _assign(
     in_rounds: bool,
     whole: bool,
-    set_start: NDArray[np.int64],
-    set_length: NDArray[np.int32],
-    members: NDArray[np.int32],
-    node_start: NDArray[np.int64],
-    node_length: NDArray[np.int32],
-    sets: NDArray[np.int32],
+    incidence: Incidence,
     ptr: NDArray[np.int64],
     candidate: NDArray[np.int32],
     turn: NDArray[np.int64],
@@ -106,8 +96,8 @@ def _assign(
 ) -> tuple[int, int]:
     """Fills the ends of lists [d, k] that are NOBODY; returns what is covered, and above without its first part."""
     d, k = lists.shape
-    gain = node_length.copy()
-    hit = np.zeros(len(set_start), dtype=np.bool_)
+    gain = incidence.node_length.copy()
+    hit = np.zeros(len(incidence.set_start), dtype=np.bool_)
     owner = np.full(len(rank), NOBODY)  # the list that a row is in
     length = np.zeros(d, dtype=np.int64)
     covered = 0
@@ -118,7 +108,7 @@ def _assign(
             if row != NOBODY:
                 owner[row] = u
                 length[u] += 1
-                covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+                covered += cover(row, hit, gain, incidence)
         above = min(above, covered + _bound(gain, ptr, candidate, people, k, most))
     inviters, inviter_ptr, left = inviters_of(ptr, candidate, owner)
     heap = [(-int(gain[row]), int(rank[row]), int(row)) for row in people if owner[row] < 0]
@@ -138,12 +128,12 @@ def _assign(
             length[u] += 1
             for place in range(inviter_ptr[row], inviter_ptr[row + 1]):
                 left[inviters[place]] -= 1
-            covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+            covered += cover(row, hit, gain, incidence)
         if picks > 0:
             above = min(above, covered + _bound(gain, ptr, candidate, people, k, most))
     if whole:
         for row in complete(lists, length, ptr, candidate, owner, gain):
-            covered += cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+            covered += cover(row, hit, gain, incidence)
         above = min(above, covered + _bound(gain, ptr, candidate, people, k, most))
     return covered, above
 

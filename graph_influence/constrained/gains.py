@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.rrsets.rows import Incidence
 from unlearn.compiled import kernel
 
 
@@ -36,14 +37,10 @@ def cover(
     row: int,
     hit: NDArray[np.bool_],
     gain: NDArray[np.int32],
-    set_start: NDArray[np.int64],
-    set_length: NDArray[np.int32],
-    members: NDArray[np.int32],
-    node_start: NDArray[np.int64],
-    node_length: NDArray[np.int32],
-    sets: NDArray[np.int32],
+    incidence: Incidence,
 ) -> int:
     """Marks the sets of a row, takes them from the gains of their members, and returns how many were new."""
+    set_start, set_length, members, node_start, node_length, sets = incidence
     new = 0
     for place in range(node_start[row], node_start[row] + node_length[row]):
         which = sets[place]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from graph_influence.constrained.gains import cover, inviters_of
 from graph_influence.rrsets import RRSets
+from graph_influence.rrsets.rows import Incidence
 from unlearn.compiled import kernel
 
 
@@ -16,14 +17,8 @@ def pair_scores(
     sets: RRSets, inviters: NDArray[np.int64], ptr: NDArray[np.int64], friend: NDArray[np.int32]
 ) -> NDArray[np.float64]:
     """The scores of `HeteroIM` for each inviter u and each of `friend[ptr[u] : ptr[u + 1]]`, [c]."""
-    members, holders = sets.members, sets.sets
     return _pair_scores(
-        members.start,
-        members.length,
-        members.data,
-        holders.start,
-        holders.length,
-        holders.data,
+        sets.incidence(),
         inviters,
         ptr,
         friend,
@@ -32,16 +27,12 @@ def pair_scores(
 
 @kernel
 def _pair_scores(
-    set_start: NDArray[np.int64],
-    set_length: NDArray[np.int32],
-    members: NDArray[np.int32],
-    node_start: NDArray[np.int64],
-    node_length: NDArray[np.int32],
-    sets: NDArray[np.int32],
+    incidence: Incidence,
     active: NDArray[np.int64],
     ptr: NDArray[np.int64],
     friend: NDArray[np.int32],
 ) -> NDArray[np.float64]:
+    set_start, set_length, members, node_start, node_length, sets = incidence
     n = len(node_start)
     number = np.full(n, -1, dtype=np.int32)
     for u in range(len(active)):
@@ -70,5 +61,5 @@ def _pair_scores(
         for place in range(starts[row], starts[row + 1]):
             shared = common[inviters[place]]
             score[order[place]] = 1 + shared if shared > 0 else gain[row] / most
-        cover(row, hit, gain, set_start, set_length, members, node_start, node_length, sets)
+        cover(row, hit, gain, incidence)
     return score

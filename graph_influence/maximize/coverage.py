@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.rrsets import RRSets
+from graph_influence.rrsets.rows import Incidence
 from unlearn.compiled import kernel
 
 
@@ -53,14 +54,8 @@ def greedy(
     covered = np.zeros(k + 1, dtype=np.int64)
     largest = np.zeros(k + 1, dtype=np.int64)
     given = np.empty(0, dtype=np.int32) if first is None else first
-    members, holders = sets.members, sets.sets
     _greedy(
-        members.start,
-        members.length,
-        members.data,
-        holders.start,
-        holders.length,
-        holders.data,
+        sets.incidence(),
         sets.covered.copy(),
         allowed,
         given,
@@ -75,12 +70,7 @@ def greedy(
 
 @kernel
 def _greedy(
-    set_start: NDArray[np.int64],
-    set_length: NDArray[np.int32],
-    members: NDArray[np.int32],
-    node_start: NDArray[np.int64],
-    node_length: NDArray[np.int32],
-    sets: NDArray[np.int32],
+    incidence: Incidence,
     hit: NDArray[np.bool_],
     allowed: NDArray[np.int32],
     first: NDArray[np.int32],
@@ -90,6 +80,7 @@ def _greedy(
     largest: NDArray[np.int64],
 ) -> None:
     """Fills rows [k], covered [k + 1] and the sums of the k largest gains [k + 1]; hit becomes the covered sets."""
+    set_start, set_length, members, node_start, node_length, sets = incidence
     n, k = len(node_start), len(rows)
     gain = node_length.copy()
     for number in range(len(hit)):

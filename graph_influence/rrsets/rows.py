@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,6 +186,17 @@ def _scatter(
 def _clear(first: NDArray[np.int64], last: NDArray[np.int64], data: NDArray[np.int32]) -> None:
     for row in range(len(first)):
         data[first[row] : last[row]] = _FREE
+
+
+class Incidence(NamedTuple):
+    """Which nodes are in which sets, by set and by node, as compiled loops take it: the arrays of two `Rows`."""
+
+    set_start: NDArray[np.int64]
+    set_length: NDArray[np.int32]
+    members: NDArray[np.int32]
+    node_start: NDArray[np.int64]
+    node_length: NDArray[np.int32]
+    sets: NDArray[np.int32]
 
 
 @kernel

@@ -24,7 +24,7 @@ from graph_influence.coins import purpose
 from graph_influence.graph import SocialGraph
 from graph_influence.rrsets.deletion import Difference, rewritten
 from graph_influence.rrsets.in_arcs import InArcs, Model
-from graph_influence.rrsets.rows import Rows, mark_held
+from graph_influence.rrsets.rows import Incidence, Rows, mark_held
 from graph_influence.rrsets.sampler import Drawn, draw
 from unlearn.compiled import kernel
 from unlearn.invalid import InvalidInput
@@ -126,6 +126,11 @@ class RRSets:
         if self._sets is None:
             self._sets = self.members.inverted(self.graph.num_nodes, self.threads)
         return self._sets
+
+    def incidence(self) -> Incidence:
+        """`members` and `sets` for compiled loops."""
+        members, sets = self.members, self.sets
+        return Incidence(members.start, members.length, members.data, sets.start, sets.length, sets.data)
 
     @property
     def nbytes(self) -> int:
