@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from graph_influence.arcs import Arcs
 from unlearn.invalid import Problems
-from unlearn.tables.columns import id_column
+from unlearn.tables.columns import id_column, id_rows
 from unlearn.vocabulary import Vocabulary
 
 
@@ -35,23 +32,12 @@ def read_frame(
         problems.fail()
     ids = np.concatenate([tails[good], heads[good]])
     vocabulary = Vocabulary(np.sort(pd.unique(ids)) if len(ids) else []) if nodes is None else nodes
-    tail_rows = _rows(vocabulary, tails, good, frame.index, source, problems)
-    head_rows = _rows(vocabulary, heads, good, frame.index, target, problems)
+    remedy = "correct these arcs"
+    tail_rows, head_rows = (
+        id_rows(vocabulary, ids, good, frame.index, problems, f"`{name}` must be a node of the graph", remedy)
+        for name, ids in ((source, tails), (target, heads))
+    )
     p = np.ones(len(frame))
     if probability is not None:
         p = pd.to_numeric(frame[probability], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return Arcs(tail_rows, head_rows, p, frame.index).where((tail_rows >= 0) & (head_rows >= 0)), vocabulary
-
-
-def _rows(
-    vocabulary: Vocabulary,
-    ids: NDArray[Any],
-    good: NDArray[np.bool_],
-    index: pd.Index[Any],
-    name: str,
-    problems: Problems,
-) -> NDArray[np.int64]:
-    rows = np.full(len(ids), -1, dtype=np.int64)
-    rows[good] = vocabulary.rows(ids[good], unknown="mark")
-    problems.rows(good & (rows < 0), index, f"`{name}` must be a node of the graph", "correct these arcs")
-    return rows

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import InvalidInteractions
 from unlearn.invalid import Problems
-from unlearn.tables.columns import id_column, number_column
+from unlearn.tables.columns import id_column, id_rows, number_column
 from unlearn.vocabulary import Vocabulary
 
 Duplicates = Literal["raise", "first", "last", "sum"]
@@ -119,12 +119,9 @@ def _rows(
     name: str,
     problems: Problems,
 ) -> NDArray[np.int64]:
-    """Row of each id [n]; -1 where the id is invalid or unknown, which is noted."""
-    rows = np.full(len(ids), -1, dtype=np.int64)
-    rows[ok] = vocabulary.rows(ids[ok], unknown="mark")
+    required = f"`{name}` must be in the given vocabulary"
     remedy = "drop these rows, or let the vocabulary include their ids"
-    problems.rows(ok & (rows < 0), index, f"`{name}` must be in the given vocabulary", remedy)
-    return rows
+    return id_rows(vocabulary, ids, ok, index, problems, required, remedy)
 
 
 def _tie_ids(ties: pd.DataFrame, problems: Problems) -> tuple[NDArray[Any], NDArray[Any]] | None:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unlearn.invalid import Problems
+from unlearn.vocabulary import Vocabulary
 
 _Valid = NDArray[np.bool_]
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -37,6 +38,22 @@ def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Pro
         problems.rows(negative, column.index, f"`{name}` must not be negative", remedy)
         good = good & ~negative
     return ids, good
+
+
+def id_rows(
+    vocabulary: Vocabulary,
+    ids: NDArray[Any],
+    valid: _Valid,
+    index: pd.Index[Any],
+    problems: Problems,
+    required: str,
+    remedy: str,
+) -> NDArray[np.int64]:
+    """Row of each id [n]; -1 where it is not valid, or unknown, which is noted."""
+    rows = np.full(len(ids), -1, dtype=np.int64)
+    rows[valid] = vocabulary.rows(ids[valid], unknown="mark")
+    problems.rows(valid & (rows < 0), index, required, remedy)
+    return rows
 
 
 def _whole(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:
