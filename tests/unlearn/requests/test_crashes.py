@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import traceback
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ from sqlalchemy import func, select
 from tests.oracles.traces import holders
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.submissions import submission
+from tests.unlearn.target.crashes import die, killed
 from tests.unlearn.target.example import Purchases
 from tests.unlearn.target.test_example import PEOPLE, ROWS
 from unlearn.requests import audit, worker
@@ -38,28 +35,6 @@ PATH = [
     (Step.RETRAIN, Outcome.DONE), (Step.VERIFY_RETRAIN, Outcome.PASSED), (Step.PUBLISH, Outcome.DONE),
     (Step.PURGE, Outcome.DONE),
 ]  # fmt: skip
-
-
-def in_child(work: Callable[[], object]) -> bool:
-    """Whether the work was killed; a process of its own does it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.waitstatus_to_exitcode(status) == 0, "the work failed by itself"
-    return False
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Boundary:
@@ -121,12 +96,12 @@ def test_a_worker_killed_at_any_boundary(
             serve(url, keyring, clock, folder)
 
         ledger.database.close()
-        killed = in_child(work)
+        dead = killed(work)
         clock.advance(minutes=2)  # the lease of the dead has ended
         serve(url, keyring, clock, folder)
         check(ledger, folder)
         ledger.database.close()
-        if not killed:
+        if not dead:
             break
         kills, number = kills + 1, number + step
     assert kills >= 2 * len(PATH) + 3 if kind == "sqlite" else kills > 4
@@ -184,11 +159,11 @@ def test_a_server_killed_before_during_and_after_a_commit(
         with ledger.database.read() as session:
             return session.scalar(select(func.count()).select_from(Request)) or 0
 
-    assert in_child(submitting(before=True))
+    assert killed(submitting(before=True))
     assert number() == 0 and shop.bought_by(PEOPLE[0]) != []  # no answer, and nothing had happened
-    assert in_child(submitting(during=True))
+    assert killed(submitting(during=True))
     assert number() == 0 and shop.bought_by(PEOPLE[0]) == []  # suppressed too early, never too late
-    assert in_child(submitting())
+    assert killed(submitting())
     assert number() == 1
     receipt = Intake(ledger, shop.suppress, due_within=MONTH).submit(one)  # what a caller does that got no answer
     assert receipt.replayed and number() == 1

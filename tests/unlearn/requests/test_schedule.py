@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.unlearn.requests.conftest import Clock
-from tests.unlearn.requests.test_crashes import Boundary, fresh, in_child
+from tests.unlearn.requests.test_crashes import Boundary, fresh
 from tests.unlearn.requests.test_worker import NEVER, House
+from tests.unlearn.target.crashes import killed
 from tests.unlearn.target.example import Purchases
 from tests.unlearn.target.test_example import PEOPLE
 from unlearn.requests import audit
@@ -143,7 +144,7 @@ def test_a_worker_killed_at_any_boundary_of_it(
             Boundary(number).arm()
             serve()
 
-        killed = in_child(dying)
+        dead = killed(dying)
         clock.advance(minutes=2)
         serve()
         for name in ("shop", "kiosk"):
@@ -154,7 +155,7 @@ def test_a_worker_killed_at_any_boundary_of_it(
             assert session.scalar(select(func.count()).select_from(StepRecord)) == 22
         assert house.events().count("retrain.scheduled") == 1
         ledger.database.close()
-        if not killed:
+        if not dead:
             break
         number += 1
     assert number > 2 * 2 * len(PATH)

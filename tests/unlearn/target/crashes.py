@@ -1,4 +1,4 @@
-"""Killing a process at any of its changes to the file system."""
+"""Work in a process that may be killed, at any of its changes to the file system or where it says."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ _CHANGES = frozenset({
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-def killed_at(change: int, work: Callable[[], object]) -> bool:
-    """Do the work in a process that is killed just before its change number `change`; False if it made fewer.
-
-    The interpreter's audit events count: files opened for writing, renamed, removed, folders made and removed.
-    """
+def killed(work: Callable[[], object]) -> bool:
+    """Whether the work was killed; a process of its own does it."""
     child = os.fork()
     if child == 0:
         try:
-            _arm(change)
             work()
             os._exit(0)
         except BaseException:
@@ -37,6 +33,23 @@ def killed_at(change: int, work: Callable[[], object]) -> bool:
     return False
 
 
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_at(change: int, work: Callable[[], object]) -> bool:
+    """Do the work in a process that is killed just before its change number `change`; False if it made fewer.
+
+    The interpreter's audit events count: files opened for writing, renamed, removed, folders made and removed.
+    """
+
+    def armed() -> None:
+        _arm(change)
+        work()
+
+    return killed(armed)
+
+
 def _arm(change: int) -> None:
     left = change
 
@@ -44,7 +57,7 @@ def _arm(change: int) -> None:
         nonlocal left
         if event in _CHANGES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING):
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
             left -= 1
 
     sys.addaudithook(count)
