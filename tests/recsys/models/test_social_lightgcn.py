@@ -14,6 +14,7 @@ from recsys.optimality import Certificate
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.recsys.convexity import TIGHT, convex, gram
+from tests.recsys.derivatives import assert_derivatives_match
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
 from unlearn.params import flatten
@@ -42,18 +43,7 @@ def built(data: Interactions, objective: Objective | None = None, **options: flo
 
 @pytest.mark.parametrize("objective", [WholeData(l2=0.3), Multinomial(), BPR(negatives=2)], ids=lambda one: one.name)
 def test_derivatives_match_finite_differences(data: Interactions, objective: Objective) -> None:
-    problem = built(data, objective)
-    table = problem.params["table"]
-    direction = torch.randn_like(table)
-    step = 1e-5
-    ahead, ahead_gradient = problem.value_and_gradient({"table": table + step * direction})
-    behind, behind_gradient = problem.value_and_gradient({"table": table - step * direction})
-    value, gradient = problem.value_and_gradient(problem.params)
-    assert value == pytest.approx(float(problem.objective(problem.params)), rel=1e-12)
-    assert float((gradient["table"] * direction).sum()) == pytest.approx((ahead - behind) / (2 * step), rel=1e-6)
-    product = problem.hessian_product(problem.params, {"table": direction})["table"]
-    expected = (ahead_gradient["table"] - behind_gradient["table"]) / (2 * step)
-    torch.testing.assert_close(product, expected, rtol=1e-5, atol=1e-5)
+    assert_derivatives_match(built(data, objective))
 
 
 def test_the_landscape_is_the_objective(data: Interactions) -> None:
