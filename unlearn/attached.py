@@ -16,6 +16,7 @@ from torch.func import functional_call
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import History
+from unlearn.invalid import require
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem, Touched
 from unlearn.records import NumberedRecords, Removable
@@ -44,20 +45,14 @@ class AttachedOptions:
     seed: int = 0  # of the initial parameters
 
     def __post_init__(self) -> None:
-        problems = [
-            f"`{name}` must be {what} for `AttachedOptions` (got {getattr(self, name)!r})"
-            for name, what, fine in (
-                ("solver", '"lbfgs" or "adam"', self.solver in ("lbfgs", "adam")),
-                ("tolerance", "at least 0", self.tolerance >= 0),
-                ("max_iterations", "a positive integer", self.max_iterations >= 1),
-                ("epochs", "a positive integer", self.epochs >= 1),
-                ("lr", "positive", self.lr > 0),
-                ("decay", "above 0 and at most 1", 0 < self.decay <= 1),
-            )
-            if not fine
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            tolerance=("at least 0", self.tolerance >= 0),
+            max_iterations=("a positive integer", self.max_iterations >= 1),
+            epochs=("a positive integer", self.epochs >= 1),
+            lr=("positive", self.lr > 0),
+            decay=("above 0 and at most 1", 0 < self.decay <= 1),
+        )
 
 
 class _Call(nn.Module):

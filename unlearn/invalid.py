@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -52,3 +54,41 @@ class Problems:
         """Raises: `error` listing all problems so far."""
         message = "\n  - ".join([f"{self.source} cannot be read as {self.error.reads_as}:", *self.found])
         raise self.error(message, self.found)
+
+
+def require(holder: object, **rules: tuple[str, bool]) -> None:
+    """Refuse hyper-parameters and options that are out of range, all at once.
+
+    Args:
+        holder: what has them as attributes; its `name`, or else its class's, is in the message.
+        rules: for each attribute what it must be, and whether it is. Of a dataclass a field that is a `Literal` needs
+            none: it must be one of those values.
+
+    Raises:
+        ValueError: listing every attribute that is not as required.
+    """
+    called = getattr(holder, "name", type(holder).__name__)
+    listed = {
+        name: (_either(values), getattr(holder, name) in values) for name, values in _choices(type(holder)).items()
+    }
+    problems = [
+        f"`{name}` must be {what} for `{called}` (got {getattr(holder, name)!r})"
+        for name, (what, fine) in {**listed, **rules}.items()
+        if not fine
+    ]
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+@functools.cache
+def _choices(kind: type) -> Mapping[str, tuple[Any, ...]]:
+    """The values of each field that is a `Literal`."""
+    if not is_dataclass(kind):
+        return {}
+    hints = get_type_hints(kind)
+    return {f.name: get_args(hints[f.name]) for f in fields(kind) if get_origin(hints[f.name]) is Literal}
+
+
+def _either(values: Sequence[Any]) -> str:
+    *others, last = (f'"{value}"' for value in values)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -10,6 +10,7 @@ from torch import Tensor
 from recsys.objectives.negatives import uniform_negatives
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.params import Params
 from unlearn.solvers.adam import Adam
@@ -66,20 +67,14 @@ class GNNDelete(Unlearner):
     works_on = RecommenderProblem
 
     def __post_init__(self) -> None:
-        requirements = {
-            "weight": ("in [0, 1]", 0 <= self.weight <= 1),
-            "hops": ("an integer of at least 0", self.hops >= 0),
-            "steps": ("a positive integer", self.steps >= 1),
-            "lr": ("positive", self.lr > 0),
-            "negatives": ("a positive integer", self.negatives >= 1),
-        }
-        problems = [
-            f"`{name}` must be {what} for `gnn_delete` (got {getattr(self, name)!r})"
-            for name, (what, fine) in requirements.items()
-            if not fine
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            weight=("in [0, 1]", 0 <= self.weight <= 1),
+            hops=("an integer of at least 0", self.hops >= 0),
+            steps=("a positive integer", self.steps >= 1),
+            lr=("positive", self.lr > 0),
+            negatives=("a positive integer", self.negatives >= 1),
+        )
 
     def _forget(
         self, problem: RecommenderProblem, remaining: RecommenderProblem, forget: ForgetSet, state: State | None

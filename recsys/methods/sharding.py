@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from recsys.problem import RecommenderProblem
 from recsys.sharding import Attention, Clustered, Hashed, Mean, ShardedRecommender
 from recsys.sharding.partitions import By
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.problem import Fitted
 
@@ -59,19 +60,7 @@ class Sharding(Unlearner):
     works_on = FittedRecommender
 
     def __post_init__(self) -> None:
-        requirements = {
-            "shards": ("a positive integer", self.shards >= 1),
-            "by": ('"users", "items" or "interactions"', self.by in get_args(By)),
-            "partition": ('"hash" or "clusters"', self.partition in ("hash", "clusters")),
-            "aggregation": ('"mean" or "attention"', self.aggregation in ("mean", "attention")),
-        }
-        problems = [
-            f"`{name}` must be {what} for `sharding` (got {getattr(self, name)!r})"
-            for name, (what, fine) in requirements.items()
-            if not fine
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(self, shards=("a positive integer", self.shards >= 1))
 
     def obstacle(self, problem: Fitted) -> str | None:
         if isinstance(problem, FittedRecommender) and not isinstance(problem, RecommenderProblem | ShardedRecommender):

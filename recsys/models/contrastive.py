@@ -13,6 +13,7 @@ from torch.nn.functional import normalize, softplus
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import Recommender
+from unlearn.invalid import require
 from unlearn.params import Params
 from unlearn.streams import uniforms
 
@@ -57,13 +58,7 @@ class ContrastiveRecommender(Recommender):
         super().__init__(n_users, n_items, dim=dim)
         self.layers, self.weight, self.temperature = layers, weight, temperature
         self.negatives, self.seed = negatives, seed
-        broken = [
-            f"`{name}` must be {rule} for `{type(self).__name__}` (got {getattr(self, name)})"
-            for name, (rule, met) in self._rules().items()
-            if not met
-        ]
-        if broken:
-            raise ValueError("\n".join(broken))
+        require(self, **self._rules())
 
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
         """For each argument what it must be, and whether it is."""

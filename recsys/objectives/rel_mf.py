@@ -8,6 +8,7 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.objectives.base import Objective, register
+from unlearn.invalid import require
 
 
 @register
@@ -37,19 +38,13 @@ class RelMF(Objective):
     clip: float = 0.1
 
     def __post_init__(self) -> None:
-        rules = {
-            "l2": ("at least 0", self.l2 >= 0),
-            "a": ("in (0, 1]", 0 < self.a <= 1),
-            "power": ("at least 0", self.power >= 0),
-            "clip": ("in (0, 1]", 0 < self.clip <= 1),
-        }
-        broken = [
-            f"`{name}` must be {rule} for `rel_mf` (got {getattr(self, name)})"
-            for name, (rule, met) in rules.items()
-            if not met
-        ]
-        if broken:
-            raise ValueError("\n".join(broken))
+        require(
+            self,
+            l2=("at least 0", self.l2 >= 0),
+            a=("in (0, 1]", 0 < self.a <= 1),
+            power=("at least 0", self.power >= 0),
+            clip=("in (0, 1]", 0 < self.clip <= 1),
+        )
 
     def propensities(self, graph: BipartiteGraph) -> Tensor:
         """t [n_items], differentiable in the graph's weights."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from unlearn.attribution.base import Attribution, Attributor, Groups, Query, Scores, chosen
 from unlearn.attribution.response import Response, evenly
 from unlearn.curvature import adam_damping, ekfac, gauge_projection, gauss_newton_operator, hessian_operator, row_blocks
+from unlearn.invalid import require
 from unlearn.params import flatten
 from unlearn.problem import Problem
 from unlearn.solvers.cg import cg
@@ -67,21 +68,13 @@ class Influence(Attributor):
 
     def __post_init__(self) -> None:
         fisher = self.solver == "ekfac"
-        rules = {
-            "solver": ('"cg", "rows" or "ekfac"', self.solver in ("cg", "rows", "ekfac")),
-            "curvature": ('"hessian" or "gauss_newton"', self.curvature in ("hessian", "gauss_newton")),
-            "damping": ("positive", self.damping > 0) if fisher else ("at least 0", self.damping >= 0),
-            "tolerance": ("positive and below 1", 0 < self.tolerance < 1),
-            "max_products": ("a positive integer", self.max_products >= 1),
-            "share": ("above 0 and at most 1", 0 < self.share <= 1),
-        }
-        wrong = [
-            f"`{name}` must be {rule} for `influence` (got {getattr(self, name)!r})"
-            for name, (rule, met) in rules.items()
-            if not met
-        ]
-        if wrong:
-            raise ValueError("\n".join(wrong))
+        require(
+            self,
+            damping=("positive", self.damping > 0) if fisher else ("at least 0", self.damping >= 0),
+            tolerance=("positive and below 1", 0 < self.tolerance < 1),
+            max_products=("a positive integer", self.max_products >= 1),
+            share=("above 0 and at most 1", 0 < self.share <= 1),
+        )
 
     def fit(self, problem: Problem) -> InfluenceAttribution:
         centre = problem

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.distillation import Classroom, PredictionMethod
-from unlearn.methods.gradient import Update, descend, differentiate, require
+from unlearn.methods.gradient import Update, descend, differentiate
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.streams import normals
@@ -61,7 +62,6 @@ class BadTeacher(PredictionMethod):
             temperature=("positive", self.temperature > 0),
             steps=("a positive integer", self.steps >= 1),
             lr=("positive", self.lr > 0),
-            update=('"sign", "sgd" or "adam"', self.update in ("sign", "sgd", "adam")),
             sample=("a positive integer", self.sample >= 1),
         )
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from unlearn.attached import AttachedOptions, AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.history import History
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.methods.gradient import differentiate, require
+from unlearn.methods.gradient import differentiate
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Fitted
 from unlearn.records import NumberedRecords

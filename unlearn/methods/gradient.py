@@ -100,14 +100,3 @@ class Forgotten:
     def mean_loss(self, params: Params) -> float:
         with torch.no_grad():
             return float(self.losses(params).double().mean()) if self.records.numel() else float("inf")
-
-
-def require(method: Unlearner, **requirements: tuple[str, bool]) -> None:
-    """Raise a ValueError that lists every hyper-parameter that is not as required: name=(what it must be, is it)."""
-    problems = [
-        f"`{name}` must be {what} for `{method.name}` (got {getattr(method, name)!r})"
-        for name, (what, fine) in requirements.items()
-        if not fine
-    ]
-    if problems:
-        raise ValueError("\n".join(problems))

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.fisher import squared_gradients
-from unlearn.methods.gradient import Forgotten, GradientMethod, descend, differentiate, require
+from unlearn.methods.gradient import Forgotten, GradientMethod, descend, differentiate
 from unlearn.params import Params, flatten
 from unlearn.problem import Problem
 
@@ -83,8 +84,6 @@ class IAU(GradientMethod):
         published = self.scale != "sum" or self.gc_weight == 0
         require(
             self,
-            update=('"sign", "sgd", "adam" or "fisher"', self.update in ("sign", "sgd", "adam", "fisher")),
-            scale=('"mean" or "sum"', self.scale in ("mean", "sum")),
             gc_weight=("at least 0", self.gc_weight >= 0),
             lr=("positive", self.lr > 0),
             lr_retain=(
@@ -93,7 +92,6 @@ class IAU(GradientMethod):
             ),
             steps=("a positive integer", self.steps >= 1),
             damping=("positive", self.damping > 0),
-            rows=('"all" or "touched"', self.rows in ("all", "touched")),
         )
 
     def moved(self, problem: Problem, remaining: Problem, forget: ForgetSet, mask: Tensor | None) -> Params:

@@ -11,7 +11,7 @@ from unlearn.curvature import gauge_projection
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.gradient import differentiate
-from unlearn.methods.second_order import OneShot, Requirements
+from unlearn.methods.second_order import OneShot
 from unlearn.params import flatten
 from unlearn.problem import Problem
 
@@ -54,9 +54,6 @@ class Influence(OneShot):
     form: Literal["exact", "published"] = "exact"
 
     name = "influence"
-
-    def requirements(self) -> Requirements:
-        return super().requirements() | {"form": ('"exact" or "published"', self.form in ("exact", "published"))}
 
     def step(self, problem: Problem, remaining: Problem, forget: ForgetSet, prior: Tensor | None) -> Tensor:
         if self.form == "published":

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.gradient import GradientMethod, descend, require
+from unlearn.methods.gradient import GradientMethod, descend
 from unlearn.params import Params, flatten
 from unlearn.problem import Problem
 

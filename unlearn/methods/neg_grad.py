@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.gradient import GradientMethod, Update, descend, differentiate, require
+from unlearn.methods.gradient import GradientMethod, Update, descend, differentiate
 from unlearn.params import Params, flatten
 from unlearn.problem import Problem
 
@@ -48,7 +49,6 @@ class NegGrad(GradientMethod):
             beta=("between 0 and 1", 0 <= self.beta <= 1),
             steps=("a positive integer", self.steps >= 1),
             lr=("positive", self.lr > 0),
-            update=('"sign", "sgd" or "adam"', self.update in ("sign", "sgd", "adam")),
         )
 
     def moved(self, problem: Problem, remaining: Problem, forget: ForgetSet, mask: Tensor | None) -> Params:

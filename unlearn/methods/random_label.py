@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.distillation import PredictionMethod, drawn
-from unlearn.methods.gradient import Forgotten, Update, descend, differentiate, require
+from unlearn.methods.gradient import Forgotten, Update, descend, differentiate
 from unlearn.params import Params, flatten
 from unlearn.problem import Fitted, Problem
 from unlearn.streams import integers
@@ -59,7 +60,6 @@ class RandomLabel(PredictionMethod):
             alpha=("at least 0", self.alpha >= 0),
             steps=("a positive integer", self.steps >= 1),
             lr=("positive", self.lr > 0),
-            update=('"sign", "sgd" or "adam"', self.update in ("sign", "sgd", "adam")),
             sample=("a positive integer", self.sample >= 1),
         )
 

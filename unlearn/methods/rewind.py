@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, UnlearnResult, register
-from unlearn.methods.gradient import require
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.gradient import GradientMethod, differentiate, require
+from unlearn.methods.gradient import GradientMethod, differentiate
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Fitted, Problem
 
@@ -55,10 +56,8 @@ class Masked(GradientMethod):
     def __post_init__(self) -> None:
         require(
             self,
-            by=('"saliency" or "attribution"', self.by in ("saliency", "attribution")),
             share=("above 0 and at most 1", 0 < self.share <= 1),
             curvature=("positive", self.curvature > 0),
-            unit=('"coordinate" or "row"', self.unit in ("coordinate", "row")),
             inner=("a gradient method, and not `masked`", isinstance(self._held(), GradientMethod)),
         )
 

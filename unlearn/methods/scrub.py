@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.distillation import Classroom, PredictionMethod, mean
-from unlearn.methods.gradient import Update, descend, differentiate, require
+from unlearn.methods.gradient import Update, descend, differentiate
 from unlearn.params import Params, flatten
 from unlearn.problem import Problem
 
@@ -63,7 +64,6 @@ class Scrub(PredictionMethod):
             steps=("a positive integer", self.steps >= 1),
             max_steps=("between 0 and `steps`", 0 <= self.max_steps <= self.steps),
             lr=("positive", self.lr > 0),
-            update=('"sign", "sgd" or "adam"', self.update in ("sign", "sgd", "adam")),
             sample=("a positive integer", self.sample >= 1),
         )
 

@@ -15,8 +15,9 @@ from unlearn.attached import AttachedProblem
 from unlearn.curvature import Linearizable, adam_damping, gauss_newton_operator, hessian_operator
 from unlearn.curvature.operators import like
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner
-from unlearn.methods.gradient import require, settled
+from unlearn.methods.gradient import settled
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Fitted, Problem
 from unlearn.solvers.lissa import lissa
@@ -77,7 +78,6 @@ class SecondOrder(InfluenceStep):
 
     def requirements(self) -> Requirements:
         return {
-            "curvature": ('"hessian" or "gauss_newton"', self.curvature in ("hessian", "gauss_newton")),
             "max_products": ("a positive integer", self.max_products >= 1),
         }
 
@@ -114,7 +114,6 @@ class OneShot(SecondOrder):
     def requirements(self) -> Requirements:
         return super().requirements() | {
             "damping": ("positive", self.damping > 0),
-            "solver": ('"cg" or "lissa"', self.solver in ("cg", "lissa")),
             "tolerance": ("positive and below 1", 0 < self.tolerance < 1),
         }
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.methods.fisher import PROBES, squared_gradients
-from unlearn.methods.gradient import require, settled
+from unlearn.methods.gradient import settled
 from unlearn.params import flatten, unflatten
 from unlearn.problem import Problem
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.methods.gradient import require
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from unlearn.invalid import require
 from unlearn.params import flatten
 from unlearn.problem import Problem
 from unlearn.streams import uniforms
@@ -90,26 +91,16 @@ class Bilevel(Selector):
     folds: int = 5
 
     def __post_init__(self) -> None:
-        requirements = {
-            "objective": ('"still_fitted" or "max_gap"', self.objective in ("still_fitted", "max_gap")),
-            "lower": ('"implicit", "sign" or "method"', self.lower in ("implicit", "sign", "method")),
-            "start": ('"uniform" or "random"', self.start in ("uniform", "random")),
-            "messages": ('"full", "fixed_degrees" or "none"', self.messages in ("full", "fixed_degrees", "none")),
-            "rate": ("positive", self.rate > 0),
-            "lr": ("positive", self.lr > 0),
+        require(
+            self,
+            rate=("positive", self.rate > 0),
+            lr=("positive", self.lr > 0),
             **{
                 name: ("a positive integer", getattr(self, name) >= 1)
                 for name in ("rounds", "steps", "iterations", "products")
             },
-            "folds": ("an integer of at least 2", self.folds >= 2),
-        }
-        problems = [
-            f"`{name}` must be {what} for `bilevel` (got {getattr(self, name)!r})"
-            for name, (what, fine) in requirements.items()
-            if not fine
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+            folds=("an integer of at least 2", self.folds >= 2),
+        )
 
     def judged_by(self) -> Upper:
         return Upper(self.objective, self.by, self.folds)

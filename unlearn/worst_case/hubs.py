@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from unlearn.invalid import require
 from unlearn.methods.base import MissingRequirement
 from unlearn.problem import Problem
 from unlearn.worst_case.base import Ranking, register
@@ -45,18 +46,10 @@ class Hubs(Ranking):
     damping: float = 0.85
 
     def __post_init__(self) -> None:
-        requirements = {
-            "over": ('"messages" or "ties"', self.over in ("messages", "ties")),
-            "by": ('"page_rank" or "degree"', self.by in ("page_rank", "degree")),
-            "damping": ("in [0, 1)", 0 <= self.damping < 1),
-        }
-        problems = [
-            f"`{name}` must be {what} for `hubs` (got {getattr(self, name)!r})"
-            for name, (what, fine) in requirements.items()
-            if not fine
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            damping=("in [0, 1)", 0 <= self.damping < 1),
+        )
 
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
         try:

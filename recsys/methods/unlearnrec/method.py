@@ -13,6 +13,7 @@ from recsys.methods.unlearnrec.training import Recipe, fine_tune, pretrain
 from recsys.models import ContrastiveRecommender, LinearRecommender
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.params import Params
 from unlearn.problem import Fitted
@@ -91,26 +92,20 @@ class UnlearnRec(Unlearner):
     works_on = RecommenderProblem
 
     def __post_init__(self) -> None:
-        requirements = {
-            "layers": ("a positive integer", self.layers >= 1),
-            "withdrawal": ("at least 0", self.withdrawal >= 0),
-            "unlearn": ("at least 0", self.unlearn >= 0),
-            "preserve": ("at least 0", self.preserve >= 0),
-            "contrast": ("at least 0", self.contrast >= 0),
-            "temperature": ("positive", self.temperature > 0),
-            "rate": ("in (0, 0.5), so that what is held out leaves something", 0 < self.rate < 0.5),
-            "epochs": ("an integer of at least 0", self.epochs >= 0),
-            "batch_size": ("a positive integer", self.batch_size >= 1),
-            "lr": ("positive", self.lr > 0),
-            "fine_tune": ("an integer of at least 0", self.fine_tune >= 0),
-        }
-        problems = [
-            f"`{name}` must be {what} for `unlearnrec` (got {getattr(self, name)!r})"
-            for name, (what, fine) in requirements.items()
-            if not fine
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            layers=("a positive integer", self.layers >= 1),
+            withdrawal=("at least 0", self.withdrawal >= 0),
+            unlearn=("at least 0", self.unlearn >= 0),
+            preserve=("at least 0", self.preserve >= 0),
+            contrast=("at least 0", self.contrast >= 0),
+            temperature=("positive", self.temperature > 0),
+            rate=("in (0, 0.5), so that what is held out leaves something", 0 < self.rate < 0.5),
+            epochs=("an integer of at least 0", self.epochs >= 0),
+            batch_size=("a positive integer", self.batch_size >= 1),
+            lr=("positive", self.lr > 0),
+            fine_tune=("an integer of at least 0", self.fine_tune >= 0),
+        )
 
     def obstacle(self, problem: Fitted) -> str | None:
         if isinstance(problem, RecommenderProblem) and not isinstance(

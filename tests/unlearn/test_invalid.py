@@ -1,0 +1,61 @@
+"""Hyper-parameters that are out of range are refused together, by what each must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import pytest
+
+from unlearn.invalid import require
+
+Leaf = Literal["green", "black", "white"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brew:
+    leaf: Leaf = "green"
+    milk: Literal["no", "yes"] = "no"
+    hint: Literal["once"] = "once"
+    minutes: float = 3.0
+    cups: list[int] = field(default_factory=list)
+
+    name: ClassVar[str] = "brew"
+
+    def __post_init__(self) -> None:
+        require(self, minutes=("positive", self.minutes > 0), cups=("not too many", len(self.cups) < 3))
+
+
+def test_what_is_in_range_passes() -> None:
+    assert Brew(leaf="white", milk="yes", minutes=0.5).leaf == "white"
+
+
+def test_everything_that_is_out_of_range_is_listed_with_what_it_must_be() -> None:
+    with pytest.raises(ValueError) as caught:
+        Brew(leaf="red", milk="YES", hint="twice", minutes=-1.0, cups=[1, 2, 3])  # pyright: ignore[reportArgumentType]
+    assert str(caught.value).splitlines() == [
+        '`leaf` must be "green", "black" or "white" for `brew` (got \'red\')',
+        '`milk` must be "no" or "yes" for `brew` (got \'YES\')',
+        "`hint` must be \"once\" for `brew` (got 'twice')",
+        "`minutes` must be positive for `brew` (got -1.0)",
+        "`cups` must be not too many for `brew` (got [1, 2, 3])",
+    ]
+
+
+def test_a_subclass_is_held_to_its_own_choices() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Strong(Brew):
+        leaf: Literal["black"] = "black"  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    with pytest.raises(ValueError, match='`leaf` must be "black" for `brew`'):
+        Strong(leaf="green")  # pyright: ignore[reportArgumentType]
+
+
+def test_what_is_no_dataclass_goes_by_the_rules_it_gives_and_by_its_class() -> None:
+    class Kettle:
+        def __init__(self, litres: float) -> None:
+            self.litres = litres
+            require(self, litres=("at most 2", litres <= 2))
+
+    with pytest.raises(ValueError, match=r"^`litres` must be at most 2 for `Kettle` \(got 3\)$"):
+        Kettle(3)
