@@ -65,15 +65,14 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
             none: it must be one of those values.
 
     Raises:
-        ValueError: listing every attribute that is not as required.
+        ValueError: listing every attribute that is not as required, a dataclass's in the order of its fields.
     """
-    called = getattr(holder, "name", type(holder).__name__)
-    listed = {
-        name: (_either(values), getattr(holder, name) in values) for name, values in _choices(type(holder)).items()
-    }
+    kind = type(holder)
+    places, choices = _fields(kind)
+    rules = {name: (_either(known), getattr(holder, name) in known) for name, known in choices.items()} | rules
     problems = [
-        f"`{name}` must be {what} for `{called}` (got {getattr(holder, name)!r})"
-        for name, (what, fine) in {**listed, **rules}.items()
+        f"`{name}` must be {what} for `{getattr(holder, 'name', kind.__name__)}` (got {getattr(holder, name)!r})"
+        for name, (what, fine) in sorted(rules.items(), key=lambda rule: places.get(rule[0], len(places)))
         if not fine
     ]
     if problems:
@@ -81,12 +80,13 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
 
 
 @functools.cache
-def _choices(kind: type) -> Mapping[str, tuple[Any, ...]]:
-    """The values of each field that is a `Literal`."""
+def _fields(kind: type) -> tuple[Mapping[str, int], Mapping[str, tuple[Any, ...]]]:
+    """The places of a dataclass's fields, and the values of each that is a `Literal`."""
     if not is_dataclass(kind):
-        return {}
+        return {}, {}
     hints = get_type_hints(kind)
-    return {f.name: get_args(hints[f.name]) for f in fields(kind) if get_origin(hints[f.name]) is Literal}
+    places = {f.name: place for place, f in enumerate(fields(kind))}
+    return places, {name: get_args(hints[name]) for name in places if get_origin(hints[name]) is Literal}
 
 
 def _either(values: Sequence[Any]) -> str:
