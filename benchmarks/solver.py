@@ -106,7 +106,7 @@ def task(start: str, subject: RecommenderProblem, init: Params, solution: Recomm
 def landscape(contender: str, subject: RecommenderProblem) -> Landscape:
     assert isinstance(subject.model, LightGCN)
     if contender == "ours":
-        return WholeDataLandscape(subject.model, OBJECTIVE, subject.graph)
+        return WholeDataLandscape(subject.model, OBJECTIVE, subject.graph, columns=subject.model.dim)
     if contender == "exact search":
         return ExactSearchOnly(subject.model, OBJECTIVE, subject.graph)
 

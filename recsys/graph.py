@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -121,18 +122,22 @@ class BipartiteGraph:
         values = weights * users[self.rows].rsqrt() * items[self.cols].rsqrt()
         return replace(self, values=values, weights=weights)
 
+    @cached_property
+    def _rows_by_item(self) -> Tensor:
+        return self.rows[self.order]
+
     def interaction_matrix(self, values: Tensor) -> Tensor:
         """Sparse [n_users, n_items] with `values` [e] on the interactions."""
         return csr(self.crow, self.cols, values, (self.n_users, self.n_items))
 
     def transposed_matrix(self, values: Tensor) -> Tensor:
         """Sparse [n_items, n_users]: the transpose of `interaction_matrix(values)`."""
-        return csr(self.item_crow, self.rows[self.order], values[self.order], (self.n_items, self.n_users))
+        return csr(self.item_crow, self._rows_by_item, values[self.order], (self.n_items, self.n_users))
 
     def adjacency(self, values: Tensor) -> Tensor:
         """Sparse symmetric [n_nodes, n_nodes] with `values` [e] on both directions of every interaction."""
         crow = torch.cat([self.crow, self.item_crow[1:] + self.n_edges])
-        col = torch.cat([self.cols + self.n_users, self.rows[self.order]])
+        col = torch.cat([self.cols + self.n_users, self._rows_by_item])
         return csr(crow, col, torch.cat([values, values[self.order]]), (self.n_nodes, self.n_nodes))
 
     @property
@@ -146,14 +151,10 @@ class BipartiteGraph:
         gone = np.concatenate([self.user_keys == 0, self.item_keys == 0])
         return torch.from_numpy(np.flatnonzero(gone)).to(self.rows.device)
 
-    @property
+    @cached_property
     def normalized(self) -> Tensor:
         """The adjacency with the graph's own arc values, detached; built once."""
-        cached = self.__dict__.get("_normalized")
-        if cached is None:
-            cached = self.adjacency(self.values.detach())
-            object.__setattr__(self, "_normalized", cached)
-        return cached
+        return self.adjacency(self.values.detach())
 
     def edge_products(self, users: Tensor, items: Tensor) -> Tensor:
         """Dot products [e] of the two ends of every interaction, for users [n_users, d] and items [n_items, d]."""

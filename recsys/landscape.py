@@ -37,13 +37,13 @@ class FrozenColumns:
     T_U T_I^T + F_U F_I^T.
     """
 
-    final: Tensor  # [n_nodes, d]
-    basis: Tensor  # B [d, k], orthonormal
+    final: Tensor  # [n_nodes, r], in any orthonormal coordinates
+    basis: Tensor  # B [r, k], orthonormal
     scores: Tensor  # [n_edges], F_u . F_i of the interactions
     empty: Tensor  # rows that stay zero
 
     def cross(self, final: Tensor, moving: Tensor) -> Tensor:
-        """F^T T [d, k] over the given rows of both."""
+        """F^T T [r, k] over the given rows of both."""
         product = final.T @ moving
         return product.sub_(self.basis @ (self.basis.T @ product))
 
@@ -51,7 +51,8 @@ class FrozenColumns:
 class WholeDataLandscape(Landscape):
     """The objective over the flattened layer-0 table [n_nodes * d], all work in buffers made once.
 
-    With frozen columns, over the k moving columns of the table alone; values are then up to a constant.
+    A table times orthonormal columns has the objective of the table where these span its rows, so it may have fewer
+    columns than the model has. With frozen columns, over the moving ones alone; values are then up to a constant.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class WholeDataLandscape(Landscape):
         model: LinearRecommender,
         objective: WholeData,
         graph: BipartiteGraph,
+        *,
+        columns: int,
         frozen: FrozenColumns | None = None,
     ) -> None:
         self._objective, self._graph, self._frozen = objective, graph, frozen
         self._coefficients = model.polynomial()
-        self._shape = (graph.n_nodes, model.dim if frozen is None else frozen.basis.shape[1])
+        self._shape = (graph.n_nodes, columns)
         self._adjacency = graph.normalized
         values = graph.values
         self._table, self._z, self._dz, self._out, *self._scratch = (values.new_empty(self._shape) for _ in range(7))

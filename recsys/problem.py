@@ -202,7 +202,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def landscape(self) -> Landscape:
         if isinstance(self.model, LinearRecommender) and isinstance(self.objective_function, WholeData):
-            return WholeDataLandscape(self.model, self.objective_function, self.graph)
+            return WholeDataLandscape(self.model, self.objective_function, self.graph, columns=self.model.dim)
         return super().landscape()
 
     def records(self, forget: ForgetSet) -> Tensor:

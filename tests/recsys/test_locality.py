@@ -62,7 +62,7 @@ def narrowed(problem: RecommenderProblem, basis: Tensor) -> WholeDataLandscape:
     model, objective = problem.model, problem.objective_function
     assert isinstance(model, LinearRecommender)
     assert isinstance(objective, WholeData)
-    return WholeDataLandscape(model, objective, problem.graph, frozen)
+    return WholeDataLandscape(model, objective, problem.graph, columns=basis.shape[1], frozen=frozen)
 
 
 def random_basis(k: int) -> Tensor:
@@ -139,17 +139,50 @@ def _along(remaining: RecommenderProblem, start: dict[str, Tensor], basis: Tenso
     return at.with_params({"table": table + (solved.view(-1, basis.shape[1]) - table @ basis) @ basis.T})
 
 
-def test_a_large_request_moves_the_whole_table() -> None:
-    problem = trained().problem
+def large(problem: RecommenderProblem) -> ForgetSet:
     frame = problem.data.frame().iloc[::12]
-    forget = ForgetSet(interactions=tuple(zip(frame["user"], frame["item"], strict=True)))
+    return ForgetSet(interactions=tuple(zip(frame["user"], frame["item"], strict=True)))
+
+
+def test_a_large_request_moves_all_columns_that_the_table_has_a_rank_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys.locality._MOST", 0.5)  # of 96, where the request alone has a rank of 71
+    problem, forget = trained().problem, large(trained().problem)
     remaining = problem.without(forget)
-    local = remaining.locality(problem, forget, problem.survey(), tail=0.01)
-    assert local.start.numel() == remaining.graph.n_nodes * DIM
-    served = Reconverge(accuracy=0.1).forget(problem, forget).problem
-    assert isinstance(served, RecommenderProblem)
-    solved = lbfgs(remaining.landscape(), flatten(remaining.settled(forget)), accuracy=0.1).x
-    torch.testing.assert_close(flatten(served.params), solved)
+    survey = problem.survey()
+    assert survey is not None
+    r = survey.axes.shape[1]
+    assert 70 <= r < DIM
+    local = remaining.locality(problem, forget, survey, tail=0.01)
+    assert local.start.numel() == remaining.graph.n_nodes * r
+    lbfgs(local.landscape, local.start, accuracy=0.1)
+    served = remaining.with_params(local.finish()[0])
+    # The same as moving the whole table, for no step leaves the row space.
+    start = remaining.settled(forget)
+    solved = unflatten(lbfgs(remaining.landscape(), flatten(start), accuracy=0.1).x, start)
+    moved = distance(remaining.with_params(start), served)
+    assert distance(served, remaining.with_params(solved)) < 1e-4 * moved
+
+
+@pytest.mark.parametrize("dim", [8, DIM])
+def test_the_gradient_of_what_remains_stays_in_the_row_space_of_the_table(dim: int) -> None:
+    problem = trained().problem
+    if dim < DIM:  # narrower than the solution's rank, the table has all of its columns
+        problem = RecommenderProblem.build(problem.data, objective=WholeData(a=0.05, l2=0.1), dim=dim).fit()
+    survey = problem.survey()
+    assert survey is not None
+    axes, table = survey.axes, problem.params["table"]
+    torch.testing.assert_close(axes.T @ axes, torch.eye(axes.shape[1], dtype=axes.dtype))
+    eps = torch.finfo(table.dtype).eps
+    assert (table - table @ axes @ axes.T).norm() <= (dim * eps) ** 0.5 * table.norm()
+    remaining = problem.without(large(problem))
+    gradient = remaining.value_and_gradient(problem.params)[1]["table"]
+    assert (gradient - gradient @ axes @ axes.T).norm() <= 2 * (dim * eps) ** 0.5 * gradient.norm()
+    assert (axes.shape[1] == dim) == (dim < DIM)
+
+
+def final(survey: Survey) -> Tensor:
+    """Final embeddings in the coordinates of the table, whatever those of the survey."""
+    return survey.final @ survey.axes.T
 
 
 @pytest.mark.parametrize("kind", ["user", "item", "single"])
@@ -163,8 +196,8 @@ def test_the_survey_is_carried_on_to_the_next_request(kind: str) -> None:
     assert isinstance(fresh, Survey)
     before = problem.survey()
     assert before is not None
-    moved = (fresh.final - before.final).norm()
-    assert 0 < (carried.final - fresh.final).norm() < 0.2 * moved
+    moved = (final(fresh) - final(before)).norm()
+    assert 0 < (final(carried) - final(fresh)).norm() < 0.2 * moved
     kept = torch.ones(len(before.scores), dtype=torch.bool).index_fill_(0, problem.records(forget), False)
     assert (carried.scores - fresh.scores).norm() < 0.3 * (fresh.scores - before.scores[kept]).norm()
 
