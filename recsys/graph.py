@@ -23,6 +23,8 @@ with warnings.catch_warnings():  # torch announces once a process that CSR tenso
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.tensor([1.0]), size=(1, 1))
 
+FLOOR = 1e-6  # under degrees of weighted edges: a node whose edges all fade keeps finite derivatives
+
 
 def csr(crow: Tensor, col: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
     """A torch CSR tensor whose invariants hold by construction."""
@@ -109,14 +111,13 @@ class BipartiteGraph:
             weights = weights[self.rows if unit == "user" else self.cols]
         return self.weighted(weights, degrees=degrees)
 
-    def weighted(self, weights: Tensor, *, floor: float = 1e-6, degrees: bool = True) -> BipartiteGraph:
+    def weighted(self, weights: Tensor, *, degrees: bool = True) -> BipartiteGraph:
         """The graph whose edge e counts `weights[e]` in [0, 1]; differentiable in the weights, degrees included.
 
-        Degrees below `floor` are raised to it, so that a node whose edges all fade keeps finite derivatives. Without
-        `degrees` they count as constants in the derivative.
+        Degrees below `FLOOR` are raised to it. Without `degrees` they count as constants in the derivative.
         """
-        users = weights.new_zeros(self.n_users).index_add(0, self.rows, weights).clamp_min(floor)
-        items = weights.new_zeros(self.n_items).index_add(0, self.cols, weights).clamp_min(floor)
+        users = weights.new_zeros(self.n_users).index_add(0, self.rows, weights).clamp_min(FLOOR)
+        items = weights.new_zeros(self.n_items).index_add(0, self.cols, weights).clamp_min(FLOOR)
         if not degrees:
             users, items = users.detach(), items.detach()
         values = weights * users[self.rows].rsqrt() * items[self.cols].rsqrt()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.data.ties import joined
-from recsys.graph import BipartiteGraph, csr
+from recsys.graph import FLOOR, BipartiteGraph, csr
 from unlearn.units import Unit
 
 
@@ -101,16 +101,16 @@ class JointGraph(BipartiteGraph):
             return found.tied(weights[first] * weights[second], degrees=degrees)
         return found
 
-    def weighted(self, weights: Tensor, *, floor: float = 1e-6, degrees: bool = True) -> JointGraph:
+    def weighted(self, weights: Tensor, *, degrees: bool = True) -> JointGraph:
         """See `BipartiteGraph.weighted`; ties keep the weights that they have."""
         ties = weights.new_ones(self.n_ties) if self.tie_weights is None else self.tie_weights.to(weights)
-        values = self._normalised(weights, ties, floor=floor, degrees=degrees)
+        values = self._normalised(weights, ties, floor=FLOOR, degrees=degrees)
         return replace(self, values=values, weights=weights, tie_weights=ties)
 
-    def tied(self, weights: Tensor, *, floor: float = 1e-6, degrees: bool = True) -> JointGraph:
+    def tied(self, weights: Tensor, *, degrees: bool = True) -> JointGraph:
         """The graph whose tie k counts `weights[k]` in [0, 1], as `weighted` has it of interactions, which stay."""
         interactions = weights.new_ones(self.n_edges) if self.weights is None else self.weights.to(weights)
-        values = self._normalised(interactions, weights, floor=floor, degrees=degrees)
+        values = self._normalised(interactions, weights, floor=FLOOR, degrees=degrees)
         return replace(self, values=values, tie_weights=weights)
 
     def _normalised(self, interactions: Tensor, ties: Tensor, *, floor: float = 0.0, degrees: bool = True) -> Tensor:

@@ -19,7 +19,6 @@ def record(
     tracker: Tracker,
     *,
     name: str = "evaluation",
-    parent_model: str | None = None,
     audit: Mapping[str, Any] | None = None,
 ) -> None:
     """Keep the settings, the data's digests, every figure's mean or median, and the whole comparison as JSON.
@@ -44,7 +43,7 @@ def record(
         if audit is not None:
             _keep(audit, parent)
         for method in comparison.names:
-            tags = lineage(method=method, parent_model=parent_model, request_digest=digest)
+            tags = lineage(method=method, parent_model=None, request_digest=digest)
             with tracker.run(method, tags=tags, nested=True) as run:
                 run.params(comparison.settings["methods"].get(method, {}))
                 run.metrics(comparison.central(method))

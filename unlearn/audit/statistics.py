@@ -13,6 +13,7 @@ from scipy import special, stats
 
 Floats = NDArray[np.float64]
 LEVEL = 0.05
+_DRAWS = 2_000  # resamples of a bootstrap
 _EXACT = 12  # pairs up to which every sign pattern is enumerated (4,096 of them)
 
 
@@ -115,7 +116,7 @@ def margin_of_retrains(figures: Sequence[float]) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else nan
 
 
-def bootstrap(groups: Sequence[Sequence[float]], *, seed: int, draws: int = 2_000) -> tuple[float, float]:
+def bootstrap(groups: Sequence[Sequence[float]], *, seed: int) -> tuple[float, float]:
     """95 % percentile interval of the mean over groups: groups are drawn with replacement, then values within each.
 
     Args:
@@ -126,10 +127,10 @@ def bootstrap(groups: Sequence[Sequence[float]], *, seed: int, draws: int = 2_00
     if len(kept) < 2:
         return nan, nan
     generator = np.random.default_rng(seed)
-    means = np.stack([group[generator.integers(len(group), size=(draws, len(group)))].mean(1) for group in kept], 1)
+    means = np.stack([group[generator.integers(len(group), size=(_DRAWS, len(group)))].mean(1) for group in kept], 1)
     # Each place of a draw takes a group, and a resample of that group made for this place.
-    chosen = generator.integers(len(kept), size=(draws, len(kept)))
-    shuffled = np.stack([generator.permutation(draws) for _ in kept], 1)
+    chosen = generator.integers(len(kept), size=(_DRAWS, len(kept)))
+    shuffled = np.stack([generator.permutation(_DRAWS) for _ in kept], 1)
     drawn = means[shuffled, chosen].mean(1)
     low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
     return float(low), float(high)

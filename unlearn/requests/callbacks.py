@@ -32,6 +32,7 @@ _DELAYS = tuple(
     timedelta(seconds=seconds) for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 )
 _IN_HAND = timedelta(minutes=2)  # after which a callback whose sender died is sent again
+_AT_ONCE = 20  # callbacks taken in hand together
 _TIMEOUT = httpx.Timeout(10.0)
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -77,10 +78,10 @@ class Callbacks:
         self._client = client or httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
         self._resolve = resolve or _addresses
 
-    def deliver(self, *, limit: int = 20) -> int:
-        """Send up to `limit` callbacks that are due; returns how many were delivered."""
+    def deliver(self) -> int:
+        """Send callbacks that are due, some at once; returns how many were delivered."""
         delivered = 0
-        for owed in self._take(limit):
+        for owed in self._take():
             try:
                 status = self._send(owed)
             # ValueError: a forbidden address, and whatever else a URL may have that no library can send to.
@@ -90,14 +91,14 @@ class Callbacks:
             delivered += self._record(owed, status)
         return delivered
 
-    def _take(self, limit: int) -> list[_Owed]:
+    def _take(self) -> list[_Owed]:
         now = self._ledger.now()
         with self._ledger.database.write() as session:
             due = (
                 select(Callback)
                 .where(Callback.ended_at.is_(None), Callback.not_before <= now)
                 .order_by(Callback.created_at, Callback.id)
-                .limit(limit)
+                .limit(_AT_ONCE)
                 .with_for_update(skip_locked=True)
             )
             taken: list[_Owed] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,9 +50,8 @@ class ListedKey:
 class Callers:
     """The keys in the ledger."""
 
-    def __init__(self, ledger: Ledger, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._now = now
         self._known: dict[str, tuple[Caller, float]] = {}
 
     def create(self, caller: str, roles: frozenset[Role]) -> str:
@@ -84,12 +82,12 @@ class Callers:
     def remembered(self, key: str) -> Caller | None:
         """Whose key it was a moment ago, without asking the database; None where it must be asked."""
         caller, until = self._known.get(_digest(key), (None, 0.0))
-        return caller if self._now() < until else None
+        return caller if time.monotonic() < until else None
 
     def recognise(self, key: str) -> Caller | None:
         """Whose key it is; None for one that never was or was revoked."""
         # Looked up by digest: how long that takes says nothing about the key.
-        digest, now = _digest(key), self._now()
+        digest, now = _digest(key), time.monotonic()
         with self._ledger.database.read() as session:
             found = session.scalar(select(ApiKey).where(ApiKey.digest == digest))
         if found is None or found.revoked_at is not None:

@@ -19,6 +19,7 @@ from unlearn.requests.tasks import Due, due, record
 from unlearn.target import Batch, Target
 
 _log = logging.getLogger(__name__)
+_IDLE = 1.0  # seconds between two looks where there was nothing to do
 
 
 class Worker:
@@ -60,14 +61,14 @@ class Worker:
             self._queue.failed(claim, type(error).__name__)
         return True
 
-    def run(self, stop: threading.Event, chores: Iterable[Callable[[], object]] = (), *, idle: float = 1.0) -> None:
+    def run(self, stop: threading.Event, chores: Iterable[Callable[[], object]] = ()) -> None:
         """Serve until told to stop, doing the chores between batches; the batch at hand is finished first."""
         while not stop.is_set():
             worked = self.run_once()
             for chore in chores:
                 chore()
             if not worked:
-                stop.wait(idle)
+                stop.wait(_IDLE)
 
     def _serve(self, claim: Claim) -> None:
         batch = self._queue.people(claim)

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from unlearn.solvers.landscape import Landscape
 
+_PATIENCE = 50  # iterations without a new minimum of the residual, after which rounding leaves nothing to gain
+
 
 @dataclass(frozen=True, slots=True)
 class Solution:
@@ -40,7 +42,6 @@ def lbfgs(
     accuracy: float = 0.0,
     max_iterations: int = 1000,
     memory: int = 20,
-    patience: int = 50,
     callback: Callback | None = None,
 ) -> Solution:
     """Minimise from `start` [p] until the gradient norm is at most `tolerance`, or what is left of the way `accuracy`.
@@ -51,7 +52,7 @@ def lbfgs(
     Gradients say less: near a minimum that is flat in some directions they fall late.
 
     Stops earlier when rounding leaves nothing to gain (the line search finds nothing lower, or the residual has had no
-    new minimum for `patience` iterations), when the callback says so, and on a keyboard interrupt; the point reached
+    new minimum for 50 iterations), when the callback says so, and on a keyboard interrupt; the point reached
     is returned in every case.
     """
     value = landscape.start(start)
@@ -100,7 +101,7 @@ def lbfgs(
             iteration += 1
             if residual < best:
                 best, best_at = residual, iteration
-            elif iteration - best_at >= patience:
+            elif iteration - best_at >= _PATIENCE:
                 break
             if callback is not None and callback(iteration, value, residual):
                 break

@@ -84,14 +84,14 @@ def correct(values: Floats, member: NDArray[np.bool_], guesses: int) -> int:
     return int(member[order[len(order) - half :]].sum() + (~member[order[:half]]).sum())
 
 
-def epsilon_bound(m: int, guesses: int, right: int, *, delta: float = DELTA, level: float = LEVEL) -> float:
+def epsilon_bound(m: int, guesses: int, right: int, *, delta: float = DELTA) -> float:
     """The largest epsilon that so many right guesses refute; 0 where even epsilon = 0 may have made them."""
     steps = np.arange(1, m + 1)
 
     def excess(epsilon: float) -> float:
         q = float(expit(epsilon))
         between = binom.cdf(right - 1, guesses, q) - binom.cdf(right - 1 - steps, guesses, q)
-        return float(binom.sf(right - 1, guesses, q) + 2 * m * delta * (between / steps).max()) - level
+        return float(binom.sf(right - 1, guesses, q) + 2 * m * delta * (between / steps).max()) - LEVEL
 
     if excess(0.0) > 0:
         return 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import exp, inf, log
+from math import inf, log
 from typing import Literal
 
 import numpy as np
@@ -137,8 +137,3 @@ def _upper(errors: NDArray[np.intp], trials: NDArray[np.intp]) -> Floats:
     """Upper Clopper-Pearson ends, as those that the other half is judged by."""
     left = trials - errors
     return np.where(left > 0, betaincinv(errors + 1, np.maximum(left, 1), 1 - LEVEL / 2), 1.0)
-
-
-def separation(epsilon: float, delta: float = 0.0) -> float:
-    """The advantage that (epsilon, delta)-indistinguishability allows: 2 (1 - (2 - 2 delta) / (e^epsilon + 1))."""
-    return 2 * (1 - (2 - 2 * delta) / (exp(epsilon) + 1))

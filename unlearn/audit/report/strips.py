@@ -10,7 +10,7 @@ from unlearn.audit.report.marks import Looks, centre, ends, middle
 from unlearn.audit.report.node import Node
 from unlearn.audit.report.svg import Chart, line, spanning, text
 
-_ROW = 19
+_WIDTH, _ROW = 322, 19
 
 
 def strip(
@@ -21,13 +21,11 @@ def strip(
     low: float | None = None,
     high: float | None = None,
     reference: Node | None = None,
-    log: bool = False,
-    width: int = 322,
 ) -> Markup:
     """Rows from top to bottom; `low` and `high` are shown whatever the values are, `reference` as an upright line."""
-    chart = Chart(title, width, 44 + _ROW * len(rows), left=104, bottom=38, top=6)
+    chart = Chart(title, _WIDTH, 44 + _ROW * len(rows), left=104, bottom=38, top=6)
     shown = [end for _, node in rows for end in (middle(node), *ends(node))]
-    x = spanning([*shown, low, high, reference.value if reference else None], *chart.x_range, log=log, pad=0.03)
+    x = spanning([*shown, low, high, reference.value if reference else None], *chart.x_range, pad=0.03)
     chart.x_axis(x, title, grid=True)
     if reference is not None and reference.known:
         at = x(reference.value)
@@ -35,7 +33,7 @@ def strip(
     for place, (name, node) in enumerate(rows):
         y = chart.top + _ROW * (place + 0.5)
         chart.add(text(chart.left - 8, y + 3.5, name, class_="tick name", text_anchor="end"))
-        if not centre(node).known or (log and middle(node) <= 0):
+        if not centre(node).known:
             continue
         a, b = ends(node)
         if a is not None and b is not None:

@@ -132,11 +132,10 @@ class Chart:
         middle = sum(self.x_range) / 2
         self.parts.append(text(middle, self.height - 6, title, class_="title", text_anchor="middle"))
 
-    def y_axis(self, scale: Scale, title: str, *, grid: bool = True) -> None:
+    def y_axis(self, scale: Scale, title: str) -> None:
         for value in scale.ticks(max(3, int((scale.start - scale.end) / 45))):
             y = scale(value)
-            if grid:
-                self.parts.append(line(self.x_range[0], y, self.x_range[1], y, class_="grid"))
+            self.parts.append(line(self.x_range[0], y, self.x_range[1], y, class_="grid"))
             self.parts.append(text(self.left - 7, y + 3.5, tick_label(value), class_="tick", text_anchor="end"))
         middle = sum(self.y_range) / 2
         turned = f"rotate(-90 11 {middle:.1f})"

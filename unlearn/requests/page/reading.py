@@ -26,6 +26,7 @@ from unlearn.requests.tables import (
     Task,
 )
 
+_SHOWN = 100  # rows of a table, at most
 _MADE = {Step.UNLEARN, Step.RETRAIN}
 _VERIFIED = {Step.VERIFY, Step.VERIFY_RETRAIN}
 _ROLLED_BACK = {Step.ROLLBACK, Step.ROLLBACK_RETRAIN}
@@ -99,10 +100,10 @@ class OpenBatch:
     targets: Mapping[str, Step]
 
 
-def open_batches(ledger: Ledger, limit: int = 100) -> list[OpenBatch]:
+def open_batches(ledger: Ledger) -> list[OpenBatch]:
     """The batches that are not closed, first due first."""
     with ledger.database.read() as session:
-        unclosed = select(BatchRow).where(BatchRow.closed_at.is_(None)).order_by(BatchRow.due_at).limit(limit)
+        unclosed = select(BatchRow).where(BatchRow.closed_at.is_(None)).order_by(BatchRow.due_at).limit(_SHOWN)
         rows = session.scalars(unclosed).all()
         ids = [row.id for row in rows]
         numbers = select(Request.batch_id, func.count()).where(Request.batch_id.in_(ids)).group_by(Request.batch_id)
@@ -135,11 +136,11 @@ class MadeVersion:
     current: bool = False
 
 
-def versions(ledger: Ledger, limit: int = 100) -> list[MadeVersion]:
+def versions(ledger: Ledger) -> list[MadeVersion]:
     """The last versions, newest first; the one published last is the current one of its target."""
     told = (*_MADE, *_VERIFIED, *_ROLLED_BACK, Step.PUBLISH)
     with ledger.database.read() as session:
-        newest = select(StepRecord).where(StepRecord.step.in_(told)).order_by(StepRecord.id.desc()).limit(6 * limit)
+        newest = select(StepRecord).where(StepRecord.step.in_(told)).order_by(StepRecord.id.desc()).limit(6 * _SHOWN)
         records = list(session.scalars(newest))[::-1]
     found: list[MadeVersion] = []
     latest: dict[tuple[str, str], MadeVersion] = {}
@@ -160,7 +161,7 @@ def versions(ledger: Ledger, limit: int = 100) -> list[MadeVersion]:
                 current[record.target].current, current[record.target].destroyed_at = False, record.ended_at
             one.published_at, one.current = record.ended_at, True
             current[record.target] = one
-    return found[::-1][:limit]
+    return found[::-1][:_SHOWN]
 
 
 @dataclass(frozen=True, slots=True)

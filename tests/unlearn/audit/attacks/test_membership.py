@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log, sqrt
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ from unlearn.audit.attacks import (
     ULiRA,
 )
 from unlearn.audit.attacks.rmia import ranked, relative
-from unlearn.audit.attacks.split_test import separation
 from unlearn.audit.attacks.swap import above, advantages
 from unlearn.audit.attacks.u_lira import figures, likelihood_ratios
 from unlearn.audit.signals import Signals
@@ -119,8 +118,3 @@ def test_swap_reads_the_advantage_of_the_best_threshold() -> None:
     )
     assert found.value == pytest.approx(1 - (2 * norm.cdf(0.5) - 1), abs=0.02)
     assert found.alarm and found.floor > 0.97
-
-
-def test_a_certificate_bounds_the_advantage() -> None:
-    assert separation(0.0) == 0.0
-    assert separation(log(3)) == pytest.approx(1.0)
