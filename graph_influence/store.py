@@ -94,7 +94,7 @@ def load(directory: Path, graph: SocialGraph) -> Network:
         else:
             # Copies: the arrays of a file cannot be written to, and sets are.
             arrays = {name: array.copy() for name, array in load_file(directory / _SETS).items()}
-            return _loaded(arrays, manifest, replace(graph, nodes=nodes), surrogate(directory, graph))
+            return _loaded(directory, arrays, manifest, replace(graph, nodes=nodes))
     raise StoredNetworkError(f"{directory} cannot be loaded:\n  - " + "\n  - ".join(problems) + "\nPrepare it again.")
 
 
@@ -118,13 +118,15 @@ def people(directory: Path) -> Vocabulary:
 
 def surrogate(directory: Path, graph: SocialGraph) -> StandingSurrogate | None:
     """The surrogate of the stored network alone, if it has one, on a graph as for `load`."""
-    about = described(directory).get("surrogate")
-    return None if about is None else surrogate_store.load(directory, about, replace(graph, nodes=people(directory)))
+    return _surrogate(directory, described(directory), replace(graph, nodes=people(directory)))
 
 
-def _loaded(
-    arrays: dict[str, NDArray[Any]], manifest: dict[str, Any], graph: SocialGraph, surrogate: StandingSurrogate | None
-) -> Network:
+def _surrogate(directory: Path, manifest: dict[str, Any], graph: SocialGraph) -> StandingSurrogate | None:
+    about = manifest.get("surrogate")
+    return None if about is None else surrogate_store.load(directory, about, graph)
+
+
+def _loaded(directory: Path, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any], graph: SocialGraph) -> Network:
     plan = Plan(**manifest["plan"])
     node = np.zeros(graph.num_nodes + 1, dtype=[("start", np.int64), ("scale", np.float64)])
     node["start"], node["scale"] = graph.in_ptr, arrays["places.scale"]
@@ -136,7 +138,8 @@ def _loaded(
     ))  # fmt: skip
     selected = Greedy(arrays["seeds.rows"], arrays["seeds.covered"], manifest["above"])
     rule, course = Share(**manifest["rule"]), Course(**manifest["course"])
-    return Network(plan, StandingSeeds.resumed(pair, selected, plan.k, manifest["seed"], rule, course), surrogate)
+    standing = StandingSeeds.resumed(pair, selected, plan.k, manifest["seed"], rule, course)
+    return Network(plan, standing, _surrogate(directory, manifest, graph))
 
 
 def _rows(length: NDArray[np.int32], data: NDArray[np.int32]) -> Rows:

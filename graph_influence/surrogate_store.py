@@ -56,13 +56,19 @@ def load(directory: Path, about: dict[str, Any], graph: SocialGraph) -> Standing
     arrays = load_file(directory / LABELS)
     if "places" in arrays:
         graph.__dict__["share"] = arrays["places"]
-    ends = np.cumsum(arrays["sets.length"])[:-1]
-    sets = tuple(np.split(arrays["sets.rows"], ends)) if len(arrays["numbers"]) else ()
-    labels = Labels(**about["labels"], sets=sets, numbers=arrays["numbers"], counts=arrays["counts"])
-    lessons = Lessons(**about["lessons"])
-    problem = SurrogateProblem.on(
-        LabelledGraph(graph, labels), load_surrogate(directory / SURROGATE), options=lessons.options(about["seed"])
-    )
+    data, lessons = LabelledGraph(graph, _labels(arrays, about)), Lessons(**about["lessons"])
+    problem = SurrogateProblem.on(data, load_surrogate(directory / SURROGATE), options=lessons.options(about["seed"]))
     history = History(residual=about["residual"], removed=about["removed"])
     problem = problem.with_params(problem.params, history=history)
     return StandingSurrogate(problem, lessons, about["seed"])
+
+
+def holding(directory: Path, about: dict[str, Any], marked: NDArray[np.bool_]) -> int:
+    """How many of the stored seed sets have a marked node [n], as a seed or in their labels."""
+    return int(_labels(load_file(directory / LABELS), about).holding(marked).sum())
+
+
+def _labels(arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> Labels:
+    ends = np.cumsum(arrays["sets.length"])[:-1]
+    sets = tuple(np.split(arrays["sets.rows"], ends))
+    return Labels(**about["labels"], sets=sets, numbers=arrays["numbers"], counts=arrays["counts"])

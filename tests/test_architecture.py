@@ -17,9 +17,9 @@ import pytest
 PACKAGES = ("unlearn", "recsys", "graph_influence")
 ROOT = Path(__file__).resolve().parent.parent
 # Of `unlearn`, the plug-ins may use the contracts and the solvers; a method that a plug-in contributes also builds on
-# the others' base, a target of the service applies methods and tracks versions, and a surrogate that stands while people
-# leave forgets them by one. A command that a plug-in contributes is an application, above both floors, and may use
-# everything.
+# the others' base, a target of the service applies methods and tracks versions, and a surrogate that stands while
+# people leave forgets them by one. A command that a plug-in contributes is an application, above both floors, and may
+# use everything.
 CONTRACTS = (
     "blocklist",
     "command",

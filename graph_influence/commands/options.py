@@ -155,9 +155,7 @@ class Taught:
         given = {name: value for name, value in named.items() if value is not None}
         if self.surrogate is None:
             if given:
-                raise ValueError(
-                    "`surrogate` must be named for `seed-sets`, `runs` and `epochs` to be of use (got none)"
-                )
+                raise ValueError("`surrogate` must be named where `seed-sets`, `runs` or `epochs` are (got none)")
             return None, Lessons()
         if "path" in read(self.surrogate)[1]:
             raise ValueError(

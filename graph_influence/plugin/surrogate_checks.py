@@ -1,4 +1,4 @@
-"""What is examined of a surrogate that learned from the graph: its labels against simulation, its parameters by both."""
+"""What is examined of a surrogate that learned from the graph: labels against simulation, parameters against both."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def examine_surrogate(after: StandingSurrogate, before: StandingSurrogate) -> It
     """The checks of the surrogate of a version, which is to replace that of the published one; each on its own graph.
 
     - `labels_of_the_forgotten`: seed sets that hold a row of nobody, as a seed or as one who was reached.
-    - `labels_not_simulated`: seed sets, of all of them, whose labels are not to the bit what cascades by their own coins
-      give on the version's graph. Labels that were kept, masked or drawn by other coins are found out here.
+    - `labels_not_simulated`: seed sets, of all, whose labels are not to the bit what cascades by their own coins give
+      on the version's graph. Labels that were kept, masked or drawn by other coins are found out here.
     - `surrogate_excess`: what the deletion still costs, of what it costs parameters that are not moved. Both are losses
       on the records that stay, over what the published version has on the same ones, on its own graph and labels;
       divided at least by a hundredth of that. Of a surrogate that was trained anew there is none.
@@ -37,9 +37,7 @@ def examine_surrogate(after: StandingSurrogate, before: StandingSurrogate) -> It
     """
     problem, labels = after.problem, after.labels
     graph = problem.data.graph
-    dead = ~graph.nodes.alive
-    held = labels.counts[:, dead].any(axis=1) | np.array([dead[rows].any() for rows in labels.sets], dtype=np.bool_)
-    yield Check(name="labels_of_the_forgotten", value=int(held.sum()), high=0)
+    yield Check(name="labels_of_the_forgotten", value=int(labels.holding(~graph.nodes.alive).sum()), high=0)
     again = Labels.drawn(
         graph, labels.sets, runs=labels.runs, seed=labels.seed, model=labels.model, numbers=labels.numbers
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from graph_influence import store
+from graph_influence import store, surrogate_store
 from graph_influence.commands import workspace
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
@@ -99,6 +99,14 @@ class NetworkTarget(WorkspaceTarget[Stored, Begun]):
         folder = self.staging.version(batch.id)
         graph = from_parquet(folder / workspace.GRAPH)
         return examine(store.load(folder / self._model.name, graph), stored, gone, before)
+
+    def purge(self, batch: Batch) -> Counts:
+        with self.workspace.held():
+            counts, about = super().purge(batch), store.described(self._model).get("surrogate")
+            if about is None:
+                return counts
+            nobody = ~self._published_people().alive
+            return {**counts, "labels": surrogate_store.holding(self._model, about, nobody)}
 
     def take_in(self, frame: pd.DataFrame) -> Taken:
         """Store new ties (columns source and target; probability, unless it is renormalised), of nobody blocked.
