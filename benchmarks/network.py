@@ -62,12 +62,9 @@ def main() -> None:
         say(f"prepared in {result['prepare']:.2f} s")
         network = target({"workspace": str(place)}, Pseudonyms(bytes(32)))
         for kind, person in leaving(given, graph):
-            result["rows"].append({"kind": kind} | leave(network, str(person)))
-            say(
-                " ".join(
-                    f"{name} {round(v, 3) if isinstance(v, float) else v}" for name, v in result["rows"][-1].items()
-                )
-            )
+            row = {"kind": kind} | leave(network, str(person))
+            result["rows"].append(row)
+            say(" ".join(f"{name} {round(v, 3) if isinstance(v, float) else v}" for name, v in row.items()))
             finish(given, result)
     for kind in ("hub", "random"):
         found = [row["leave"] for row in result["rows"] if row["kind"] == kind]

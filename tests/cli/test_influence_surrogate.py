@@ -35,13 +35,13 @@ def test_it_learns_and_forgets_as_the_library_does(ties: Path, tmp_path: Path) -
     assert (said["surrogate"], said["sets"], said["runs"], said["epochs"]) == ("gcn", 5, 100, 30)
     assert said["arguments"]["width"] == 4 and said["path"] == str(workspace.surrogate_file(folder))
     before = workspace.load(folder)
-    own, seed = before.surrogate, before.standing.nodes[0]
+    own, seed = before.surrogate, str(before.standing.nodes[0])
     assert own is not None and expected.surrogate is not None and naming(folder, [seed])
     assert content(own.problem.params) == content(expected.surrogate.problem.params)
-    told = answer("influence", "remove", folder, "--user", seed, "--tie", _tie(expected, seed))["surrogate"]
-    ways = expected.graph.nodes.parse(_tie(expected, seed).split(","))
-    both = [pair for pair in (tuple(ways), tuple(ways[::-1])) if expected.graph.arcs([pair])[0] >= 0]
-    removed = expected.remove(ForgetSet(users=(seed,), ties=tuple(both))).surrogate
+    tail, head = _tie(expected, seed)
+    told = answer("influence", "remove", folder, "--user", seed, "--tie", f"{tail},{head}")["surrogate"]
+    ways = tuple(way for way in ((tail, head), (head, tail)) if expected.graph.arcs([way])[0] >= 0)
+    removed = expected.remove(ForgetSet(users=(seed,), ties=ways)).surrogate
     assert removed is not None and told["method"] == "reconverge"
     assert told["labels_changed"] == removed.labels_changed > 0
     after = workspace.load(folder).surrogate
@@ -50,11 +50,11 @@ def test_it_learns_and_forgets_as_the_library_does(ties: Path, tmp_path: Path) -
     assert naming(folder, [seed]) == set()
 
 
-def _tie(network: Network, but: object) -> str:
+def _tie(network: Network, but: str) -> tuple[str, str]:
     """A tie between people who stay."""
     graph = network.graph
-    pairs = zip(graph.nodes.take(graph.source), graph.nodes.take(graph.target), strict=True)
-    return ",".join(map(str, next(pair for pair in pairs if but not in pair)))
+    tails, heads = (map(str, graph.nodes.take(side)) for side in (graph.source, graph.target))
+    return next(pair for pair in zip(tails, heads, strict=True) if but not in pair)
 
 
 def test_estimate_and_minimize_read_it_where_it_lies(ties: Path, tmp_path: Path) -> None:

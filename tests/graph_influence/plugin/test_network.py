@@ -38,12 +38,6 @@ def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture
-def folder(kind: str, tmp_path: Path) -> Path:
-    shutil.copytree(stored(kind), tmp_path / "network")
-    return tmp_path / "network"
-
-
 def users(batch: Batch) -> ForgetSet:
     return ForgetSet(users=tuple(one.value for one in batch.subjects))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,12 +34,6 @@ HUB = Batch("b1", people(0))
 @pytest.fixture(params=LEARNED)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-@pytest.fixture
-def folder(kind: str, tmp_path: Path) -> Path:
-    shutil.copytree(stored(kind), tmp_path / "network")
-    return tmp_path / "network"
 
 
 def standing(network: Network) -> StandingSurrogate:
