@@ -23,9 +23,10 @@ _ERROR = 0.1  # of a spread: what is below is no better for the purpose
 NOT_COVERED = "what parameters of the surrogate may know of them without failing a check, until the next rebuild"
 
 
-def examine_surrogate(after: StandingSurrogate, before: StandingSurrogate) -> Iterator[Check]:
+def examine_surrogate(after: StandingSurrogate | None, before: StandingSurrogate | None) -> Iterator[Check]:
     """The checks of the surrogate of a version, which is to replace that of the published one; each on its own graph.
 
+    - `surrogate_missing`: that one has it and the other has not. Where neither has, nothing is checked.
     - `labels_of_the_forgotten`: seed sets that hold a row of nobody, as a seed or as one who was reached.
     - `labels_not_simulated`: seed sets, of all, whose labels are not to the bit what cascades by their own coins give
       on the version's graph. Labels that were kept, masked or drawn by other coins are found out here.
@@ -37,6 +38,11 @@ def examine_surrogate(after: StandingSurrogate, before: StandingSurrogate) -> It
       fresh cascades each, over the larger of .1 and the error of the published version on its graph. It says that the
       surrogate is of use; what one person did to it is below that.
     """
+    if after is None and before is None:
+        return
+    yield Check(name="surrogate_missing", value=int(after is None or before is None), high=0)
+    if after is None or before is None:
+        return
     problem, labels = after.problem, after.labels
     graph = problem.data.graph
     yield Check(name="labels_of_the_forgotten", value=int(labels.holding(~graph.nodes.alive).sum()), high=0)

@@ -61,8 +61,7 @@ def examine(
     seeds = standing.selected.rows
     wanted = min(network.plan.k, graph.num_alive)
     ratio = standing.collections.evidence(standing.selected, standing.rule.log_inverse(standing.looks)).certified
-    surrogate = network.surrogate
-    learned = [] if surrogate is None or before is None else list(examine_surrogate(surrogate, before))
+    learned = list(examine_surrogate(network.surrogate, before))
     return Verdict(
         (
             Check(name="forgotten_ids", value=int((known < 0).sum()), high=0),

@@ -217,7 +217,7 @@ def test_it_serves_the_published_version_and_nothing_about_the_blocked(folder: P
         serving.spread(["nobody"])
 
 
-@pytest.mark.parametrize("kind", ["frozen", "renormalised"])
+@pytest.mark.parametrize("kind", ["frozen", "renormalised", "learned"])
 def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: str) -> None:
     network, before = opened(folder), graph(kind)
     blocked, gone, one, two = (subject.value for subject in people(7, 30, 55, 90))
@@ -242,8 +242,10 @@ def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: s
     after = network.data()
     arc = after.graph.arcs([(one, two)])[0]
     assert after.arrived.empty and arc >= 0
-    expected = 0.5 if kind == "frozen" else 1 / after.graph.in_degree()[after.graph.nodes.rows([two])[0]]
+    expected = 0.5 if kind != "renormalised" else 1 / after.graph.in_degree()[after.graph.nodes.rows([two])[0]]
     assert after.graph.probability[arc] == expected
+    learned = workspace.load(folder).surrogate
+    assert learned is None or learned.problem.data.graph.alive[arc]
     assert int(after.graph.alive.sum()) == int(before.without(ForgetSet(users=tuple(
         one.value for one in people(30, 20)))).alive.sum()) + 1  # fmt: skip
 
