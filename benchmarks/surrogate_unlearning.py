@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from common import arguments, around, average, finish, machine, say, verdict
-from numpy.typing import NDArray
 
 from graph_influence.graph import SocialGraph
 from graph_influence.influential import hub_users, influential_ties, random_ties, random_users
@@ -35,6 +34,7 @@ from graph_influence.problem import SurrogateProblem
 from graph_influence.readers import read
 from graph_influence.remembered import SpreadErrors, label_shift, reinsertion_auc
 from graph_influence.schemes import SCHEMES
+from graph_influence.standing_surrogate import Lessons, StandingSurrogate, seed_sets
 from graph_influence.surrogate import Surrogate, surrogate
 from graph_influence.synthetic import power_law
 from unlearn.forget import ForgetSet
@@ -100,13 +100,6 @@ def loaded(given: argparse.Namespace, name: str) -> SocialGraph:
     return SCHEMES[given.scheme](read(given.data / name, undirected=given.undirected))
 
 
-def seed_sets(graph: SocialGraph, count: int, seed: int) -> list[NDArray[np.int64]]:
-    """As DiffIM draws them: 10 to 1 % of all nodes, without preference."""
-    random, there = np.random.default_rng(seed), np.flatnonzero(graph.nodes.alive)
-    most = max(12, len(there) // 100)
-    return [np.sort(random.permutation(there)[: random.integers(10, most)]) for _ in range(count)]
-
-
 def unseen(given: argparse.Namespace, name: str, graph: SocialGraph) -> LabelledGraph:
     """The seed sets that the authors of the graph test on, where they are; others else."""
     file = Path("nowhere") if given.quick else (given.data / name).with_name(f"{Path(name).stem}-50.json")
@@ -119,9 +112,8 @@ def unseen(given: argparse.Namespace, name: str, graph: SocialGraph) -> Labelled
 
 def learned(given: argparse.Namespace, graph: SocialGraph, seed: int) -> SurrogateProblem:
     depth, width = map(int, given.network.split("x"))
-    options = AttachedOptions(solver="adam", epochs=given.epochs, lr=0.02, decay=0.06 ** (1 / given.epochs), seed=seed)
-    network, sets = surrogate("gcn", depth=depth, width=width), seed_sets(graph, given.sets, seed)
-    return SurrogateProblem.build(network, graph, sets, runs=given.runs, seed=seed, options=options).fit()
+    lessons = Lessons(sets=given.sets, runs=given.runs, epochs=given.epochs)
+    return StandingSurrogate.taught(surrogate("gcn", depth=depth, width=width), graph, lessons, seed=seed).problem
 
 
 def requests(given: argparse.Namespace, graph: SocialGraph) -> list[tuple[ForgetSet, str]]:

@@ -1,9 +1,9 @@
-"""A social graph with the seeds that stand on it, which people and ties leave by one declared meaning of deletion."""
+"""A social graph with what stands on it, seeds and a surrogate, which people and ties leave by one declared meaning."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +16,8 @@ from graph_influence.graph import SocialGraph
 from graph_influence.maximize.standing import StandingSeeds, Upkeep
 from graph_influence.rrsets.in_arcs import Model
 from graph_influence.schemes import weighted_cascade
+from graph_influence.standing_surrogate import Lessons, StandingSurrogate, Unlearned
+from graph_influence.surrogate import Surrogate
 from unlearn.forget import ForgetSet
 
 Semantics = Literal["frozen", "renormalised"]
@@ -36,20 +38,43 @@ class Plan:
     share: float = 0.95
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal did to the seeds and, where one learned from the graph, to the surrogate."""
+
+    seeds: Upkeep
+    surrogate: Unlearned | None
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A plan and the seeds that stand by it, with their reverse-reachable sets and the graph below them."""
+    """A plan and the seeds that stand by it, with their reverse-reachable sets and the graph below them.
+
+    surrogate: one that learned from the same graph, if any.
+    """
 
     plan: Plan
     standing: StandingSeeds
+    surrogate: StandingSurrogate | None = None
 
     @classmethod
-    def build(cls, graph: SocialGraph, plan: Plan, *, seed: int = 0) -> Network:
-        """Seeds for a graph.
+    def build(
+        cls,
+        graph: SocialGraph,
+        plan: Plan,
+        *,
+        surrogate: Surrogate | None = None,
+        lessons: Lessons | None = None,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Network:
+        """Seeds for a graph and, if one is given, a surrogate of that kind that learns from it.
 
         Raises:
-            InvalidRequest: as `Opim.maximize`, or there are no such semantics.
+            InvalidRequest: as `Opim.maximize`; there are no such semantics; the surrogate is of the other diffusion
+                model, or is to learn where probabilities are renormalised.
             InvalidGraph: "renormalised", where probabilities are not those of weighted cascade.
+            ValueError: the surrogate has nothing to learn.
         """
         if plan.semantics not in get_args(Semantics):
             known = " or ".join(get_args(Semantics))
@@ -59,27 +84,34 @@ class Network:
                 "probabilities must be those of weighted cascade, 1 / in-degree, to be renormalised when somebody "
                 "leaves; apply that scheme, or leave them frozen"
             )
-        return cls(plan, StandingSeeds(graph, plan.k, model=plan.model, seed=seed, share=plan.share))
+        if surrogate is not None:
+            _require_teachable(surrogate, plan)
+        network = cls(plan, StandingSeeds(graph, plan.k, model=plan.model, seed=seed, share=plan.share))
+        if surrogate is None:
+            return network
+        own = purpose(seed, "surrogate")
+        return replace(
+            network, surrogate=StandingSurrogate.taught(surrogate, graph, lessons, seed=own, progress=progress)
+        )
 
     @property
     def graph(self) -> SocialGraph:
         """Who can activate whom."""
         return self.standing.graph
 
-    def left(
-        self, graph: SocialGraph, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise"
-    ) -> SocialGraph:
+    def left(self, graph: SocialGraph, forget: ForgetSet) -> SocialGraph:
         """What is left of a graph, as the plan has it: see `SocialGraph.without`."""
-        return graph.without(forget, renormalise=self.plan.semantics == "renormalised", unknown=unknown)
+        return graph.without(forget, renormalise=self.plan.semantics == "renormalised")
 
-    def remove(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> Upkeep:
-        """Graph, sets and seeds go on without users and ties: sets are drawn again by the same coins.
+    def remove(self, forget: ForgetSet) -> Removed:
+        """All of it goes on without users and ties: sets and labels are drawn again by the same coins.
 
         Raises:
             UnknownIds: as `SocialGraph.without`; nothing has changed then.
             InvalidRequest: nobody is left; nothing has changed then.
         """
-        return self.standing.update(self.left(self.graph, forget, unknown=unknown))
+        seeds = self.standing.update(self.left(self.graph, forget))
+        return Removed(seeds, None if self.surrogate is None else self.surrogate.remove(forget))
 
     def rebuilt(self, forget: ForgetSet, more: pd.DataFrame | None = None) -> Network:
         """Everything anew from what is left, with more ties: numbered anew, drawn by coins that nobody has seen."""
@@ -92,7 +124,23 @@ class Network:
             share=plan.share,
         )  # fmt: skip
         seeds.k = plan.k
-        return Network(plan, seeds)
+        return Network(plan, seeds, None if self.surrogate is None else self.surrogate.rebuilt(graph))
+
+
+def _require_teachable(surrogate: Surrogate, plan: Plan) -> None:
+    if plan.semantics == "renormalised":
+        raise InvalidRequest(
+            "`semantics` must be frozen where a surrogate learns from the graph (got renormalised): its labels cannot "
+            "follow probabilities that change; leave them frozen, or train the surrogate on random graphs "
+            "(`unlearn influence train-surrogate`), where nobody has to leave it"
+        )
+    if surrogate.model != plan.model:
+        raise InvalidRequest(f"`surrogate` must be of the model {plan.model} (got one of {surrogate.model})")
+    if not any(value.requires_grad for value in surrogate.parameters()):
+        raise InvalidRequest(
+            f"`surrogate` must have something to learn (got {surrogate.name}, which reads the graph and keeps nothing "
+            "of it); leave it out here, and name it where it is used"
+        )
 
 
 def merged(graph: SocialGraph, more: pd.DataFrame | None, semantics: Semantics) -> SocialGraph:

@@ -1,4 +1,4 @@
-"""Standing seeds and their sets on disk: safetensors and a JSON manifest; no arcs, nothing pickled."""
+"""What stands on a network on disk: safetensors and a JSON manifest; no arcs, nothing pickled."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from graph_influence import surrogate_store
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.coverage import Greedy
 from graph_influence.maximize.judged import Collections
@@ -20,6 +21,7 @@ from graph_influence.network import Network, Plan
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import InArcs
 from graph_influence.rrsets.rows import Rows
+from graph_influence.standing_surrogate import StandingSurrogate
 from unlearn.digests import digest, digest_of_file
 from unlearn.vocabulary import Vocabulary
 
@@ -60,11 +62,15 @@ def save(network: Network, directory: Path) -> str:
         "arcs": int(network.graph.alive.sum()),
         "places": network.graph.num_arcs,
     }
-    manifest["digest"] = digest(manifest, arrays, nodes.to_json())
     directory.mkdir(parents=True, exist_ok=True)
+    files = [_SETS, _NODES]
+    if network.surrogate is not None:
+        manifest["surrogate"] = surrogate_store.save(network.surrogate, directory)
+        files += [surrogate_store.SURROGATE, surrogate_store.LABELS]
+    manifest["digest"] = digest(manifest, arrays, nodes.to_json())
     save_file(arrays, directory / _SETS)
     (directory / _NODES).write_text(json.dumps(nodes.to_json()), "utf-8")
-    manifest["files"] = {name: digest_of_file(directory / name) for name in (_SETS, _NODES)}
+    manifest["files"] = {name: digest_of_file(directory / name) for name in files}
     (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
@@ -88,7 +94,7 @@ def load(directory: Path, graph: SocialGraph) -> Network:
         else:
             # Copies: the arrays of a file cannot be written to, and sets are.
             arrays = {name: array.copy() for name, array in load_file(directory / _SETS).items()}
-            return _loaded(arrays, manifest, replace(graph, nodes=nodes))
+            return _loaded(directory, arrays, manifest, replace(graph, nodes=nodes))
     raise StoredNetworkError(f"{directory} cannot be loaded:\n  - " + "\n  - ".join(problems) + "\nPrepare it again.")
 
 
@@ -110,7 +116,17 @@ def people(directory: Path) -> Vocabulary:
     return Vocabulary.from_json(json.loads((directory / _NODES).read_text("utf-8")))
 
 
-def _loaded(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any], graph: SocialGraph) -> Network:
+def surrogate(directory: Path, graph: SocialGraph) -> StandingSurrogate | None:
+    """The surrogate of the stored network alone, if it has one, on a graph as for `load`."""
+    return _surrogate(directory, described(directory), replace(graph, nodes=people(directory)))
+
+
+def _surrogate(directory: Path, manifest: dict[str, Any], graph: SocialGraph) -> StandingSurrogate | None:
+    about = manifest.get("surrogate")
+    return None if about is None else surrogate_store.load(directory, about, graph)
+
+
+def _loaded(directory: Path, arrays: dict[str, NDArray[Any]], manifest: dict[str, Any], graph: SocialGraph) -> Network:
     plan = Plan(**manifest["plan"])
     node = np.zeros(graph.num_nodes + 1, dtype=[("start", np.int64), ("scale", np.float64)])
     node["start"], node["scale"] = graph.in_ptr, arrays["places.scale"]
@@ -122,7 +138,8 @@ def _loaded(arrays: dict[str, NDArray[Any]], manifest: dict[str, Any], graph: So
     ))  # fmt: skip
     selected = Greedy(arrays["seeds.rows"], arrays["seeds.covered"], manifest["above"])
     rule, course = Share(**manifest["rule"]), Course(**manifest["course"])
-    return Network(plan, StandingSeeds.resumed(pair, selected, plan.k, manifest["seed"], rule, course))
+    standing = StandingSeeds.resumed(pair, selected, plan.k, manifest["seed"], rule, course)
+    return Network(plan, standing, _surrogate(directory, manifest, graph))
 
 
 def _rows(length: NDArray[np.int32], data: NDArray[np.int32]) -> Rows:

@@ -133,7 +133,7 @@ assert gains[:5].mean() > 2 * gains[-5:].mean()
 # %%
 network = Network.build(graph, Plan(k=K), seed=SEED)
 before, first = network.standing.nodes, network.standing.nodes[0]
-upkeep = network.remove(ForgetSet(users=(first,)))
+upkeep = network.remove(ForgetSet(users=(first,))).seeds
 after = network.standing.nodes
 pair = network.standing.collections
 print(f"{first} left; {set(after) - set(before)} came, {len(set(before) & set(after))} of {K} stayed")

@@ -15,6 +15,8 @@ import recsys.commands.workspace as models
 import recsys.plugin as recommending
 from graph_influence.network import Network, Plan
 from graph_influence.schemes import weighted_cascade
+from graph_influence.standing_surrogate import Lessons
+from graph_influence.surrogate import surrogate
 from recsys.data import Interactions
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
@@ -45,7 +47,10 @@ class House:
         data = canary_data()
         objective = WholeData(a=0.1, l2=1.0)
         models.save(RecommenderProblem.build(data, objective=objective, dim=6, layers=2).fit(), folder / "model")
-        networks.save(Network.build(weighted_cascade(social_graph(data)), Plan(k=4, share=0.8)), folder / "network")
+        graph, learns = weighted_cascade(social_graph(data)), surrogate("gcn", depth=2, width=4)
+        lessons = Lessons(sets=5, runs=100, epochs=30)
+        network = Network.build(graph, Plan(k=4, share=0.8), surrogate=learns, lessons=lessons)
+        networks.save(network, folder / "network")
         pseudonyms = ledger.keyring.pseudonyms
         self.model = recommending.target({"workspace": str(folder / "model")}, pseudonyms)
         self.network = spreading.target({"workspace": str(folder / "network"), "identity_type": member}, pseudonyms)
@@ -104,7 +109,12 @@ def test_a_request_is_served_by_both_halves(ledger: Ledger, tmp_path: Path) -> N
     assert told is not None and defects(told, public_key(ledger.keyring)) == [] and told["partial"] == []
     assert told["targets"]["graph_influence"]["removed"]["counts"]["ties"] > 0
     assert told["targets"]["recsys"]["removed"]["counts"]["interactions"] > 0
-    assert told["targets"]["graph_influence"]["version"]["method"] == "replay"
+    spread = told["targets"]["graph_influence"]
+    assert spread["version"]["method"] == "replay+reconverge"
+    assert spread["version"]["facts"]["surrogate_residual_after"] > 0
+    checks = {check["name"]: check for check in spread["verification"]["checks"]}
+    assert checks["labels_not_simulated"]["value"] == checks["labels_not_simulated"]["high"] == 0
+    assert any("surrogate" in part for part in spread["verification"]["not_covered"])
 
 
 def test_it_is_partial_where_a_half_does_not_know_that_type_of_identity(ledger: Ledger, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from tqdm import tqdm
 
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
@@ -43,6 +44,7 @@ class AttachedOptions:
     lr: float = 1e-2  # adam
     decay: float = 1.0  # adam: factor on the rate after every step
     seed: int = 0  # of the initial parameters
+    progress: bool = False  # adam: a bar, on a terminal only
 
     def __post_init__(self) -> None:
         require(
@@ -249,7 +251,8 @@ class AttachedProblem(Problem):
             x = lbfgs(landscape, x, tolerance=options.tolerance, max_iterations=options.max_iterations).x
         else:
             adam = Adam(x, lr=options.lr)
-            for _ in range(options.epochs):
+            shown = None if options.progress else True
+            for _ in tqdm(range(options.epochs), desc="train", unit="epoch", leave=False, disable=shown):
                 adam.step(x, self._training_gradient(x)[1])
                 adam.lr *= options.decay
         params = {name: value.clone() for name, value in unflatten(x, self.params).items()}

@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
     from graph_influence.network import Network
+    from graph_influence.standing_surrogate import Lessons
+    from graph_influence.surrogate import Surrogate
     from unlearn.vocabulary import Id
 
 Seeds = Annotated[list[str], typer.Option(help="Ids with commas between; may be given more than once.")]
@@ -94,8 +96,15 @@ class Planned:
     ] = 0.95
     seed: Seed = 0
 
-    def build(self, source: GraphFile) -> Network:
-        """The network of a graph file.
+    def build(
+        self,
+        source: GraphFile,
+        surrogate: Surrogate | None = None,
+        lessons: Lessons | None = None,
+        *,
+        progress: bool = False,
+    ) -> Network:
+        """The network of a graph file, with a surrogate of that kind, if any, that has learned from it.
 
         Raises:
             ValueError: the file cannot be read, or an option is out of its range.
@@ -110,7 +119,50 @@ class Planned:
             scheme=source.scheme,
             share=self.share,
         )
-        return Network.build(graph, plan, seed=self.seed)
+        return Network.build(graph, plan, surrogate=surrogate, lessons=lessons, seed=self.seed, progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """Which surrogate learns from the graph, from what, and for how long."""
+
+    surrogate: Annotated[
+        str | None,
+        typer.Option(
+            help="One that learns from the graph and is kept with it: gcn, capped or hybrid; with arguments as in "
+            "gcn:depth=4:width=16 (default: none)."
+        ),
+    ] = None
+    seed_sets: Annotated[
+        int | None, typer.Option(min=1, help="How many seed sets the surrogate learns from (default: 24).")
+    ] = None
+    runs: Annotated[int | None, typer.Option(min=1, help="How many cascades label each seed set (default: 10000).")] = (
+        None
+    )
+    epochs: Annotated[int | None, typer.Option(min=1, help="How many steps it learns (default: 400).")] = None
+
+    def read(self, model: str) -> tuple[Surrogate | None, Lessons]:
+        """The untrained surrogate, if there is to be one, and what it is to learn.
+
+        Raises:
+            ValueError: there is no such surrogate, it is to come from a file, or an option has nothing to be for.
+        """
+        from graph_influence.commands.specified import surrogate_of
+        from graph_influence.standing_surrogate import Lessons
+        from unlearn.specification import read
+
+        named = {"sets": self.seed_sets, "runs": self.runs, "epochs": self.epochs}
+        given = {name: value for name, value in named.items() if value is not None}
+        if self.surrogate is None:
+            if given:
+                raise ValueError("`surrogate` must be named where `seed-sets`, `runs` or `epochs` are (got none)")
+            return None, Lessons()
+        if "path" in read(self.surrogate)[1]:
+            raise ValueError(
+                f"`surrogate` must be trained on this graph (got {self.surrogate!r}); one from a file has learned from "
+                "others, and needs no place here: name it to `estimate` and `minimize`"
+            )
+        return surrogate_of(self.surrogate, model), Lessons(**given)
 
 
 def listed(graph: SocialGraph, texts: list[str]) -> list[Id]:

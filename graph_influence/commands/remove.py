@@ -40,7 +40,7 @@ def remove(
 ) -> Mapping[str, Any]:
     """Take people and ties out of a graph file, or of a workspace of `prepare`, and say what that changes.
 
-    A workspace goes on with its own sets and seeds. For a file, seeds are chosen before and stand while they leave.
+    A workspace goes on with its own sets, seeds and surrogate. For a file, seeds are chosen before and stand meanwhile.
     """
     from graph_influence.commands import workspace
     from graph_influence.plugin.arrivals import Stored, write_arrived
@@ -104,8 +104,9 @@ def _removed(network: Network, forget: ForgetSet) -> dict[str, Any]:
         }  # fmt: skip
 
     before, began = state(), time.perf_counter()
-    upkeep = network.remove(forget)
+    removed = network.remove(forget)
     seconds = time.perf_counter() - began
+    upkeep, surrogate = removed.seeds, removed.surrogate
     pair = upkeep.selection, upkeep.judging
     return {
         "before": before,
@@ -115,6 +116,7 @@ def _removed(network: Network, forget: ForgetSet) -> dict[str, Any]:
         "rebuilt": any(one.rebuilt for one in pair),
         "seeds_lost": upkeep.lost,
         "chosen_anew": upkeep.chosen_anew,
+        "surrogate": None if surrogate is None else asdict(surrogate),
         "seconds": seconds,
     }
 
@@ -146,4 +148,10 @@ def _print(told: Mapping[str, Any], out: Path) -> None:
     left, come = ([one for one in a["seeds"] if one not in b["seeds"]] for a, b in ((before, after), (after, before)))
     changed = f"without {', '.join(map(str, left))}, with {', '.join(map(str, come)) or 'nobody'} in their place"
     console.print(f"Seeds: {changed if left or come else 'all stand'}{', chosen anew' if told['chosen_anew'] else ''}")
+    if (own := told["surrogate"]) is not None:
+        also = f", {own['sets_emptied']} dropped for want of people" if own["sets_emptied"] else ""
+        console.print(
+            f"Surrogate: by {own['method']}, {own['labels_changed']} seed sets labelled otherwise{also}; it forgets "
+            "approximately, prepare it anew after many"
+        )
     console.print(f"{told['seconds'] * 1e3:,.1f} ms; kept in {out}")

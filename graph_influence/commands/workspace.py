@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from graph_influence import store
+from graph_influence import store, surrogate_store
 from graph_influence.network import Network
 from graph_influence.snapshot import from_parquet, to_parquet
 from unlearn.workspace import Workspace
@@ -18,8 +18,13 @@ def at(folder: Path) -> Workspace:
 
 
 def model_folder(folder: Path) -> Path:
-    """Where sets and seeds lie: the part without arcs."""
+    """Where sets, seeds and what a surrogate learned lie: the part without arcs."""
     return folder / "model"
+
+
+def surrogate_file(folder: Path) -> Path:
+    """Where a surrogate that learned from the graph lies: a file as `load_surrogate` takes it."""
+    return model_folder(folder) / surrogate_store.SURROGATE
 
 
 def save(network: Network, folder: Path) -> None:

@@ -68,6 +68,11 @@ class Labels:
         p = self.probability
         return np.sqrt(p * (1 - p) / self.runs)
 
+    def holding(self, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which sets have a marked node [n], as a seed or as one that was ever reached, [b]."""
+        seeds = np.array([marked[rows].any() for rows in self.sets], dtype=np.bool_)
+        return seeds | self.counts[:, marked].any(axis=1)
+
     def without(self, before: SocialGraph, after: SocialGraph) -> Labels:
         """The labels on the graph `after`, given that these are those on `before`, of which it is the rest.
 

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from graph_influence import store
+from graph_influence import store, surrogate_store
 from graph_influence.commands import workspace
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
 from graph_influence.network import Network, Plan, merged
 from graph_influence.plugin import sealed
 from graph_influence.plugin.arrivals import COLUMNS, Stored, write_arrived
+from graph_influence.plugin.making import Begun, made
 from graph_influence.plugin.verification import examine
 from graph_influence.snapshot import from_parquet
 from unlearn.forget import ForgetSet
 from unlearn.invalid import Problems
+from unlearn.methods.base import Unlearner
+from unlearn.specification import unlearner
 from unlearn.staging import Sealed, link
-from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, Verdict, Version
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.target import Batch, Counts, Pseudonyms, Removal, Verdict, Version
+from unlearn.vocabulary import Vocabulary
 from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, text_options
 
 
@@ -32,14 +34,24 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
 
     Raises:
         InvalidGraph: an option is unknown or has no usable value; the message lists all of them.
+        ValueError: there is no such method, or nothing that it could be for.
         FileNotFoundError: the workspace is none.
     """
     problems = Problems("the options of a social graph", InvalidGraph)
-    texts = text_options(options, ("workspace", "identity_type"), problems, made_by="`unlearn influence prepare`")
+    known = ("workspace", "identity_type", "method")
+    texts = text_options(options, known, problems, made_by="`unlearn influence prepare`")
     problems.raise_any()
     folder = Path(texts["workspace"]).resolve()
     workspace.at(folder).require()
-    return NetworkTarget(folder, pseudonyms, texts.get("identity_type", IDENTITY))
+    method = unlearner(texts["method"]) if "method" in texts else None
+    found = NetworkTarget(folder, pseudonyms, texts.get("identity_type", IDENTITY), method)
+    if method is not None and not found.learned:
+        problems.add(
+            f"`method` must be left out where no surrogate learned from the graph (got {texts['method']!r}): seeds and "
+            "sets need none, for they are drawn again"
+        )
+    problems.raise_any()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +63,28 @@ class Taken:
     unknown: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Begun:
-    """The published network over the graph that it was made from, the ties that came in since, and who has left."""
-
-    network: Network
-    arrived: pd.DataFrame
-    people: tuple[Id, ...]
-
-
-class NetworkTarget(WorkspaceTarget[Stored, _Begun]):
+class NetworkTarget(WorkspaceTarget[Stored, Begun]):
     """A workspace of `unlearn influence prepare` that people can be deleted from: see `unlearn.target.Target`.
 
-    Unlearning is exact: sets that can differ are drawn again by the same coins ("replay"), seeds are kept where they
-    are still proven and refilled where not. So drift, the share of ties that have left since everything was last built
-    ("rebuild"), counts no error but places that are kept empty, and seeds that people may leave because of.
+    Of sets and seeds unlearning is exact: sets that can differ are drawn again by the same coins ("replay"), seeds are
+    kept where they are still proven and refilled where not. So are the labels of a surrogate that learned from the
+    graph, but its parameters follow them approximately, by `method`. Drift, the share of ties that have left since
+    everything was last built ("rebuild"), is that of its error; without one it counts places that are kept empty, and
+    seeds that people may leave because of.
     """
 
-    def __init__(self, folder: Path, pseudonyms: Pseudonyms, identity_type: str) -> None:
+    def __init__(
+        self, folder: Path, pseudonyms: Pseudonyms, identity_type: str, method: Unlearner | None = None
+    ) -> None:
         super().__init__(workspace.at(folder), pseudonyms, identity_type)
         self._model = workspace.model_folder(folder)
+        self._method = method
+
+    @property
+    def learned(self) -> bool:
+        """Whether the published version has a surrogate that learned from the graph."""
+        with self.workspace.held():
+            return "surrogate" in store.described(self._model)
 
     def network(self) -> Network:
         """The published version; sets and seeds are as they were, whoever has left the graph since."""
@@ -81,9 +95,18 @@ class NetworkTarget(WorkspaceTarget[Stored, _Begun]):
         with self.workspace.held():
             self._require_fresh(batch, version)
             stored, gone = self.data(), list(self.outstanding().values())
+            before = store.surrogate(self._model, sealed.put_back(stored.graph, gone, self._plan().semantics))
         folder = self.staging.version(batch.id)
         graph = from_parquet(folder / workspace.GRAPH)
-        return examine(store.load(folder / self._model.name, graph), stored, gone)
+        return examine(store.load(folder / self._model.name, graph), stored, gone, before)
+
+    def purge(self, batch: Batch) -> Counts:
+        with self.workspace.held():
+            counts, about = super().purge(batch), store.described(self._model).get("surrogate")
+            if about is None:
+                return counts
+            nobody = ~self._published_people().alive
+            return {**counts, "labels": surrogate_store.holding(self._model, about, nobody)}
 
     def take_in(self, frame: pd.DataFrame) -> Taken:
         """Store new ties (columns source and target; probability, unless it is renormalised), of nobody blocked.
@@ -157,25 +180,16 @@ class NetworkTarget(WorkspaceTarget[Stored, _Begun]):
     def _published_digest(self) -> str:
         return store.described(self._model)["digest"]
 
-    def _begin(self, data: Stored, outstanding: Sequence[Sealed], *, retrain: bool) -> _Begun:
+    def _begin(self, data: Stored, outstanding: Sequence[Sealed], *, retrain: bool) -> Begun:
         graph = sealed.put_back(data.graph, outstanding, self._plan().semantics)
         people = tuple(person for one in outstanding for person in one.people)
-        return _Begun(store.load(self._model, graph), data.arrived, people)
+        network = store.load(self._model, graph)
+        if network.surrogate is not None and self._method is not None:
+            network = replace(network, surrogate=replace(network.surrogate, method=self._method))
+        return Begun(network, data.arrived, people)
 
-    def _make(self, begun: _Begun, *, retrain: bool) -> Made:
-        began, network, people = time.perf_counter(), begun.network, begun.people
-        forget = ForgetSet(users=people)
-        facts: dict[str, Fact] = {"people_removed": len(people), "spread_before": network.standing.spread.mean}
-        if retrain:
-            network = network.rebuilt(forget, begun.arrived)
-        elif people:
-            upkeep = network.remove(forget)
-            facts |= {"seeds_lost": upkeep.lost, "seeds_chosen_anew": int(upkeep.chosen_anew)}
-            facts |= {"sets_redrawn": upkeep.selection.redrawn + upkeep.judging.redrawn}
-        standing = network.standing
-        facts |= {"sets": len(standing.collections), "ratio": standing.ratio, "spread_after": standing.spread.mean}
-        facts |= {"seconds": time.perf_counter() - began}
-        return Made("rebuild" if retrain else "replay", facts, lambda folder: workspace.write(network, folder))
+    def _make(self, begun: Begun, *, retrain: bool) -> Made:
+        return made(begun, retrain=retrain)
 
     def _swap(self, staged: Path, new: Path) -> None:
         model = workspace.model_folder(new)

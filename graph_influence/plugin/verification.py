@@ -14,8 +14,11 @@ from graph_influence.maximize.standing import StandingSeeds
 from graph_influence.network import Network
 from graph_influence.plugin import sealed
 from graph_influence.plugin.arrivals import Stored
+from graph_influence.plugin.surrogate_checks import NOT_COVERED as UNKNOWN
+from graph_influence.plugin.surrogate_checks import examine_surrogate
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.rows import Rows
+from graph_influence.standing_surrogate import StandingSurrogate
 from unlearn.staging import Sealed
 from unlearn.target import Check, Verdict
 
@@ -29,7 +32,9 @@ NOT_COVERED = (
 )
 
 
-def examine(network: Network, stored: Stored, gone: Sequence[Sealed]) -> Verdict:
+def examine(
+    network: Network, stored: Stored, gone: Sequence[Sealed], before: StandingSurrogate | None = None
+) -> Verdict:
     """The verdict on a staged network over its own graph.
 
     - `forgotten_ids`: people of the version who are not in the remaining graph.
@@ -43,9 +48,11 @@ def examine(network: Network, stored: Stored, gone: Sequence[Sealed]) -> Verdict
       from other roots are found out here.
     - `missing_seeds`: places of seeds that nobody alive has.
     - `proven_ratio`: the ratio of the seeds by the bounds on the version's own sets.
+    - Those of `examine_surrogate`, where a surrogate learned from the graph.
 
     Args:
         gone: what is sealed of those who are to be forgotten.
+        before: the published surrogate, over the graph that it learned from.
     """
     standing, graph = network.standing, network.graph
     pair = (standing.collections.selection, standing.collections.judging)
@@ -54,6 +61,7 @@ def examine(network: Network, stored: Stored, gone: Sequence[Sealed]) -> Verdict
     seeds = standing.selected.rows
     wanted = min(network.plan.k, graph.num_alive)
     ratio = standing.collections.evidence(standing.selected, standing.rule.log_inverse(standing.looks)).certified
+    learned = list(examine_surrogate(network.surrogate, before))
     return Verdict(
         (
             Check(name="forgotten_ids", value=int((known < 0).sum()), high=0),
@@ -67,8 +75,9 @@ def examine(network: Network, stored: Stored, gone: Sequence[Sealed]) -> Verdict
             *_estimates(standing, _around(graph, stored, gone)),
             Check(name="missing_seeds", value=wanted - len(np.unique(seeds[~dead[seeds]])), high=0),
             Check(name="proven_ratio", value=ratio, low=standing.least),
+            *learned,
         ),
-        NOT_COVERED,
+        NOT_COVERED + ((UNKNOWN,) if learned else ()),
     )
 
 

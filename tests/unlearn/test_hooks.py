@@ -77,6 +77,12 @@ def test_adam_training_approaches_the_closed_form() -> None:
     assert (flatten(fitted.params) - ridge_solution(*regression())).norm() < 1e-3
 
 
+def test_a_bar_is_shown_on_a_terminal_only_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    plain, shown = (ridge(solver="adam", epochs=20, lr=1e-2, progress=bar).fit() for bar in (False, True))
+    assert all(torch.equal(value, shown.params[name]) for name, value in plain.params.items())
+    assert capsys.readouterr() == ("", "")
+
+
 def test_training_from_given_parameters_starts_there() -> None:
     problem = ridge(max_iterations=1)
     near = {"weight": ridge_solution(*regression())[None]}

@@ -22,8 +22,9 @@ from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.rows import Rows
 from graph_influence.snapshot import from_parquet
 from tests.graph_influence.maximize.graphs import social
-from tests.graph_influence.plugin.test_target import KEY, KIND, PLANS, graph, opened, people, stored
+from tests.graph_influence.plugin.test_target import KEY, KIND, LEARNED, PLANS, built, graph, opened, people, stored
 from tests.graph_influence.rrsets.test_deletion import same_rows
+from unlearn.digests import digest
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.staging import Sealed
 from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, Verdict
@@ -35,12 +36,6 @@ BATCHES = (Batch("b1", people(0, 7)), Batch("b2", people(30)), Batch("b3", peopl
 @pytest.fixture(params=PLANS)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
-
-
-@pytest.fixture
-def folder(kind: str, tmp_path: Path) -> Path:
-    shutil.copytree(stored(kind), tmp_path / "network")
-    return tmp_path / "network"
 
 
 def users(batch: Batch) -> ForgetSet:
@@ -69,7 +64,7 @@ def failed(verdict: Verdict) -> set[str]:
 
 def test_batch_after_batch_it_is_what_it_would_be_without_files_and_seals(folder: Path, kind: str) -> None:
     """Set by set: the coins are those of before, through graphs that are stored without whoever left."""
-    network = Network.build(graph(kind), PLANS[kind], seed=3)
+    network = built(kind)
     for batch in BATCHES:
         network.remove(users(batch))
         verdict = through(opened(folder), batch)
@@ -78,6 +73,10 @@ def test_batch_after_batch_it_is_what_it_would_be_without_files_and_seals(folder
         assert same(published, network)
         assert (published.standing.ratio, published.standing.looks) == (network.standing.ratio, network.standing.looks)
         assert np.array_equal(published.graph.probability, network.graph.probability)
+        assert (published.surrogate is None) == (network.surrogate is None)
+        if published.surrogate is not None and network.surrogate is not None:
+            assert digest(published.surrogate.labels) == digest(network.surrogate.labels)
+            assert digest(published.surrogate.problem.params) == digest(network.surrogate.problem.params)
 
 
 def test_what_left_is_in_no_array_of_the_graph(folder: Path, kind: str) -> None:
@@ -218,7 +217,7 @@ def test_it_serves_the_published_version_and_nothing_about_the_blocked(folder: P
         serving.spread(["nobody"])
 
 
-@pytest.mark.parametrize("kind", ["frozen", "renormalised"])
+@pytest.mark.parametrize("kind", ["frozen", "renormalised", "learned"])
 def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: str) -> None:
     network, before = opened(folder), graph(kind)
     blocked, gone, one, two = (subject.value for subject in people(7, 30, 55, 90))
@@ -243,8 +242,10 @@ def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: s
     after = network.data()
     arc = after.graph.arcs([(one, two)])[0]
     assert after.arrived.empty and arc >= 0
-    expected = 0.5 if kind == "frozen" else 1 / after.graph.in_degree()[after.graph.nodes.rows([two])[0]]
+    expected = 0.5 if kind != "renormalised" else 1 / after.graph.in_degree()[after.graph.nodes.rows([two])[0]]
     assert after.graph.probability[arc] == expected
+    learned = workspace.load(folder).surrogate
+    assert learned is None or learned.problem.data.graph.alive[arc]
     assert int(after.graph.alive.sum()) == int(before.without(ForgetSet(users=tuple(
         one.value for one in people(30, 20)))).alive.sum()) + 1  # fmt: skip
 
@@ -256,7 +257,8 @@ def test_drift_grows_until_a_rebuild_and_seeds_stand_again(folder: Path, kind: s
         drifts.append(removal.drift)
         assert 0 < removal.share <= removal.drift + 1e-12
         version = network.unlearn(batch, retrain=number == 1)
-        assert version.method == ("rebuild" if number == 1 else "replay")
+        replay = "replay+reconverge" if kind in LEARNED else "replay"
+        assert version.method == ("rebuild" if number == 1 else replay)
         network.publish(batch, version)
         network.purge(batch)
         assert len(Serving(network).seeds()) == 6

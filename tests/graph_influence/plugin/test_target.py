@@ -18,6 +18,8 @@ from graph_influence.commands import workspace
 from graph_influence.graph import SocialGraph
 from graph_influence.network import Network, Plan
 from graph_influence.plugin import NetworkTarget, Serving, target
+from graph_influence.standing_surrogate import Lessons
+from graph_influence.surrogate import surrogate
 from tests.graph_influence.maximize.graphs import social
 from tests.graph_influence.rrsets.conftest import uneven
 from tests.unlearn.target.contract import TargetContract
@@ -30,7 +32,10 @@ PLANS = {
     "frozen": Plan(k=6, share=0.8),
     "renormalised": Plan(k=6, share=0.8, semantics="renormalised", scheme="weighted_cascade"),
     "uneven": Plan(k=6, share=0.8, model="lt"),
+    "learned": Plan(k=6, share=0.8),
 }
+LEARNED = {"learned": "ic", "uneven": "lt"}  # with a surrogate
+LESSONS = Lessons(sets=6, runs=300, epochs=60)
 
 
 @functools.cache
@@ -42,11 +47,17 @@ def graph(kind: str) -> SocialGraph:
     return named.with_probability(0.9 * uneven(named).probability) if kind == "uneven" else named
 
 
+def built(kind: str) -> Network:
+    """The network of that graph."""
+    learns = surrogate("gcn", depth=2, width=6, model=LEARNED[kind]) if kind in LEARNED else None
+    return Network.build(graph(kind), PLANS[kind], surrogate=learns, lessons=LESSONS, seed=3)
+
+
 @functools.cache
 def stored(kind: str) -> Path:
     """A workspace."""
     folder = Path(tempfile.mkdtemp()) / "network"
-    workspace.save(Network.build(graph(kind), PLANS[kind], seed=3), folder)
+    workspace.save(built(kind), folder)
     return folder
 
 
@@ -94,3 +105,8 @@ class TestRenormalised(TestNetwork):
 class TestUneven(TestNetwork):
     kind = "uneven"
     every_change = 41
+
+
+class TestLearned(TestNetwork):
+    kind = "learned"
+    every_change = 23
