@@ -14,7 +14,6 @@ fraction of moving the whole table, and the columns that stay put enter through 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,13 +22,10 @@ from recsys.graph import BipartiteGraph
 from recsys.joint_graph import JointGraph
 from recsys.landscape import FrozenColumns, WholeDataLandscape, curvature_inverses
 from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import ModelLoss
 from recsys.objectives.whole_data import WholeData
-from unlearn.forget import ForgetSet
 from unlearn.params import Params
 from unlearn.problem import Locality
-
-if TYPE_CHECKING:
-    from recsys.problem import RecommenderProblem
 
 _FEWEST = 24  # directions; with fewer the sparse products are hardly faster
 _MOST = 0.75  # of the row space; beyond that all of it is as cheap
@@ -49,13 +45,14 @@ class Survey:
     age: int = 0
 
 
-def survey(problem: RecommenderProblem) -> Survey | None:
+def survey(loss: ModelLoss, params: Params) -> Survey | None:
     """Everything that does not depend on the request; None where the objective has no closed line search."""
-    objective, graph = problem.objective_function, problem.graph
-    if not (isinstance(problem.model, LinearRecommender) and isinstance(objective, WholeData)):
+    model, objective, graph = loss.model, loss.objective, loss.graph
+    if not (isinstance(model, LinearRecommender) and isinstance(objective, WholeData)):
         return None
-    axes = _row_space(problem.params["table"])
-    users, items = (side @ axes for side in problem.readout())
+    axes = _row_space(params["table"])
+    with torch.no_grad():
+        users, items = (side @ axes for side in loss.embed(params))
     inverses = curvature_inverses(users.T @ users, items.T @ items, objective)
     return Survey(axes, torch.cat([users, items]), graph.edge_products(users, items), *inverses)
 
@@ -69,22 +66,27 @@ def _row_space(table: Tensor) -> Tensor:
 
 
 def locality(
-    remaining: RecommenderProblem, before: RecommenderProblem, forget: ForgetSet, known: Survey, tail: float
+    loss: ModelLoss, table: Tensor, before: BipartiteGraph, gone: Tensor, known: Survey, tail: float
 ) -> Locality:
-    """The objective of `remaining` = `before.without(forget)` over the directions that the request moves.
+    """The objective of what remains over the directions that the request moves.
 
     Where these are most of all that the table has, over all of those.
+
+    Args:
+        loss: on the remaining data and graph; `table`, where it starts.
+        before: the graph with what was forgotten; `gone`, which of its interactions [k] that is.
+        known: the survey of that.
+        tail: share of the request's first-order push that the directions may leave out.
     """
-    model, objective, graph = remaining.model, remaining.objective_function, remaining.graph
+    model, objective, graph = loss.model, loss.objective, loss.graph
     assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
-    gone = before.records(forget)
-    basis = _directions(before, remaining, known, gone, tail)
+    basis = _directions(before, graph, table, known, gone, tail)
     if basis is None:
-        return _everywhere(remaining, model, objective, forget, known.axes)
+        return _everywhere(model, objective, graph, table, known.axes)
     # Rows of the forgotten are cleared in the products and in the results: a copy of a whole table costs as much as
     # half an iteration.
-    dead, table, final, axes = graph.forgotten_nodes, remaining.params["table"], known.final, known.axes @ basis
-    kept = torch.ones(before.graph.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
+    dead, final, axes = graph.forgotten_nodes, known.final, known.axes @ basis
+    kept = torch.ones(before.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
     origin, old = table @ axes, final @ basis
     rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
     frozen = FrozenColumns(final, basis, rest, dead)
@@ -94,7 +96,7 @@ def locality(
         moved = torch.addmm(table, part.point.view(origin.shape) - origin, axes.T).index_fill_(0, dead, 0.0)
         params = {"table": moved}
         if known.age + 1 >= _RENEW:
-            return params, survey(remaining.with_params(params))
+            return params, survey(loss, params)
         after = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, dead, 0.0)
         return params, replace(known, final=after, scores=part.scores, age=known.age + 1)
 
@@ -102,11 +104,11 @@ def locality(
 
 
 def _everywhere(
-    remaining: RecommenderProblem, model: LinearRecommender, objective: WholeData, forget: ForgetSet, axes: Tensor
+    model: LinearRecommender, objective: WholeData, graph: BipartiteGraph, table: Tensor, axes: Tensor
 ) -> Locality:
     """The objective over all that the table spans."""
-    start = remaining.settled(forget)["table"] @ axes
-    whole = WholeDataLandscape(model, objective, remaining.graph, columns=start.shape[1])
+    start = (table @ axes).index_fill_(0, graph.forgotten_nodes, 0.0)
+    whole = WholeDataLandscape(model, objective, graph, columns=start.shape[1])
 
     def finish() -> tuple[Params, Survey]:
         params = {"table": whole.point.view(start.shape) @ axes.T}
@@ -116,7 +118,7 @@ def _everywhere(
 
 
 def _directions(
-    before: RecommenderProblem, remaining: RecommenderProblem, known: Survey, gone: Tensor, tail: float
+    graph: BipartiteGraph, remaining: BipartiteGraph, table: Tensor, known: Survey, gone: Tensor, tail: float
 ) -> Tensor | None:
     """Orthonormal columns [r, k] for the request's first-order push on the rows of the table, in the axes' coordinates.
 
@@ -125,24 +127,24 @@ def _directions(
     whose messages were rescaled, as they are and through the inverse curvature; the rows that were emptied; and of a
     lost tie what each end heard of the other, likewise.
     """
-    graph, n_users = before.graph, before.graph.n_users
+    n_users = graph.n_users
     users, items = graph.rows[gone], graph.cols[gone]
-    final, table, axes = known.final, before.params["table"], known.axes
+    final, axes = known.final, known.axes
     pull = (1.0 - known.scores[gone])[:, None]
     of_users, at_users = _gathered(users, pull * final[n_users + items])
     of_items, at_items = _gathered(items, pull * final[users])
-    dead = remaining.graph.forgotten_nodes
+    dead = remaining.forgotten_nodes
     of_users = of_users * ~torch.isin(at_users, dead)[:, None]
     of_items = of_items * ~torch.isin(n_users + at_items, dead)[:, None]
     by_users, by_items = known.inverse_users, known.inverse_items
     once = of_users @ by_users, of_items @ by_items
     degrees = graph.degrees()
-    lost = (1.0 - remaining.graph.degrees() / degrees.clamp_min(1e-12)) * (degrees > 0)
+    lost = (1.0 - remaining.degrees() / degrees.clamp_min(1e-12)) * (degrees > 0)
     at = lost.nonzero().flatten()
     rescaled = (lost[at, None].to(table.dtype) * table[at]) @ axes
     of_user = (at < n_users)[:, None]
-    newly = dead[~torch.isin(dead, before.graph.forgotten_nodes)]
-    heard = table[_silenced(graph, remaining.graph)] @ axes
+    newly = dead[~torch.isin(dead, graph.forgotten_nodes)]
+    heard = table[_silenced(graph, remaining)] @ axes
     groups = [
         torch.cat([of_users, of_items]),
         torch.cat(once),

@@ -253,13 +253,13 @@ class RecommenderProblem(FittedRecommender, Problem):
         return resume(self, self.loss, checkpoint)
 
     def survey(self) -> Survey | None:
-        return survey(self)
+        return survey(self.loss, self.params)
 
     def locality(self, before: Problem, forget: ForgetSet, known: Survey | None, *, tail: float) -> Locality:
         if known is None:
             return super().locality(before, forget, known, tail=tail)
         assert isinstance(before, RecommenderProblem)
-        return locality(self, before, forget, known, tail)
+        return locality(self.loss, self.params["table"], before.graph, before.records(forget), known, tail)
 
     def optimality(
         self, *, probability: float = 0.99, seed: int = 0, resolution: float = 0.015, max_iterations: int = 1500
