@@ -30,6 +30,7 @@ CONTRACTS = (
     "history",
     "hooks",
     "invalid",
+    "parallel",
     "params",
     "problem",
     "seal",
