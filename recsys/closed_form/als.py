@@ -65,8 +65,8 @@ class ImplicitAls(ClosedForm):
     max_sweeps: int = 100
     tolerance: float = 1e-4
     steps: int = 1
-    products: int = 6
-    width: int = 16
+    products: int = 8
+    width: int = 12
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -100,10 +100,10 @@ def test_newton_steps_come_to_the_joint_refit(kind: str, nu: float) -> None:
     expected = refit.scores(users)
     effect = (fitted.scores(users) - expected).norm()
     half, one, many = (
-        float((replace(fitted, steps=steps).forget(forget).scores(users) - expected).norm() / effect)
-        for steps in (0, 1, 12)
+        float((replace(fitted, steps=steps, products=100).forget(forget).scores(users) - expected).norm() / effect)
+        for steps in (0, 1, 40)
     )
-    assert many < 1e-6 < one < 0.05 < half < 0.75
+    assert many < 1e-6 < one < 0.3 * half < 0.25
     assert refit.history.removed == 0
 
 
@@ -135,7 +135,7 @@ def test_what_is_left_out_does_not_add_up() -> None:
 
 def test_requests_compose() -> None:
     data = synthetic(60, 40, 700, seed=0)
-    fitted = model(data, steps=12, **UNIQUE).fit()
+    fitted = model(data, steps=40, products=100, **UNIQUE).fit()
     one_by_one = fitted
     for kind in ("an item", "a user", "interactions"):
         one_by_one = one_by_one.forget(request_for(data, kind))
