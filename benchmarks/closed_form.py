@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -34,15 +35,15 @@ from unlearn.streams import uniforms
 F = TypeVar("F", bound=ClosedForm)
 BAR_RECALL, BAR_NDCG, BAR_SECONDS, BAR_GAP = 0.183, 0.152, 600.0, 0.05
 SETTLES, RANKS = "joint ALS, 32 columns", "joint ALS, 128 columns"
-ALS: dict[str, dict[str, float]] = {
+ALS: dict[str, dict[str, Any]] = {
     SETTLES: {"dim": 32, "alpha": 20.0, "l2": 500.0, "nu": 0.0},
-    RANKS: {"dim": 128, "alpha": 200.0, "l2": 100.0, "nu": 1.0},
+    RANKS: {"dim": 128, "alpha": 200.0, "l2": 100.0, "nu": 1.0, "max_sweeps": 30},
 }
-ALS_QUICK: dict[str, dict[str, float]] = {
+ALS_QUICK: dict[str, dict[str, Any]] = {
     SETTLES: {"dim": 4, "alpha": 20.0, "l2": 20.0, "nu": 0.0},
     RANKS: {"dim": 8, "alpha": 20.0, "l2": 20.0, "nu": 0.5},
 }
-PARTS = ("filter", "als", "ease")
+PARTS = ("filter", "als-settles", "als-ranks", "ease")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def main() -> None:
     settings = ALS_QUICK if options.quick else ALS
     result = report(options, "closed_form", load(options, "gowalla"), {**asdict(effort), "als": settings})
     result["deletion"] = {}
-    parts = {"filter": filters, "als": als, "ease": ease}
+    parts = {"filter": filters, "als-settles": partial(als, SETTLES), "als-ranks": partial(als, RANKS), "ease": ease}
     for name in options.only or PARTS:
         parts[name](options, effort, result)
     finish(options, result)
@@ -95,19 +96,20 @@ def filters(options: argparse.Namespace, effort: Effort, result: dict[str, Any])
     result["deletion"][name] = deletion(name, low_pass, rows, 1.0) | gaps(name, low_pass, rows, effort, tolerance=3e-5)
 
 
-def als(options: argparse.Namespace, effort: Effort, result: dict[str, Any]) -> None:
+def als(name: str, options: argparse.Namespace, effort: Effort, result: dict[str, Any]) -> None:
     """Fitted and referred to in double precision, in which sweeps go on for as long as they help; served in single."""
     split = load(options, "gowalla")
-    rows = by_activity(split.refit(), effort.users)
-    for name, settings in result["settings"]["als"].items():
-        fine = timed_fit(ImplicitAls(data=split.refit(), dtype=torch.float64, tolerance=1e-8, **settings))
-        joint = replace(fine, dtype=torch.float32, params={key: table.float() for key, table in fine.params.items()})
-        figures = ranking(joint, joint.data, split.test, None)
-        say(f"{name}: test Recall@20 {figures['recall_at_20']:.4f}, NDCG@20 {figures['ndcg_at_20']:.4f}")
-        half = f"half-step of {name}"
-        result["deletion"][half] = deletion(half, replace(joint, steps=0), rows, 0.1)
-        result["deletion"][name] = deletion(name, joint, rows, 1.0) | gaps(name, joint, rows, effort, tolerance=1e-8)
-        result["deletion"][name] |= {"quality": figures}
+    data = split.refit()
+    rows, found = by_activity(data, effort.users), result["deletion"]
+    fine = timed_fit(ImplicitAls(data=data, dtype=torch.float64, tolerance=1e-8, **result["settings"]["als"][name]))
+    joint = replace(fine, dtype=torch.float32, params={key: table.float() for key, table in fine.params.items()})
+    figures = ranking(joint, data, split.test, None)
+    say(f"{name}: test Recall@20 {figures['recall_at_20']:.4f}, NDCG@20 {figures['ndcg_at_20']:.4f}")
+    half = f"half-step of {name}"
+    found[half] = deletion(half, replace(joint, steps=0), rows, 0.1)
+    found[name] = deletion(name, joint, rows, 1.0)
+    finish(options, result)
+    found[name] |= {"quality": figures} | gaps(name, joint, rows, effort, tolerance=1e-8)
 
 
 def ease(options: argparse.Namespace, effort: Effort, result: dict[str, Any]) -> None:
