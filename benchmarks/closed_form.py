@@ -189,7 +189,7 @@ def deletion(label: str, model: ClosedForm, rows: NDArray[np.int64], bar: float)
         after.scores(np.array([other]))
         wall.append(time.perf_counter() - began[0])
         busy.append(time.process_time() - began[1])
-    figures = {"seconds": tail(wall), "processor_seconds": tail(busy), "bar_seconds": bar}
+    figures: dict[str, Any] = {"seconds": tail(wall), "processor_seconds": tail(busy), "bar_seconds": bar}
     met = verdict(figures["seconds"]["median"] < bar)
     say(
         f"{label}: one user in {shown(figures['seconds'])} s, p90 {figures['seconds']['p90']:.3g} (processor: "
@@ -226,7 +226,7 @@ def gaps(label: str, model: ClosedForm, rows: NDArray[np.int64], effort: Effort,
         if number >= len(chosen) - effort.cold:
             cold = replace(reference.without(forget), params={}).fit()
             floors.append(float((cold.scores(asked) - goal).norm() / effect))
-    figures = {
+    figures: dict[str, Any] = {
         "interactions": model.data.degrees()[0][chosen].tolist(),
         "gap": tail(found),
         "effect": spread(effects),
