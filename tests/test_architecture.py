@@ -32,6 +32,7 @@ CONTRACTS = (
     "history",
     "hooks",
     "invalid",
+    "parallel",
     "params",
     "problem",
     "registry",

@@ -16,8 +16,8 @@ from graph_influence.coins import steps
 from graph_influence.diffusion.cascades import Cascades, Gains
 from graph_influence.diffusion.kernels import LiveArcs, simulate
 from graph_influence.graph import SocialGraph
-from graph_influence.parallel import in_chunks
 from graph_influence.seeds import seed_rows
+from unlearn.parallel import in_chunks
 from unlearn.vocabulary import Id
 
 _CHUNK = 1024  # runs between which an interrupt is answered

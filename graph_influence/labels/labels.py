@@ -12,8 +12,8 @@ from tqdm import tqdm
 from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.labels.replay import Deletion, replay
-from graph_influence.parallel import in_chunks
 from graph_influence.rrsets.in_arcs import Model
+from unlearn.parallel import in_chunks
 from unlearn.streams import bits
 
 Rows = NDArray[np.int64]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from graph_influence.coins import stream
 from graph_influence.diffusion import Diffusion
 from graph_influence.diffusion.kernels import LiveArcs, spread
-from graph_influence.parallel import in_chunks
 from unlearn.compiled import kernel
+from unlearn.parallel import in_chunks
 
 _CHUNK = 256  # worlds between which an interrupt is answered
 _ACTIVE = np.uint8(1)

@@ -12,8 +12,8 @@ from graph_influence.coins import coin_steps, stream, unit
 from graph_influence.diffusion import diffusion
 from graph_influence.minimize.dominators import add_drops, touching
 from graph_influence.minimize.outbreak import Outbreak
-from graph_influence.parallel import in_chunks
 from unlearn.compiled import kernel
+from unlearn.parallel import in_chunks
 
 Number = TypeVar("Number", bound=np.integer)
 

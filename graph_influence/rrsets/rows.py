@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from graph_influence.parallel import in_chunks
 from unlearn.compiled import kernel
+from unlearn.parallel import in_chunks
 
 T = TypeVar("T")
 _FREE = np.int32(-1)  # a place that no row holds

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.coins import GOLDEN, mixed, stream, unit
-from graph_influence.parallel import in_chunks
 from graph_influence.rrsets.exponential import exponential
 from graph_influence.rrsets.in_arcs import InArcs
 from unlearn.compiled import kernel
+from unlearn.parallel import in_chunks
 
 _MEMBER, _SENTINEL = np.uint8(1), np.uint8(2)  # marks of a node
 _CHUNK = 16_384  # sets between which an interrupt is answered

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recsys.closed_form.anderson import fixed_point
 from recsys.closed_form.base import ClosedForm, register
-from recsys.closed_form.narrow import Side, directions, swept
+from recsys.closed_form.narrow import Side, directions, newton_step
 from recsys.closed_form.rows import solve_rows, strengths
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
@@ -36,18 +36,20 @@ class ImplicitAls(ClosedForm):
     `whole_data` objective of matrix factorisation, times 1 + alpha.
 
     Forgetting re-solves the users that lost interactions given the items, then the items that did given the users: each
-    is then what the normal equations of the remaining data give, to rounding. With `warm_sweeps`, all users and
-    all items follow in turn, accelerated as in `fit`, but within the few directions in which one request moves rows:
-    systems are [width, width] then. Neither is the joint optimum, so `history.removed` counts.
-    Where `dim` is at least the rank of the optimum, its scores are unique and the sweeps tend to what a refit gives;
+    is then what the normal equations of the remaining data give, to rounding. With `steps`, all users and all items
+    follow by Newton steps, within the few directions in which one request moves rows. Neither is the joint optimum, so
+    `history.removed` counts.
+    Where `dim` is at least the rank of the optimum, its scores are unique and the steps tend to what a refit gives;
     below that rank the two may end in different local optima.
 
     Args:
         dim: width of the tables. alpha: confidence of an interaction.
         l2: of both tables. nu: how it grows with frequency.
         max_sweeps, tolerance: `fit` ends when a sweep would move the item table by at most this part of itself.
-        warm_sweeps: of a deletion; 0 is the half-step alone.
-        width: of the directions in which those sweeps move rows; from `dim` on, all.
+        steps, products: Newton steps of a deletion, and the most products with the Hessian in each; without steps, the
+            half-step alone. A second step is for requests that change much.
+        width: of the directions in which those steps move rows; from `dim` on, all. While a request is served it takes
+            `width` (`width` + 1) / 2 numbers for each user and item.
 
     Raises:
         ValueError: an argument is out of range; the message lists every problem.
@@ -62,12 +64,13 @@ class ImplicitAls(ClosedForm):
     nu: float = 0.0
     max_sweeps: int = 100
     tolerance: float = 1e-4
-    warm_sweeps: int = 4
-    width: int = 16
+    steps: int = 1
+    products: int = 8
+    width: int = 12
     seed: int = 0
 
     def __post_init__(self) -> None:
-        bounds = {"dim": 1, "nu": 0, "width": 1, "max_sweeps": 1, "tolerance": 0, "warm_sweeps": 0}
+        bounds = {"dim": 1, "nu": 0, "width": 1, "max_sweeps": 1, "tolerance": 0, "steps": 0, "products": 1}
         problems = [
             f"`{name}` must be at least {least} for `als` (got {getattr(self, name)})"
             for name, least in bounds.items()
@@ -108,10 +111,12 @@ class ImplicitAls(ClosedForm):
             solved = self._solve(csr_array(histories[name][changed[name]]), tables[other])
             moves[name] = solved - tables[name][rows]
             tables[name] = tables[name].index_copy(0, rows, solved)
-        if self.warm_sweeps and len(gone):
-            users, items = (Side(histories[n], tables[n], self._strengths(histories[n])) for n in ("users", "items"))
+        if self.steps and len(gone):
+            users, items = (Side.of(histories[n], tables[n], self._strengths(histories[n])) for n in ("users", "items"))
             basis = directions(moves["users"], moves["items"], users, items, self.width)
-            tables["users"], tables["items"] = swept(users, items, basis, alpha=self.alpha, sweeps=self.warm_sweeps)
+            for _ in range(self.steps):
+                users, items = newton_step(users, items, basis, alpha=self.alpha, products=self.products)
+            tables = {"users": users.table, "items": items.table}
         return tables, False
 
     def _swept(self, items: Tensor, sweeps: int, tolerance: float, *, plain: int) -> Params:
@@ -126,8 +131,7 @@ class ImplicitAls(ClosedForm):
         return {"users": self._solve(by_user, items), "items": items}
 
     def _solve(self, histories: csr_array, table: Tensor) -> Tensor:
-        pulls = torch.full((histories.nnz,), 1.0 + self.alpha, dtype=table.dtype)
-        return solve_rows(histories, table, pulls, self._strengths(histories), alpha=self.alpha)
+        return solve_rows(histories, table, self._strengths(histories), alpha=self.alpha)
 
     def _strengths(self, histories: csr_array) -> Tensor:
         return strengths(histories, alpha=self.alpha, l2=self.l2, nu=self.nu)

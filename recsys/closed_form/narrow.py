@@ -1,4 +1,4 @@
-"""Alternating least squares over the few directions in which a small request moves the rows of both tables.
+"""A Newton step of both tables at once, over the few directions in which a small request moves their rows.
 
 Forgetting a user takes a pull along that user's row from every item they had, and the users of those items follow. On
 Gowalla (32 columns) the moves of all items between two refits, without and with one user, had singular values 1, .19,
@@ -7,26 +7,36 @@ Gowalla (32 columns) the moves of all items between two refits, without and with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from recsys.closed_form.anderson import fixed_point
 from recsys.closed_form.base import sparse_tensor
-from recsys.closed_form.rows import solve_rows
+from recsys.closed_form.systems import Systems
+from recsys.graph import csr
+from unlearn.solvers.cg import conjugate_gradients
+from unlearn.solvers.gauge import rotation_projection
 
-_MEMORY = 10
+_BLOCK = 32  # columns of a sparse product: more do not stay in cache
+_TOLERANCE = 2e-2  # of the residual: what the directions leave out weighs more
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Users or items: their histories, their table [q, d] and the L2 of each row [q]."""
+    """Users or items: their histories as a CSR tensor of ones [q, m], their table [q, d] and the L2 of each row [q]."""
 
-    histories: csr_array
+    histories: Tensor
     table: Tensor
     held: Tensor
+
+    @classmethod
+    def of(cls, histories: csr_array, table: Tensor, held: Tensor) -> Side:
+        return cls(sparse_tensor(histories, table.dtype), table, held.to(table.dtype))
+
+    def moved(self, moves: Tensor, basis: Tensor) -> Side:
+        return replace(self, table=torch.addmm(self.table, moves, basis.T))
 
 
 def directions(of_users: Tensor, of_items: Tensor, users: Side, items: Side, width: int) -> Tensor:
@@ -39,56 +49,97 @@ def directions(of_users: Tensor, of_items: Tensor, users: Side, items: Side, wid
     if width >= users.table.shape[1]:
         return torch.eye(users.table.shape[1], dtype=users.table.dtype)
     by_users, by_items = (_curvature(own, other) for own, other in ((users, items), (items, users)))
-    groups = [of_users, of_items]
+    groups = [of_users.double(), of_items.double()]
     for _ in range(2):
-        of_users, of_items = (
-            torch.linalg.solve(by_users, of_items.double().T).T,
-            torch.linalg.solve(by_items, of_users.double().T).T,
-        )
-        groups += [of_users, of_items]
-    pool = torch.cat([rows.double() / norm for rows in groups if (norm := rows.double().norm()) > 0])
-    return torch.linalg.svd(pool, full_matrices=False).Vh[:width].T.to(users.table.dtype)
+        of_users, of_items = groups[-2:]
+        groups += [torch.linalg.solve(by_users, of_items.T).T, torch.linalg.solve(by_items, of_users.T).T]
+    pool = torch.cat([rows / norm for rows in groups if (norm := rows.norm()) > 0])
+    return torch.linalg.eigh(pool.T @ pool).eigenvectors[:, -width:].to(users.table.dtype).contiguous()
 
 
 def _curvature(own: Side, other: Side) -> Tensor:
-    table = other.table.double()
-    return table.T @ table + own.held.mean() * torch.eye(table.shape[1], dtype=torch.float64)
+    gram = (other.table.T @ other.table).double()
+    return gram + own.held.double().mean() * torch.eye(len(gram), dtype=torch.float64)
 
 
-def swept(users: Side, items: Side, basis: Tensor, *, alpha: float, sweeps: int) -> tuple[Tensor, Tensor]:
-    """Both tables after that many sweeps (users given items, items given users) and a last half-step of the users.
+def newton_step(users: Side, items: Side, basis: Tensor, *, alpha: float, products: int) -> tuple[Side, Side]:
+    """Users given items, then a Newton step of all rows within the directions P, `basis` [d, k].
 
-    They move to X + A P^T and Y + B P^T, P being `basis` [d, k], from A = B = 0; see `_half`. Accelerated (Anderson).
+        S b = -g_y,        S = H_yy - H_yx H_xx^-1 H_xy,        a = -H_xx^-1 H_xy b
+
+    for the moves a [n, k] of users and b [m, k] of items, X + a P^T and Y + b P^T. Given the other table every row has
+    a system of its own, so H_xx and H_yy are [k, k] blocks, and of S only products are taken: by conjugate gradients
+    with the inverse of H_yy before them, whose first direction is that of alternating least squares, and with at most
+    that many `products`. Rotations of the items are kept out: S is all but zero along them, either way. At negative
+    curvature the step ends with what it has so far, which is at least half a step of alternating least squares.
     """
-    of_users = _products(users.histories, users.table, items.table)
-    of_items = _products(items.histories, items.table, users.table)
+    given_items = _Given(users, items, basis, alpha)
+    of_users = given_items.systems()
+    users = users.moved(-of_users.solve(given_items.gradient()), basis)
+    given_items, given_users = _Given(users, items, basis, alpha), _Given(items, users, basis, alpha)
+    of_items = given_users.systems()
+    rows = given_users.x.shape
 
-    def user_moves(moves: Tensor) -> Tensor:
-        return _half(users, items, moves, of_users, basis, alpha)
+    def schur(flat: Tensor) -> Tensor:
+        moves = flat.view(rows)
+        return (given_users.curved(moves) - given_users.pulled(of_users.solve(given_items.pulled(moves)))).view(-1)
 
-    def sweep(moves: Tensor) -> Tensor:
-        return _half(items, users, user_moves(moves), of_items, basis, alpha)
-
-    start = items.table.new_zeros(len(items.table), basis.shape[1])
-    moves = fixed_point(sweep, start, max_steps=sweeps, tolerance=0.0, memory=_MEMORY, plain=0)
-    return users.table + user_moves(moves) @ basis.T, items.table + moves @ basis.T
-
-
-def _half(own: Side, other: Side, moves: Tensor, scores: Tensor, basis: Tensor, alpha: float) -> Tensor:
-    """The best moves A [q, k] of X + A P^T once the other table is Z = Y + B P^T, B = `moves` [m, k].
-
-        ((Z P)^T Z P + l2_x I + alpha (Z P)_x^T (Z P)_x) a = (Z P)_x^T (1 + alpha - alpha s) - P^T (Z^T Z + l2_x I) x
-
-    with s = Z_x x the scores of its interactions, found from their `scores` [nnz] at B = 0.
-    """
-    narrow, projected = other.table @ basis + moves, own.table @ basis
-    pulls = 1.0 + alpha - alpha * (scores + _products(own.histories, projected, moves))
-    gram = other.table.T @ narrow + basis @ (moves.T @ narrow)
-    offsets = -(own.table @ gram + own.held[:, None].to(projected.dtype) * projected)
-    return solve_rows(own.histories, narrow, pulls, own.held, alpha=alpha, offsets=offsets)
+    project = rotation_projection(given_users.x)
+    path = conjugate_gradients(
+        schur,
+        -project(given_users.gradient().view(-1)),
+        tolerance=_TOLERANCE,
+        max_products=products,
+        preconditioner=lambda flat: of_items.solve(flat.view(rows)).view(-1),
+        project=project,
+    )
+    stuck = path.negative_curvature if path.products == 1 else None
+    moves = (path.x if stuck is None else stuck).view(rows)
+    return users.moved(-of_users.solve(given_items.pulled(moves)), basis), items.moved(moves, basis)
 
 
-def _products(histories: csr_array, left: Tensor, right: Tensor) -> Tensor:
-    """Dot products [nnz] of the two ends of every interaction."""
-    pattern = sparse_tensor(histories, left.dtype)
-    return torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
+class _Given:
+    """Half the objective as a function of one side's rows x = X P, given the other's rows y = Y P."""
+
+    def __init__(self, own: Side, other: Side, basis: Tensor, alpha: float) -> None:
+        self.own, self.other, self.alpha = own, other, alpha
+        self.x, self.y = own.table @ basis, other.table @ basis
+        # Of an interaction of score s: the derivative of (1 + alpha) (1 - s)^2 - s^2, halved.
+        self.residuals = self._on_interactions(own.table, other.table, scale=alpha, shift=-(1.0 + alpha))
+
+    def gradient(self) -> Tensor:
+        """g_x [q, k] = X Y^T y + l2_x x + R y, R [q, m] the residuals."""
+        return self._by_all_pairs(self.y) + self.own.held[:, None] * self.x + self.residuals @ self.y
+
+    def curved(self, moves: Tensor) -> Tensor:
+        """H_xx a [q, k] for `moves` a [q, k] of this side."""
+        nearby = self._on_interactions(moves, self.y, scale=self.alpha)
+        return moves @ (self.y.T @ self.y) + self.own.held[:, None] * moves + nearby @ self.y
+
+    def pulled(self, moves: Tensor) -> Tensor:
+        """H_xy b [q, k] for `moves` b [m, k] of the other side: what they add to the gradient."""
+        nearby = self._on_interactions(self.x, moves, scale=self.alpha)
+        return self._by_all_pairs(moves) + self.x @ (moves.T @ self.y) + self.residuals @ moves + nearby @ self.y
+
+    def systems(self) -> Systems:
+        """H_xx: y^T y + l2_x I + alpha times the sum of y_i y_i^T over its interactions, for each row."""
+        k = self.y.shape[1]
+        rows, columns = torch.triu_indices(k, k)
+        triangles = self.y.new_empty(len(self.x), len(rows))
+        for part in torch.arange(len(rows)).split(_BLOCK):
+            left, right = self.y[:, rows[part]], self.y[:, columns[part]]
+            products = left * right
+            near = self.own.histories @ products
+            triangles[:, part[0] : part[-1] + 1] = near.mul_(self.alpha).add_(products.sum(0))
+        triangles[:, rows == columns] += self.own.held[:, None]
+        return Systems.factored(triangles, k)
+
+    def _by_all_pairs(self, narrow: Tensor) -> Tensor:
+        return self.own.table @ (self.other.table.T @ narrow)
+
+    def _on_interactions(self, left: Tensor, right: Tensor, *, scale: float, shift: float = 0.0) -> Tensor:
+        """`scale` times the dot products of the ends of every interaction, plus `shift`, as a CSR tensor."""
+        pattern = self.own.histories
+        values = torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0, alpha=scale).values()
+        size = (len(self.own.table), len(self.other.table))
+        return csr(pattern.crow_indices(), pattern.col_indices(), values + shift, size)

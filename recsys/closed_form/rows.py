@@ -6,10 +6,13 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-_BATCH_ENTRIES = 2**18  # which the caches hold
+from recsys.closed_form.systems import by_rows
+from recsys.closed_form.triangles import add_outer, backward, factor, forward
+from unlearn.compiled import kernel
 
 
 def strengths(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Tensor:
@@ -18,63 +21,91 @@ def strengths(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Te
     return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / max(1, most)) ** nu)
 
 
-def solve_rows(
-    histories: csr_array, table: Tensor, pulls: Tensor, held: Tensor, *, alpha: float, offsets: Tensor | None = None
-) -> Tensor:
+def solve_rows(histories: csr_array, table: Tensor, held: Tensor, *, alpha: float) -> Tensor:
     """Rows x [q, d] of the normal equations, one for each row of `histories` [q, m].
 
-        (D + alpha Y_x^T Y_x) x = Y_x^T t + b,        D = Y^T Y + l2_x I
-        x = D^-1 (Y_x^T w + b),                       (I + alpha Y_x D^-1 Y_x^T) w = t - alpha Y_x D^-1 b
+        (D + alpha Y_x^T Y_x) x = Y_x^T t,        D = Y^T Y + l2_x I,        t = 1 + alpha
+        x = D^-1 Y_x^T w,                         (I + alpha Y_x D^-1 Y_x^T) w = t
 
-    with Y the `table` [m, d], Y_x its n_x rows in the history, t what of `pulls` [nnz] belongs to it, l2_x its entry in
-    `held` [q] and b its row of `offsets` [q, d] (zero if None). The second form is for histories shorter than d, whose
-    systems are [n_x, n_x]. In the eigenvectors of Y^T Y every D is diagonal. By Cholesky, in batches of rows of similar
-    length.
+    with Y the `table` [m, d], Y_x its n_x rows in the history and l2_x its entry in `held` [q]. The second form is for
+    histories shorter than d, whose systems are [n_x, n_x]. In the eigenvectors of Y^T Y every D is diagonal. By
+    Cholesky.
     """
-    counts = np.diff(histories.indptr)
-    order = np.argsort(-counts, kind="stable")
-    order = order[: np.count_nonzero(counts)]  # an empty history solves to zero
+    q, d = len(histories.indptr) - 1, table.shape[1]
+    if not histories.nnz:
+        return table.new_zeros(q, d)
     values, axes = torch.linalg.eigh(table.double().T @ table.double())
-    diagonals = (values.clamp_min(0.0) + held[:, None]).to(table.dtype)
-    axes = axes.to(table.dtype)
-    padded = torch.cat([table @ axes, table.new_zeros(1, table.shape[1])])
-    pulls = torch.cat([pulls, pulls.new_zeros(1)])
-    turned = None if offsets is None else offsets @ axes
-    solved = torch.zeros_like(diagonals)
-    start = 0
-    while start < len(order):
-        longest = int(counts[order[start]])
-        rows = order[start : start + max(1, _BATCH_ENTRIES // (table.shape[1] * longest))]
-        start += len(rows)
-        steps = np.arange(longest)
-        there = steps < counts[rows][:, None]
-        places = np.where(there, histories.indptr[rows][:, None] + steps, len(histories.indices))
-        columns = np.where(there, histories.indices[np.minimum(places, len(histories.indices) - 1)], len(table))
-        which = torch.from_numpy(rows)
-        solved[which] = _solve(
-            padded[torch.from_numpy(columns)],
-            diagonals[which],
-            pulls[torch.from_numpy(places)],
-            None if turned is None else turned[which],
-            alpha,
-        )
+    sizes, axes = values.clamp_min(0.0).to(table.dtype).numpy(), axes.to(table.dtype)
+    used = torch.zeros(len(table), dtype=torch.bool)
+    used[torch.from_numpy(histories.indices)] = True
+    turned = torch.zeros_like(table)
+    turned[used] = table[used] @ axes
+    rows, own, solved = turned.numpy(), held.to(table.dtype).numpy(), table.new_zeros(q, d)
+    out, weight = solved.numpy(), rows.dtype.type(alpha)
+
+    def work(part: slice) -> None:
+        ends = histories.indptr[part.start : part.stop + 1]
+        _normal_equations(ends, histories.indices, rows, sizes, own[part], weight, out[part])
+
+    by_rows(work, q)
     return solved @ axes.T
 
 
-def _solve(chosen: Tensor, diagonals: Tensor, pulls: Tensor, offsets: Tensor | None, alpha: float) -> Tensor:
-    """(D + alpha C^T C)^-1 (C^T t + b) [b, d] for C [b, n, d] and the diagonal D [b, d], by the smaller system."""
-    pulls = pulls[:, :, None]
-    if chosen.shape[1] >= chosen.shape[2]:
-        systems = torch.baddbmm(diagonals.diag_embed(), chosen.mT, chosen, alpha=alpha)
-        targets = chosen.mT @ pulls
-        if offsets is not None:
-            targets += offsets[:, :, None]
-        return torch.cholesky_solve(targets, torch.linalg.cholesky(systems)).squeeze(2)
-    scaled = chosen / diagonals[:, None]
-    identity = torch.eye(chosen.shape[1], dtype=chosen.dtype).expand(len(chosen), -1, -1)
-    factors = torch.linalg.cholesky(torch.baddbmm(identity, chosen, scaled.mT, alpha=alpha))
-    if offsets is not None:
-        pulls = torch.baddbmm(pulls, scaled, offsets[:, :, None], alpha=-alpha)
-    weights = torch.cholesky_solve(pulls, factors)
-    solved = (weights.mT @ scaled).squeeze(1)
-    return solved if offsets is None else solved + offsets / diagonals
+@kernel
+def _normal_equations(
+    indptr: NDArray[np.integer],
+    indices: NDArray[np.integer],
+    table: NDArray[np.floating],
+    sizes: NDArray[np.floating],
+    held: NDArray[np.floating],
+    alpha: np.floating,
+    out: NDArray[np.floating],
+) -> None:
+    d = table.shape[1]
+    longest = 0
+    for r in range(len(out)):
+        longest = max(longest, indptr[r + 1] - indptr[r])
+    chosen = np.empty((longest, d), table.dtype)
+    across = np.empty(d * min(longest, d), table.dtype)
+    triangle = np.empty(d * (d + 1) // 2, table.dtype)
+    right = np.empty(d, table.dtype)
+    alphas, shares = np.full(longest, alpha), np.empty(d, table.dtype)
+    for r in range(len(out)):
+        n = indptr[r + 1] - indptr[r]
+        for e in range(n):
+            chosen[e] = table[indices[indptr[r] + e]]
+        triangle[:] = 0
+        if n >= d:
+            right[:] = 0
+            start = 0
+            for a in range(d):
+                triangle[start] = sizes[a] + held[r]
+                start += d - a
+            for e in range(n):
+                for a in range(d):
+                    right[a] += (1 + alpha) * chosen[e, a]
+            add_outer(triangle, chosen[:n], alphas)
+            factor(triangle, d)
+            forward(triangle, right)
+            backward(triangle, right)
+            out[r] = right
+        elif n > 0:
+            columns = across[: d * n].reshape(d, n)
+            start = 0
+            for e in range(n):
+                triangle[start] = 1
+                start += n - e
+                for a in range(d):
+                    columns[a, e] = chosen[e, a]
+            for a in range(d):
+                shares[a] = alpha / (sizes[a] + held[r])
+            right[:n] = 1 + alpha
+            add_outer(triangle, columns, shares)
+            factor(triangle, n)
+            forward(triangle, right[:n])
+            backward(triangle, right[:n])
+            for e in range(n):
+                for a in range(d):
+                    out[r, a] += right[e] * chosen[e, a]
+            for a in range(d):
+                out[r, a] /= sizes[a] + held[r]

@@ -170,10 +170,12 @@ def test_closed_form_judges_what_it_measured(run: Any) -> None:
     best = max(quality["validation"], key=lambda row: row["recall_at_20"] + row["ndcg_at_20"])
     assert quality["chosen"] == {"rank": best["rank"], "alpha": best["alpha"]}
     assert 0 < quality["recall_at_20"] < 1 and quality["processor_seconds"] > 0
-    assert set(deletion) == {"item-item filter", "ALS half-step", "EASE", "filter with low-pass", "joint ALS"}
+    joint = set(result["settings"]["als"])
+    expected = {"item-item filter", "EASE", "filter with low-pass"} | joint | {f"half-step of {name}" for name in joint}
+    assert set(deletion) == expected
     assert all(len(row["seconds"]["values"]) == result["settings"]["users"] for row in deletion.values())
     # A cold refit ends where the reference does; what was not unlearned at all would have a gap of 1.
-    for name in ("filter with low-pass", "joint ALS"):
+    for name in ("filter with low-pass", *joint):
         gap, floor = deletion[name]["gap"], max(deletion[name]["cold_refit_gap"])
         assert floor < 1e-3 and gap["high"] < 0.5
     assert deletion["EASE"]["difference_to_refit"]["high"] < 1e-12

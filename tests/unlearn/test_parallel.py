@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from graph_influence.parallel import in_chunks
+from unlearn.parallel import in_chunks
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -59,7 +59,7 @@ def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads that stay: to start one takes as long as a small chunk."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="graph_influence")
+    return ThreadPoolExecutor(threads, thread_name_prefix="unlearn")
 
 
 # A forked process has none of them.

@@ -1,0 +1,66 @@
+"""The Newton step within directions, rotations of items apart, against the dense Hessian by differentiation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.closed_form import narrow
+from recsys.closed_form.narrow import Side, newton_step
+from tests.tolerances import CONVERGED64
+
+ALPHA = 3.0
+N, M, D = 7, 6, 4
+
+
+def objective(x: Tensor, y: Tensor, seen: Tensor, held: tuple[Tensor, Tensor]) -> Tensor:
+    """Half of the sum over all pairs of c (p - s)^2, and of the L2."""
+    errors = (1 + ALPHA * seen) * (seen - x @ y.T).square()
+    return 0.5 * (errors.sum() + (held[0] * x.square().sum(1)).sum() + (held[1] * y.square().sum(1)).sum())
+
+
+def unturned(table: Tensor) -> Tensor:
+    """Orthonormal moves of a table [m, k], as columns, among which there is no part of a rotation."""
+    rows, columns = torch.triu_indices(table.shape[1], table.shape[1], offset=1).tolist()
+    turns = torch.zeros(len(rows), *table.shape, dtype=table.dtype)
+    for turn, i, j in zip(turns, rows, columns, strict=True):
+        turn[:, i], turn[:, j] = table[:, j], -table[:, i]
+    return torch.linalg.qr(turns.flatten(1).T, mode="complete").Q[:, len(rows) :]
+
+
+@pytest.mark.parametrize("width", [2, D])
+def test_a_step_is_that_of_the_dense_hessian(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(narrow, "_TOLERANCE", 1e-12)
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    seen = (normal(N, M) > 0).double()
+    x, y = normal(N, D), normal(M, D)
+    held = 40.0 + normal(N).abs(), 40.0 + normal(M).abs()  # enough that the objective is convex here
+    basis = torch.linalg.qr(normal(D, width)).Q
+    histories = csr_array(seen.numpy())
+    given = Side.of(histories, x, held[0]), Side.of(csr_array(histories.T), y, held[1])
+    users, items = newton_step(*given, basis, alpha=ALPHA, products=500)
+
+    def moved(flat: Tensor) -> Tensor:
+        a, b = flat[: N * width].view(N, width), flat[N * width :].view(M, width)
+        return objective(x + a @ basis.T, y + b @ basis.T, seen, held)
+
+    def derivatives(at: Tensor) -> tuple[Tensor, Tensor]:
+        gradient = torch.autograd.functional.jacobian(moved, at)
+        return gradient, torch.autograd.functional.hessian(moved, at)
+
+    # The users come first, whose part is quadratic; then both.
+    at, own = torch.zeros((N + M) * width, dtype=torch.float64), slice(0, N * width)
+    gradient, hessian = derivatives(at)
+    at[own] -= torch.linalg.solve(hessian[own, own], gradient[own])
+    gradient, hessian = derivatives(at)
+    assert torch.linalg.eigvalsh(hessian)[0] > 0
+    free = torch.block_diag(torch.eye(N * width).double(), unturned(y @ basis))
+    at -= free @ torch.linalg.solve(free.T @ hessian @ free, free.T @ gradient)
+    torch.testing.assert_close(users.table, x + at[: N * width].view(N, width) @ basis.T, **CONVERGED64)
+    torch.testing.assert_close(items.table, y + at[N * width :].view(M, width) @ basis.T, **CONVERGED64)
