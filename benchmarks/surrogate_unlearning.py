@@ -43,7 +43,9 @@ from unlearn.methods import method
 from unlearn.specification import unlearners
 
 T = TypeVar("T")
-METHODS = "graph_drop,reconverge,reconverge:accuracy=0.1,reconverge:accuracy=0.02:max_iterations=40"
+# Those after the first were chosen on Extended with seed 10.
+METHODS = "graph_drop,reconverge:accuracy=0.1,reconverge:accuracy=0.02:max_iterations=60,fine_tune:epochs=100:lr=0.003"
+YARDSTICKS = ("non_backtracking", "original", "graph_drop", "retrain")
 FASTER, CLOSE, FORGETTABLE = 10.0, 1.1, 1.5
 
 
@@ -59,7 +61,7 @@ def main() -> None:
         parser.add_argument("--network", default="4x16", metavar="DEPTHxWIDTH", help="[4x16]")
         parser.add_argument("--sets", type=int, default=24, help="seed sets to learn from [24]")
         parser.add_argument("--runs", type=int, default=10_000, help="cascades a seed set [10000]")
-        parser.add_argument("--epochs", type=int, default=400, help="[400]")
+        parser.add_argument("--epochs", type=int, default=2000, help="as DiffIM [2000]")
 
     given = arguments(__doc__, own)
     torch.set_num_threads(1)
@@ -216,7 +218,7 @@ def report(result: dict[str, Any]) -> None:
     by = {(row["graph"], row["request"], row["method"]): row for row in result["rows"]}
     for (graph, request, name), row in by.items():
         if name == "graph_drop" and "hub" in request and row["ratio"]["mean"] >= FORGETTABLE:
-            others = [one for (g, r, n), one in by.items() if (g, r) == (graph, request) and n.startswith("reconverge")]
+            others = [one for (g, r, n), one in by.items() if (g, r) == (graph, request) and n not in YARDSTICKS]
             judge(others)
 
 
