@@ -22,9 +22,9 @@ class TrainingOptions:
 
         |x - y|² / sigma^balance  +  drops · |p · d(sum of x)/dp - d|² / sigma²
 
-    with d by how much the spread falls without each arc, which p · d sigma/dp is. `balance` 0 is as published; 1 gives
-    sets of few and of many reached nodes like weight. `drops` above 0 teaches what a gradient is read for (Czarnecki
-    et al., "Sobolev training for neural networks", 2017, arXiv 1706.04859), at three times the cost of a step. The rate
+    with d by how much the spread falls without each arc, over arcs that lead to no seed. `balance` 0 is as published; 1
+    gives sets of few and of many reached nodes like weight. `drops` above 0 teaches what DiffIM++ reads (Czarnecki et
+    al., "Sobolev training for neural networks", 2017, arXiv 1706.04859), at three times the cost of a step. The rate
     falls to `decay` times itself from the first step to the last; gradients are clipped to norm `clip`.
     """
 
@@ -77,9 +77,9 @@ def train(
     Raises:
         ValueError: the network has nothing to learn, or there are no examples for training or for validation.
 
-    Differences from the paper: batches are of one graph; sets are weighted (`balance`); the rate falls by steps; the
-    loss on validation selects, not the error of the spread; what is selected is kept, where the released code saves the
-    last epoch.
+    Differences from the paper: batches are of one graph; sets are weighted (`balance`); gradients may be taught, too
+    (`drops`); the rate falls by steps; the loss on validation selects, not the error of the spread; what is selected is
+    kept, where the released code saves the last epoch.
     """
     options = options or TrainingOptions()
     parameters = list(network.parameters())
@@ -134,7 +134,9 @@ def _errors(network: Surrogate, one: Examples, rows: Tensor, options: TrainingOp
     if not options.drops:
         return wrong
     (slopes,) = torch.autograd.grad(answers.sum(), p, create_graph=True)
-    return wrong + options.drops * (p * slopes - one.drops[rows]).square().sum(1) / spread.square()
+    # Nothing hangs on an arc into a seed, but a network that cannot tell seeds beforehand answers by what comes in.
+    missed = (p * slopes - one.drops[rows]) * (1 - one.seeds[rows][:, one.graph.target])
+    return wrong + options.drops * missed.square().sum(1) / spread.square()
 
 
 def _loss(network: Surrogate, validation: Sequence[Examples], options: TrainingOptions) -> float:

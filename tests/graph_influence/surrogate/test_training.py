@@ -28,6 +28,7 @@ from graph_influence.surrogate.recipes import recipe
 from graph_influence.synthetic import power_law
 from tests.oracles.cascades import random_graph, worlds
 
+_NOBODY = np.array([], dtype=np.int64)
 REGIME = Regime(graphs=10, sets=8, least=60, most=120, seed_share=0.05, perturbed=0.5, runs=2_000)
 NETWORKS: dict[str, Surrogate] = {"gcn": GCN(depth=3, width=16), "capped": Capped(), "hybrid": Hybrid()}
 OPTIONS = {
@@ -52,19 +53,35 @@ def error(network: Surrogate, shown: list[Examples]) -> float:
     return float(torch.cat(wrong).mean())
 
 
+def drop_error(network: Surrogate, shown: list[Examples]) -> float:
+    """The mean over sets of the squared error of what the gradient says of each arc, by the spread's square."""
+    wrong = list[torch.Tensor]()
+    for one in shown:
+        p = one.probability.clone().requires_grad_()
+        (slopes,) = torch.autograd.grad(network(one.graph, one.seeds, p).sum(), p)
+        wrong.append((one.probability * slopes - one.drops).square().sum(1) / one.activation.sum(1).square())
+    return float(torch.cat(wrong).mean())
+
+
 def test_examples_are_what_simulation_says_of_the_arcs_that_are_left():
     social = random_graph(12)
     regime = Regime(sets=6, seed_share=0.3, perturbed=1.0, runs=20_000)
     one = regime.on(social, np.random.default_rng(0))
     assert len(one) == 6 and one.seeds.shape == one.activation.shape == (6, social.num_nodes)
     assert bool((one.probability == 0).any(1).any())
-    for seeds, p, activation in zip(one.seeds, one.probability, one.activation, strict=True):
-        rows = seeds.nonzero()[:, 0].tolist()
-        left = social.without_rows(np.array([], dtype=np.int64), np.flatnonzero(p.numpy() == 0))
-        exact = worlds(left, "ic").activation(rows)
+    for seeds, p, activation, drops in zip(one.seeds, one.probability, one.activation, one.drops, strict=True):
+        rows, gone = seeds.nonzero()[:, 0].tolist(), np.flatnonzero(p.numpy() == 0)
+        exact, *without = (
+            worlds(social.without_rows(_NOBODY, np.append(gone, arc)), "ic").activation(rows)
+            for arc in ([], *([arc] for arc in range(social.num_arcs)))
+        )
         assert exact.sum() > len(rows)
         assert np.abs(activation.numpy() - exact).max() < 5 * 0.5 / regime.runs**0.5
         assert np.isin(p.numpy(), [0.0, *social.probability]).all()
+        fall = exact.sum() - np.array([other.sum() for other in without])
+        # A drop in a cascade is from 0 to all nodes but the seeds, so its standard deviation at most half of that.
+        assert np.abs(drops.numpy() - fall).max() < 5 * 0.5 * (social.num_nodes - len(rows)) / regime.runs**0.5
+        assert fall.max() > 0.05 and drops.numpy()[gone].max(initial=0.0) == 0.0
 
 
 def test_examples_are_those_of_their_seed_and_purpose():
@@ -86,6 +103,17 @@ def test_what_was_trained_beats_the_untrained_on_other_graphs_and_the_bounded_th
     assert kind == "gcn" or after < error(MeanField(7), test)  # what is not bounded takes minutes to come so far
     assert found.validation[found.epoch] == min(found.validation) and not found.interrupted
     assert len(found.validation) == OPTIONS[kind].epochs + 1
+
+
+def test_gradients_learn_where_they_are_taught(shown):
+    given, validation, test = shown
+    found = dict[float, float]()
+    for drops in (0.0, 5.0):
+        network = GCN(depth=3, width=16)
+        train(network, given, validation, replace(OPTIONS["gcn"], drops=drops))
+        found[drops] = drop_error(network, test)
+    nothing = float(torch.cat([one.drops.square().sum(1) / one.activation.sum(1).square() for one in test]).mean())
+    assert found[5.0] < 0.5 * min(nothing, found[0.0])
 
 
 def test_the_best_is_kept_and_not_the_last(shown):
