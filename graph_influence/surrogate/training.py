@@ -20,7 +20,7 @@ class TrainingOptions:
 
     With x the surrogate's answer for a set, y its activation probabilities and sigma the spread, sum of y, its loss is
 
-        |x - y|² / sigma^balance  +  drops · |p · d(sum of x)/dp - d|² / sigma²
+        |x - y|² / sigma^balance  +  drops · |p · d(sum of x)/dp - d|² / (1 + sigma - seeds)²
 
     with d by how much the spread falls without each arc, over arcs that lead to no seed. `balance` 0 is as published; 1
     gives sets of few and of many reached nodes like weight. `drops` above 0 teaches what DiffIM++ reads (Czarnecki et
@@ -136,7 +136,7 @@ def _errors(network: Surrogate, one: Examples, rows: Tensor, options: TrainingOp
     (slopes,) = torch.autograd.grad(answers.sum(), p, create_graph=True)
     # Nothing hangs on an arc into a seed, but a network that cannot tell seeds beforehand answers by what comes in.
     missed = (p * slopes - one.drops[rows]) * (1 - one.seeds[rows][:, one.graph.target])
-    return wrong + options.drops * missed.square().sum(1) / spread.square()
+    return wrong + options.drops * missed.square().sum(1) / (1 + spread - one.seeds[rows].sum(1)).square()
 
 
 def _loss(network: Surrogate, validation: Sequence[Examples], options: TrainingOptions) -> float:
