@@ -8,10 +8,10 @@ from graph_influence.minimize.betweenness import Betweenness
 from graph_influence.minimize.diffim import DiffIM, DiffIMPlus, DiffIMPlusPlus
 from graph_influence.minimize.heuristics import KeyEdge, OutDegree, PageRank, Random, SeedAdjacent
 from graph_influence.minimize.mds import Mds
-from graph_influence.minimize.outbreak import Outbreak, Unit
 from graph_influence.minimize.referee import Referee, Verdict
 from graph_influence.minimize.relaxed import Relaxed
 from graph_influence.minimize.sampled import AdvancedGreedy, GreedyReplace, ReverseSampling
+from graph_influence.outbreak import Outbreak, Unit
 
 __all__ = [
     "AdvancedGreedy",

@@ -9,9 +9,9 @@ from graph_influence.coins import purpose
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.diffim import DiffIMPlusPlus
 from graph_influence.minimize.heuristics import SeedAdjacent
-from graph_influence.minimize.outbreak import Outbreak
 from graph_influence.minimize.referee import Referee
 from graph_influence.minimize.sampled import AdvancedGreedy, GreedyReplace, ReverseSampling
+from graph_influence.outbreak import Outbreak
 from graph_influence.surrogate import SupercriticalWarning
 
 # The first stands unless another is clearly better.

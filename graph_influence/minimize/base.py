@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from graph_influence.errors import InvalidBlocking, InvalidGraph
 from graph_influence.graph import SocialGraph
-from graph_influence.minimize.outbreak import Outbreak, Unit
+from graph_influence.outbreak import Outbreak, Unit
 from graph_influence.rrsets.in_arcs import Model
 from graph_influence.seeds import seed_rows
 from unlearn.forget import ForgetSet

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from graph_influence.minimize.base import register
 from graph_influence.minimize.heuristics import Ranking
-from graph_influence.minimize.outbreak import Outbreak
+from graph_influence.outbreak import Outbreak
 from unlearn.compiled import kernel
 from unlearn.parallel import in_chunks
 

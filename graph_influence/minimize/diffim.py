@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from graph_influence.minimize.base import Minimizer, register
-from graph_influence.minimize.outbreak import Outbreak
 from graph_influence.minimize.relaxation import Relaxation
 from graph_influence.minimize.strategies import best, greedy
+from graph_influence.outbreak import Outbreak
 from graph_influence.surrogate import NonBacktracking, Surrogate, warn_if_supercritical
 
 _BATCH = 64  # units tried in one pass

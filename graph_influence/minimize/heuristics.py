@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.heuristics import pagerank
 from graph_influence.minimize.base import Minimizer, register
-from graph_influence.minimize.outbreak import Outbreak
+from graph_influence.outbreak import Outbreak
 from unlearn.streams import uniforms
 
 

@@ -10,7 +10,7 @@ from graph_influence.coins import purpose
 from graph_influence.diffusion import diffusion
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.heuristics import probabilities
-from graph_influence.minimize.outbreak import Outbreak
+from graph_influence.outbreak import Outbreak
 
 
 @register

@@ -10,7 +10,7 @@ import numpy as np
 
 from graph_influence.coins import purpose
 from graph_influence.diffusion import Cascades, Estimate, diffusion
-from graph_influence.minimize.outbreak import Outbreak
+from graph_influence.outbreak import Outbreak
 from unlearn.streams import bits
 
 

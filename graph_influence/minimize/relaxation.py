@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from graph_influence.minimize.outbreak import Outbreak
+from graph_influence.outbreak import Outbreak
 from graph_influence.surrogate import Surrogate, TensorGraph
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from graph_influence.minimize.base import register
 from graph_influence.minimize.diffim import Surrogated
-from graph_influence.minimize.outbreak import Outbreak
 from graph_influence.minimize.relaxation import Relaxation
+from graph_influence.outbreak import Outbreak
 
 
 @register

@@ -7,9 +7,8 @@ from math import ceil, log
 
 from graph_influence.coins import purpose
 from graph_influence.minimize.base import Minimizer, register
-from graph_influence.minimize.outbreak import Outbreak
 from graph_influence.minimize.strategies import Drops, greedy, replaced
-from graph_influence.minimize.worlds import Worlds
+from graph_influence.outbreak import Outbreak, Worlds
 
 
 @dataclass(frozen=True, kw_only=True)

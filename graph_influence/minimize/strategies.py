@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from graph_influence.minimize.outbreak import Outbreak
+from graph_influence.outbreak import Outbreak
 
 # By how much each unit [k] lowers the spread of what is left without the units given.
 Drops = Callable[[Sequence[int]], NDArray[np.float64]]

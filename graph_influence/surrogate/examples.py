@@ -1,4 +1,4 @@
-"""What a surrogate learns from: seed sets on random graphs, and how often each node became active in simulation."""
+"""What a surrogate learns from: seed sets on random graphs, how often each node became active, and on which arcs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
+from graph_influence.outbreak import Outbreak, Worlds
 from graph_influence.rrsets.in_arcs import Model
 from graph_influence.surrogate.tensors import TensorGraph
 from graph_influence.synthetic import power_law
@@ -35,13 +36,15 @@ class Examples:
     seeds: Tensor
     probability: Tensor
     activation: Tensor
+    drops: Tensor
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def to(self, device: torch.device) -> Examples:
         """The same on a device."""
-        return Examples(self.graph.to(device), *(t.to(device) for t in (self.seeds, self.probability, self.activation)))
+        tensors = self.seeds, self.probability, self.activation, self.drops
+        return Examples(self.graph.to(device), *(tensor.to(device) for tensor in tensors))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +98,18 @@ class Regime:
     def on(self, social: SocialGraph, random: np.random.Generator) -> Examples:
         """Examples on a given graph."""
         graph, most = TensorGraph.of(social), max(2, int(self.seed_share * social.num_alive))
-        there, found = np.flatnonzero(social.nodes.alive), list[tuple[Tensor, Tensor, Tensor]]()
+        there, found = np.flatnonzero(social.nodes.alive), list[tuple[Tensor, ...]]()
         while len(found) < self.sets:
             rows = random.permutation(there)[: random.integers(2, most + 1)]
             gone = self._removed(social, rows, random) if random.uniform() < self.perturbed else _NOBODY
             left = social.without_rows(_NOBODY, gone)
-            runs = diffusion(self.model, left, runs=self.runs, seed=int(random.integers(2**63)))
-            cascades = runs.simulate_rows(rows)
+            coins = int(random.integers(2**63))
+            cascades = diffusion(self.model, left, runs=self.runs, seed=coins).simulate_rows(rows)
             if cascades.sizes.max() > len(rows):
-                activation = torch.from_numpy(cascades.activation_probability)
-                found.append((graph.seeds(rows)[0], torch.from_numpy(left.probability), activation))
+                # The same coins: the same cascades, with the arcs on which they went.
+                _, drops = Worlds(Outbreak(left, rows, model=self.model), self.runs, coins).drops([])
+                given = left.probability, cascades.activation_probability, drops
+                found.append((graph.seeds(rows)[0], *(torch.from_numpy(array) for array in given)))
         return Examples(graph, *(torch.stack(part) for part in zip(*found, strict=True)))
 
     def _graph(self, random: np.random.Generator) -> SocialGraph:

@@ -21,26 +21,38 @@ class Pattern:
     """Where a square matrix has entries: entry e in row `rows[e]`, column `cols[e]`.
 
     Shapes:
-        rows, cols, order int64 [m]: `order` sorts the entries by row; crow int64 [n + 1]: where each row begins in it.
+        rows, cols, order, place int64 [m]: `order` sorts the entries by row, `place` is where each then stands; crow
+        int64 [n + 1]: where each row begins in it; ccol int64 [m]: `cols` in it.
     """
 
     rows: Tensor
     cols: Tensor
     order: Tensor
+    place: Tensor
     crow: Tensor
+    ccol: Tensor
 
     @classmethod
     def of(cls, rows: Tensor, cols: Tensor, n: int) -> Pattern:
         """The pattern of n rows and columns with these entries."""
         order = torch.argsort(rows, stable=True)
-        return cls(rows, cols, order, torch.nn.functional.pad(torch.bincount(rows, minlength=n).cumsum(0), (1, 0)))
+        crow = torch.nn.functional.pad(torch.bincount(rows, minlength=n).cumsum(0), (1, 0))
+        place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+        return cls(rows, cols, order, place, crow, cols[order])
 
     def matrix(self, values: Tensor) -> Tensor:
         """The sparse matrix [n, n] with `values` [m] at its entries."""
+        return self._of(values[self.order])
+
+    def sampled(self, above: Tensor, below: Tensor) -> Tensor:
+        """The entries [m] of Y X', of Y and X [n, k]."""
+        # One pass over the entries, where to gather rows of both would write 2 m k numbers.
+        found = torch.sparse.sampled_addmm(self._of(above.new_zeros(len(self.rows))), above, below.T, beta=0.0)
+        return found.values()[self.place]
+
+    def _of(self, sorted_values: Tensor) -> Tensor:
         n = len(self.crow) - 1
-        return torch.sparse_csr_tensor(
-            self.crow, self.cols[self.order], values[self.order], size=(n, n), check_invariants=False
-        )
+        return torch.sparse_csr_tensor(self.crow, self.ccol, sorted_values, size=(n, n), check_invariants=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +119,7 @@ class _Sampled(torch.autograd.Function):
     def forward(ctx: Any, above: Tensor, below: Tensor, along: Propagation) -> Tensor:
         ctx.save_for_backward(above, below)
         ctx.along = along
-        pattern = along.forward
-        return torch.linalg.vecdot(above.index_select(0, pattern.rows), below.index_select(0, pattern.cols))
+        return along.forward.sampled(above, below)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:

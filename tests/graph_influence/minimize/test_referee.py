@@ -7,7 +7,7 @@ import pytest
 
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import Outbreak, Random, Referee
-from graph_influence.minimize.worlds import Worlds
+from graph_influence.outbreak import Worlds
 from tests.graph_influence.minimize.contract import spread_without
 from tests.oracles.cascades import random_graph
 

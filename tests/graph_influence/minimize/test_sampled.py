@@ -9,7 +9,7 @@ from graph_influence.coins import coin, stream, unit
 from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import AdvancedGreedy, GreedyReplace, Outbreak, ReverseSampling
-from graph_influence.minimize.worlds import Worlds
+from graph_influence.outbreak import Worlds
 from tests.graph_influence.minimize.contract import exact_drops, spread_without
 from tests.oracles.cascades import ends, random_graph
 
@@ -169,6 +169,6 @@ def test_threads_do_not_matter(kind, monkeypatch):
 
 
 def test_worlds_that_are_large_are_fewer(monkeypatch):
-    monkeypatch.setattr("graph_influence.minimize.worlds._ROOM", 1_000)
+    monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", 1_000)
     graph = SocialGraph.from_arcs(range(9), range(1, 10), nodes=10)
     assert Worlds(Outbreak(graph, np.array([0])), 5_000, 0).samples == 111

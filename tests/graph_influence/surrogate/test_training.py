@@ -16,6 +16,7 @@ from graph_influence.surrogate import (
     Examples,
     Hybrid,
     MeanField,
+    NonBacktracking,
     Regime,
     StoredSurrogateError,
     Surrogate,
@@ -28,6 +29,7 @@ from graph_influence.surrogate.recipes import recipe
 from graph_influence.synthetic import power_law
 from tests.oracles.cascades import random_graph, worlds
 
+_NOBODY = np.array([], dtype=np.int64)
 REGIME = Regime(graphs=10, sets=8, least=60, most=120, seed_share=0.05, perturbed=0.5, runs=2_000)
 NETWORKS: dict[str, Surrogate] = {"gcn": GCN(depth=3, width=16), "capped": Capped(), "hybrid": Hybrid()}
 OPTIONS = {
@@ -52,19 +54,39 @@ def error(network: Surrogate, shown: list[Examples]) -> float:
     return float(torch.cat(wrong).mean())
 
 
+class Tilted(Surrogate):
+    """Messages' answers, with their gradients times a parameter, which no answer tells."""
+
+    name = "tilted"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, graph, seeds, probability=None, susceptible=None):
+        answers = NonBacktracking()(graph, seeds, probability, susceptible)
+        return answers.detach() + self.slope * (answers - answers.detach())
+
+
 def test_examples_are_what_simulation_says_of_the_arcs_that_are_left():
     social = random_graph(12)
     regime = Regime(sets=6, seed_share=0.3, perturbed=1.0, runs=20_000)
     one = regime.on(social, np.random.default_rng(0))
     assert len(one) == 6 and one.seeds.shape == one.activation.shape == (6, social.num_nodes)
     assert bool((one.probability == 0).any(1).any())
-    for seeds, p, activation in zip(one.seeds, one.probability, one.activation, strict=True):
-        rows = seeds.nonzero()[:, 0].tolist()
-        left = social.without_rows(np.array([], dtype=np.int64), np.flatnonzero(p.numpy() == 0))
-        exact = worlds(left, "ic").activation(rows)
+    for seeds, p, activation, drops in zip(one.seeds, one.probability, one.activation, one.drops, strict=True):
+        rows, gone = seeds.nonzero()[:, 0].tolist(), np.flatnonzero(p.numpy() == 0)
+        exact, *without = (
+            worlds(social.without_rows(_NOBODY, np.union1d(gone, arc)), "ic").activation(rows)
+            for arc in (_NOBODY, *np.arange(social.num_arcs))
+        )
         assert exact.sum() > len(rows)
         assert np.abs(activation.numpy() - exact).max() < 5 * 0.5 / regime.runs**0.5
         assert np.isin(p.numpy(), [0.0, *social.probability]).all()
+        fall = exact.sum() - np.array([other.sum() for other in without])
+        # A drop in a cascade is from 0 to all nodes but the seeds, so its standard deviation at most half of that.
+        assert np.abs(drops.numpy() - fall).max() < 5 * 0.5 * (social.num_nodes - len(rows)) / regime.runs**0.5
+        assert fall.max() > 0.05 and drops.numpy()[gone].max(initial=0.0) == 0.0
 
 
 def test_examples_are_those_of_their_seed_and_purpose():
@@ -86,6 +108,22 @@ def test_what_was_trained_beats_the_untrained_on_other_graphs_and_the_bounded_th
     assert kind == "gcn" or after < error(MeanField(7), test)  # what is not bounded takes minutes to come so far
     assert found.validation[found.epoch] == min(found.validation) and not found.interrupted
     assert len(found.validation) == OPTIONS[kind].epochs + 1
+
+
+def test_gradients_learn_where_they_are_taught_and_only_there(shown):
+    given = shown[0][:4]
+    across, along = 0.0, 0.0
+    for one in given:
+        p = one.probability.clone().requires_grad_()
+        (slopes,) = torch.autograd.grad(NonBacktracking()(one.graph, one.seeds, p).sum(), p)
+        said = one.probability * slopes * (1 - one.seeds[:, one.graph.target])
+        weight = (1 + (one.activation - one.seeds).sum(1, keepdim=True)) ** -2
+        across, along = across + float((weight * said * one.drops).sum()), along + float((weight * said**2).sum())
+    for drops, best in ((0.0, 0.0), (5.0, across / along)):  # by least squares
+        network = Tilted()
+        train(network, given, given, TrainingOptions(epochs=10, learning_rate=0.1, drops=drops))
+        assert float(network.slope.detach()) == pytest.approx(best, abs=0.06)
+    assert best > 0.5
 
 
 def test_the_best_is_kept_and_not_the_last(shown):
@@ -181,8 +219,8 @@ def test_the_graphs_are_power_laws_with_shared_weights():
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match="(?s)`runs` must be positive.*`least` must be from 10 to `most`"):
         Regime(runs=0, least=5)
-    with pytest.raises(ValueError, match="(?s)`epochs` must be positive.*`balance` must be at least 0"):
-        TrainingOptions(epochs=0, balance=-1.0)
+    with pytest.raises(ValueError, match="(?s)`epochs` must be positive.*`balance` must be at least 0.*`drops` must"):
+        TrainingOptions(epochs=0, balance=-1.0, drops=-1.0)
     with pytest.raises(ValueError, match="`network` must have parameters"):
         train(MeanField(), REGIME.draw("train", 1), [])
     with pytest.raises(ValueError, match="`mean_field` has nothing to learn"):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from graph_influence.coins import coin_steps, stream, unit
 from graph_influence.diffusion import diffusion
-from graph_influence.minimize.dominators import add_drops, touching
-from graph_influence.minimize.outbreak import Outbreak
+from graph_influence.outbreak.dominators import add_drops, touching
+from graph_influence.outbreak.outbreak import Outbreak
 from unlearn.compiled import kernel
 from unlearn.parallel import in_chunks
 
