@@ -108,7 +108,7 @@ def landscape(contender: str, subject: RecommenderProblem) -> Landscape:
     if contender == "ours":
         return WholeDataLandscape(subject.model, OBJECTIVE, subject.graph, columns=subject.model.dim)
     if contender == "exact search":
-        return ExactSearchOnly(subject.model, OBJECTIVE, subject.graph)
+        return ExactSearchOnly(subject.model, OBJECTIVE, subject.graph, columns=subject.model.dim)
 
     def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
         value, gradient = subject.value_and_gradient(unflatten(x, subject.params))
