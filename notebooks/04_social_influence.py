@@ -217,7 +217,7 @@ assert abs(errors["replayed"]) < 0.02 < min(abs(errors["struck out"]), abs(error
 # %%
 for semantics in ("frozen", "renormalised"):
     one = Network.build(graph, Plan(k=K, semantics=semantics), seed=SEED)
-    spread, upkeep = one.standing.spread.mean, one.remove(ForgetSet(users=(first,)))
+    spread, upkeep = one.standing.spread.mean, one.remove(ForgetSet(users=(first,))).seeds
     touched = upkeep.selection.redrawn + upkeep.judging.redrawn
     print(f"{semantics:13} {touched:6,} sets drawn again, spread {spread:.1f} -> {one.standing.spread.mean:.1f}")
 

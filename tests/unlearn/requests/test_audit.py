@@ -104,7 +104,7 @@ def test_keys_are_recognised_until_revoked_and_not_kept(ledger: Ledger) -> None:
         assert session.scalars(select(AuditRow.event).order_by(AuditRow.sequence)).all() == [
             "key.created", "key.created", "key.revoked",
         ]  # fmt: skip
-    assert not any(part in f"{listed} {digests}" for part in (key.split("_")[2], other.split("_")[2]))
+    assert not any(part in f"{listed} {digests}" for part in (key.split("_", 2)[2], other.split("_", 2)[2]))
 
 
 @pytest.mark.parametrize(
