@@ -21,6 +21,7 @@ from unlearn.solvers.gauge import rotation_projection
 
 _BLOCK = 32  # columns of a sparse product: more do not stay in cache
 _TOLERANCE = 2e-2  # of the residual: what the directions leave out weighs more
+_HALVINGS = 6  # of a step; shorter ones than the last are none
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,8 @@ def newton_step(users: Side, items: Side, basis: Tensor, *, alpha: float, produc
     a system of its own, so H_xx and H_yy are [k, k] blocks, and of S only products are taken: by conjugate gradients
     with the inverse of H_yy before them, whose first direction is that of alternating least squares, and with at most
     that many `products`. Rotations of the items are kept out: S is all but zero along them, either way. At negative
-    curvature the step ends with what it has so far, which is at least half a step of alternating least squares.
+    curvature the step ends with what it has so far, which is at least half a step of alternating least squares. A step
+    that would raise the objective, as one for a fifth of all interactions may, is halved until it does not.
     """
     given_items = _Given(users, items, basis, alpha)
     of_users = given_items.systems()
@@ -95,7 +97,22 @@ def newton_step(users: Side, items: Side, basis: Tensor, *, alpha: float, produc
     )
     stuck = path.negative_curvature if path.products == 1 else None
     moves = (path.x if stuck is None else stuck).view(rows)
-    return users.moved(-of_users.solve(given_items.pulled(moves)), basis), items.moved(moves, basis)
+    others, least = -of_users.solve(given_items.pulled(moves)), value(users, items, alpha=alpha)
+    for halved in range(_HALVINGS):
+        step = users.moved(others * 0.5**halved, basis), items.moved(moves * 0.5**halved, basis)
+        if value(*step, alpha=alpha) <= least:
+            return step
+    return users, items
+
+
+def value(users: Side, items: Side, *, alpha: float) -> float:
+    """The objective of `ImplicitAls` but for a constant, in double precision: one user changes it by a millionth."""
+    pattern = users.histories
+    scores = torch.sparse.sampled_addmm(pattern, users.table, items.table.T, beta=0.0).values().double()
+    x, y = users.table.double(), items.table.double()
+    observed = (1.0 + alpha) * (1.0 - scores).square() - scores.square()
+    held = sum(float((side.held.double() * table.square().sum(1)).sum()) for side, table in ((users, x), (items, y)))
+    return float(observed.sum() + ((x.T @ x) * (y.T @ y)).sum()) + held
 
 
 class _Given:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.closed_form import narrow
-from recsys.closed_form.narrow import Side, newton_step
+from recsys.closed_form.narrow import Side, newton_step, value
 from tests.tolerances import CONVERGED64
 
 ALPHA = 3.0
@@ -64,3 +64,30 @@ def test_a_step_is_that_of_the_dense_hessian(width: int, monkeypatch: pytest.Mon
     at -= free @ torch.linalg.solve(free.T @ hessian @ free, free.T @ gradient)
     torch.testing.assert_close(users.table, x + at[: N * width].view(N, width) @ basis.T, **CONVERGED64)
     torch.testing.assert_close(items.table, y + at[N * width :].view(M, width) @ basis.T, **CONVERGED64)
+
+
+def test_a_step_that_overshoots_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(2)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    seen = (normal(N, M) > 0).double()
+    histories, held = csr_array(seen.numpy()), (torch.full((N,), 0.5).double(), torch.full((M,), 0.5).double())
+    basis, overshot = torch.eye(D, dtype=torch.float64), 0
+    for _ in range(20):  # far from any optimum, with little to hold it
+        given = (
+            Side.of(histories, 3 * normal(N, D), held[0]),
+            Side.of(csr_array(histories.T), 3 * normal(M, D), held[1]),
+        )
+        ended = newton_step(*given, basis, alpha=ALPHA, products=50)
+        assert value(*ended, alpha=ALPHA) < value(*given, alpha=ALPHA)
+        with monkeypatch.context() as patch:
+            patch.setattr(narrow, "value", lambda users, items, *, alpha: 0.0)
+            whole = newton_step(*given, basis, alpha=ALPHA, products=50)
+        tables = ended[0].table, ended[1].table
+        moved = 2 * (objective(*tables, seen, held) - objective(whole[0].table, whole[1].table, seen, held))
+        told = value(*ended, alpha=ALPHA) - value(*whole, alpha=ALPHA)
+        assert told == pytest.approx(float(moved), rel=1e-9, abs=1e-6)
+        overshot += value(*whole, alpha=ALPHA) > value(*given, alpha=ALPHA)
+    assert overshot
