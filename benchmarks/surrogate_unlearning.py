@@ -2,9 +2,9 @@
 
     python -m benchmarks.surrogate_unlearning --graphs diffim/Celebrity_test_LP.txt --seeds 0,1,2 --json OUT
 
-A graph network (DiffIM's, narrower) learns simulated activation from random seed sets on one graph. Then hubs leave,
-chosen by this package's maximiser, or the ties that a rumour from them needs most, chosen by a minimiser. What follows
-is asked about the graph that is left, on seed sets that nobody learned from:
+A surrogate (DiffIM's graph network, narrower) learns simulated activation from random seed sets on one graph. Then hubs
+leave, chosen by this package's maximiser, or the ties that a rumour from them needs most, chosen by a minimiser. What
+follows is asked about the graph that is left, on seed sets that nobody learned from:
 
 - `error`: mean over seed sets of |estimate - spread| / spread; `ratio`: that over the retrain's (its mean over seeds).
 - `seconds`: of processor time, labels included: a retrain draws them all, a method only cascades that met the deleted.
@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from common import arguments, around, average, finish, machine, say, verdict
 
+from graph_influence.commands.specified import surrogate_of
 from graph_influence.graph import SocialGraph
 from graph_influence.influential import hub_users, influential_ties, random_ties, random_users
 from graph_influence.labels import LabelledGraph, Labels
@@ -45,6 +46,7 @@ from unlearn.specification import unlearners
 T = TypeVar("T")
 # Those after the first were chosen on Extended with seed 10.
 METHODS = "graph_drop,reconverge:accuracy=0.1,reconverge:accuracy=0.02:max_iterations=60,fine_tune:epochs=100:lr=0.003"
+SURROGATE = "gcn:depth=4:width=16"
 YARDSTICKS = ("non_backtracking", "original", "graph_drop", "retrain")
 FASTER, CLOSE, FORGETTABLE = 10.0, 1.1, 1.5
 
@@ -58,7 +60,7 @@ def main() -> None:
         parser.add_argument("--hubs", default="3,10", help="how many leave, in requests of their own [3,10]")
         parser.add_argument("--ties", type=int, default=10, help="influential ones that leave, 0 for none [10]")
         parser.add_argument("--methods", default=METHODS, help=f"[{METHODS}]")
-        parser.add_argument("--network", default="4x16", metavar="DEPTHxWIDTH", help="[4x16]")
+        parser.add_argument("--surrogate", default=SURROGATE, metavar="NAME", help=f"one that learns [{SURROGATE}]")
         parser.add_argument("--sets", type=int, default=24, help="seed sets to learn from [24]")
         parser.add_argument("--runs", type=int, default=10_000, help="cascades a seed set [10000]")
         parser.add_argument("--epochs", type=int, default=2000, help="as DiffIM [2000]")
@@ -75,7 +77,7 @@ def main() -> None:
         "hubs",
         "ties",
         "methods",
-        "network",
+        "surrogate",
         "sets",
         "runs",
         "epochs",
@@ -113,9 +115,8 @@ def unseen(given: argparse.Namespace, name: str, graph: SocialGraph) -> Labelled
 
 
 def learned(given: argparse.Namespace, graph: SocialGraph, seed: int) -> SurrogateProblem:
-    depth, width = map(int, given.network.split("x"))
     lessons = Lessons(sets=given.sets, runs=given.runs, epochs=given.epochs)
-    return StandingSurrogate.taught(surrogate("gcn", depth=depth, width=width), graph, lessons, seed=seed).problem
+    return StandingSurrogate.taught(surrogate_of(given.surrogate), graph, lessons, seed=seed).problem
 
 
 def requests(given: argparse.Namespace, graph: SocialGraph) -> list[tuple[ForgetSet, str]]:

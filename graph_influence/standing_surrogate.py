@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from graph_influence.problem import SurrogateProblem
 from graph_influence.surrogate import Surrogate
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions
+from unlearn.invalid import require
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
 
@@ -41,13 +42,12 @@ class Lessons:
     epochs: int = 400
 
     def __post_init__(self) -> None:
-        problems = [
-            f"`{one.name}` must be at least 1 for `Lessons` (got {getattr(self, one.name)})"
-            for one in fields(self)
-            if getattr(self, one.name) < 1
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            sets=("at least 1", self.sets >= 1),
+            runs=("at least 1", self.runs >= 1),
+            epochs=("at least 1", self.epochs >= 1),
+        )
 
     def options(self, seed: int) -> AttachedOptions:
         """How parameters are fitted."""

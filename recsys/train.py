@@ -16,6 +16,7 @@ from recsys.graph import BipartiteGraph
 from recsys.objectives import SampledObjective
 from recsys.objectives.model_loss import ModelLoss
 from unlearn.history import AdamState, Checkpoint, History
+from unlearn.invalid import require
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.solvers.landscape import FunctionLandscape
@@ -50,18 +51,18 @@ class TrainingOptions:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        positive = ("init_std", "max_iterations", "memory", "epochs", "batch_size", "learning_rate", "checkpoint_every")
-        problems = [
-            f"`{name}` must be positive for `TrainingOptions` (got {getattr(self, name)})"
-            for name in positive
-            if not getattr(self, name) > 0
-        ]
-        if not self.tolerance >= 0:
-            problems.append(f"`tolerance` must be at least 0 for `TrainingOptions` (got {self.tolerance})")
-        if unknown := self.keep - {"checkpoints", "optimizer"}:
-            problems.append(f"`keep` knows 'checkpoints' and 'optimizer' (got {sorted(unknown)})")
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            init_std=("positive", self.init_std > 0),
+            tolerance=("at least 0", self.tolerance >= 0),
+            max_iterations=("positive", self.max_iterations > 0),
+            memory=("positive", self.memory > 0),
+            epochs=("positive", self.epochs > 0),
+            batch_size=("positive", self.batch_size > 0),
+            learning_rate=("positive", self.learning_rate > 0),
+            checkpoint_every=("positive", self.checkpoint_every > 0),
+            keep=('empty or of "checkpoints" and "optimizer"', self.keep <= {"checkpoints", "optimizer"}),
+        )
 
     def polished(self) -> TrainingOptions:
         """The same run taken to where float32 ends: for references that others are measured against."""

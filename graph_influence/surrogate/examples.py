@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from graph_influence.outbreak import Outbreak, Worlds
 from graph_influence.rrsets.in_arcs import Model
 from graph_influence.surrogate.tensors import TensorGraph
 from graph_influence.synthetic import power_law
+from unlearn.invalid import require
 
 _MOST_REMOVED = 10  # arcs out of seeds
 _MOST_THINNED = 0.2  # of all arcs
@@ -72,21 +72,15 @@ class Regime:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = [
-            f"`{name}` must be positive for `Regime` (got {getattr(self, name)})"
-            for name in ("graphs", "sets", "runs", "seed_share")
-            if not getattr(self, name) > 0
-        ]
-        if not 10 <= self.least <= self.most:
-            problems.append(f"`least` must be from 10 to `most` for `Regime` (got {self.least} and {self.most})")
-        if not 0 <= self.perturbed <= 1 or self.seed_share > 1:
-            problems.append(
-                f"`perturbed` and `seed_share` are shares for `Regime` (got {self.perturbed} and {self.seed_share})"
-            )
-        if self.model not in get_args(Model):
-            problems.append(f"`model` must be one of {', '.join(get_args(Model))} for `Regime` (got {self.model!r})")
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            graphs=("positive", self.graphs > 0),
+            sets=("positive", self.sets > 0),
+            least=("from 10 to `most`", 10 <= self.least <= self.most),
+            seed_share=("above 0 and at most 1", 0 < self.seed_share <= 1),
+            perturbed=("from 0 to 1", 0 <= self.perturbed <= 1),
+            runs=("positive", self.runs > 0),
+        )
 
     def draw(self, purpose: str, graphs: int | None = None, *, progress: bool = False) -> list[Examples]:
         """Examples for a purpose ("train", "validation", ...), which share no graph with those for another."""

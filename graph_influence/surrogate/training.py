@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from graph_influence.surrogate.base import Surrogate
 from graph_influence.surrogate.examples import Examples
+from unlearn.invalid import require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +21,14 @@ class TrainingOptions:
 
     With x the surrogate's answer for a set, y its activation probabilities and sigma the spread, sum of y, its loss is
 
-        |x - y|² / sigma^balance  +  drops · |p · d(sum of x)/dp - d|² / (1 + sigma - seeds)²
+        |x - y|² / sigma^balance  +  total · (sum of x - sigma)² / sigma²
+                                  +  drops · |p · d(sum of x)/dp - d|² / (1 + sigma - seeds)²
 
     with d by how much the spread falls without each arc, over arcs that lead to no seed. `balance` 0 is as published; 1
-    gives sets of few and of many reached nodes like weight. `drops` above 0 teaches what DiffIM++ reads (Czarnecki et
-    al., "Sobolev training for neural networks", 2017, arXiv 1706.04859), at three times the cost of a step. The rate
-    falls to `decay` times itself from the first step to the last; gradients are clipped to norm `clip`.
+    gives sets of few and of many reached nodes like weight. `total` above 0 teaches the spread itself, which an error
+    that every node has but a little of can make several times too large. `drops` above 0 teaches what DiffIM++ reads
+    (Czarnecki et al., "Sobolev training for neural networks", 2017, arXiv 1706.04859), at three times the cost of a
+    step. The rate falls to `decay` times itself from the first step to the last; gradients are clipped to norm `clip`.
     """
 
     epochs: int = 30
@@ -34,23 +37,23 @@ class TrainingOptions:
     decay: float = 0.02
     clip: float = 1.0
     balance: float = 1.0
+    total: float = 0.0
     drops: float = 0.0
     seed: int = 0
     progress: bool = False
 
     def __post_init__(self) -> None:
-        problems = [
-            f"`{name}` must be positive for `TrainingOptions` (got {getattr(self, name)})"
-            for name in ("epochs", "batch_size", "learning_rate", "decay", "clip")
-            if not getattr(self, name) > 0
-        ]
-        problems += [
-            f"`{name}` must be at least 0 for `TrainingOptions` (got {getattr(self, name)})"
-            for name in ("balance", "drops")
-            if not getattr(self, name) >= 0
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            epochs=("positive", self.epochs > 0),
+            batch_size=("positive", self.batch_size > 0),
+            learning_rate=("positive", self.learning_rate > 0),
+            decay=("positive", self.decay > 0),
+            clip=("positive", self.clip > 0),
+            balance=("at least 0", self.balance >= 0),
+            total=("at least 0", self.total >= 0),
+            drops=("at least 0", self.drops >= 0),
+        )
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ def train(
     Raises:
         ValueError: the network has nothing to learn, or there are no examples for training or for validation.
 
-    Differences from the paper: batches are of one graph; sets are weighted (`balance`); gradients may be taught, too
-    (`drops`); the rate falls by steps; the loss on validation selects, not the error of the spread; what is selected is
-    kept, where the released code saves the last epoch.
+    Differences from the paper: batches are of one graph; sets are weighted (`balance`); the spread and its gradients
+    may be taught, too (`total`, `drops`); the rate falls by steps; the loss on validation selects, not the error of the
+    spread; what is selected is kept, where the released code saves the last epoch.
     """
     options = options or TrainingOptions()
     parameters = list(network.parameters())
@@ -131,6 +134,7 @@ def _errors(network: Surrogate, one: Examples, rows: Tensor, options: TrainingOp
     activation, p = one.activation[rows], one.probability[rows].requires_grad_(options.drops > 0)
     answers, spread = network(one.graph, one.seeds[rows], p), activation.sum(1)
     wrong = (answers - activation).square().sum(1) / spread**options.balance
+    wrong = wrong + options.total * (answers.sum(1) / spread - 1).square()
     if not options.drops:
         return wrong
     (slopes,) = torch.autograd.grad(answers.sum(), p, create_graph=True)

@@ -16,6 +16,7 @@ from recsys.closed_form.narrow import Side, directions, newton_step
 from recsys.closed_form.rows import solve_rows, strengths
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.params import Params
 from unlearn.streams import normals
 
@@ -70,19 +71,18 @@ class ImplicitAls(ClosedForm):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        bounds = {"dim": 1, "nu": 0, "width": 1, "max_sweeps": 1, "tolerance": 0, "steps": 0, "products": 1}
-        problems = [
-            f"`{name}` must be at least {least} for `als` (got {getattr(self, name)})"
-            for name, least in bounds.items()
-            if not getattr(self, name) >= least
-        ]
-        problems += [
-            f"`{name}` must be positive for `als` (got {getattr(self, name)})"
-            for name in ("alpha", "l2")
-            if not getattr(self, name) > 0
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            dim=("at least 1", self.dim >= 1),
+            alpha=("positive", self.alpha > 0),
+            l2=("positive", self.l2 > 0),
+            nu=("at least 0", self.nu >= 0),
+            max_sweeps=("at least 1", self.max_sweeps >= 1),
+            tolerance=("at least 0", self.tolerance >= 0),
+            steps=("at least 0", self.steps >= 0),
+            products=("at least 1", self.products >= 1),
+            width=("at least 1", self.width >= 1),
+        )
 
     def scores(self, users: NDArray[np.int64]) -> Tensor:
         return self.params["users"][torch.from_numpy(users)] @ self.params["items"].T

@@ -15,6 +15,7 @@ from recsys.closed_form.subspace import followed, leading_vectors
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.params import Params
 from unlearn.streams import normals
 
@@ -59,13 +60,12 @@ class GraphFilter(LinearFilter):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems = [
-            f"`{name}` must be at least 0 for `graph_filter` (got {getattr(self, name)})"
-            for name in ("rank", "alpha", "tolerance")
-            if not getattr(self, name) >= 0
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            rank=("at least 0", self.rank >= 0),
+            alpha=("at least 0", self.alpha >= 0),
+            tolerance=("at least 0", self.tolerance >= 0),
+        )
 
     def fold_in(self, histories: csr_array) -> Tensor:
         rows = torch.from_numpy(histories.toarray()).to(self.dtype)

@@ -73,7 +73,8 @@ def newton_step(users: Side, items: Side, basis: Tensor, *, alpha: float, produc
     with the inverse of H_yy before them, whose first direction is that of alternating least squares, and with at most
     that many `products`. Rotations of the items are kept out: S is all but zero along them, either way. At negative
     curvature the step ends with what it has so far, which is at least half a step of alternating least squares. A step
-    that would raise the objective, as one for a fifth of all interactions may, is halved until it does not.
+    that would raise the objective beyond rounding, as one for a fifth of all interactions may, is halved until it does
+    not.
     """
     given_items = _Given(users, items, basis, alpha)
     of_users = given_items.systems()
@@ -97,16 +98,18 @@ def newton_step(users: Side, items: Side, basis: Tensor, *, alpha: float, produc
     )
     stuck = path.negative_curvature if path.products == 1 else None
     moves = (path.x if stuck is None else stuck).view(rows)
-    others, least = -of_users.solve(given_items.pulled(moves)), value(users, items, alpha=alpha)
+    others = -of_users.solve(given_items.pulled(moves))
+    rounding = torch.finfo(moves.dtype).eps  # relative; what a request of one user gains may be less
+    most = value(users, items, alpha=alpha) * (1 + rounding)
     for halved in range(_HALVINGS):
         step = users.moved(others * 0.5**halved, basis), items.moved(moves * 0.5**halved, basis)
-        if value(*step, alpha=alpha) <= least:
+        if value(*step, alpha=alpha) <= most:
             return step
     return users, items
 
 
 def value(users: Side, items: Side, *, alpha: float) -> float:
-    """The objective of `ImplicitAls` but for a constant, in double precision: one user changes it by a millionth."""
+    """The objective of `ImplicitAls`, its sums in double precision."""
     pattern = users.histories
     scores = torch.sparse.sampled_addmm(pattern, users.table, items.table.T, beta=0.0).values().double()
     x, y = users.table.double(), items.table.double()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.objectives import Objective, SampledObjective
+from unlearn.invalid import require
 from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.adam import Adam
 from unlearn.streams import normals
@@ -93,13 +94,7 @@ class Attention(Aggregation):
     lr: float = 1e-2
 
     def __post_init__(self) -> None:
-        problems = [
-            f"`{name}` must be positive for `Attention` (got {getattr(self, name)})"
-            for name in ("epochs", "lr")
-            if not getattr(self, name) > 0
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(self, epochs=("positive", self.epochs > 0), lr=("positive", self.lr > 0))
 
     def fit(self, users: Pieces, items: Pieces, graph: BipartiteGraph, objective: Objective, *, seed: int) -> Params:
         start = _initial(len(users.tables), users.tables[0], seed) | objective.initial(graph, seed)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.problem import Fitted, Problem
 from unlearn.solvers.lbfgs import lbfgs
@@ -43,18 +44,12 @@ class Reconverge(Unlearner):
     memory: int = 20
 
     def __post_init__(self) -> None:
-        requirements = {
-            "accuracy": ("at least 0 and below 1", 0 <= self.accuracy < 1),
-            "max_iterations": ("a positive integer", self.max_iterations >= 1),
-            "memory": ("a positive integer", self.memory >= 1),
-        }
-        problems = [
-            f"`{name}` must be {what} for `reconverge` (got {getattr(self, name)!r})"
-            for name, (what, fine) in requirements.items()
-            if not fine
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            accuracy=("at least 0 and below 1", 0 <= self.accuracy < 1),
+            max_iterations=("a positive integer", self.max_iterations >= 1),
+            memory=("a positive integer", self.memory >= 1),
+        )
 
     def obstacle(self, problem: Fitted) -> str | None:
         if (why := super().obstacle(problem)) is not None:

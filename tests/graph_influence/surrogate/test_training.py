@@ -68,6 +68,19 @@ class Tilted(Surrogate):
         return answers.detach() + self.slope * (answers - answers.detach())
 
 
+class Flat(Surrogate):
+    """Every node the same."""
+
+    name = "flat"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, graph, seeds, probability=None, susceptible=None):
+        return self.level.expand(seeds.shape)
+
+
 def test_examples_are_what_simulation_says_of_the_arcs_that_are_left():
     social = random_graph(12)
     regime = Regime(sets=6, seed_share=0.3, perturbed=1.0, runs=20_000)
@@ -124,6 +137,20 @@ def test_gradients_learn_where_they_are_taught_and_only_there(shown):
         train(network, given, given, TrainingOptions(epochs=10, learning_rate=0.1, drops=drops))
         assert float(network.slope.detach()) == pytest.approx(best, abs=0.06)
     assert best > 0.5
+
+
+def test_the_spread_is_taught_beside_the_nodes(shown):
+    given = shown[0][:4]
+    shares = torch.cat([one.activation.mean(1) for one in given])  # spread over nodes
+    levels = [
+        float((1 + total / shares).sum() / (1 / shares + total / shares**2).sum())  # by least squares
+        for total in (0.0, 5.0)
+    ]
+    for total, best in zip((0.0, 5.0), levels, strict=True):
+        network = Flat()
+        train(network, given, given, TrainingOptions(epochs=20, learning_rate=0.01, clip=1e9, total=total))
+        assert float(network.level.detach()) == pytest.approx(best, rel=0.01)
+    assert levels[1] < 0.8 * levels[0]
 
 
 def test_the_best_is_kept_and_not_the_last(shown):
@@ -217,10 +244,10 @@ def test_the_graphs_are_power_laws_with_shared_weights():
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match="(?s)`runs` must be positive.*`least` must be from 10 to `most`"):
+    with pytest.raises(ValueError, match="(?s)`least` must be from 10 to `most`.*`runs` must be positive"):
         Regime(runs=0, least=5)
-    with pytest.raises(ValueError, match="(?s)`epochs` must be positive.*`balance` must be at least 0.*`drops` must"):
-        TrainingOptions(epochs=0, balance=-1.0, drops=-1.0)
+    with pytest.raises(ValueError, match="(?s)`epochs` must be positive.*`total` must be at least 0.*`drops` must"):
+        TrainingOptions(epochs=0, total=-1.0, drops=-1.0)
     with pytest.raises(ValueError, match="`network` must have parameters"):
         train(MeanField(), REGIME.draw("train", 1), [])
     with pytest.raises(ValueError, match="`mean_field` has nothing to learn"):

@@ -91,3 +91,27 @@ def test_a_step_that_overshoots_is_shortened(monkeypatch: pytest.MonkeyPatch) ->
         assert told == pytest.approx(float(moved), rel=1e-9, abs=1e-6)
         overshot += value(*whole, alpha=ALPHA) > value(*given, alpha=ALPHA)
     assert overshot
+
+
+@pytest.mark.parametrize(("risen", "shortened"), [(0.9, False), (1.1, True)])
+def test_what_the_objective_rises_by_rounding_shortens_no_step(
+    risen: float, shortened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    seen = csr_array((torch.randn(N, M, generator=generator) > 0).float().numpy())
+    users, items = (torch.randn(rows, D, generator=generator) for rows in (N, M))
+    given = (
+        Side.of(seen, users, torch.full((N,), 40.0)),
+        Side.of(csr_array(seen.T), items, torch.full((M,), 40.0)),
+    )
+
+    def after(*values: float) -> Tensor:
+        told = iter(values)
+        with monkeypatch.context() as patch:
+            patch.setattr(narrow, "value", lambda users, items, *, alpha: next(told))
+            return newton_step(*given, torch.eye(D), alpha=ALPHA, products=50)[1].table
+
+    whole, half = after(1.0, 0.0), after(1.0, 2.0, 0.0)
+    torch.testing.assert_close(half - items, 0.5 * (whole - items))
+    eps = torch.finfo(torch.float32).eps
+    assert torch.equal(after(1e6, 1e6 * (1 + risen * eps), 0.0), half if shortened else whole)
