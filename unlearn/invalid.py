@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, ClassVar, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NoReturn, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -70,8 +70,9 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
     kind = type(holder)
     places, choices = _fields(kind)
     rules = {name: (_either(known), getattr(holder, name) in known) for name, known in choices.items()} | rules
+    called = getattr(holder, "name", kind.__name__)
     problems = [
-        f"`{name}` must be {what} for `{getattr(holder, 'name', kind.__name__)}` (got {getattr(holder, name)!r})"
+        f"`{name}` must be {what} for `{called}` (got {_plain(getattr(holder, name))!r})"
         for name, (what, fine) in sorted(rules.items(), key=lambda rule: places.get(rule[0], len(places)))
         if not fine
     ]
@@ -92,3 +93,8 @@ def _fields(kind: type) -> tuple[Mapping[str, int], Mapping[str, tuple[Any, ...]
 def _either(values: Sequence[Any]) -> str:
     *others, last = (f'"{value}"' for value in values)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def _plain(value: object) -> object:
+    """Sets as lists, in an order that does not change from run to run."""
+    return sorted(cast("frozenset[str]", value)) if isinstance(value, frozenset) else value

@@ -42,7 +42,10 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
             (*train, "--batch-size", "9", "--keep", "optimizer"),
             ("--batch-size, --keep must go with a stochastic objective: bpr", "(got --objective whole_data)"),
         ),
-        "keep": ((*train, "--objective", "bpr", "--keep", "optimizer,all"), ("`keep` knows", "all")),
+        "keep": (
+            (*train, "--objective", "bpr", "--keep", "optimizer,all"),
+            ("`keep` must be empty or of", "(got ['all', 'optimizer'])"),
+        ),
         "no layers": ((*train, "--model", "mf", "--layers", "2"), ("`--layers` belongs to lightgcn", "--model mf")),
         "twice": (
             (*train, "--model", "lightgcn:dim=8", "--dim", "4"),
