@@ -76,7 +76,7 @@ class Regime:
             self,
             graphs=("positive", self.graphs > 0),
             sets=("positive", self.sets > 0),
-            least=("from 10 to `most`", 10 <= self.least <= self.most),
+            least=(f"from 10 to `most` ({self.most})", 10 <= self.least <= self.most),
             seed_share=("above 0 and at most 1", 0 < self.seed_share <= 1),
             perturbed=("from 0 to 1", 0 <= self.perturbed <= 1),
             runs=("positive", self.runs > 0),
