@@ -1,4 +1,4 @@
-"""The runbook, the threat model and the files of `deploy/` are true: what they name exists and is accepted."""
+"""Runbook, threat model, notebooks and the files of `deploy/` are true: what they name exists and is accepted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from fastapi.routing import APIRoute
 
 from tests.cli.run import unknown
+from unlearn.requests.api import operating
 from unlearn.requests.api.metrics import Metrics
 from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
@@ -25,9 +27,12 @@ DEPLOY = ROOT / "deploy"
 OPERATIONS, THREATS = ((ROOT / "docs" / name).read_text("utf-8") for name in ("operations.md", "threat-model.md"))
 TEXTS = {
     str(path.relative_to(ROOT)): path.read_text("utf-8")
-    for path in [*(ROOT / "docs").glob("*.md"), *DEPLOY.iterdir()]
+    for path in [*(ROOT / "docs").glob("*.md"), *(ROOT / "notebooks").glob("*.py"), *DEPLOY.iterdir()]
     if path.is_file()
 }
+
+
+_WITH_COMMANDS = ("03_worst_case", "04_social_influence", "05_stop_a_rumour")
 
 
 def compose() -> dict[str, Any]:
@@ -51,6 +56,7 @@ def test_commands_exist_with_their_options(name: str) -> None:
     commands = [shlex.split(line) for line in lines]
     assert [said for words in commands if (said := unknown(words))] == []
     assert len(commands) > 15 or name != "docs/operations.md"
+    assert commands or name not in {f"notebooks/{one}.py" for one in _WITH_COMMANDS}
 
 
 def test_settings_are_all_of_them_with_their_defaults() -> None:
@@ -124,17 +130,32 @@ def test_containers_can_write_nowhere_else_and_are_watched() -> None:
     for name, service in found["services"].items():
         assert service["read_only"] and "no-new-privileges:true" in service["security_opt"], name
         assert ("ports" in service) == (name == "proxy"), name
-        assert {one.split(":")[0] for one in service.get("volumes", [])} <= {*found["volumes"], "./keys"}
+        assert {one.split(":")[0] for one in service.get("volumes", [])} <= {*found["volumes"], "./keys", "./Caddyfile"}
         assert set(service.get("secrets", [])) <= set(found["secrets"])
         assert set(service["networks"]) <= set(found["networks"])
         if "build" in service:
             assert service["cap_drop"] == ["ALL"]
             assert ("./keys:/keys:ro" in service["volumes"]) == (name != "keys")
-    assert found["networks"]["inner"]["internal"]
+    ways_out = {name for name, network in found["networks"].items() if not network.get("internal")}
+    assert {name: set(one["networks"]) & ways_out for name, one in found["services"].items()} == {
+        "database": set(), "serve": set(), "keys": set(), "worker": {"out"}, "proxy": {"outside"},
+    }  # fmt: skip
     assert all(found["services"][name]["healthcheck"]["test"] for name in ("database", "serve", "worker"))
     assert unknown(found["services"]["worker"]["healthcheck"]["test"][2:]) is None
     secrets = {Path(one["file"]).name for one in found["secrets"].values()}
     assert all(f"secrets/{name}" in OPERATIONS for name in secrets)
+
+
+def test_the_proxy_lets_nobody_at_what_is_for_the_house() -> None:
+    proxy, text = compose()["services"]["proxy"], (DEPLOY / "Caddyfile").read_text("utf-8")
+    assert "./Caddyfile:/etc/caddy/Caddyfile:ro" in proxy["volumes"] and "command" not in proxy  # the image's own
+    assert list(proxy["environment"]) == re.findall(r"^\{\$(\w+):localhost\} \{$", text, flags=re.MULTILINE)
+    hidden = re.findall(r"^\t@(\w+) path (.+)\n\trespond @\1 404$", text, flags=re.MULTILINE)
+    assert [paths.split() for _, paths in hidden] == [["/metrics*", "/readyz*"]]
+    served = {route.path for route in operating.router.routes if isinstance(route, APIRoute)}
+    assert {path.rstrip("*") for path in hidden[0][1].split()} <= served
+    assert re.findall(r"^\treverse_proxy (\S+)$", text, flags=re.MULTILINE) == ["serve:8000"]
+    assert Settings.model_fields["port"].default == 8000
 
 
 def test_the_image_is_built_from_what_there_is() -> None:

@@ -31,6 +31,11 @@ class Staging:
         """That of a workspace."""
         return cls(workspace.with_name(f"{workspace.name}.service"))
 
+    @property
+    def blocked(self) -> Path:
+        """Who is suppressed or erased: see `unlearn.blocklist`."""
+        return self.folder / "blocked"
+
     def seal(self, batch_id: str) -> Seal:
         """The seal of a batch."""
         return Seal(self.folder / "sealed", batch_id)

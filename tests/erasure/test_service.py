@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, select, text
 
 from recsys.plugin import target
 from tests.oracles.traces import holders
-from tests.recsys.plugin.test_target import data, stored
+from tests.recsys.plugin.test_target import KIND, data, stored
 from tests.unlearn.requests.api.conftest import body
 from tests.unlearn.requests.conftest import (
     empty_postgresql,
@@ -31,6 +31,7 @@ from tests.unlearn.requests.conftest import (
     sqlite_url,
     url,
 )
+from tests.unlearn.requests.test_worker import strict_certificate
 from unlearn.requests.api import create_app
 from unlearn.requests.callers import Role
 from unlearn.requests.database import Database
@@ -40,9 +41,10 @@ from unlearn.requests.queue import Batching
 from unlearn.requests.service import Service
 from unlearn.requests.settings import Settings
 from unlearn.requests.states import RequestState
-from unlearn.requests.status import counts
+from unlearn.requests.status import counts, status
 from unlearn.requests.tables import Request
 from unlearn.requests.worker import Worker
+from unlearn.target import Subject
 
 __all__ = ["empty_postgresql", "keyring", "postgresql", "sqlite_template", "sqlite_url", "url"]  # fixtures
 ERASED, CANCELLED = (3, 17, 20), 30
@@ -128,6 +130,16 @@ def compacted(service: Service) -> None:
             for statement in ("VACUUM FULL", "CHECKPOINT"):
                 connection.execute(text(statement))
         engine.dispose()
+
+
+def test_everybody_can_leave(house: Service) -> None:
+    """The bound on scores that are all zero is infinite; ledger and certificate say so in JSON."""
+    made = house.ask([Subject(KIND, str(one)) for one in data().users.ids])
+    Worker(house.ledger, house.targets, batching=Batching(window=timedelta(0))).run_once()
+    assert status(house.ledger, None, made.subject_request_id).state is RequestState.COMPLETED
+    found = strict_certificate(house.ledger)["targets"]["recsys"]["verification"]
+    assert found["passed"]
+    assert {one["name"]: one["value"] for one in found["checks"]}["score_bound"] == "Infinity"
 
 
 def test_nothing_is_left_of_whom_it_was_about(house: Service, tmp_path: Path) -> None:

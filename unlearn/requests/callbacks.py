@@ -14,6 +14,7 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from unlearn.requests import audit
+from unlearn.requests.hasty import HastyTransport
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import Callback, Request
@@ -32,8 +34,9 @@ _DELAYS = tuple(
     timedelta(seconds=seconds) for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 )
 _IN_HAND = timedelta(minutes=2)  # after which a callback whose sender died is sent again
-_AT_ONCE = 20  # callbacks taken in hand together
-_TIMEOUT = httpx.Timeout(10.0)
+_AT_ONCE = 20  # callbacks taken in hand together, and sent side by side: none waits for another's receiver
+_SECONDS = 10.0  # for all of a connection, from the first packet to the answer
+_UNICAST = ipaddress.ip_network("2000::/3")
 
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -66,7 +69,8 @@ class Callbacks:
 
     Args:
         domain: this processor's, in every message.
-        client: sends; it must follow no redirect, for what it leads to was not examined.
+        client: sends; it must follow no redirect, for what it leads to was not examined, and must come to an end
+            whatever the receiver does, for the worker waits for it.
         resolve: addresses of a host, all of them.
     """
 
@@ -75,21 +79,16 @@ class Callbacks:
     ) -> None:
         self._ledger = ledger
         self._domain = domain
-        self._client = client or httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        self._client = client or httpx.Client(
+            transport=HastyTransport(_SECONDS), follow_redirects=False, trust_env=False
+        )
         self._resolve = resolve or _addresses
 
     def deliver(self) -> int:
         """Send callbacks that are due, some at once; returns how many were delivered."""
-        delivered = 0
-        for owed in self._take():
-            try:
-                status = self._send(owed)
-            # ValueError: a forbidden address, and whatever else a URL may have that no library can send to.
-            except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-                _log.warning("callback %s: %s", owed.id, type(error).__name__)
-                status = 0
-            delivered += self._record(owed, status)
-        return delivered
+        owed = self._take()
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="callback") as side_by_side:
+            return sum(map(self._record, owed, side_by_side.map(self._answer, owed)))
 
     def _take(self) -> list[_Owed]:
         now = self._ledger.now()
@@ -119,6 +118,15 @@ class Callbacks:
                     )
                 )  # fmt: skip
             return taken
+
+    def _answer(self, owed: _Owed) -> int:
+        """What the receiver answers; 0 where it was not reached."""
+        try:
+            return self._send(owed)
+        # ValueError: a forbidden address, and whatever else a URL may have that no library can send to.
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            _log.warning("callback %s: %s", owed.id, type(error).__name__)
+            return 0
 
     def _send(self, owed: _Owed) -> int:
         url, name, host = self._examined(owed.url)
@@ -166,7 +174,9 @@ class Callbacks:
         delivered = 200 <= status < 300
         gone = status == 410 or owed.attempts + 1 > len(_DELAYS)
         with self._ledger.database.write() as session:
-            row = session.get_one(Callback, owed.id)
+            row = session.get_one(Callback, owed.id, with_for_update=True)
+            if row.ended_at is not None:  # by another worker, which took it for a dead one's
+                return False
             row.attempts = owed.attempts + 1
             row.delivered = delivered
             if delivered or gone:
@@ -181,8 +191,13 @@ class Callbacks:
 
 
 def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    inner = address.ipv4_mapped or address.sixtofour if isinstance(address, ipaddress.IPv6Address) else None
-    return address.is_global and not address.is_multicast and (inner is None or _public(inner))
+    if not address.is_global or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    # Beside global unicast there are addresses that stand for one of IPv4, any of which may be inside (NAT64, mapped,
+    # compatible), and such as were of a site; within it 6to4 and Teredo stand for one, too.
+    return address in _UNICAST and address.sixtofour is None and address.teredo is None
 
 
 def _addresses(host: str, port: int) -> list[str]:

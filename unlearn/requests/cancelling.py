@@ -39,6 +39,7 @@ class Cancelling:
             TooLate: it is being served or complete.
         """
         with self._ledger.database.write() as session:
+            audit.lock(session, self._ledger)  # before the request's, like whoever forms a batch or lifts a hold
             request = find(session, caller, subject_request_id, lock=True)
             if request.state != RequestState.CANCELLED:
                 if (request.state, RequestEvent.CANCEL) not in REQUESTS:
@@ -64,10 +65,11 @@ class Cancelling:
         return len(waiting)
 
     def _finish(self, session: Session, request_id: int) -> None:
-        request = session.get_one(Request, request_id, with_for_update=True)
+        # First: new requests about the same people wait for it until this is committed.
+        audit.lock(session, self._ledger)
+        request = session.get_one(Request, request_id)
         if request.payload is None:
             return
-        # First: it holds the lock that keeps new requests about the same people waiting until this is committed.
         audit.append(session, self._ledger, [audit.Entry("service", "request.released", about(request.id), {})])
         subjects = {self._ledger.keyring.pseudonyms.of(one): one for one in self._ledger.keyring.open(request.payload)}
         others = (

@@ -106,16 +106,32 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
         public.verify(_bytes(str(document.get("signature"))), _canonical(content))
     except (ValueError, InvalidSignature):
         found.append("its signature is not of this content by this key")
-    for name, target in content.get("targets", {}).items():
-        if any(target.get("left", {"nothing said": 1}).values()):
-            found.append(f"target {name} says that something was left, or nothing at all")
-        if not target.get("verification", {}).get("passed"):
-            found.append(f"target {name} published what did not pass its verification")
-    if previous is not None:
-        before = {name: value for name, value in previous.items() if name != "signature"}
-        if content.get("previous") != _digest(before) or content.get("sequence") != before.get("sequence", 0) + 1:
-            found.append("it is not the successor of the certificate given as the one before it")
+    found += _failures(content.get("targets"))
+    if previous is not None and not _follows(content, previous):
+        found.append("it is not the successor of the certificate given as the one before it")
     return found
+
+
+def _failures(targets: Any) -> list[str]:
+    """What the targets say that went wrong."""
+    if not isinstance(targets, dict):
+        return ["it does not say what was done in which target"]
+    found: list[str] = []
+    for name, target in targets.items():
+        said = target if isinstance(target, dict) else {}
+        left, verification = said.get("left"), said.get("verification")
+        if not isinstance(left, dict) or any(left.values()):
+            found.append(f"target {name} says that something was left, or nothing at all")
+        if not isinstance(verification, dict) or not verification.get("passed"):
+            found.append(f"target {name} published what did not pass its verification")
+    return found
+
+
+def _follows(content: Mapping[str, Any], previous: Any) -> bool:
+    if not isinstance(previous, dict) or not isinstance(number := previous.get("sequence"), int):
+        return False
+    before = {name: value for name, value in previous.items() if name != "signature"}
+    return content.get("previous") == _digest(before) and content.get("sequence") == number + 1
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -27,6 +28,10 @@ _SQLITE = {
 
 class UnsafeDatabase(RuntimeError):
     """The database may lose what it has acknowledged, or its tables are not of this version."""
+
+
+class UnreachableDatabase(RuntimeError):
+    """The database does not answer, or is none."""
 
 
 class Database:
@@ -66,6 +71,20 @@ class Database:
         """A transaction that is committed at the end, or not at all. On SQLite nobody else writes meanwhile."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def reach(self) -> None:
+        """Connect, to find out whether that is possible.
+
+        Raises:
+            UnreachableDatabase: it is not; the password is not in the message.
+        """
+        try:
+            self.engine.connect().close()
+        except DBAPIError as error:
+            reason = (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
+            if password := self.engine.url.password:
+                reason = reason.replace(password, "***")
+            raise UnreachableDatabase(f"`database` must be one that answers: {reason}") from None
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the tables to a revision; a second process waits for the first.

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import CompoundSelect, exists, func, literal, select
+from sqlalchemy.orm import Session
 
 from unlearn.requests import audit
-from unlearn.requests.ledger import Ledger
+from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.moves import move
 from unlearn.requests.states import RequestEvent, RequestState
 from unlearn.requests.tables import BatchRow, Hold, Person, Request
 from unlearn.target import Subject
+
+_LONGEST = 95  # characters of a reference: the trail has room for so many behind `hold:`
+_OWNER, _KEPT = "owner:", 58  # together as long as a pseudonym
+OWNERS = Person.pseudonym.startswith(_OWNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +35,51 @@ class Holds:
         self._ledger = ledger
 
     def place(self, subject: Subject, reference: str) -> Placed:
-        """Forbid deletion, under a reference to the reason; a second time changes nothing."""
+        """Forbid deletion, under a reference to the reason; a second time changes nothing.
+
+        Raises:
+            ValueError: the reference is empty, too long or not printable.
+            Refused: they are on hold already, under another reference.
+        """
+        if not (reference.strip() and reference.isprintable() and len(reference) <= _LONGEST):
+            raise ValueError(f"`reference` must have 1 to {_LONGEST} printable characters (got {len(reference)})")
         pseudonym = self._ledger.keyring.pseudonyms.of(subject)
         with self._ledger.database.write() as session:
-            # Its lock is the one that a batch's check takes: of the two, the second sees what the first has done.
-            entry = audit.Entry("operator", "hold.placed", f"hold:{reference}", {})
-            audit.append(session, self._ledger, [entry])
-            if session.get(Hold, pseudonym) is None:
+            # The lock that a batch's check takes: of the two, the second sees what the first has done.
+            audit.lock(session, self._ledger)
+            if (hold := session.get(Hold, pseudonym)) is None:
+                entry = audit.Entry("operator", "hold.placed", f"hold:{reference}", {})
+                audit.append(session, self._ledger, [entry])
                 session.add(Hold(pseudonym=pseudonym, reference=reference, placed_at=self._ledger.now()))
+            elif hold.reference != reference:
+                raise Refused("already on hold", f"They are on hold already, for {hold.reference}: nothing was placed.")
+            theirs = select(Person.request_id).where(Person.pseudonym.in_([pseudonym, owner(pseudonym)]))
             late = (
                 select(Request.subject_request_id)
-                .join(Person, Person.request_id == Request.id)
                 .join(BatchRow, BatchRow.id == Request.batch_id)
-                .where(Person.pseudonym == pseudonym, BatchRow.holds_checked_at.is_not(None))
+                .where(Request.id.in_(theirs), BatchRow.holds_checked_at.is_not(None))
                 .order_by(Request.id)
             )
             return Placed(pseudonym, tuple(session.scalars(late)))
 
-    def lift(self, pseudonym: str, actor: str = "operator") -> int:
-        """Allow deletion again; returns how many requests go on by that."""
+    def lift(self, pseudonym: str, actor: str = "operator", *, reference: str | None = None) -> int | None:
+        """Allow deletion again; returns how many requests go on by that, None where there was no hold.
+
+        Raises:
+            Refused: the hold is for another reference than the one given.
+        """
         with self._ledger.database.write() as session:
+            audit.lock(session, self._ledger)
             if (hold := session.get(Hold, pseudonym)) is None:
-                return 0
+                return None
+            if reference not in (None, hold.reference):
+                raise Refused("another hold", f"They are on hold for {hold.reference}: nothing was lifted.")
             entry = audit.Entry(actor, "hold.lifted", f"hold:{hold.reference}", {})
             audit.append(session, self._ledger, [entry])
             session.delete(hold)
             session.flush()
-            held = select(Person.request_id).join(Hold, Hold.pseudonym == Person.pseudonym)
-            waiting = select(Request).where(Request.state == RequestState.ON_HOLD, Request.id.not_in(held))
-            free = list(session.scalars(waiting))
+            waiting = session.scalars(select(Request).where(Request.state == RequestState.ON_HOLD)).all()
+            free = [request for request in waiting if not held(session, self._ledger, request)]
             move(session, self._ledger, free, RequestEvent.LIFT, actor)
             return len(free)
 
@@ -66,3 +87,29 @@ class Holds:
         """Pseudonym, reference and beginning of every hold."""
         with self._ledger.database.read() as session:
             return [(row.pseudonym, row.reference, row.placed_at) for row in session.scalars(select(Hold))]
+
+
+def held(session: Session, ledger: Ledger, request: Request) -> bool:
+    """Whether one of its people is on hold, be it that the request is about a part of them alone."""
+    if request.payload is None:
+        return False
+    subjects = ledger.keyring.open(request.payload)
+    people = [*subjects, *(part[0] for subject in subjects if (part := subject.part) is not None)]
+    names = list(map(ledger.keyring.pseudonyms.of, people))
+    return session.scalar(select(exists().where(Hold.pseudonym.in_(names)))) is True
+
+
+def owner(pseudonym: str) -> str:
+    """How a request lists somebody of whom it asks for single interactions alone.
+
+    Not by their pseudonym, by which those are listed who are suppressed and erased as a whole.
+    """
+    return f"{_OWNER}{pseudonym[:_KEPT]}"
+
+
+def requests_by_hold() -> CompoundSelect[int, str]:
+    """Ids of the requests about people on hold, or about a part of them, each with the pseudonym of the hold."""
+    asked = select(Person.request_id, Hold.pseudonym)
+    as_owner = literal(_OWNER).concat(func.substr(Hold.pseudonym, 1, _KEPT))
+    # Apart, for each is looked up in the index of the people.
+    return asked.join(Hold, Person.pseudonym == Hold.pseudonym).union(asked.join(Hold, Person.pseudonym == as_owner))

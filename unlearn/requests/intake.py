@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from unlearn.requests import audit
+from unlearn.requests.holds import owner
 from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.moves import about, announce
 from unlearn.requests.states import RequestState
@@ -159,6 +160,7 @@ class Intake:
         numbers = session.scalars(insert(Request).returning(Request.id, sort_by_parameter_order=True), rows).all()
         people = [(number, subject) for number, one in zip(numbers, new, strict=True) for subject in one.subjects]
         persons = dict.fromkeys((number, name(subject)) for number, subject in people)
+        persons |= {(number, owner(name(part[0]))): None for number, one in people if (part := one.part) is not None}
         session.execute(
             insert(Person), [{"request_id": number, "pseudonym": pseudonym} for number, pseudonym in persons]
         )

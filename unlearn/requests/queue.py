@@ -15,11 +15,12 @@ from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from unlearn.requests import audit, certificate
+from unlearn.requests.holds import held, requests_by_hold
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.moves import move
 from unlearn.requests.schedule import overdue
 from unlearn.requests.states import RESTING, RequestEvent, RequestState, Step
-from unlearn.requests.tables import BatchRow, Hold, Person, Request, Task
+from unlearn.requests.tables import BatchRow, Request, Task
 from unlearn.target import Batch
 
 _FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=5), timedelta(hours=1)
@@ -85,23 +86,30 @@ class Queue:
             return Claim(batch.id, worker, batch.fence)
 
     def _form(self, session: Session) -> BatchRow | None:
-        now, plan = self._ledger.now(), self._batching
-        held = exists().where(Person.request_id == Request.id, Hold.pseudonym == Person.pseudonym)
-        pending = select(Request).where(Request.state == RequestState.PENDING).with_for_update(skip_locked=True)
-        if found := list(session.scalars(pending.where(held).limit(plan.limit))):
+        pending = select(Request).where(Request.state == RequestState.PENDING).limit(self._batching.limit)
+        by_hold = requests_by_hold().subquery()
+        on_hold = pending.where(Request.id.in_(select(by_hold.c.request_id)))
+        if not (self._ripe(session) or session.scalar(select(on_hold.exists()))):
+            return None
+        # Before any request is locked, like whoever cancels one or lifts a hold; what they have done is seen now.
+        audit.lock(session, self._ledger)
+        if found := session.scalars(on_hold).all():
             move(session, self._ledger, found, RequestEvent.HOLD, "worker")
-        of_pending = select(func.count(), func.min(Request.received_at), func.min(Request.due_at))
-        number, first, due = session.execute(of_pending.where(Request.state == RequestState.PENDING)).one()
-        if not number or not (number >= plan.limit or first + plan.window <= now or due - plan.margin <= now):
+        if not self._ripe(session):
             return None
-        requests = list(session.scalars(pending.order_by(Request.due_at, Request.id).limit(plan.limit)))
-        if not requests:  # another worker is forming its batch of them
-            return None
+        requests = session.scalars(pending.order_by(Request.due_at, Request.id)).all()
         batch = self._add(session, self._targets, Step.RESOLVE, due_at=min(one.due_at for one in requests))
         for request in requests:
             request.batch_id = batch.id
         move(session, self._ledger, requests, RequestEvent.CLAIM, "worker")
         return batch
+
+    def _ripe(self, session: Session) -> bool:
+        """Whether it is time for a batch of what is pending."""
+        now, plan = self._ledger.now(), self._batching
+        of_pending = select(func.count(), func.min(Request.received_at), func.min(Request.due_at))
+        number, first, due = session.execute(of_pending.where(Request.state == RequestState.PENDING)).one()
+        return number > 0 and (number >= plan.limit or first + plan.window <= now or due - plan.margin <= now)
 
     def _scheduled(self, session: Session) -> BatchRow | None:
         now, every = self._ledger.now(), self._batching.retrain_every
@@ -155,7 +163,7 @@ class Queue:
                 return batch.closed_at is None
             audit.append(session, self._ledger, [audit.Entry(claim.worker, "holds.checked", f"batch:{batch.id}", {})])
             of_batch = select(Request).where(Request.batch_id == batch.id)
-            out = [request for request in session.scalars(of_batch) if self._held(session, request)]
+            out = [request for request in session.scalars(of_batch) if held(session, self._ledger, request)]
             move(session, self._ledger, out, RequestEvent.HOLD, claim.worker)
             for request in out:
                 request.batch_id = None
@@ -165,15 +173,6 @@ class Queue:
                 batch.closed_at = self._ledger.now()
                 return False
             return True
-
-    def _held(self, session: Session, request: Request) -> bool:
-        """Whether one of its people is on hold, be it that the request is about a part of them alone."""
-        if request.payload is None:
-            return False
-        subjects = self._ledger.keyring.open(request.payload)
-        people = [*subjects, *(part[0] for subject in subjects if (part := subject.part) is not None)]
-        names = list(map(self._ledger.keyring.pseudonyms.of, people))
-        return session.scalar(select(exists().where(Hold.pseudonym.in_(names)))) is True
 
     def close(self, claim: Claim) -> bool:
         """Complete the requests if every target is done, and destroy who they were about; else let go of the batch.

@@ -46,11 +46,13 @@ class Service:
         Raises:
             UnusableSettings: a target is not offered by any installed package.
             UnusableKeyring: the keys cannot be used.
-            UnsafeDatabase: the database may lose what it has acknowledged.
+            UnreachableDatabase: the database does not answer.
+            UnsafeDatabase: it may lose what it has acknowledged.
         """
         keyring = Keyring.read(settings.keyring)
         targets = load_targets(settings.targets, keyring.pseudonyms)
         database = Database(settings.database)
+        database.reach()
         database.migrate()
         database.check()
         return cls(settings, Ledger(database, keyring), targets)

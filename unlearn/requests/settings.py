@@ -11,13 +11,15 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from unlearn.invalid import InvalidInput
 from unlearn.requests.queue import Batching
 from unlearn.requests.steps import Escalation
 
 PREFIX = "UNLEARN_"
+_DRIVERS = ("sqlite", "postgresql+psycopg")
 
 
 class UnusableSettings(InvalidInput):
@@ -100,6 +102,9 @@ class Settings(BaseSettings):
                 "`host` must be of this machine, for API keys would cross the network readable: let a proxy that "
                 "speaks TLS stand before it and say so with `behind_tls = true`"
             )
+        if (url := self._url) is None or url.drivername not in _DRIVERS:
+            # Quoted without what is behind it, for that may be a password.
+            problems.append(f"`database` must be a URL that begins with {' or '.join(f'{one}://' for one in _DRIVERS)}")
         if not self.targets:
             problems.append("`targets` must name at least one, for else requests are acknowledged that nothing serves")
         beside = [folder for folder in self._data_folders() if self.keyring.resolve().is_relative_to(folder)]
@@ -119,9 +124,16 @@ class Settings(BaseSettings):
             raise ValueError("\n  - ".join(problems))
         return self
 
+    @property
+    def _url(self) -> URL | None:
+        try:
+            return make_url(self.database)
+        except (ArgumentError, ValueError):  # the latter for a port that is no number
+            return None
+
     def _data_folders(self) -> list[Path]:
-        url = make_url(self.database)
-        held = [Path(url.database).parent] if url.get_backend_name() == "sqlite" and url.database else []
+        url = self._url
+        held = [Path(url.database).parent] if url and url.drivername == "sqlite" and url.database else []
         held += [Path(options["workspace"]) for options in self.targets.values() if "workspace" in options]
         return [folder.resolve() for folder in held]
 

@@ -13,6 +13,9 @@ from unlearn.requests.ledger import Ledger, NoSuchRequest
 from unlearn.requests.states import RequestState, Step
 from unlearn.requests.tables import BatchRow, Request, Task
 
+PATIENCE = 8
+"""Attempts in a row that raise, over some ten minutes; after them a person is asked for, and the attempts go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -28,12 +31,17 @@ class Status:
     closed_at: datetime | None
     batch: str | None
     targets: Mapping[str, Step]
-    failing: bool  # a step of its batch raised, and is to be tried again
+    attempts: int  # of its batch, which raised one after another; 0 once a step ended
+
+    @property
+    def failing(self) -> bool:
+        """Whether a step of its batch raised, and is to be tried again."""
+        return self.attempts > 0
 
     @property
     def needs_attention(self) -> bool:
-        """Whether a target has come to where a person must decide; the others may be done."""
-        return Step.ATTENTION in self.targets.values()
+        """Whether a target has come to where a person must decide, or its batch raises again and again."""
+        return Step.ATTENTION in self.targets.values() or self.attempts >= PATIENCE
 
 
 def find(session: Session, caller: str | None, subject_request_id: str, *, lock: bool = False) -> Request:
@@ -87,7 +95,8 @@ def counts(ledger: Ledger) -> dict[RequestState, int]:
 def statuses(session: Session, rows: Sequence[Request]) -> list[Status]:
     """Where each of these requests stands."""
     batches = {row.batch_id for row in rows if row.batch_id is not None}
-    failing = set(session.scalars(select(BatchRow.id).where(BatchRow.id.in_(batches), BatchRow.attempts > 0)))
+    open_ = select(BatchRow).where(BatchRow.id.in_(batches), BatchRow.closed_at.is_(None))
+    attempts = {batch.id: batch.attempts for batch in session.scalars(open_)}
     steps: dict[str, dict[str, Step]] = {}
     for task in session.scalars(select(Task).where(Task.batch_id.in_(batches)).order_by(Task.target)):
         steps.setdefault(task.batch_id, {})[task.target] = task.step
@@ -103,7 +112,7 @@ def statuses(session: Session, rows: Sequence[Request]) -> list[Status]:
             closed_at=row.closed_at,
             batch=row.batch_id,
             targets=steps.get(row.batch_id or "", {}),
-            failing=row.batch_id in failing,
+            attempts=attempts.get(row.batch_id or "", 0),
         )
         for row in rows
     ]

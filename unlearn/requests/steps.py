@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from math import isfinite, isnan
+from typing import Any
 
 from unlearn.requests.states import Outcome, Step
 from unlearn.requests.tasks import Due, Ended
@@ -23,12 +25,19 @@ class Escalation:
 
 
 def perform(due: Due, target: Target, batch: Batch, escalation: Escalation) -> Ended:
-    """Take the step that is next.
+    """Take the step that is next; a figure that is no finite number is handed back in words.
 
     Raises:
         LeftBehind: a purge was not complete.
         Exception: whatever the target raises; the step has then not ended.
     """
+    ended = _taken(due, target, batch, escalation)
+    made = ended.version
+    version = None if made is None else replace(made, facts=_in_words(made.facts))
+    return replace(ended, result=_in_words(ended.result), version=version)
+
+
+def _taken(due: Due, target: Target, batch: Batch, escalation: Escalation) -> Ended:
     match due.step:
         case Step.RESOLVE:
             unknown = sum(subject.type not in target.identity_types for subject in batch.subjects)
@@ -80,6 +89,17 @@ def _purged(left: Counts) -> Ended:
     if any(left.values()):
         raise LeftBehind(f"purging left {sum(left.values())} things behind")
     return Ended(Outcome.DONE, {"left": dict(left)})
+
+
+def _in_words(value: Any) -> Any:
+    """The same, but `NaN`, `Infinity` or `-Infinity` as text, for JSON has no such numbers, nor PostgreSQL."""
+    if isinstance(value, Mapping):
+        return {name: _in_words(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_words(part) for part in value]
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _made(due: Due) -> Version:

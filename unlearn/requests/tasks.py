@@ -66,16 +66,20 @@ def record(ledger: Ledger, queue: Queue, claim: Claim, done: Due, ended: Ended, 
 
 
 def retry(ledger: Ledger, batch_id: str, actor: str) -> int:
-    """Have every target of the batch that needs attention retrain once more; returns how many do.
+    """Have every target of the batch whose retrain failed its verification retrain once more; returns how many do.
 
     Raises:
-        Refused: none of them needs attention, or there is no such batch.
+        Refused: there is none, or no such batch.
     """
     with ledger.database.write() as session:
         stuck = select(Task).where(Task.batch_id == batch_id, Task.step == Step.ATTENTION)
         tasks = list(session.scalars(stuck))
         if not tasks:
-            raise Refused("nothing to retry", f"No target of batch {batch_id!r} needs attention.")
+            raise Refused(
+                "nothing to retry",
+                f"No target of batch {batch_id!r} needs attention because its retrain failed its verification; a step "
+                "that raised is tried again by itself.",
+            )
         entries: list[audit.Entry] = []
         for task in tasks:
             task.step = after_step(task.step, Outcome.RETRY)

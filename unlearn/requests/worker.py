@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.queue import Batching, Claim, LostLease, Queue
 from unlearn.requests.states import RESTING, Step
@@ -51,14 +53,11 @@ class Worker:
         if claim is None:
             return False
         try:
-            with self._heart(claim):
-                self._serve(claim)
+            if (error := self._attempt(claim)) is not None:
+                _log.error("batch %s: %s, to be tried again", claim.batch_id, error)
+                self._queue.failed(claim, error)
         except LostLease:
             _log.warning("batch %s: lease lost", claim.batch_id)
-        except Exception as error:
-            # A target's message may quote an id: neither the ledger nor the log gets to see it.
-            _log.error("batch %s: %s, to be tried again", claim.batch_id, type(error).__name__)
-            self._queue.failed(claim, type(error).__name__)
         return True
 
     def run(self, stop: threading.Event, chores: Iterable[Callable[[], object]] = ()) -> None:
@@ -69,6 +68,20 @@ class Worker:
                 chore()
             if not worked:
                 stop.wait(_IDLE)
+
+    def _attempt(self, claim: Claim) -> str | None:
+        """Serve the batch; the class of what stopped it, if anything did.
+
+        A target's message may quote an id: ledger and log never see it, nor does whatever is raised later.
+        """
+        try:
+            with self._heart(claim):
+                self._serve(claim)
+        except LostLease:
+            raise
+        except Exception as error:
+            return type(error).__name__
+        return None
 
     def _serve(self, claim: Claim) -> None:
         batch = self._queue.people(claim)
@@ -110,7 +123,12 @@ class Worker:
 
         def beat() -> None:
             while not done.wait(self._lease.total_seconds() / 3):
-                if not self._queue.heartbeat(claim):
+                try:
+                    kept = self._queue.heartbeat(claim)
+                except SQLAlchemyError as error:  # the lease lasts for two more
+                    _log.warning("batch %s: no heartbeat: %s", claim.batch_id, type(error).__name__)
+                    continue
+                if not kept:
                     return  # the next record will find out
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

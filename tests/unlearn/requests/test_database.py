@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import StatementError
 
-from unlearn.requests.database import Database, UnsafeDatabase
+from unlearn.requests.database import Database, UnreachableDatabase, UnsafeDatabase
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import ApiKey, Base
 
@@ -69,6 +69,21 @@ def test_a_database_that_may_lose_commits_is_refused(postgresql: str) -> None:
 def test_what_processes_cannot_share_or_nobody_tested_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="`database` must be"):
         Database(url)
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("this is no database, and long enough not to be taken for an empty one", "utf-8")
+    for url, reason in (
+        ("postgresql+psycopg://user:hunter2@127.0.0.1:1/ledger", "Connection refused"),
+        ("postgresql+psycopg://user:hunter2@127.0.0.1:1/ledger?sslmode=hunter2", r"\*\*\*"),
+        (f"sqlite:///{tmp_path}/text", "file is not a database"),
+        (f"sqlite:///{tmp_path}", "unable to open"),
+    ):
+        database = Database(url)
+        with pytest.raises(UnreachableDatabase, match=f"`database` must be one that answers: .*{reason}") as refused:
+            database.reach()
+        assert "hunter2" not in str(refused.value) and "\n" not in str(refused.value)
+        database.close()
 
 
 def test_moments_keep_their_zone(ledger: Ledger) -> None:

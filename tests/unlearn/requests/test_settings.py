@@ -67,6 +67,17 @@ def test_this_machine_is_safe_and_so_is_a_proxy_that_speaks_tls(tmp_path: Path, 
     assert Settings.read(written(tmp_path, f'host = "0.0.0.0"\nbehind_tls = true\n{GOOD}')).behind_tls
 
 
+@pytest.mark.parametrize(
+    "database", ["nonsense hunter2", "", "postgresql+psycopg://u:hunter2@host:port/db", "postgresql://u:hunter2@h/db"]
+)
+def test_a_database_that_is_no_url_or_of_another_driver_is_named_without_its_password(
+    tmp_path: Path, database: str
+) -> None:
+    told = refusal(tmp_path, f'database = "{database}"\nport = 8000\n{GOOD}')
+    assert "`database` must be a URL that begins with sqlite:// or postgresql+psycopg://" in told
+    assert "hunter2" not in told
+
+
 def test_what_cannot_be_read_is_named_without_its_value(tmp_path: Path) -> None:
     told = refusal(tmp_path, f'port = "hunter2"\ntypo = "hunter2"\ndue_within_days = 90\n{GOOD}')
     assert all(name in told for name in ("`port`", "`typo`", "`due_within_days`")) and "hunter2" not in told

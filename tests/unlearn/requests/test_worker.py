@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from math import inf, nan
 from pathlib import Path
+from time import sleep
+from traceback import format_exception
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from tests.oracles.traces import holders
 from tests.unlearn.requests.conftest import Clock
@@ -18,14 +23,17 @@ from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.example import KIND, Purchases
 from tests.unlearn.target.test_example import PEOPLE, ROWS
 from unlearn.requests import audit
+from unlearn.requests.certificate import defects, public_key
+from unlearn.requests.database import Database
 from unlearn.requests.holds import Holds
 from unlearn.requests.intake import Intake
+from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger, Refused
-from unlearn.requests.queue import Batching, LostLease, Queue
+from unlearn.requests.queue import Batching, Claim, LostLease, Queue
 from unlearn.requests.states import Outcome, RequestState, Step
-from unlearn.requests.status import Status, counts, status
+from unlearn.requests.status import PATIENCE, Status, counts, status
 from unlearn.requests.steps import Escalation, LeftBehind
-from unlearn.requests.tables import AuditRow, BatchRow, Callback, Request, StepRecord
+from unlearn.requests.tables import AuditRow, BatchRow, Callback, CertificateRow, Request, StepRecord
 from unlearn.requests.tasks import Ended, due, record, retry
 from unlearn.requests.worker import Worker
 from unlearn.target import Batch, Check, Counts, Removal, Subject, Target, Verdict, Version
@@ -253,6 +261,91 @@ def test_an_exception_is_tried_again_later_and_names_nobody(
     assert [one for one, _ in house.steps("kiosk")] == PATH
 
 
+def test_what_raises_again_and_again_asks_for_a_person_and_is_tried_on(
+    sqlite_ledger: Ledger, tmp_path: Path, clock: Clock
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    house.targets["kiosk"] = failing = Failing(house.targets["kiosk"], "resolve")
+    request, worker = house.ask(PEOPLE[0]), house.worker()
+    for attempt in range(1, PATIENCE + 3):
+        assert worker.run_once()
+        found = house.status(request)
+        assert found.failing and found.needs_attention == (attempt >= PATIENCE)
+        clock.advance(hours=1)
+    batch = house.status(request).batch
+    assert batch is not None
+    with pytest.raises(Refused, match="tried again by itself"):
+        retry(sqlite_ledger, batch, "operator")
+    failing.mended = True
+    assert worker.run_once()
+    found = house.status(request)
+    assert found.state is RequestState.COMPLETED and not found.failing and not found.needs_attention
+
+
+def test_what_could_not_be_closed_for_long_needs_no_attention_once_it_is(
+    sqlite_ledger: Ledger, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    request, worker = house.ask(PEOPLE[0]), house.worker()
+
+    def full(*_: Any) -> None:
+        raise OperationalError("INSERT", {}, OSError("disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unlearn.requests.certificate.issue", full)
+        for _ in range(PATIENCE):
+            assert worker.run_once()
+            clock.advance(hours=1)
+        assert house.status(request).needs_attention
+    assert worker.run_once()
+    found = house.status(request)
+    assert found.state is RequestState.COMPLETED and not found.failing and not found.needs_attention
+
+
+def test_a_figure_that_is_no_number_fails_and_is_recorded_in_words(house: House) -> None:
+    request = house.ask(PEOPLE[0])
+
+    class Unsure(Failing):
+        def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
+            facts = {"residual_before": inf, "residual_after": -inf, "seconds": 0.5, "rows": 3}
+            return replace(super().unlearn(batch, retrain=retrain), facts=facts)
+
+        def verify(self, batch: Batch, version: Version) -> Verdict:
+            value = nan if version.method == "subtract" else 0.25
+            return Verdict((Check(name="auc", value=value, high=0.5), Check(name="bound", value=inf, low=-inf)))
+
+    house.targets["kiosk"] = Unsure(house.targets["kiosk"], "nothing")
+    assert house.worker().run_once() and house.status(request).state is RequestState.COMPLETED
+    assert house.steps("kiosk")[4:8] == [
+        (Step.VERIFY, Outcome.FAILED), (Step.ROLLBACK, Outcome.DONE), (Step.RETRAIN, Outcome.DONE),
+        (Step.VERIFY_RETRAIN, Outcome.PASSED),
+    ]  # fmt: skip
+    with house.ledger.database.read() as session:
+        verified = select(StepRecord.result).where(StepRecord.target == "kiosk", StepRecord.step == Step.VERIFY)
+        (check, bound) = session.scalars(verified).one()["checks"]
+    assert check == {"name": "auc", "value": "NaN", "low": None, "high": 0.5, "passed": False}
+    assert bound == {"name": "bound", "value": "Infinity", "low": "-Infinity", "high": None, "passed": True}
+    kiosk = strict_certificate(house.ledger)["targets"]["kiosk"]
+    assert [one["value"] for one in kiosk["verification"]["checks"]] == [0.25, "Infinity"]
+    told = {"residual_before": "Infinity", "residual_after": "-Infinity", "seconds": 0.5, "rows": 3}
+    assert kiosk["version"]["facts"] == told
+    assert "step.ended" in house.events()  # and the trail holds
+
+
+def strict_certificate(ledger: Ledger) -> Any:
+    """The only certificate, read by a reader that knows no numbers but JSON's; it is signed and whole."""
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is no JSON")
+
+    with ledger.database.read() as session:
+        document = json.loads(session.scalars(select(CertificateRow.content)).one(), parse_constant=refuse)
+        for detail in session.scalars(select(AuditRow.detail)):
+            json.loads(detail, parse_constant=refuse)
+    assert defects(document, public_key(ledger.keyring)) == []
+    return document
+
+
 def test_a_purge_that_leaves_something_is_no_purge(sqlite_ledger: Ledger, tmp_path: Path) -> None:
     house = House(sqlite_ledger, tmp_path / "house")
 
@@ -292,7 +385,7 @@ def test_people_on_hold_are_suppressed_and_not_removed_until_it_is_lifted(house:
     assert holders(house.folder, PEOPLE[:1]) and not holders(house.folder, PEOPLE[2:3])
     assert not worker.run_once()
     name = house.ledger.keyring.pseudonyms.of(held)
-    assert (holds.lift(name), holds.lift(name)) == (1, 0)
+    assert (holds.lift(name), holds.lift(name)) == (1, None)
     assert worker.run_once() and house.status(kept).state is RequestState.COMPLETED
     assert not holders(house.folder, PEOPLE[:2])
     assert [event for event in house.events() if event.startswith("hold.")] == ["hold.placed", "hold.lifted"]
@@ -365,3 +458,66 @@ def test_on_postgresql_workers_take_different_batches_on_sqlite_one_at_a_time(ho
         assert second is not None and second.batch_id != first.batch_id
     with house.ledger.database.read() as session:
         assert len(session.scalars(select(BatchRow)).all()) == (1 if house.ledger.database.sqlite else 2)
+
+
+def test_a_step_that_raises_after_its_lease_is_the_next_workers(
+    sqlite_ledger: Ledger, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    request, shop = house.ask(PEOPLE[0]), house.targets["shop"]
+
+    class Asleep(Failing):
+        def remove(self, batch: Batch) -> Removal:
+            clock.advance(minutes=2)
+            assert Queue(house.ledger, house.targets, NOW, lease=timedelta(minutes=1)).claim("second") is not None
+            raise OSError(f"cannot remove {batch.subjects[0].value}")
+
+    house.targets["shop"] = Asleep(shop, "nothing")
+    assert house.worker().run_once()
+    assert "lease lost" in caplog.text and PEOPLE[0] not in caplog.text
+    assert house.events().count("batch.failed") == 0
+    house.targets["shop"] = shop
+    clock.advance(minutes=2)
+    assert house.worker().run_once() and house.status(request).state is RequestState.COMPLETED
+
+
+def test_a_database_that_fails_while_a_failure_is_written_down_is_all_that_is_told(
+    sqlite_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    house.ask(PEOPLE[0])
+    house.targets["kiosk"] = Failing(house.targets["kiosk"], "remove")
+
+    def full(*_: Any) -> None:
+        raise OperationalError("UPDATE", {}, OSError("disk is full"))
+
+    monkeypatch.setattr(Queue, "failed", full)
+    with pytest.raises(OperationalError) as raised:
+        house.worker().run_once()
+    told = "".join(format_exception(raised.value))
+    assert "disk is full" in told and PEOPLE[0] not in told and "cannot remove" not in told
+
+
+def test_a_heartbeat_that_the_database_refuses_is_not_the_last(
+    url: str, keyring: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(Ledger(Database(url), keyring), tmp_path / "house")  # by the time of the day
+    request, lease, beats, real = house.ask(PEOPLE[0]), timedelta(seconds=1.5), list[bool](), Queue.heartbeat
+
+    def beat(queue: Queue, claim: Claim) -> bool:
+        beats.append(True)
+        if len(beats) == 2:
+            raise OperationalError("UPDATE", {}, OSError("server closed the connection"))
+        return real(queue, claim)
+
+    class Long(Failing):
+        def remove(self, batch: Batch) -> Removal:
+            sleep(4)
+            assert Queue(house.ledger, house.targets, NOW, lease=lease).claim("second") is None
+            return super().remove(batch)
+
+    monkeypatch.setattr(Queue, "heartbeat", beat)
+    house.targets["kiosk"] = Long(house.targets["kiosk"], "nothing")
+    assert house.worker(lease=lease).run_once() and house.status(request).state is RequestState.COMPLETED
+    assert len(beats) > 2 and "OperationalError" in caplog.text and "closed the connection" not in caplog.text
+    house.ledger.database.close()

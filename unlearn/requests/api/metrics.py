@@ -13,6 +13,8 @@ from unlearn.requests.health import health
 from unlearn.requests.intake import Receipt
 from unlearn.requests.ledger import Ledger
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 
 class Metrics:
     """Counters of this process, and gauges that are read from the ledger when Prometheus asks."""
@@ -33,7 +35,8 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """An answer was given."""
-        self._answers.labels(method, route, str(status)).observe(seconds)
+        # Whoever asks may make methods up, and every label stays in memory.
+        self._answers.labels(method if method in _METHODS else "other", route, str(status)).observe(seconds)
 
     def taken_in(self, receipt: Receipt) -> None:
         """A request was acknowledged."""

@@ -29,9 +29,9 @@ def served(service: Service, caller: str, id: str) -> str:
             raise NotCompleted(f"request {id} waits: a legal hold forbids deletion")
         if found.state == RequestState.CANCELLED:
             raise NotCompleted(f"request {id} was cancelled before it was served")
-        if found.needs_attention:
-            raise NotCompleted(f"request {id} needs attention: a retrain failed its verification, nothing is published")
         if found.failing:
             raise NotCompleted(f"request {id}: a step failed; `unlearn worker` tries it again, and its log says more")
+        if found.needs_attention:
+            raise NotCompleted(f"request {id} needs attention: a retrain failed its verification, nothing is published")
         if not worked:
             time.sleep(0.5)  # another worker has it

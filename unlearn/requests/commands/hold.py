@@ -23,9 +23,16 @@ def place(
 ) -> Mapping[str, Any]:
     """Forbid that anything of a person be deleted; they stay suppressed if they asked to be forgotten."""
     from unlearn.requests.holds import Holds
+    from unlearn.target import INTERACTION
 
+    person = subject(identity)
     with opened(config) as service:
-        placed = Holds(service.ledger).place(subject(identity), reference)
+        # Else nothing would ever be found to be held by it.
+        if person.type not in (known := [one for one in service.identity_types if one != INTERACTION]):
+            raise ValueError(
+                f"`identity` must be of a type by which a target knows people: {', '.join(known)} (got {person.type})"
+            )
+        placed = Holds(service.ledger).place(person, reference)
     if not json_:
         late = f"; too late for {', '.join(placed.too_late_for)}" if placed.too_late_for else ""
         typer.echo(f"hold {reference} placed{late}")
@@ -34,14 +41,23 @@ def place(
 
 @app.command()
 @command
-def lift(identity: Identity, config: Config = None, json_: Json = False) -> Mapping[str, Any]:
+def lift(
+    identity: Identity,
+    reference: Annotated[str | None, typer.Option(help="Lift it only where it is for this.")] = None,
+    config: Config = None,
+    json_: Json = False,
+) -> Mapping[str, Any]:
     """Allow deletion again."""
+    from unlearn.forget import UnknownIds
     from unlearn.requests.holds import Holds
 
     with opened(config) as service:
-        freed = Holds(service.ledger).lift(service.ledger.keyring.pseudonyms.of(subject(identity)))
+        pseudonym = service.ledger.keyring.pseudonyms.of(subject(identity))
+        freed = Holds(service.ledger).lift(pseudonym, reference=reference)
+    if freed is None:
+        raise UnknownIds("`identity` must be of somebody on hold; see `unlearn hold list`")
     if not json_:
-        typer.echo(f"{freed} requests go on")
+        typer.echo(f"hold lifted, {freed} requests go on")
     return {"requests": freed}
 
 

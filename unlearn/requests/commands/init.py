@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from unlearn.command import command
-from unlearn.requests.commands.options import DEFAULT, Json, create_keys
+from unlearn.requests.commands.options import DEFAULT, Json, new_keys
 
 
 @command
@@ -27,6 +27,7 @@ def init(
     """Set the deletion-request service up: its settings, its keys and an empty ledger."""
     import secrets
 
+    from unlearn.outputs import require_writable
     from unlearn.requests.service import Service, load_targets
     from unlearn.requests.settings import Settings
     from unlearn.specification import read
@@ -37,9 +38,11 @@ def init(
     tables = dict(map(read, target))
     chosen = Settings.chosen({"targets": tables})
     load_targets(tables, Pseudonyms(secrets.token_bytes(32)))  # before any key is made: is there such a workspace?
-    public = create_keys(chosen.keyring)
-    Service.open(chosen).close()
-    config.write_text(_toml(chosen, tables), "utf-8")
+    require_writable(config=config)
+    with new_keys(chosen.keyring, option="keyring") as public:
+        Service.open(chosen).close()
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(_toml(chosen, tables), "utf-8")
     if not json_:
         typer.echo(
             f"{config}: the settings\n{chosen.keyring}: the keys, for your eyes alone; keep a copy in a safe place\n"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, create_keys, opened
+from unlearn.requests.commands.options import Config, Json, new_keys, opened
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -21,7 +21,8 @@ def init(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Make the keys that the service encrypts, names people, chains its trail and signs with."""
-    public = create_keys(out)
+    with new_keys(out, option="out") as public:
+        pass
     if not json_:
         typer.echo(
             f"{out}: four keys, for your eyes alone. Without them nothing in the ledger can be served or checked.\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +37,9 @@ def log_to_stderr() -> None:
     import logging
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # They tell of every migration, and of every callback its URL, path and query with it.
+    for name in ("alembic", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def settings(config: Path | None) -> Settings:
@@ -47,8 +49,11 @@ def settings(config: Path | None) -> Settings:
     return Settings.read(DEFAULT if config is None and DEFAULT.is_file() else config)
 
 
-def create_keys(keyring: Path) -> Path:
-    """A new keyring, and beside it the public key that certificates are checked with; returns where that is.
+@contextmanager
+def new_keys(keyring: Path, *, option: str) -> Generator[Path]:
+    """A new keyring, and beside it the public key that certificates are checked with; gives where that is.
+
+    Where the body raises, both are removed again, for nothing has been encrypted or signed with them.
 
     Raises:
         FileExistsError: there is a keyring: its keys are never overwritten.
@@ -57,8 +62,24 @@ def create_keys(keyring: Path) -> Path:
     from unlearn.requests.keyring import Keyring
 
     public = keyring.with_name("certificates.pub")
-    public.write_text(public_key(Keyring.create(keyring)) + "\n", "utf-8")
-    return public
+    made = [folder for folder in keyring.parents if not folder.exists()]
+    try:
+        keys = Keyring.create(keyring)
+    except FileExistsError:
+        raise FileExistsError(
+            f"`{option}` must be a new file (got {keyring}): keys are never overwritten, for whatever was encrypted, "
+            "named or signed with them would be lost; name another, or move it away if no ledger was made with it"
+        ) from None
+    try:
+        public.write_text(public_key(keys) + "\n", "utf-8")
+        yield public
+    except BaseException:
+        for file in (keyring, public):
+            file.unlink(missing_ok=True)
+        for folder in made:
+            with suppress(OSError):  # something else is in it by now
+                folder.rmdir()
+        raise
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from unlearn.requests.commands.options import Config, Json, opened, subject
 if TYPE_CHECKING:
     from unlearn.requests.service import Service
     from unlearn.requests.status import Status
+    from unlearn.target import Subject
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -41,6 +42,7 @@ def create(
     """Ask that a person be forgotten; when it returns, no target answers to or about them any more."""
     import re
 
+    from unlearn.outputs import obstacle
     from unlearn.requests.api.models import UUID_V4
     from unlearn.requests.commands.at_once import served
 
@@ -49,6 +51,8 @@ def create(
         problems.append(f"`id` must be a UUID of version 4 in lower case (got {id!r})")
     if certificate is not None and not certificate.absolute().parent.is_dir():
         problems.append(f"`certificate` must be a file in a folder that exists (got {certificate})")
+    elif certificate is not None and (why := obstacle(certificate)) is not None:
+        problems.append(f"`certificate` must be a file that can be written (got {certificate}: {why})")
     if problems:
         raise ValueError("\n".join(problems))
     subjects = tuple(map(subject, identity))
@@ -58,13 +62,22 @@ def create(
             raise ValueError(
                 f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)})"
             )
+        known = certificate is None or _known(service, subjects)
         receipt = service.ask(subjects, id=id, caller=caller, regulation=regulation)
         id, batch = receipt.subject_request_id, None
         if not json_:
             typer.echo(f"{id}: received, due by {receipt.due_at:%Y-%m-%d}")
+        if not known:
+            typer.echo(f"{id}: no target knew this identity; check it", err=True)
         if certificate is not None:
             batch = served(service, caller, id)
-            targets = _write(service, batch, certificate)["targets"]
+            try:
+                targets = _write(service, batch, certificate)["targets"]
+            except OSError as error:
+                raise OSError(
+                    f"{id}: completed, but the certificate of its batch could not be written ({error}); "
+                    f"`unlearn request certificate {batch} --out FILE` writes it"
+                ) from error
             if not json_:
                 for name, target in targets.items():
                     counts = ", ".join(f"{number} {of}" for of, number in target["removed"]["counts"].items())
@@ -175,6 +188,14 @@ def certificate(
     if not json_:
         typer.echo(f"{out}: check it with `unlearn verify-certificate {out} --key {key}`")
     return {"certificate": str(out), "key": key}
+
+
+def _known(service: Service, subjects: tuple[Subject, ...]) -> bool:
+    """Whether some target holds anything about them."""
+    from unlearn.target import Batch
+
+    batch = Batch("asked", subjects)
+    return any(any(target.resolve(batch).values()) for target in service.targets.values())
 
 
 def _write(service: Service, batch: str, out: Path) -> Mapping[str, Any]:

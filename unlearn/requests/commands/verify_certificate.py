@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ import typer
 
 from unlearn.command import command
 from unlearn.requests.commands.options import Json
+
+_KEY = 32  # bytes of Ed25519
 
 
 class NotVerified(RuntimeError):
@@ -26,11 +29,11 @@ def verify_certificate(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Check a certificate offline: signature, verification of every target, that nothing was left, chain."""
-    from unlearn.requests.certificate import defects, parsed
+    from unlearn.requests.certificate import defects
 
-    document = parsed(file.read_text("utf-8"))
-    key = Path(key).read_text("utf-8").strip() if Path(key).is_file() else key
-    found = defects(document, key, None if previous is None else parsed(previous.read_text("utf-8")))
+    public = _public_key(key)
+    document, before = _read(file), None if previous is None else _read(previous)
+    found = defects(document, public, before)
     if found:
         raise NotVerified("\n  - ".join([f"{file} is not valid:", *found]))
     if not json_:
@@ -40,3 +43,35 @@ def verify_certificate(
             f"request{'s' * (number != 1)} in {targets}, closed at {document['closed_at'][:16]}"
         )
     return {"valid": True, "batch": document["batch"], "sequence": document["sequence"]}
+
+
+def _public_key(named: str) -> str:
+    """The key that was named, by itself or by its file.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    file = Path(named)
+    text = file.read_text("utf-8", errors="replace").strip() if (there := file.is_file()) else named
+    try:
+        length = len(base64.b64decode(text, validate=True))
+    except ValueError:
+        length = 0
+    if length != _KEY:
+        came = f"{file} holds something else" if there else f"there is no file {named}"
+        raise ValueError(f"`key` must be a public key in base64 or a file of it ({came})")
+    return text
+
+
+def _read(file: Path) -> Any:
+    """The document of a file.
+
+    Raises:
+        ValueError: it is no JSON, or says something twice.
+    """
+    from unlearn.requests.certificate import parsed
+
+    try:
+        return parsed(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} must be a certificate, in JSON ({error})") from None

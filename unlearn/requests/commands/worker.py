@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unlearn.command import command
 from unlearn.requests.commands.options import Config, Json, log_to_stderr, opened
+
+if TYPE_CHECKING:
+    from unlearn.requests.callbacks import Callbacks
+    from unlearn.requests.ledger import Ledger
 
 
 @command
@@ -32,11 +36,28 @@ def worker(
             service.cancelling.finish()
             while serving.run_once():
                 served += 1
-            callbacks.deliver()
+            deliver_all(service.ledger, callbacks)
         else:
             stop = threading.Event()
-            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            for asked in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(asked, lambda *_: stop.set())
             serving.run(stop, [service.cancelling.finish, callbacks.deliver])
     if once and not json_:
         typer.echo(f"{served} batches")
     return {"batches": served}
+
+
+def deliver_all(ledger: Ledger, callbacks: Callbacks) -> None:
+    """Send every callback that is due by now; what fails is due later, and left to the next worker."""
+    from sqlalchemy import exists, select
+
+    from unlearn.requests.tables import Callback
+
+    due = select(exists().where(Callback.ended_at.is_(None), Callback.not_before <= ledger.now()))
+
+    def any_due() -> bool:
+        with ledger.database.read() as session:
+            return session.scalar(due) is True
+
+    while any_due():
+        callbacks.deliver()

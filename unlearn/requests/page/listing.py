@@ -9,15 +9,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.states import OPEN, RequestState, Step
-from unlearn.requests.status import Status, statuses
-from unlearn.requests.tables import Request, Task
+from unlearn.requests.status import PATIENCE, Status, statuses
+from unlearn.requests.tables import BatchRow, Request, Task
 
 SIZE = 50
+WITHOUT_NUL = r"^[^\x00]*$"  # which no text in PostgreSQL can have, or be compared with
 WEEK = timedelta(days=7)
 _COLUMNS: Mapping[str, InstrumentedAttribute[Any]] = {
     "due": Request.due_at,
@@ -34,8 +35,8 @@ class Listing(BaseModel):
 
     state: Literal["open", "attention", "pending", "on_hold", "in_progress", "completed", "cancelled", "all"] = "open"
     due: Literal["any", "overdue", "soon", "week"] = "any"
-    controller: Annotated[str, Field(max_length=100)] = ""
-    q: Annotated[str, Field(max_length=36)] = ""
+    controller: Annotated[str, Field(max_length=100, pattern=WITHOUT_NUL)] = ""
+    q: Annotated[str, Field(max_length=36, pattern=WITHOUT_NUL)] = ""
     sort: Literal["due", "-due", "received", "-received", "controller", "-controller", "state", "-state"] = "due"
     page: Annotated[int, Field(ge=1, le=10**6)] = 1
 
@@ -111,4 +112,9 @@ def _conditions(asked: Listing, now: datetime, soon: timedelta) -> list[ColumnEl
 
 
 def _attention() -> ColumnElement[bool]:
-    return select(Task.batch_id).where(Task.batch_id == Request.batch_id, Task.step == Step.ATTENTION).exists()
+    """As `Status.needs_attention` has it."""
+    stuck = select(Task.batch_id).where(Task.batch_id == Request.batch_id, Task.step == Step.ATTENTION)
+    raising = select(BatchRow.id).where(
+        BatchRow.id == Request.batch_id, BatchRow.closed_at.is_(None), BatchRow.attempts >= PATIENCE
+    )
+    return or_(stuck.exists(), raising.exists())

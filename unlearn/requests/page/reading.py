@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from unlearn.requests.certificate import evidence
+from unlearn.requests.holds import OWNERS, requests_by_hold
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.moves import about
 from unlearn.requests.states import OPEN, Outcome, Step
@@ -53,7 +54,7 @@ def one_request(ledger: Ledger, caller: str | None, id: str, *, whole: bool) -> 
         row = find(session, caller, id)
         names = [about(row.id), *([f"batch:{row.batch_id}"] if whole and row.batch_id else [])]
         trail = select(AuditRow).where(or_(*(AuditRow.about == name for name in names))).order_by(AuditRow.sequence)
-        people = select(Person.pseudonym).where(Person.request_id == row.id).order_by(Person.pseudonym)
+        people = select(Person.pseudonym).where(Person.request_id == row.id, ~OWNERS).order_by(Person.pseudonym)
         callbacks = select(Callback).where(Callback.request_id == row.id).order_by(Callback.created_at, Callback.id)
         return OneRequest(
             status=statuses(session, [row])[0],
@@ -116,7 +117,8 @@ def open_batches(ledger: Ledger) -> list[OpenBatch]:
 
 def due_by_day(ledger: Ledger) -> dict[str, int]:
     """How many open requests are due on each day (UTC, as 2026-01-31)."""
-    day = func.date(Request.due_at)
+    # PostgreSQL would take the day from the zone of its server.
+    day = func.date(Request.due_at if ledger.database.sqlite else func.timezone("UTC", Request.due_at))
     asked = select(day, func.count()).where(Request.state.in_(OPEN)).group_by(day).order_by(day)
     with ledger.database.read() as session:
         return {str(when): number for when, number in session.execute(asked)}
@@ -176,13 +178,12 @@ class StandingHold:
 
 def standing_holds(ledger: Ledger) -> list[StandingHold]:
     """Every hold, oldest first."""
-    waiting = (
-        select(func.count())
-        .select_from(Person)
-        .join(Request, Request.id == Person.request_id)
-        .where(Person.pseudonym == Hold.pseudonym, Request.state.in_(OPEN))
-        .scalar_subquery()
-    )
+    found = requests_by_hold().subquery()
+    number = select(found.c.pseudonym, func.count()).join(Request, Request.id == found.c.request_id)
     with ledger.database.read() as session:
-        rows = session.execute(select(Hold, waiting).order_by(Hold.placed_at, Hold.pseudonym))
-        return [StandingHold(hold.pseudonym, hold.reference, hold.placed_at, number) for hold, number in rows]
+        counted = session.execute(number.where(Request.state.in_(OPEN)).group_by(found.c.pseudonym))
+        waiting = {name: requests for name, requests in counted}  # noqa: C416  (rows are no tuples)
+        return [
+            StandingHold(hold.pseudonym, hold.reference, hold.placed_at, waiting.get(hold.pseudonym, 0))
+            for hold in session.scalars(select(Hold).order_by(Hold.placed_at, Hold.pseudonym))
+        ]

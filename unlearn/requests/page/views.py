@@ -59,7 +59,7 @@ def one_request(
     request: Request,
     visit: Visiting,
     subject_request_id: RequestId,
-    controller: Annotated[str | None, Query(max_length=100)] = None,
+    controller: Annotated[str | None, Query(max_length=100, pattern=listing.WITHOUT_NUL)] = None,
     done: Done = None,
 ) -> Response:
     """One request, with its history."""

@@ -77,6 +77,13 @@ def test_metrics(operator: Client) -> None:
     assert not any(name in answer.text for name in (*PEOPLE, "00000000-0000"))
 
 
+def test_methods_that_callers_make_up_are_counted_as_one(operator: Client) -> None:
+    for number in range(20):
+        operator.http.request(f"MADE{number}", "/nowhere")
+    told = operator.http.get("/metrics").text
+    assert 'unlearn_http_seconds_count{method="other",route="unknown",status="404"} 20.0' in told and "MADE" not in told
+
+
 def test_it_is_alive_without_a_database_and_not_ready(client: Client) -> None:
     assert client.http.get("/readyz").json() == client.http.get("/healthz").json() == {"status": "ok"}
     path = client.service.ledger.database.path

@@ -8,10 +8,13 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from tests.unlearn.requests.page.conftest import OTHER, PEOPLE, Visitor
 from unlearn.requests.certificate import defects, public_key
 from unlearn.requests.page.rendering import SCRIPT, STYLE
+from unlearn.requests.status import PATIENCE
+from unlearn.requests.tables import BatchRow
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -65,6 +68,16 @@ def test_every_answer_tells_the_browser_to_trust_nothing_else(operator: Visitor)
         assert not re.search(r'\s(style|on\w+)="', text), path  # what the policy would forbid
         assert not re.search(r'(src|href|action)="(https?:)?//', text), path
     assert "http" not in str(STYLE) and "eval" not in str(SCRIPT)
+
+
+def test_what_raises_again_and_again_is_listed_as_needing_attention(operator: Visitor) -> None:
+    ids, batch = operator.scene.ids, operator.scene.batches["failing"]
+    for attempts, listed_too in ((PATIENCE - 1, False), (PATIENCE, True)):
+        with operator.scene.service.ledger.database.write() as session:
+            session.execute(update(BatchRow).where(BatchRow.id == batch).values(attempts=attempts))
+        found = set(listed(operator, "state=attention"))
+        assert found == {ids["attention"], ids["failing"]} if listed_too else {ids["attention"]}
+        assert ("needs attention" in operator.get(f"requests/{ids['failing']}").text.lower()) is listed_too
 
 
 def test_requests_are_filtered_sorted_and_paged(operator: Visitor) -> None:
@@ -181,6 +194,9 @@ def test_what_fails_is_a_page_and_names_nobody(operator: Visitor, monkeypatch: p
         (f"batches/{'0' * 32}", 404),
         ("nowhere", 404),
         ("requests/7", 400),
+        ("requests?q=%00", 400),
+        ("requests?controller=%00", 400),
+        (f"requests/{UNKNOWN}?controller=a%00b", 400),
     ):
         answer = operator.get(path)
         assert answer.status_code == code and answer.headers["content-type"].startswith("text/html"), path

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from sqlalchemy import event
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.example import Purchases
+from unlearn.requests.database import Database
 from unlearn.requests.health import health
 from unlearn.requests.intake import Intake
+from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.page import listing, reading
 from unlearn.requests.page.sessions import Sessions
@@ -69,6 +72,15 @@ def test_both_databases_are_read_alike(ledger: Ledger, clock: Clock, tmp_path: P
     assert version.current and version.passed and version.published_at is not None
     assert reading.open_batches(ledger) == [] and reading.standing_holds(ledger) == []
     assert Sessions(ledger).recognise("x") is None
+
+
+def test_a_day_is_one_of_utc_wherever_the_server_is(empty_postgresql: Callable[[], str], keyring: Keyring) -> None:
+    url, late = empty_postgresql(), Clock(datetime(2026, 1, 5, 20, tzinfo=UTC))
+    database = Database(f"{url}&options=-ctimezone%3DAsia/Tokyo")
+    ledger = Ledger(database, keyring, late)
+    ask(ledger, PEOPLE[0])
+    assert reading.due_by_day(ledger) == {"2026-02-02": 1}
+    database.close()
 
 
 def test_a_list_asks_as_often_whatever_is_on_it(sqlite_ledger: Ledger) -> None:
