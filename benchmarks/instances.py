@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from common import at_least, data_set
 from numpy.typing import NDArray
 
 from graph_influence.graph import SocialGraph
+from graph_influence.minimize import Minimizer, Outbreak
 from graph_influence.readers import read
 from graph_influence.schemes import SCHEMES
 from graph_influence.seeds import seed_rows
@@ -47,7 +50,12 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def read_instances(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray[np.int64]]]:
-    """The graph, and seed sets by row."""
+    """The graph, and seed sets by row.
+
+    Raises:
+        ValueError: a file or an option cannot be read as that, or there is no seed set.
+        OSError: a file cannot be read at all.
+    """
     if given.quick:
         random = np.random.default_rng(0)
         graph = SocialGraph.from_arcs(*random.integers(300, size=(2, 900)), nodes=300)
@@ -56,10 +64,31 @@ def read_instances(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray
         graph = read(given.graph, undirected=given.undirected, reverse=given.reverse)
         graph = SCHEMES[given.scheme](graph)
     if not given.draw:
-        return graph, [seed_rows(graph, ids) for ids in json.loads(given.instances.read_text("utf-8"))["seed_sets"]]
+        told = json.loads(given.instances.read_text("utf-8"))
+        if not isinstance(told, dict) or not told.get("seed_sets"):
+            raise ValueError(f"{given.instances} must hold `seed_sets`, lists of ids, and at least one")
+        return graph, [seed_rows(graph, ids) for ids in told["seed_sets"]]
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", given.draw):
+        raise ValueError(f"`--draw` must be COUNTxSIZE, both positive (got {given.draw!r})")
     count, size = map(int, given.draw.split("x"))
     random, there = np.random.default_rng(given.seed), np.flatnonzero(graph.nodes.alive)
     return graph, [random.permutation(there)[:size] for _ in range(count)]
+
+
+def read_budgets(given: argparse.Namespace) -> list[int]:
+    """Raises: ValueError, they are no numbers with commas between."""
+    try:
+        return [int(budget) for budget in given.budgets.split(",")]
+    except ValueError:
+        raise ValueError(f"`--budgets` must be whole numbers with commas between (got {given.budgets!r})") from None
+
+
+def check(
+    methods: Iterable[Minimizer], graph: SocialGraph, sets: Iterable[NDArray[np.int64]], budgets: Iterable[int]
+) -> None:
+    """Raises: InvalidBlocking, a method cannot take one of the budgets from an instance; nothing has been run then."""
+    for rows, method, budget in product(sets, methods, budgets):
+        method.check(Outbreak(graph, rows, method.unit, method.model), budget)
 
 
 def label(specification: str) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import finish, machine, say
-from instances import add_instances, label, parsed, read_instances
+from instances import add_instances, check, label, parsed, read_budgets, read_instances
 from numba.core import config
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -55,9 +55,10 @@ def main() -> None:
     warnings.simplefilter("ignore", SupercriticalWarning)
     try:
         graph, sets, methods = prepared(given)
+        budgets = read_budgets(given)
+        check(methods.values(), graph, sets, budgets)
     except (OSError, ValueError, KeyError) as error:
         raise SystemExit(str(error)) from error
-    budgets = [int(budget) for budget in given.budgets.split(",")]
     settings = {name: getattr(given, name) for name in ("scheme", "unit", "model", "runs", "seed", "quick")}
     result: dict[str, Any] = {"benchmark": "minimize", "machine": machine(), "settings": settings}
     result["graph"] = {"nodes": graph.num_alive, "arcs": int(graph.alive.sum())}

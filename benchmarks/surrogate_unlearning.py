@@ -40,8 +40,8 @@ from graph_influence.surrogate import Surrogate, surrogate
 from graph_influence.synthetic import power_law
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions
-from unlearn.methods import method
-from unlearn.specification import unlearners
+from unlearn.methods import Unlearner, method
+from unlearn.specification import unlearners, written
 
 T = TypeVar("T")
 # Those after the first were chosen on Extended with seed 10, at half the width.
@@ -67,6 +67,11 @@ def main() -> None:
 
     given = arguments(__doc__, own)
     torch.set_num_threads(1)
+    try:
+        methods = {written(one): one for one in unlearners(given.methods)}
+        surrogate_of(given.surrogate)  # before anything is simulated
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     if given.quick:
         given.graphs, given.seeds, given.hubs, given.runs, given.epochs, given.sets = "synthetic", "0", "3", 200, 20, 4
     names = (
@@ -93,7 +98,7 @@ def main() -> None:
             trained, seconds = clocked(lambda seed=seed, graph=graph: learned(given, graph, seed))
             result["noise"] += [{"graph": name, "seed": seed} | row for row in shifts(trained, seed)]
             for forget, kind in requests(given, graph):
-                rows = served(given, trained, held, forget, seconds)
+                rows = served(methods, trained, held, forget, seconds)
                 result["raw"] += [{"graph": name, "seed": seed, "request": kind} | row for row in rows]
                 result["rows"] = summary(result["raw"])
                 finish(given, result)
@@ -148,7 +153,7 @@ def shifts(problem: SurrogateProblem, seed: int) -> list[dict[str, Any]]:
 
 
 def served(
-    given: argparse.Namespace, problem: SurrogateProblem, held: LabelledGraph, forget: ForgetSet, trained: float
+    methods: dict[str, Unlearner], problem: SurrogateProblem, held: LabelledGraph, forget: ForgetSet, trained: float
 ) -> list[dict[str, Any]]:
     graph, left = problem.data.graph, held.without(forget)
 
@@ -171,11 +176,16 @@ def served(
         return SurrogateProblem.on(LabelledGraph(remaining, labels), network, options=options).fit()
 
     rows = [row("non_backtracking", surrogate("non_backtracking"), 0.0), row("original", problem.surrogate, trained)]
-    for unlearner, name in zip(unlearners(given.methods), given.methods.split(","), strict=True):
+    for name, unlearner in methods.items():
+        if (obstacle := unlearner.obstacle(problem)) is not None:
+            say(f"  {name} is left out: {obstacle}")
+            continue
         after, seconds = clocked(
             lambda unlearner=unlearner: method(unlearner.name, **unlearner.arguments()).forget(problem, forget).problem
         )
-        assert isinstance(after, SurrogateProblem)
+        if not isinstance(after, SurrogateProblem):
+            say(f"  {name} is left out: it answers with a {type(after).__name__}, which is no surrogate")
+            continue
         rows.append(row(name, after.surrogate, seconds))
     after, seconds = clocked(retrained)
     return [*rows, row("retrain", after.surrogate, seconds)]
@@ -197,7 +207,7 @@ def summary(raw: list[dict[str, Any]]) -> list[dict[str, Any]]:
         truth = groups[graph, request, "retrain"]
         floor = float(np.mean([one["error"] for one in truth]))
         faster = [t["seconds"] / one["seconds"] for t, one in zip(truth, found, strict=True) if one["seconds"]]
-        row = {"graph": graph, "request": request, "method": name}
+        row: dict[str, Any] = {"graph": graph, "request": request, "method": name}
         row["ratio"] = average(one["error"] / floor for one in found)
         row["speedup"] = average(faster) if faster else None
         rows.append(

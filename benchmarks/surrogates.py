@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import torch
 from common import finish, machine, say
-from instances import add_instances, label, parsed, read_instances
+from instances import add_instances, check, label, parsed, read_budgets, read_instances
 from numba.core import config
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from graph_influence.commands.specified import surrogate_of
+from graph_influence.commands.specified import trained_surrogate_of
 from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import DiffIMPlusPlus, Outbreak, Referee
@@ -51,10 +51,11 @@ def main() -> None:
     warnings.simplefilter("ignore", SupercriticalWarning)
     try:
         graph, sets = read_instances(given)
-        asked = {label(one): surrogate_of(one) for one in given.surrogates.split(",")}
+        asked = {label(one): trained_surrogate_of(one) for one in given.surrogates.split(",")}
+        budgets = read_budgets(given)
+        check([DiffIMPlusPlus(surrogate=one) for one in asked.values()], graph, sets, budgets)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
-    budgets = [int(budget) for budget in given.budgets.split(",")]
     settings = {name: getattr(given, name) for name in ("scheme", "runs", "seed", "quick")}
     result: dict[str, Any] = {"benchmark": "surrogates", "machine": machine(), "settings": settings}
     result["graph"] = {"nodes": graph.num_alive, "arcs": int(graph.alive.sum())}

@@ -35,8 +35,9 @@ class SurrogateProblem(AttachedProblem):
     probabilities that remain are frozen.
 
     `weighted` counts records on their loss; users on the losses of their node, as seeds and on their arcs; ties on
-    their arcs. It **holds labels fixed**: what a weight between 0 and 1 does to a simulation has no derivative here.
-    A weight of 0 is therefore `without` in all but the labels.
+    their arcs; and a seed set, with all its losses, as far as any of its seeds does, 1 - prod of (1 - weight). It
+    **holds labels fixed**: what a weight between 0 and 1 does to a simulation has no derivative here. A weight of 0 is
+    therefore `without` in all but the labels.
     """
 
     data: LabelledGraph  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -129,7 +130,8 @@ def _predictions(surrogate: nn.Module, data: LabelledGraph) -> Tensor:
 
 
 def _losses(surrogate: nn.Module, data: LabelledGraph) -> Tensor:
-    return (_predictions(surrogate, data) - data.targets).square()
+    losses = (_predictions(surrogate, data) - data.targets).square()
+    return losses if (standing := data.standing()) is None else losses * standing
 
 
 def _outputs(surrogate: nn.Module, data: LabelledGraph, queries: Tensor) -> Tensor:

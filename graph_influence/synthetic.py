@@ -43,6 +43,6 @@ def power_law(
     back = random.uniform(size=len(target)) < reciprocity
     ends = np.concatenate([source, target[back]]), np.concatenate([target, source[back]])
     strength = np.exp(random.standard_normal(len(ends[0])))
-    graph = SocialGraph.from_arcs(*ends, strength / (strength.max() + 1), nodes=n)
+    graph = SocialGraph.from_arcs(*ends, strength / (strength.max(initial=0.0) + 1), nodes=n)
     share = np.bincount(graph.target, graph.probability, minlength=n)[graph.target]
     return graph.with_probability(graph.probability / share)

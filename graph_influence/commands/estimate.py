@@ -34,12 +34,12 @@ def estimate(
     import torch
     from rich.console import Console
 
-    from graph_influence.commands.specified import surrogate_of
+    from graph_influence.commands.specified import trained_surrogate_of
     from graph_influence.diffusion import diffusion
     from graph_influence.seeds import seed_rows
     from graph_influence.surrogate import TensorGraph, criticality
 
-    asked = {one: surrogate_of(one, model) for one in surrogate or _TRAINING_FREE}
+    asked = {one: trained_surrogate_of(one, model) for one in surrogate or _TRAINING_FREE}
     graph = source.load()
     rows = seed_rows(graph, listed(graph, seeds))
     spread = diffusion(model, graph, runs=runs, seed=seed).simulate_rows(rows).spread

@@ -32,12 +32,27 @@ def surrogate_of(specification: str, model: str = "ic") -> Surrogate:
     return network
 
 
+def trained_surrogate_of(specification: str, model: str = "ic") -> Surrogate:
+    """As `surrogate_of`, to be asked: one that has something to learn must come from a file.
+
+    Raises:
+        ValueError: as `surrogate_of`, or it has not learned.
+    """
+    from graph_influence.surrogate.chosen import untrained
+    from unlearn.specification import read
+
+    network = surrogate_of(specification, model)
+    if "path" not in read(specification)[1] and list(network.parameters()):
+        raise ValueError(untrained(network.name))
+    return network
+
+
 def minimizer_of(specification: str, surrogate: str | None = None, **shared: Any) -> Minimizer:
     """`ris:epsilon=0.2` with what all methods share; `diffim:surrogate=[gcn:path=FILE]` names what it reads, by
     default `surrogate`.
 
     Raises:
-        ValueError: as `surrogate_of`, or there is no such method or argument, or it reads no surrogate.
+        ValueError: as `trained_surrogate_of`, or there is no such method or argument, or it reads no surrogate.
     """
     from graph_influence.minimize import minimizer
     from unlearn.specification import built, read
@@ -45,7 +60,7 @@ def minimizer_of(specification: str, surrogate: str | None = None, **shared: Any
     name, given = read(specification)
     surrogate = given.pop("surrogate", surrogate)
     if surrogate is not None:
-        shared = shared | {"surrogate": surrogate_of(surrogate, shared["model"])}
+        shared = shared | {"surrogate": trained_surrogate_of(surrogate, shared["model"])}
     rest = ":".join([name, *(f"{key}={value}" for key, value in given.items())])
     try:
         return built(rest, lambda name, **typed: minimizer(name, **shared | typed))

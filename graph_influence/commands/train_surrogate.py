@@ -11,6 +11,7 @@ import typer
 
 from graph_influence.commands.options import Json, Model, Seed
 from unlearn.command import command
+from unlearn.interruption import answered
 
 
 @command
@@ -34,8 +35,10 @@ def train_surrogate(
     from graph_influence.commands.specified import surrogate_of
     from graph_influence.surrogate import save_surrogate, train
     from graph_influence.surrogate.recipes import recipe
+    from unlearn.outputs import require_writable
 
     network = surrogate_of(surrogate, model)
+    require_writable(out=out)
     regime, options = recipe(network)
     given = {"graphs": graphs, "perturbed": perturbed}, {"epochs": epochs, "learning_rate": learning_rate}
     drawn, asked = ({name: value for name, value in one.items() if value is not None} for one in given)
@@ -43,7 +46,8 @@ def train_surrogate(
     options = replace(options, **asked, seed=seed, progress=not json_)
     examples = regime.draw("train", progress=not json_)
     validation = regime.draw("validation", max(1, regime.graphs // 5), progress=not json_)
-    trained = train(network, examples, validation, options)
+    with answered():
+        trained = train(network, examples, validation, options)
     result = {
         "surrogate": network.name,
         "arguments": network.arguments(),

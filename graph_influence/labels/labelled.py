@@ -77,6 +77,17 @@ class LabelledGraph:
         """What of answers [b, n] belongs to records, [len(self)]."""
         return answers[:, torch.from_numpy(self._rows).to(answers.device)].reshape(-1)
 
+    def standing(self) -> Tensor | None:
+        """How far the seed set of each record has a seed left, [len(self)], or None where nobody is weighted.
+
+        That is how probably it has one if seeds are there with the probability `present`, independently.
+        """
+        if self.present is None:
+            return None
+        gone = 1 - self.present
+        left = [1 - gone[torch.from_numpy(rows).to(gone.device)].prod() for rows in self.labels.sets]
+        return torch.stack(left).repeat_interleave(len(self._rows)) if left else gone.new_zeros(0)
+
     # ---- what can be forgotten ---------------------------------------------------------------------------------------
 
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:

@@ -10,20 +10,21 @@ from torch import Tensor
 
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import Choice, Maximizer, register
-from graph_influence.surrogate import NonBacktracking, Surrogate, TensorGraph
+from graph_influence.surrogate import Surrogate, TensorGraph
+from graph_influence.surrogate.chosen import Given, chosen_surrogate, warn_where_untold, wrong_surrogate
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ByGradient(Maximizer):
-    surrogate: Surrogate | None = None
+    surrogate: Given = None
 
     def _wrong(self) -> list[str]:
-        if self.surrogate is None or self.surrogate.model == self.model:
-            return []
-        return [f"`surrogate` must be one of the model {self.model!r} (got {self.surrogate})"]
+        return wrong_surrogate(self.surrogate, self.model)
 
     def _objective(self, graph: SocialGraph) -> _Objective:
-        return _Objective(self.surrogate or NonBacktracking(model=self.model), graph)
+        found = _Objective(chosen_surrogate(self.surrogate, self.model), graph)
+        warn_where_untold(found.surrogate, found.graph)
+        return found
 
 
 @register
@@ -33,7 +34,10 @@ class GradientGreedy(_ByGradient):
 
     The spread is linear in how probably each node is a seed, so that (1 - s_v) times the derivative in s_v is what v
     adds: this is the greedy of Kempe, Kleinberg and Tardos (KDD 2003) where the surrogate is exact. `surrogate` is by
-    default non-backtracking message passing of the `model`. k forward and backward passes.
+    default non-backtracking message passing of the `model`; one that has nothing to learn may be given by name. k
+    forward and backward passes.
+
+    Warns: SupercriticalWarning, where activity takes off, which surrogates without training cannot tell.
     """
 
     name = "gradient_greedy"
@@ -55,6 +59,8 @@ class GradientRelaxed(_ByGradient):
 
     Differences from the papers: slopes are derivatives of a surrogate, where they sample; it starts from greedy seeds
     and not from none; where a surrogate loses by rounding, the greedy seeds are the answer.
+
+    Warns: SupercriticalWarning, as `gradient_greedy`.
     """
 
     name = "gradient_relaxed"
@@ -80,23 +86,23 @@ class _Objective:
     """The spread of a graph in how probably each node is a seed, [n]."""
 
     def __init__(self, surrogate: Surrogate, graph: SocialGraph) -> None:
-        self._surrogate = surrogate
-        self._graph = TensorGraph.of(graph, surrogate.device)
+        self.surrogate = surrogate
+        self.graph = TensorGraph.of(graph, surrogate.device)
 
     def seeds(self, rows: list[int]) -> Tensor:
         """These rows, surely."""
-        return self._graph.seeds(np.array(rows, dtype=np.int64))[0]
+        return self.graph.seeds(np.array(rows, dtype=np.int64))[0]
 
     def slopes(self, s: Tensor) -> Tensor:
         """Derivatives in each; those of who has left are the least."""
         variable = s.clone().requires_grad_()
-        spread = self._surrogate.spread(self._graph, variable[None]).sum()
-        return torch.autograd.grad(spread, variable)[0].masked_fill(~self._graph.there, -torch.inf)
+        spread = self.surrogate.spread(self.graph, variable[None]).sum()
+        return torch.autograd.grad(spread, variable)[0].masked_fill(~self.graph.there, -torch.inf)
 
     def spread(self, s: Tensor) -> Tensor:
         """The spread at each, [b] of [b, n]."""
         with torch.no_grad():
-            return self._surrogate.spread(self._graph, s)
+            return self.surrogate.spread(self.graph, s)
 
 
 def greedy(objective: _Objective, k: int) -> list[int]:

@@ -37,7 +37,7 @@ class Auto(Minimizer):
     def _wrong(self) -> list[str]:
         return [] if self.runs >= 2 else [f"`runs` must be at least 2 (got {self.runs})"]
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         referee = Referee(outbreak, runs=self.runs, seed=purpose(self.seed, "portfolio"))
         methods = [kind(model=self.model, unit=self.unit, seed=self.seed) for kind in PORTFOLIO]
         with warnings.catch_warnings():

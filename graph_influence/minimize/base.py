@@ -44,7 +44,7 @@ class Blocked:
 
 @dataclass(frozen=True, kw_only=True)
 class Minimizer(ABC):
-    """A method of containing a rumour; a subclass is a frozen dataclass of its arguments and implements `choose`.
+    """A method of containing a rumour; a subclass is a frozen dataclass of its arguments and implements `_choose`.
 
     model: "ic", independent cascade, or "lt", linear threshold. unit: "arcs" are removed, or "nodes" blocked; a method
     names in `units` which it can. seed: of everything random; the same seed gives the same choice, on any number of
@@ -72,9 +72,9 @@ class Minimizer(ABC):
         """
         rows = seed_rows(graph, seeds)
         outbreak = Outbreak(graph, rows, self.unit, self.model)
-        self._check(outbreak, budget)
+        self.check(outbreak, budget)
         began = time.perf_counter()
-        chosen = np.array(self.choose(outbreak, budget), dtype=np.int64)
+        chosen = np.array(self._choose(outbreak, budget), dtype=np.int64)
         seconds = time.perf_counter() - began
         arguments = self.arguments() | {"budget": budget}
         if self.unit == "nodes":
@@ -82,25 +82,31 @@ class Minimizer(ABC):
         ends = zip(graph.nodes.take(graph.source[chosen]), graph.nodes.take(graph.target[chosen]), strict=True)
         return Blocked(tuple(ends), (), chosen, seconds, self.name, arguments)
 
-    @abstractmethod
     def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
-        """`budget` different removable units of the outbreak."""
+        """`budget` different removable units of the outbreak.
 
-    def _wrong(self) -> list[str]:
-        """What is wrong with the arguments of the method."""
-        return []
+        Raises:
+            InvalidBlocking: as `check`.
+        """
+        self.check(outbreak, budget)
+        return self._choose(outbreak, budget)
 
-    def _check(self, outbreak: Outbreak, budget: int) -> None:
+    def check(self, outbreak: Outbreak, budget: int) -> None:
+        """Raises: InvalidBlocking, as `minimize` does, or the outbreak is of another unit or model than the method."""
         problems = Problems("these arguments", InvalidBlocking)
         if not len(outbreak.seeds):
             problems.add("there must be at least one seed (got none); name where the rumour starts")
         if self.unit not in self.units:
             problems.add(f"`unit` must be {' or '.join(self.units)} for `{self.name}` (got {self.unit!r})")
+        elif outbreak.unit != self.unit:
+            problems.add(f"the outbreak must be one of {self.unit}, as the method is (got one of {outbreak.unit})")
         elif not 1 <= budget <= outbreak.removable.sum():
             there = f"{outbreak.removable.sum()} {self.unit}"
             problems.add(f"`budget` must be from 1 to the {there} that can be taken away (got {budget}); take fewer")
         if self.model not in get_args(Model):
             problems.add(f"`model` must be one of {', '.join(get_args(Model))} (got {self.model!r})")
+        elif outbreak.model != self.model:
+            problems.add(f"the outbreak must be of the model {self.model!r}, as the method is (got {outbreak.model!r})")
         elif self.model == "lt":
             try:
                 outbreak.graph.require_weights()
@@ -108,6 +114,14 @@ class Minimizer(ABC):
                 problems.found.extend(error.problems)
         problems.found.extend(self._wrong())
         problems.raise_any()
+
+    @abstractmethod
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+        """See `choose`; everything has been checked."""
+
+    def _wrong(self) -> list[str]:
+        """What is wrong with the arguments of the method."""
+        return []
 
 
 _MINIMIZERS = Registry(Minimizer, "method of containing a rumour")

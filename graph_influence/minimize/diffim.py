@@ -20,7 +20,7 @@ from graph_influence.minimize.base import Minimizer, register
 from graph_influence.minimize.relaxation import Relaxation
 from graph_influence.minimize.strategies import best, greedy
 from graph_influence.outbreak import Outbreak
-from graph_influence.surrogate import NonBacktracking, Surrogate, warn_if_supercritical
+from graph_influence.surrogate.chosen import Given, chosen_surrogate, warn_where_untold, wrong_surrogate
 
 _BATCH = 64  # units tried in one pass
 
@@ -29,22 +29,21 @@ _BATCH = 64  # units tried in one pass
 class Surrogated(Minimizer):
     """A method that reads a surrogate: by default non-backtracking message passing of its `model`.
 
+    One that has nothing to learn may be given by name.
+
     Warns: SupercriticalWarning, where activity takes off, which surrogates without training cannot tell.
     """
 
-    surrogate: Surrogate | None = None
+    surrogate: Given = None
 
     def relaxation(self, outbreak: Outbreak) -> Relaxation:
         """The spread of the outbreak by the surrogate."""
-        found = Relaxation(self.surrogate or NonBacktracking(model=self.model), outbreak)
-        if not list(found.surrogate.parameters()):
-            warn_if_supercritical(found.graph)
+        found = Relaxation(chosen_surrogate(self.surrogate, self.model), outbreak)
+        warn_where_untold(found.surrogate, found.graph)
         return found
 
     def _wrong(self) -> list[str]:
-        if self.surrogate is None or self.surrogate.model == self.model:
-            return []
-        return [f"`surrogate` must be one of the model {self.model!r} (got {self.surrogate})"]
+        return wrong_surrogate(self.surrogate, self.model)
 
 
 @register
@@ -54,7 +53,7 @@ class DiffIM(Surrogated):
 
     name = "diffim"
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         relaxation = self.relaxation(outbreak)
         units = np.flatnonzero(outbreak.removable)
 
@@ -77,12 +76,15 @@ class DiffIMPlus(Surrogated):
     """Gradient descent on a relaxation; the unit of least retention is removed after every `epochs` of it.
 
     With retention r = logistic(x), sigma_0 the spread of the intact graph and n_r = sum of (1 - r), Adam (rate 1,
-    gradients clipped to norm 0.01, from r = 1 - budget / units everywhere) minimises
+    gradients clipped to norm 0.01, from r = 1 - budget / units everywhere, or .5 where that is more) minimises
 
         (sigma(r) - sigma_0) / (sigma_0 - seeds) + alpha (n_r - budget)² + beta mean of H(r)
 
     with H the binary entropy in nats. A removed unit has retention 0 and counts 1 in n_r; its x becomes the largest of
     all. Budget x epochs forward and backward passes.
+
+    Differences from the paper: r begins at .5 at least, in place of 1 - budget / units, which is 0 where the budget
+    takes everything, and has no logistic x.
     """
 
     name = "diffim_plus"
@@ -95,7 +97,7 @@ class DiffIMPlus(Surrogated):
         bad = [] if self.epochs >= 1 else [f"`epochs` must be at least 1 (got {self.epochs})"]
         return super()._wrong() + bad
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         relaxation, chosen = self.relaxation(outbreak), list[int]()
         keep = relaxation.kept([])
         there = torch.from_numpy(outbreak.removable).to(keep.device)
@@ -135,7 +137,7 @@ class DiffIMPlusPlus(Surrogated):
 
     name = "diffim_plus_plus"
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         relaxation = self.relaxation(outbreak)
 
         def drops(chosen: Sequence[int]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from unlearn.streams import uniforms
 class Ranking(Minimizer):
     """A method that scores every unit once and takes the highest; of equals the first."""
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         worth = np.where(outbreak.removable, self.scores(outbreak), -np.inf)
         return np.argsort(-worth, kind="stable")[:budget].tolist()
 

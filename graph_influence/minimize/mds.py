@@ -35,7 +35,7 @@ class Mds(Minimizer):
     def _wrong(self) -> list[str]:
         return [] if self.runs >= 1 else [f"`runs` must be at least 1 (got {self.runs})"]
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         graph, chosen = outbreak.graph, list[int]()
         while len(chosen) < budget:
             left = outbreak.without(chosen)

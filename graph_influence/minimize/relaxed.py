@@ -43,7 +43,7 @@ class Relaxed(Surrogated):
         bad = [] if self.steps >= 1 else [f"`steps` must be at least 1 (got {self.steps})"]
         return super()._wrong() + bad
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         expected = _Expected(self.relaxation(outbreak), len(outbreak.seeds), budget)
         fixed = ~torch.from_numpy(outbreak.removable).to(expected.none.device)
         x = expected.none

@@ -39,7 +39,7 @@ class AdvancedGreedy(_Sampled):
 
     name = "advanced_greedy"
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         return greedy(outbreak, self._drops(outbreak), budget)
 
 
@@ -58,7 +58,7 @@ class GreedyReplace(_Sampled):
 
     name = "greedy_replace"
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         return replaced(outbreak, self._drops(outbreak), budget)
 
 
@@ -83,7 +83,7 @@ class ReverseSampling(Minimizer):
     def _wrong(self) -> list[str]:
         return [] if self.epsilon > 0 else [f"`epsilon` must be positive (got {self.epsilon})"]
 
-    def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
+    def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         n = outbreak.graph.num_alive
         samples = max(1, ceil(0.1 * n * log(n) / self.epsilon**2))
         worlds = Worlds(outbreak, samples, purpose(self.seed, "worlds"), backward=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from unlearn.compiled import kernel
 from unlearn.parallel import in_chunks
 
 Number = TypeVar("Number", bound=np.integer)
+Gone = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # marks of arcs [m], and of nodes [n] and the seeds together
 
 _CHUNK = 512  # worlds between which an interrupt is answered
 _PILOT = 64  # worlds that tell how large they are
@@ -59,61 +61,77 @@ class Worlds:
         def drawn(first: int, count: int) -> Block:
             return Block(*_sample(search, starts, key, np.uint64(first), count))
 
-        def some(first: int, count: int) -> _Tally:
-            return _Tally(drawn(first, count), weight, graph.num_arcs)
-
         self.outbreak = outbreak
         self.samples = min(samples, _ROOM * _PILOT // max(1, len(drawn(0, _PILOT).arc)))
-        self._tallies = list(in_chunks(some, self.samples, chunk=_CHUNK))
+        self._blocks = list(in_chunks(drawn, self.samples, chunk=_CHUNK))
         self._scale = (graph.num_alive if backward else 1) / self.samples
+        self._weight = weight
+        self._tallies: list[_Tally] = []  # all worlds are counted by these together; as many as threads at most
+        self._gone: Gone | None = None  # what was gone when they were
 
     def drops(self, chosen: Iterable[int]) -> tuple[float, NDArray[np.float64]]:
         """Without the chosen units: the spread in these worlds, and by how much each unit [k] would lower it further.
 
         That is exactly the difference between the worlds with and without the unit, for all units at once.
         """
-        gone = self.outbreak.gone(chosen)
-
-        def some(first: int, count: int) -> None:
-            for tally in self._tallies[first : first + count]:
-                tally.update(*gone)
-
-        list(in_chunks(some, len(self._tallies), chunk=1))
+        arcs, nodes = self.outbreak.gone(chosen)
+        self._count((arcs, np.append(nodes, False)))
         by_arc = self.outbreak.unit == "arcs"
         drop = np.sum([one.by_arc if by_arc else one.by_node[:-1] for one in self._tallies], axis=0)
         return sum(one.in_reach for one in self._tallies) * self._scale, drop * self._scale
 
+    def _count(self, gone: Gone) -> None:
+        """Makes the tallies those of the worlds without these arcs and nodes.
 
-class _Tally:
-    """What hangs on each arc and each node, summed over the worlds of a block, without what is gone at the moment.
+        They are whole numbers, so that worlds without anything that comes or goes can be left as they are.
+        """
+        before, self._gone = self._gone, None  # an interrupt leaves nothing to go on from
+        asked = [] if before is None else self._touched(before, gone)
+        if before is None or 2 * sum(int(one.sum()) for one in asked) >= self.samples:
+            # It is quicker to count all worlds than to count most of them twice.
+            before, asked = None, [np.ones(len(block.nodes) - 1, dtype=np.bool_) for block in self._blocks]
+            self._tallies.clear()
 
-    Whole numbers, so that worlds without anything that comes or goes can be left as they are.
-    """
+        def some(first: int, _: int) -> None:
+            try:
+                tally = self._tallies.pop()
+            except IndexError:  # others are at work on all there are
+                tally = _Tally.of(self._weight, self.outbreak.graph.num_arcs)
+            if before is not None:
+                tally.add(self._blocks[first], before, self._weight, asked[first], -1)
+            tally.add(self._blocks[first], gone, self._weight, asked[first], 1)
+            self._tallies.append(tally)
 
-    def __init__(self, block: Block, weight: NDArray[np.int64], arcs: int) -> None:
-        self.in_reach = 0
-        self.by_arc = np.zeros(arcs, dtype=np.int64)
-        self.by_node = np.zeros(len(weight), dtype=np.int64)
-        self._block = block
-        self._weight = weight
-        self._gone = np.zeros(arcs, dtype=np.bool_), np.zeros(len(weight), dtype=np.bool_)
-        self._all = np.ones(len(block.nodes) - 1, dtype=np.bool_)
-        self._add(self._all, 1)
-
-    def update(self, gone_arcs: NDArray[np.bool_], gone_nodes: NDArray[np.bool_]) -> None:
-        """From now on these arcs [m] and nodes [n] are gone."""
-        gone = gone_arcs, np.append(gone_nodes, False)
-        nodes, node, arcs, _, arc = self._block
-        touched = touching(nodes, node, arcs, arc, self._gone[0] ^ gone[0], self._gone[1] ^ gone[1])
-        if 2 * touched.sum() < len(touched):
-            self._add(touched, -1)
-        else:  # it is quicker to count all worlds than to count most of them twice
-            touched, self.in_reach, self.by_arc[:], self.by_node[:] = self._all, 0, 0, 0
+        list(in_chunks(some, len(self._blocks), chunk=1))
         self._gone = gone
-        self._add(touched, 1)
 
-    def _add(self, asked: NDArray[np.bool_], sign: int) -> None:
-        self.in_reach += add_drops(*self._block, *self._gone, self._weight, asked, sign, self.by_arc, self.by_node)
+    def _touched(self, before: Gone, gone: Gone) -> list[NDArray[np.bool_]]:
+        """Which worlds of each block hold anything that comes or goes."""
+        changed = before[0] ^ gone[0], before[1] ^ gone[1]
+
+        def some(first: int, _: int) -> NDArray[np.bool_]:
+            block = self._blocks[first]
+            return touching(block.nodes, block.node, block.arcs, block.arc, *changed)
+
+        return list(in_chunks(some, len(self._blocks), chunk=1))
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What hangs on each arc [m] and each node [n + 1], and what is in reach at all, summed over worlds."""
+
+    by_arc: NDArray[np.int64]
+    by_node: NDArray[np.int64]
+    in_reach: int = 0
+
+    @classmethod
+    def of(cls, weight: NDArray[np.int64], arcs: int) -> _Tally:
+        """No world at all."""
+        return cls(np.zeros(arcs, dtype=np.int64), np.zeros_like(weight))
+
+    def add(self, block: Block, gone: Gone, weight: NDArray[np.int64], asked: NDArray[np.bool_], sign: int) -> None:
+        """Add worlds of a block, or take them away."""
+        self.in_reach += add_drops(*block, *gone, weight, asked, sign, self.by_arc, self.by_node)
 
 
 class _Search(NamedTuple):

@@ -20,6 +20,7 @@ from unlearn.invalid import require
 
 _MOST_REMOVED = 10  # arcs out of seeds
 _MOST_THINNED = 0.2  # of all arcs
+_REDRAWN = 1_000  # seed sets that activated nobody, after which nobody can be thought to be active
 _NOBODY = np.empty(0, dtype=np.int64)
 
 
@@ -90,16 +91,27 @@ class Regime:
         return [self.on(self._graph(random := np.random.default_rng([self.seed, word, k])), random) for k in drawn]
 
     def on(self, social: SocialGraph, random: np.random.Generator) -> Examples:
-        """Examples on a given graph."""
+        """Examples on a given graph.
+
+        Raises:
+            ValueError: 1,000 seed sets, one after the other, activated nobody on it.
+        """
         graph, most = TensorGraph.of(social), max(2, int(self.seed_share * social.num_alive))
         there, found = np.flatnonzero(social.nodes.alive), list[tuple[Tensor, ...]]()
+        silent = 0  # in a row
         while len(found) < self.sets:
+            if silent == _REDRAWN:
+                raise ValueError(
+                    f"{social} must have nodes that activate others (of {silent:,} seed sets, {self.runs:,} cascades "
+                    "each, none did); raise its probabilities or `seed_share`"
+                )
             rows = random.permutation(there)[: random.integers(2, most + 1)]
             gone = self._removed(social, rows, random) if random.uniform() < self.perturbed else _NOBODY
             left = social.without_rows(_NOBODY, gone)
             coins = int(random.integers(2**63))
             cascades = diffusion(self.model, left, runs=self.runs, seed=coins).simulate_rows(rows)
-            if cascades.sizes.max() > len(rows):
+            silent = 0 if cascades.sizes.max() > len(rows) else silent + 1
+            if not silent:
                 # The same coins: the same cascades, with the arcs on which they went.
                 _, drops = Worlds(Outbreak(left, rows, model=self.model), self.runs, coins).drops([])
                 given = left.probability, cascades.activation_probability, drops

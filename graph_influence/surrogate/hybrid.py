@@ -48,10 +48,11 @@ class Hybrid(NonBacktracking):
     def _trials(self, p: Tensor, active: Tensor) -> Tensor:
         return torch.cat([super()._trials(p, active), (p * active).square()], dim=1)
 
-    def _success(self, total: Tensor) -> Tensor:
+    def _success(self, total: Tensor, *learned: Tensor) -> Tensor:
+        root_slopes, offset, root_depths = learned
         total, squares = total.chunk(2, dim=1)
         success = super()._success(total)
         # One that was left out by subtraction may leave less than nothing.
         logs = torch.stack([success.clamp_min(_LEAST).log(), squares.clamp_min(_LEAST**2).log() / 2], dim=-1)
-        lowered = torch.sigmoid(self.offset - logs @ self.root_slopes.square().T) @ self.root_depths.square()
+        lowered = torch.sigmoid(offset - logs @ root_slopes.square().T) @ root_depths.square()
         return success * torch.exp(-lowered)

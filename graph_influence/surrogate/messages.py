@@ -37,35 +37,37 @@ class _MessagePassing(Surrogate):
         # Of those who are no seeds, the share that can be activated.
         open_ = (1 - s) if susceptible is None else (1 - s) * _columns(susceptible.double())
 
-        def step(state: Tensor) -> Tensor:
-            return self._step(graph, state, s, open_, p)
+        def step(state: Tensor, *read: Tensor) -> Tensor:
+            return self._step(graph, state, *read)
 
-        state = self._start(graph, s)
+        state, read = self._start(graph, s), (s, open_, p, *self.parameters())
         if self.rounds is None:
-            state = fixed_point(step, state)
+            state = fixed_point(step, state, *read)
         else:
             for _ in range(self.rounds - 1):
-                state = step(state)
-        return self._activation(graph, state, s, open_, p).T
+                state = step(state, *read)
+        return self._activation(graph, state, *read).T
 
     @abstractmethod
     def _start(self, graph: TensorGraph, s: Tensor) -> Tensor:
         """The state before anybody has tried anything."""
 
     @abstractmethod
-    def _step(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor) -> Tensor:
+    def _step(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor, *learned: Tensor) -> Tensor:
         """The state after one more round."""
 
     @abstractmethod
-    def _activation(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor) -> Tensor:
+    def _activation(
+        self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor, *learned: Tensor
+    ) -> Tensor:
         """How probably each node is active one round after the state, [n, b]."""
 
     def _trials(self, p: Tensor, active: Tensor) -> Tensor:
         """What each arc adds at its target, [m, b]: sums of it are read by `_success`."""
         return torch.log1p(p * active * -_ALMOST) if self.model == "ic" else p * active
 
-    def _success(self, total: Tensor) -> Tensor:
-        """How probably any of the arcs behind a total of trials succeeds."""
+    def _success(self, total: Tensor, *learned: Tensor) -> Tensor:
+        """How probably any of the arcs behind a total of trials succeeds; `learned` are all parameters in order."""
         return -torch.expm1(total) if self.model == "ic" else total
 
 
@@ -87,12 +89,14 @@ class MeanField(_MessagePassing):
     def _start(self, graph: TensorGraph, s: Tensor) -> Tensor:
         return s
 
-    def _step(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor) -> Tensor:
+    def _step(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor, *learned: Tensor) -> Tensor:
         trials = self._trials(p, state.index_select(0, graph.source))
-        return s + open_ * self._success(_summed(trials, graph))
+        return s + open_ * self._success(_summed(trials, graph), *learned)
 
-    def _activation(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor) -> Tensor:
-        return self._step(graph, state, s, open_, p)
+    def _activation(
+        self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor, *learned: Tensor
+    ) -> Tensor:
+        return self._step(graph, state, s, open_, p, *learned)
 
 
 @register
@@ -120,14 +124,16 @@ class NonBacktracking(_MessagePassing):
     def _start(self, graph: TensorGraph, s: Tensor) -> Tensor:
         return s.index_select(0, graph.source)
 
-    def _step(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor) -> Tensor:
+    def _step(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor, *learned: Tensor) -> Tensor:
         trials = self._trials(p, state)
         total = _summed(trials, graph).index_select(0, graph.source)
         total = total.index_add(0, graph.paired, trials.index_select(0, graph.reverse), alpha=-1)
-        return s.index_select(0, graph.source) + open_.index_select(0, graph.source) * self._success(total)
+        return s.index_select(0, graph.source) + open_.index_select(0, graph.source) * self._success(total, *learned)
 
-    def _activation(self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor) -> Tensor:
-        return s + open_ * self._success(_summed(self._trials(p, state), graph))
+    def _activation(
+        self, graph: TensorGraph, state: Tensor, s: Tensor, open_: Tensor, p: Tensor, *learned: Tensor
+    ) -> Tensor:
+        return s + open_ * self._success(_summed(self._trials(p, state), graph), *learned)
 
 
 def _columns(values: Tensor) -> Tensor:

@@ -108,6 +108,36 @@ def test_what_is_missing_is_told(inputs, load, monkeypatch, capsys):
         assert "--draw" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--methods", "random", "--budgets", "2,501"), "`budget` must be from 1 to the"),
+        (("--methods", "random", "--budgets", "two"), "`--budgets` must be whole numbers"),
+        (("--methods", "random,advanced_greedy:samples=0"), "`samples` must be at least 1"),
+        (("--methods", "random,key_edge", "--unit", "nodes"), "`unit` must be arcs for `key_edge`"),
+        (("--methods", "diffim_plus_plus:surrogate=gcn"), "`gcn` must have learned"),
+        (("--draw", "2x0"), "`--draw` must be COUNTxSIZE"),
+        (("--instances", '{"seed_sets": [[0, 1], []]}'), "at least one seed"),
+        (("--instances", '{"seed_sets": []}'), "must hold `seed_sets`"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_before_anything_is(flags, told, inputs, load, monkeypatch, tmp_path):
+    module = load("minimize")
+    given = list(flags)
+    if "--instances" in given:
+        file = tmp_path / "wrong.json"
+        file.write_text(given[1], "utf-8")
+        given[1] = str(file)
+    elif "--draw" not in given:
+        given += ["--draw", "1x3"]
+    monkeypatch.setattr(sys, "argv", ["minimize", "--graph", str(inputs / "graph.txt"), *given])
+    monkeypatch.setattr(module, "judged", lambda *_: pytest.fail("a method was asked"))
+    monkeypatch.setattr(module.torch, "set_num_threads", lambda _: None)
+    with pytest.raises(SystemExit) as refused:
+        module.main()
+    assert told in str(refused.value)
+
+
 def test_a_method_may_name_the_surrogate_that_it_reads(tmp_path, load, monkeypatch):
     module, path = load("minimize"), tmp_path / "one.safetensors"
     save_surrogate(GCN(depth=1, width=2), path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from tests.benchmarks.conftest import Run
+from tests.benchmarks.conftest import Load, Run
 
 
 def test_rows_follow_from_raw_values(run: Run) -> None:
@@ -24,3 +26,19 @@ def test_rows_follow_from_raw_values(run: Run) -> None:
     assert raw["3 hubs", "non_backtracking"]["error"] < 0.5 * raw["3 hubs", "graph_drop"]["error"]
     noise = {row["request"]: row for row in result["noise"]}
     assert np.mean(noise["1 random tie"]["moved"]) < np.mean(noise["1 random tie"]["noise"])
+
+
+def test_methods_are_read_before_anything_is_trained_and_those_that_do_not_apply_left_out(
+    run: Run, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = load("surrogate_unlearning")
+    monkeypatch.setattr(module, "learned", lambda *_: pytest.fail("something was trained"))
+    monkeypatch.setattr(module.torch, "set_num_threads", lambda _: None)
+    for flags, told in ((("--methods", "graph_drop,tea"), "`tea` is no"), (("--surrogate", "tea"), "`tea` is no")):
+        monkeypatch.setattr(sys, "argv", ["surrogate_unlearning", "--quick", *flags])
+        with pytest.raises(SystemExit) as refused:
+            module.main()
+        assert told in str(refused.value)
+    result = run("surrogate_unlearning", "--methods", "fine_tune:epochs=3,gnn_delete, fine_tune:epochs=3,delta_grad")
+    methods = {one["method"] for one in result["rows"]}
+    assert methods == {"non_backtracking", "original", "fine_tune:epochs=3", "retrain"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -30,3 +32,20 @@ def test_files_are_named_without_their_folder(run, tmp_path_factory):
     save_surrogate(Hybrid(units=1), path)
     result = run("surrogates", "--budgets", "1", "--runs", "50", "--surrogates", f"hybrid:path={path}")
     assert [row["surrogate"] for row in result["rows"]] == ["hybrid:path=one.safetensors", "simulation"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--surrogates", "mean_field,gcn"), "`gcn` must have learned"),
+        (("--surrogates", "mean_field", "--budgets", "1,100000"), "`budget` must be from 1 to the"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_before_anything_is(flags, told, load, monkeypatch):
+    module = load("surrogates")
+    monkeypatch.setattr(sys, "argv", ["surrogates", "--quick", *flags])
+    monkeypatch.setattr(module, "simulated", lambda *_: pytest.fail("something was simulated"))
+    monkeypatch.setattr(module.torch, "set_num_threads", lambda _: None)
+    with pytest.raises(SystemExit) as refused:
+        module.main()
+    assert told in str(refused.value)

@@ -129,6 +129,33 @@ def test_weights_are_differentiable_and_zero_is_gone_in_all_but_labels(unit: Uni
     assert not torch.allclose(faded.objective(problem.params), left.objective(problem.params))
 
 
+def test_a_seed_set_counts_as_far_as_any_of_its_seeds_does() -> None:
+    sets = [np.array([0]), np.array([0, 3]), np.array([5, 9])]
+    problem = SurrogateProblem.build(surrogate("gcn", depth=2, width=3).double(), graph(), sets, runs=200)
+    size, old = len(problem.units("user")), problem.data.labels
+    for gone in ([0], [0, 3], [9]):  # one set is emptied, both that hold them are, none is
+        weights = torch.ones(size, dtype=torch.float64)
+        weights[gone] = 0.0
+        left = problem.without(problem.units("user").forget_set(np.array(gone)))
+        stand = np.isin(old.numbers, left.data.labels.numbers)
+        labels = Labels(old.model, old.runs, old.seed, left.data.labels.sets, old.numbers[stand], old.counts[stand])
+        held = SurrogateProblem.on(LabelledGraph(left.data.graph, labels), problem.surrogate)
+        faded = problem.weighted("user", weights)
+        torch.testing.assert_close(faded.objective(problem.params), held.objective(problem.params), **EXACT64)
+        steps = [problem]
+        for one in gone:  # one after the other comes to the same
+            alone = torch.ones(size, dtype=torch.float64)
+            alone[one] = 0.0
+            steps.append(steps[-1].weighted("user", alone))
+        torch.testing.assert_close(steps[-1].objective(problem.params), held.objective(problem.params), **EXACT64)
+
+    random = torch.Generator().manual_seed(0)
+    weights = torch.rand(size, generator=random, dtype=torch.float64)
+    for value in (weights, weights.round()):  # zeros, too, have the gradient of what they multiply
+        value.requires_grad_()
+        assert torch.autograd.gradcheck(lambda w: problem.weighted("user", w).objective(problem.params), value)
+
+
 def test_it_answers_for_seed_sets_and_as_a_surrogate() -> None:
     problem = tiny_surrogate(epochs=3).fit()
     answers = problem.surrogate(*problem.data.inputs())

@@ -18,7 +18,7 @@ from graph_influence.maximize.gradient import (
     greedy,
     rounded,
 )
-from graph_influence.surrogate import MeanField, NonBacktracking
+from graph_influence.surrogate import Hybrid, MeanField, NonBacktracking, SupercriticalWarning
 from tests.graph_influence.surrogate.contract import random_tree
 from tests.oracles.cascades import random_graph, worlds
 from unlearn.forget import ForgetSet
@@ -98,5 +98,19 @@ def test_they_are_found_by_name_and_say_how_far_it_reaches():
         assert found.spread.mean == pytest.approx(6, rel=0.1)
     with pytest.raises(InvalidRequest, match="`surrogate` must be one of the model 'ic'"):
         maximize(graph, 1, "gradient_greedy", surrogate=MeanField(model="lt"))
+    with pytest.raises(InvalidRequest, match="`hybrid` must have learned before it is asked"):
+        maximize(graph, 1, "gradient_greedy", surrogate="hybrid")
+    with pytest.raises(InvalidRequest, match="`tea` is no surrogate"):
+        maximize(graph, 1, "gradient_greedy", surrogate="tea")
+    assert maximize(graph, 2, "gradient_greedy", surrogate="mean_field").nodes == (0, 4)
     with pytest.raises(InvalidRequest, match="`steps` must be at least 1"):
         maximize(graph, 1, "gradient_relaxed", steps=0)
+
+
+def test_where_activity_takes_off_surrogates_without_training_warn():
+    complete = [(u, v) for u in range(6) for v in range(6) if u != v]
+    graph = SocialGraph.from_arcs(*np.array(complete).T, 0.5, nodes=6)
+    for name in ("gradient_greedy", "gradient_relaxed"):
+        with pytest.warns(SupercriticalWarning):
+            maximize(graph, 1, name)
+    maximize(graph, 1, "gradient_greedy", surrogate=Hybrid())  # no warning: it may have learned to tell

@@ -85,6 +85,24 @@ def test_everything_that_is_wrong_is_told_at_once():
         DiffIMPlus(epochs=0).minimize(graph, [0], 1)
 
 
+def test_choices_are_checked_like_requests():
+    graph = SocialGraph.from_arcs([0, 1, 2], [1, 2, 0], [0.5, 0.5, 0.5], nodes=3)
+    outbreak, nodes = Outbreak(graph, np.array([0])), Outbreak(graph, np.array([0]), "nodes")
+    refused = [
+        (AdvancedGreedy(samples=10), outbreak, 4, "`budget` must be from 1 to the 3 arcs"),
+        (AdvancedGreedy(samples=10, unit="nodes"), nodes, 3, "`budget` must be from 1 to the 2 nodes"),
+        (AdvancedGreedy(samples=0), outbreak, 1, "`samples` must be at least 1"),
+        (AdvancedGreedy(), nodes, 1, "the outbreak must be one of arcs, as the method is .got one of nodes"),
+        (AdvancedGreedy(model="lt"), outbreak, 1, "of the model 'lt', as the method is .got 'ic'"),
+        (AdvancedGreedy(), Outbreak(graph, np.array([], dtype=np.int64)), 1, "at least one seed"),
+        (KeyEdge(unit="nodes"), nodes, 1, "`unit` must be arcs for `key_edge`"),
+    ]
+    for method, asked, budget, told in refused:
+        for ask in (method.check, method.choose):
+            with pytest.raises(InvalidBlocking, match=told):
+                ask(asked, budget)
+
+
 def test_seeds_and_arcs_between_them_are_none_of_the_units_next_to_them():
     graph = SocialGraph.from_arcs([0, 1, 0, 2], [1, 0, 2, 1], nodes=3)
     arcs, nodes = (Outbreak(graph, np.array([0, 1]), unit) for unit in ("arcs", "nodes"))

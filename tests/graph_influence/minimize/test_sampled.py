@@ -10,6 +10,7 @@ from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import AdvancedGreedy, GreedyReplace, Outbreak, ReverseSampling
 from graph_influence.outbreak import Worlds
+from graph_influence.outbreak.dominators import add_drops
 from tests.graph_influence.minimize.contract import exact_drops, spread_without
 from tests.oracles.cascades import ends, random_graph
 
@@ -66,6 +67,52 @@ def test_what_comes_and_goes_leaves_no_trace():
         worlds.drops(random.permutation(outbreak.units)[:3].tolist())
     first, again = Worlds(outbreak, RUNS, 5).drops([1]), worlds.drops([1])
     assert first[0] == again[0] and first[1].tolist() == again[1].tolist()
+
+
+def many() -> Outbreak:
+    random = np.random.default_rng(0)
+    graph = SocialGraph.from_arcs(*random.integers(60, size=(2, 240)), random.uniform(0.2, 0.9, 240), nodes=60)
+    return Outbreak(graph, np.array([3, 9, 40]))
+
+
+COURSE = ([], [4], [4, 70], [70], [], [1, 2, 3, 4, 5, 6])  # few come and go, then many
+
+
+def drops_of(worlds: Worlds) -> list[tuple[float, list[float]]]:
+    return [(spread, drops.tolist()) for spread, drops in map(worlds.drops, COURSE)]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_counts_are_the_same_and_as_few_on_any_number_of_threads(backward, monkeypatch):
+    def counted(threads: int) -> list[tuple[float, list[float]]]:
+        monkeypatch.setattr("unlearn.parallel.config.NUMBA_NUM_THREADS", threads)
+        worlds = Worlds(many(), 3_000, 5, backward=backward)
+        found = drops_of(worlds)
+        assert len(worlds._blocks) >= 5 and len(worlds._tallies) <= threads
+        return found
+
+    alone = counted(1)
+    assert counted(4) == alone
+    fresh = [Worlds(many(), 3_000, 5, backward=backward).drops(chosen) for chosen in COURSE]
+    assert [(spread, drops.tolist()) for spread, drops in fresh] == alone
+
+
+def test_an_interrupted_count_is_begun_again(monkeypatch):
+    monkeypatch.setattr("unlearn.parallel.config.NUMBA_NUM_THREADS", 1)
+    worlds, calls = Worlds(many(), 3_000, 5), list[int]()
+    worlds.drops([4])
+
+    def interrupted(*given):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return add_drops(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("graph_influence.outbreak.worlds.add_drops", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            worlds.drops([4, 70])
+    assert drops_of(worlds) == drops_of(Worlds(many(), 3_000, 5))
 
 
 def leads(outbreak: Outbreak, run: int, chosen: list[int]) -> bool:

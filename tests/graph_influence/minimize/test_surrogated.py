@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from graph_influence.errors import InvalidBlocking
 from graph_influence.graph import SocialGraph
-from graph_influence.minimize import DiffIM, DiffIMPlus, DiffIMPlusPlus, Outbreak, Relaxed
+from graph_influence.minimize import DiffIM, DiffIMPlus, DiffIMPlusPlus, Outbreak, Relaxed, minimize
 from graph_influence.minimize.relaxation import Relaxation
 from graph_influence.minimize.relaxed import _Expected, _rounded
 from graph_influence.surrogate import MeanField, NonBacktracking, SupercriticalWarning
@@ -128,6 +129,20 @@ def test_where_activity_takes_off_surrogates_without_training_warn():
         DiffIMPlusPlus().minimize(graph, [0], 1)
     with pytest.warns(SupercriticalWarning):
         Relaxed(steps=2).minimize(graph, [0], 1)
+
+
+def test_a_surrogate_that_has_nothing_to_learn_goes_by_its_name():
+    graph = random_graph(3, "lt")
+    for model in ("ic", "lt"):
+        named, given = (
+            minimize(graph, [0], 2, "diffim_plus_plus", model=model, surrogate=one).arcs
+            for one in ("mean_field", MeanField(model=model))
+        )
+        assert named == given
+    with pytest.raises(InvalidBlocking, match="`gcn` must have learned.*gcn:path=FILE.*load_surrogate"):
+        minimize(graph, [0], 2, "diffim_plus_plus", surrogate="gcn")
+    with pytest.raises(InvalidBlocking, match="`tea` is no surrogate; there are"):
+        minimize(graph, [0], 2, "relaxed", surrogate="tea")
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from graph_influence.graph import SocialGraph
 from graph_influence.surrogate import (
     GCN,
     Capped,
@@ -108,6 +109,12 @@ def test_examples_are_those_of_their_seed_and_purpose():
     assert torch.equal(one.activation, again.activation) and torch.equal(one.seeds, again.seeds)
     assert one.seeds.shape != other.seeds.shape or not torch.equal(one.seeds, other.seeds)
     assert torch.equal(few.draw("train", 1)[0].activation, one.activation)
+
+
+def test_where_nobody_can_be_activated_there_is_nothing_to_show():
+    silent = SocialGraph.from_arcs([0], [1], 0.0, nodes=50)
+    with pytest.raises(ValueError, match=r"SocialGraph.50 nodes, 1 arcs. must have nodes that activate others"):
+        Regime(sets=2, runs=50).on(silent, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -239,6 +246,7 @@ def test_the_graphs_are_power_laws_with_shared_weights():
     assert abs(hill - 2.0) < 4 * (hill - 1) / len(high) ** 0.5
     assert (power_law(500, silent=0.7, reciprocity=0.0).out_degree() == 0).mean() >= 0.7
     assert np.array_equal(power_law(300, seed=5).source, power_law(300, seed=5).source)
+    assert power_law(2, in_degree=0.01).num_arcs == 0
     with pytest.raises(ValueError, match="`exponent` above 1"):
         power_law(10, exponent=1.0)
 
