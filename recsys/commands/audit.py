@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Seed, Setup, Track
+from recsys.commands.options import Seed, Setup, Track, opened
 from unlearn.command import command
 
 if TYPE_CHECKING:
@@ -65,12 +65,15 @@ def audit(
     from unlearn.audit.comparison import without_nan
     from unlearn.audit.repeated import findings
     from unlearn.audit.views import provenance
+    from unlearn.outputs import require_writable
     from unlearn.specification import unlearners
 
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `audit` (got {seeds})")
     asked, methods = chosen(metrics), unlearners(method)
+    require_writable(json=json_)
     cases = {n: Case.drawn(setup, methods, delete, n, known=known) for n in range(seed, seed + seeds)}
+    tracker = opened(track)
     with tempfile.TemporaryDirectory() as scratch:
         size = _Size(folder or Path(scratch), models, examples, jobs)
         found = attacked(cases, methods, asked, size, strict=metrics is not None)
@@ -84,27 +87,17 @@ def audit(
         "provenance": provenance(),
         "views": without_nan(shown),
     }
-    if track is not None:
-        from unlearn.audit.log import record
-        from unlearn.tracking.mlflow import MlflowTracker
-
-        record(
-            comparison,
-            MlflowTracker(track),
-            name=f"audit {setup.model.partition(':')[0]}",
-            audit=content,
-        )
-
-    def show(console: Console) -> None:
+    if str(json_) != "-":
+        console = Console(stderr=json_ is not None)
         console.print(found.table())
         console.print(comparison.table(spread=console.width >= _WIDE))
-
-    if json_ is None:
-        show(Console())
-    elif str(json_) != "-":
+    if json_ is not None and str(json_) != "-":
         json_.parent.mkdir(parents=True, exist_ok=True)
         json_.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
-        show(Console(stderr=True))
+    if tracker is not None:
+        from unlearn.audit.log import record
+
+        record(comparison, tracker, name=f"audit {setup.model.partition(':')[0]}", audit=content)
     return content
 
 
@@ -136,13 +129,13 @@ def chosen(names: str | None) -> list[Metric]:
 def attacked(
     cases: Mapping[int, Case], methods: list[Unlearner], metrics: list[Metric], size: _Size, *, strict: bool
 ) -> Audit:
-    """Every metric of no_op, of the methods and of the first one's placebo, on the cases by seed.
+    """Every metric of no_op, of the methods and of the first one misdirected, on the cases by seed.
 
     Raises:
         CannotMeasure: `strict`, and a metric lacks what it compares with.
         ValueError: a request is none that attacks can be asked about, or the model is no problem.
     """
-    from unlearn.audit.auditing import CONTROL, PLACEBO, audit
+    from unlearn.audit.auditing import CONTROL, MISDIRECTED, audit
     from unlearn.methods.base import method
 
     names = [one.name for one in methods]
@@ -151,7 +144,7 @@ def attacked(
     inquiries = [inquiry(case, size, seed) for seed, case in cases.items()]
     asked = [method(CONTROL), *(one for one in methods if one.name != CONTROL)]
     evidence = {one.name: [each.of(one) for each in inquiries] for one in asked}
-    evidence[PLACEBO] = [
+    evidence[MISDIRECTED] = [
         each.of(methods[0], instead=case.scorer.placebo(each.problem, each.forget, seed=each.seed))
         for each, case in zip(inquiries, cases.values(), strict=True)
     ]

@@ -40,7 +40,7 @@ def test_evaluate_by_several_methods_and_seeds_into_mlflow(
     for name in set(found) - {"placebo"}:
         assert found[name].keys() >= FIGURES, name
         for figure in FIGURES - {"score_bound"}:
-            assert found[name][figure].keys() == {"mean", "low", "high"}, (name, figure)
+            assert found[name][figure].keys() == {"mean", "low", "high", "n"}, (name, figure)
     assert found["no_op"]["retrain_gap"]["mean"] == pytest.approx(1.0)
     assert found["no_op"]["score_bound"] is None
     assert found["reconverge"]["score_bound"]["mean"] > 0

@@ -5,9 +5,11 @@ The JSON of `Audit.content` (and of `unlearn audit --json`), which reports are m
     format       1
     findings     {method: [{metric, value, low, high, null_floor, resolution, requires, verdict, does_not_show, p_value,
                  by_seed, p_holm, raw}]}: figures, intervals and verdicts of all seeds together, and under `by_seed`
-                 the same figure of each alone; `p_holm` is corrected for all metrics of the method that have a
-                 p-value; `raw` is a digest of the evidence that the figure was read from; a value that does not exist
-                 is null, as is an end of an interval that is not known
+                 the same figure of each alone; `p_holm` is corrected for all figures of the method that have a
+                 p-value, so a `fail` with more than .05 there may be the one that so many tests raise by chance
+                 (bounds, which hold at 95 % each, have none); `raw` is a digest of the evidence that the
+                 figure was read from; a value that does not exist is null, as is an end of an interval that is
+                 not known
     reasons      {method: {metric: why it has no figure}}
     comparison   the comparison's own JSON, over seeds (see `unlearn.audit.comparison`)
     signals      [{"seed", "parts": {"shared" or method: {"stage.examples": {values, member, models, blocks}}}}], one
@@ -16,8 +18,9 @@ The JSON of `Audit.content` (and of `unlearn audit --json`), which reports are m
     settings     what was audited; digests: of the data
     views        of the models themselves (see `unlearn.audit.views`); provenance: versions, machine, time
 
-Methods are `no_op` (the control), those asked for, and `placebo`: the first of them served with a random set of equal
-size, and asked about the examples of the request. What a placebo shows is no forgetting.
+Methods are `no_op` (the control), those asked for, and `misdirected`: the first of them served with a random set of
+equal size, and asked about the examples of the request. What that shows is no forgetting. The other rows of the
+comparison (`graph_drop`, and `placebo`, a retrain without a random set) have findings of the comparison alone.
 """
 
 from __future__ import annotations
@@ -32,13 +35,14 @@ from rich.table import Table
 from rich.text import Text
 
 from unlearn.audit.attacks import CannotMeasure, Evidence, Metric
+from unlearn.audit.attacks.base import Readings, pooled
 from unlearn.audit.comparison import short, without_nan
 from unlearn.audit.finding import Finding
 from unlearn.audit.signals import Signals
-from unlearn.audit.statistics import holm
+from unlearn.audit.statistics import LEVEL, holm
 
 FORMAT = 1
-CONTROL, PLACEBO = "no_op", "placebo"
+CONTROL, MISDIRECTED = "no_op", "misdirected"
 _COLOURS = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 
 
@@ -65,9 +69,13 @@ class Audit:
             "signals": _signals(self.evidence),
         }
 
+    def corrected(self, name: str) -> dict[str, float]:
+        """P-values of a method's figures by Holm's correction for all of them that have one."""
+        return holm({one.metric: one.p_value for one in self.findings[name] if one.p_value is not None})
+
     def _rows(self, name: str) -> list[dict[str, Any]]:
         found = self.findings[name]
-        adjusted = holm({one.metric: one.p_value for one in found if one.p_value is not None})
+        adjusted = self.corrected(name)
         evidence = self.evidence.get(name, ())
         rows = [
             asdict(one) | {"p_holm": adjusted.get(one.metric), "raw": digest(evidence, one.requires)} for one in found
@@ -80,8 +88,12 @@ class Audit:
         for column in ("method", "metric", "value", "interval", "null", "resolution", "verdict"):
             text = column in ("method", "metric", "verdict")
             shown.add_column(column, justify="left" if text else "right", no_wrap=text)
+        alone = False
         for name, found in self.findings.items():
+            adjusted = self.corrected(name)
             for place, one in enumerate(found):
+                starred = one.verdict == "fail" and adjusted.get(one.metric, 0.0) > LEVEL
+                alone = alone or starred
                 shown.add_row(
                     "" if place else name,
                     one.metric,
@@ -89,11 +101,12 @@ class Audit:
                     f"{short(one.low)} to {short(one.high)}",
                     short(one.null_floor),
                     short(one.resolution),
-                    Text(one.verdict, _COLOURS[one.verdict]),
+                    Text(one.verdict + " *" * starred, _COLOURS[one.verdict]),
                 )
             shown.add_section()
         lines = {f"{metric}: {why}" for reasons in self.reasons.values() for metric, why in reasons.items()}
-        shown.caption = "\n".join(sorted(lines)) or None
+        star = ["* fails by itself, and no longer once all figures of the method are corrected for (Holm)"] * alone
+        shown.caption = "\n".join([*star, *sorted(lines)]) or None
         return shown
 
 
@@ -107,18 +120,20 @@ def audit(evidence: Mapping[str, Sequence[Evidence]], metrics: Sequence[Metric],
     Raises:
         CannotMeasure: `strict`, and a metric lacks a reference, models or examples.
     """
-    control = evidence.get(CONTROL, ())
-    findings: dict[str, list[Finding]] = {}
+    findings: dict[str, list[Finding]] = {name: [] for name in evidence}
     reasons: dict[str, dict[str, str]] = {}
-    for name, told in evidence.items():
-        findings[name] = []
-        for metric in metrics:
+    for metric in metrics:
+        readings: dict[str, Readings] = {}
+        for name, told in evidence.items():
             try:
-                findings[name] += metric.findings(*told, control=control)
+                readings[name] = metric.by_figure(told)
             except CannotMeasure as reason:
                 if strict:
                     raise
                 reasons.setdefault(name, {})[metric.name] = str(reason)
+        control = pooled(readings.get(CONTROL, {}))
+        for name, found in readings.items():
+            findings[name] += metric.judged_beside(control, found)
     return Audit(findings, dict(evidence), reasons)
 
 

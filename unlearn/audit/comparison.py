@@ -64,8 +64,8 @@ class Comparison:
     """Measurements of one or several seeds.
 
     One request a seed: figures are means over seeds with 95 % t intervals. Several requests a seed (many small ones,
-    such as thirty single users): median, 10th and 90th percentile over all requests. `reasons` says of methods that
-    could not be applied why.
+    such as thirty single users): median, 10th and 90th percentile over all requests. A figure that some runs lack is
+    that of the others, and carries their number `n`. `reasons` says of methods that could not be applied why.
     """
 
     measurements: tuple[Measurement, ...]
@@ -124,8 +124,14 @@ class Comparison:
             for name, found in figures.items()
         }
 
+    def survivors(self, method: str) -> dict[str, int]:
+        """Of figures that only some of the seeds (or requests) have: how many do."""
+        figures = {name: self.figure(method, name) for name in self._figures(method)}
+        runs = len(self.seeds if self.statistic == "interval" else self.requests)
+        return {name: found.n for name, found in figures.items() if found is not None and 0 < found.n < runs}
+
     def table(self, *, spread: bool = True) -> Table:
-        """The main figures for a terminal; a star marks a gap below its floor.
+        """The main figures for a terminal; a star marks a gap below its floor, n= what only so many runs have.
 
         `spread` adds to each how it varies, and two more columns; without it the table fits into 80 columns.
         """
@@ -138,9 +144,15 @@ class Comparison:
         table.add_column("method")
         for name in columns:
             table.add_column(_COLUMNS[name], justify="right")
+        gaps = False
         for method in self.names:
+            kept = self.survivors(method)
+            gaps = gaps or not kept.keys().isdisjoint(columns)
             below = self.central(method).get("below_floor")
-            cells = [_cell(self.figure(method, name), spread) for name in columns]
+            cells = [
+                _cell(self.figure(method, name), spread) + (f" n={kept[name]}" if name in kept else "")
+                for name in columns
+            ]
             gap = columns.index("retrain_gap")
             cells[gap] += " *" if below else ""
             table.add_row(method, *cells)
@@ -150,6 +162,9 @@ class Comparison:
         table.caption = "; ".join(
             f"{title} {_cell(self.figure(shared, name), spread)}" for name, title in _COMMON.items()
         )
+        if gaps:
+            runs = "requests" if quantiled else "seeds"
+            table.caption += f"\nn: only so many of the {runs} have the figure"
         for reason in self.reasons.values():
             table.caption += f"\n{reason}"
         return table

@@ -65,6 +65,12 @@ def of_retrain(against: Reference) -> Figures:
     return _measured(against, model, against.gap_floor, own)
 
 
+def of_other(against: Reference) -> Values:
+    """Utility and forget AUC of the retrain without a row: beside the retrain's, how far two retrains differ."""
+    panel = against.panel
+    return {**panel.utility(against.other), "forget_auc": auc(*panel.forget_scores(against.other))}
+
+
 def of_placebo(
     model: Fitted, forget: ForgetSet, scorer: Scorer, panel: Panel, retrain_auc: float, seed: int
 ) -> Figures:

@@ -101,7 +101,7 @@ class Inquiry:
             raise ValueError(f"`models` must be a positive multiple of four for an audit (got {self.models})")
 
     def of(self, unlearner: Unlearner, *, instead: ForgetSet | None = None) -> Evidence:
-        """The evidence of a method; of its placebo, where it forgets something else and is asked about the same.
+        """The evidence of a method; `instead`, it forgets something else and is asked about the same.
 
         Raises:
             ValueError: the method ends in signals that are no finite numbers.

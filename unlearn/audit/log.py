@@ -23,6 +23,8 @@ def record(
 ) -> None:
     """Keep the settings, the data's digests, every figure's mean or median, and the whole comparison as JSON.
 
+    A figure that only some runs have is followed by their number, as `<figure>_n`.
+
     `audit` is the JSON of a whole audit: it is kept with the run's id in its provenance, and as a page to look at.
 
     Raises:
@@ -46,7 +48,8 @@ def record(
             tags = lineage(method=method, parent_model=None, request_digest=digest)
             with tracker.run(method, tags=tags, nested=True) as run:
                 run.params(comparison.settings["methods"].get(method, {}))
-                run.metrics(comparison.central(method))
+                survivors = {f"{figure}_n": float(n) for figure, n in comparison.survivors(method).items()}
+                run.metrics(comparison.central(method) | survivors)
 
 
 def record_streams(found: Streams, tracker: Tracker, *, name: str = "evaluation") -> None:

@@ -52,11 +52,12 @@ def jaccard(left: Tensor, right: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Mean of repeated runs with its 95 % Student t interval; NaN ends for a single run."""
+    """Mean of repeated runs with its 95 % Student t interval; NaN ends for a single run; `n` of them had a value."""
 
     mean: float
     low: float
     high: float
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,12 @@ def interval(values: Sequence[float]) -> Interval:
     """Mean of the values that exist (NaN is none) and its 95 % t interval."""
     kept = _existing(values)
     if not len(kept):
-        return Interval(nan, nan, nan)
+        return Interval(nan, nan, nan, 0)
     mean = float(kept.mean())
     if len(kept) == 1:
-        return Interval(mean, nan, nan)
+        return Interval(mean, nan, nan, 1)
     half = float(stdtrit(len(kept) - 1, 0.975)) * float(kept.std()) / sqrt(len(kept))
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, mean - half, mean + half, len(kept))
 
 
 def quantiles(values: Sequence[float]) -> Quantiles:

@@ -13,6 +13,7 @@ import torch
 from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.measures import auc, ratio, top_k_overlap
 from unlearn.forget import ForgetSet
+from unlearn.interruption import whole_or_not_at_all
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 
@@ -25,7 +26,8 @@ class Reference:
     """Both retrains of one request, and the figures that belong to the request alone.
 
     `distance` is |S_0 - S_r| over the affected users, the unit of every gap. `trajectory` holds (seconds,
-    gap) of the retrain whose time was taken, and ends where that ends; `cold` is the one with a row of its own.
+    gap) of the retrain whose time was taken, and ends where that ends; `cold` is the one with a row of its own, and
+    `other` the one without.
     """
 
     panel: Panel
@@ -39,6 +41,7 @@ class Reference:
     retrain_auc: float
     lists: torch.Tensor
     cold: Fitted
+    other: Fitted
     trajectory: tuple[tuple[float, float], ...]
     kind: str
 
@@ -70,6 +73,7 @@ class Reference:
         }
 
 
+@whole_or_not_at_all()
 def reference(
     original: Fitted, continued: Fitted, forget: ForgetSet, scorer: Scorer, panel: Panel, *, seed: int
 ) -> Reference:
@@ -110,6 +114,7 @@ def reference(
         retrain_auc=auc(*panel.forget_scores(model)),
         lists=lists,
         cold=model if converging else second,
+        other=second if converging else model,
         trajectory=tuple((seconds, ratio(panel.distance(here, end, rows), distance)) for seconds, here in passed),
         kind="cold" if converging else "by seed",
     )

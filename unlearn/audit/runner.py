@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from unlearn.audit.comparison import Comparison, Measurement, RequestFacts
 from unlearn.audit.contract import Panel, Scorer
-from unlearn.audit.figures import Figures, of_method, of_placebo, of_retrain
+from unlearn.audit.figures import Figures, of_method, of_other, of_placebo, of_retrain
 from unlearn.audit.reference import Reference, reference
 from unlearn.audit.timing import undisturbed
 from unlearn.forget import ForgetSet
@@ -36,7 +36,8 @@ def compare(
     `retrain` (the one of the two retrains that was timed, see `reference`) and `placebo` (a retrain without a random
     deletion of the first request's size). Each request starts from `problem`; results of methods that failed are kept
     and measured as they are. A method that cannot be applied gets its reason instead of figures; one that serves with a
-    model of its own is measured against that model's retrain.
+    model of its own is measured against that model's retrain. Utility and forget AUC of both retrains are kept with the
+    request (`raw["retrains"]`): they say what a difference between a method and its retrain has to exceed.
 
     Args:
         requests: several give figures as quantiles over requests, one gives means over seeds (see `Comparison`).
@@ -64,12 +65,14 @@ def compare(
         rounds = [_round(problem, subject, forget, panel, scorer, seed) for subject in subjects]
         rows = {label: figures for _, mine in rounds for label, figures in mine.items()}
         against = rounds[0][0]
-        rows.setdefault("retrain", of_retrain(against))
+        retrained, other = of_retrain(against), of_other(against)
+        rows.setdefault("retrain", retrained)
         if number == 0:
             rows["placebo"] = of_placebo(problem, forget, scorer, panel, against.retrain_auc, seed)
         measurements += [Measurement(label, seed, number, *figures) for label, figures in rows.items()]
         others = [{"methods": list(mine)} | one.facts() for one, mine in rounds[1:]]
-        raw = against.facts() | {"subjects": others}
+        both = [{name: retrained[0][name] for name in other}, other]
+        raw = against.facts() | {"subjects": others, "retrains": both}
         facts.append(RequestFacts(seed, number, forget.counts(), None if key is None else forget.digest(key), raw))
     return Comparison(
         measurements=tuple(measurements),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import ceil, log2, nan
 from typing import Any, Literal
 
 import numpy as np
@@ -25,12 +25,22 @@ class Test:
     reason: str | None = None
 
 
-def paired(left: Sequence[float], right: Sequence[float], *, kind: Literal["permutation", "wilcoxon"]) -> Test:
+def least_pairs(tests: int = 1) -> int:
+    """Pairs from which one of so many paired tests can reach .05 after Holm's correction: tests * 2 / 2^n <= .05."""
+    return ceil(log2(2 * tests / LEVEL))
+
+
+def paired(
+    left: Sequence[float], right: Sequence[float], *, kind: Literal["permutation", "wilcoxon"], tests: int = 1
+) -> Test:
     """Two-sided test that the pairs' differences are symmetric around zero; pairs share a seed and a forget set.
 
     "permutation" flips the signs of the differences and compares their mean (every pattern up to 12 pairs, else 9,999
-    drawn ones); "wilcoxon" is the signed-rank test. With n pairs neither can go below 2 / 2^n, so fewer than six are
-    refused: five reach .0625 at best.
+    drawn ones); "wilcoxon" is the signed-rank test. With n pairs neither can go below 2 / 2^n, so fewer than
+    `least_pairs` are refused: six for one test (five reach .0625 at best), seven for one of three.
+
+    Args:
+        tests: how many such tests are corrected together, this one included.
 
     Raises:
         ValueError: the sides differ in length.
@@ -39,11 +49,12 @@ def paired(left: Sequence[float], right: Sequence[float], *, kind: Literal["perm
         raise ValueError(f"`left` and `right` must pair up for `paired` (got {len(left)} and {len(right)} values)")
     differences = np.asarray(left, dtype=np.float64) - np.asarray(right, dtype=np.float64)
     differences = differences[np.isfinite(differences)]
-    if len(differences) < 6:
-        least = 2 / 2 ** len(differences)
-        return Test(
-            None, f"needs 6 pairs for .05 (got {len(differences)}, whose smallest two-sided p-value is {least:.4g})"
-        )
+    needed, least = least_pairs(tests), 2 / 2 ** len(differences)
+    if len(differences) < needed:
+        among = f" among {tests} figures" if tests > 1 else ""
+        corrected = f", corrected {min(1.0, tests * least):.4g}" if tests > 1 else ""
+        got = f"got {len(differences)}, whose smallest two-sided p-value is {least:.4g}{corrected}"
+        return Test(None, f"needs {needed} pairs for .05{among} ({got})")
     if not differences.any():
         return Test(1.0)
     if kind == "wilcoxon":
@@ -85,7 +96,7 @@ def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
     """TOST: whether the mean difference lies in (-margin, margin); a difference that is not significant is no proof.
 
     Args:
-        margin: fixed before the differences are seen; see `margin_of_retrains`.
+        margin: depends on none of the differences; see `margin_of_retrains`.
 
     Raises:
         ValueError: fewer than two differences, or a margin that is not positive.
@@ -95,7 +106,7 @@ def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
     if len(values) < 2:
         problems.append(f"`differences` must be at least 2 for `equivalence` (got {len(values)})")
     if not margin > 0:
-        problems.append(f"`margin` must be positive for `equivalence` (got {margin}); retrains that agree have none")
+        problems.append(f"`margin` must be positive for `equivalence` (got {margin})")
     if problems:
         raise ValueError("\n".join(problems))
     mean, error = float(values.mean()), float(values.std(ddof=1)) / len(values) ** 0.5
@@ -107,13 +118,18 @@ def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
     return Equivalence(p_value, mean - half, mean + half, margin)
 
 
-def margin_of_retrains(figures: Sequence[float]) -> float:
-    """How far one retrain's figure lies from another's by chance: the standard deviation over retrains.
+def margin_of_retrains(differences: Sequence[float], *, least: float) -> float:
+    """What two retrains of the same request differ by, as a root mean square, and at least `least`.
 
-    Two retrains differ by sqrt(2) of it, so a method within it cannot be told from one more retrain.
+    A method within it is no farther from a retrain than another retrain is, or than anybody minds. How figures differ
+    between requests is no part of it: a method and its retrain share the request.
+
+    Args:
+        differences: of one figure between the two retrains, one a seed; none leaves `least`.
+        least: the largest difference that is indifferent in practice, declared beforehand.
     """
-    values = np.asarray(figures, dtype=np.float64)
-    return float(values.std(ddof=1)) if len(values) > 1 else nan
+    values = np.asarray(differences, dtype=np.float64)
+    return max(least, float(np.sqrt(np.mean(values**2)))) if len(values) else least
 
 
 def bootstrap(groups: Sequence[Sequence[float]], *, seed: int) -> tuple[float, float]:

@@ -217,6 +217,35 @@ def test_seeds_give_intervals(found: Comparison) -> None:
         Comparison.join([moved(1), moved(1)])
 
 
+def test_a_mean_over_survivors_says_so_everywhere(found: Comparison) -> None:
+    def moved(seed: int) -> Comparison:
+        lost: dict[str, dict[str, float | None]] = {"prepared": {"retrain_gap": None}} if seed else {}
+        rows = tuple(type(m)(m.method, seed, 0, m.values | lost.get(m.method, {}), m.raw) for m in found.measurements)
+        facts = tuple(type(r)(seed, 0, r.counts, r.digest, r.raw) for r in found.requests)
+        return Comparison(rows, facts, found.settings, found.digests)
+
+    joined = Comparison.join([moved(seed) for seed in range(3)])
+    assert joined.survivors("prepared") == {"retrain_gap": 1} and joined.survivors("reconverge") == {}
+    (entry,) = [one for one in json.loads(joined.to_json())["methods"] if one["name"] == "prepared"]
+    assert (entry["retrain_gap"]["n"], entry["seconds"]["n"]) == (1, 3)
+    text = render(joined)
+    assert "n=1" in next(line for line in text.splitlines() if "prepared" in line)
+    assert "n: only so many of the seeds" in text and "n=" not in render(found)
+    tracker = Memory()
+    record(joined, tracker)
+    told = dict(tracker.told)
+    assert told["prepared"]["metrics"]["retrain_gap_n"] == 1.0
+    assert not any(name.endswith("_n") for name in told["reconverge"]["metrics"])
+
+
+def test_the_figures_of_both_retrains_are_kept(found: Comparison, problem: RecommenderProblem) -> None:
+    first, second = found.requests[0].raw["retrains"]
+    (retrain,) = [m for m in found.measurements if m.method == "retrain"]
+    assert {"recall_at_20", "ndcg_at_20", "forget_auc"} <= second.keys()
+    assert first == {name: retrain.values[name] for name in second}
+    assert first == pytest.approx(second, abs=0.01)  # both converged to the same scores
+
+
 def test_unknown_ids_stop_it_before_any_work(problem: RecommenderProblem, scorer: RankingScorer) -> None:
     with pytest.raises(UnknownIds, match="nobody"):
         compare(problem, [ForgetSet(users=("nobody",))], [Diverging()], scorer, seed=0)

@@ -40,7 +40,8 @@ def test_interval_is_students() -> None:
     assert found.mean == 2.0
     assert found.high - found.mean == pytest.approx(4.302652729696 / math.sqrt(3))  # t(.975; 2) from tables
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
-    assert interval([5.0]).mean == 5.0
+    assert found.n == 3
+    assert (interval([5.0]).mean, interval([5.0, math.nan]).n, interval([math.nan]).n) == (5.0, 1, 0)
     assert math.isnan(interval([5.0]).low)
     assert math.isnan(interval([]).mean)
 

@@ -16,6 +16,7 @@ from unlearn.audit.statistics import (
     clopper_pearson,
     equivalence,
     holm,
+    least_pairs,
     margin_of_retrains,
     paired,
 )
@@ -25,6 +26,18 @@ def test_five_pairs_are_refused_with_the_reason() -> None:
     found = paired([1.0] * 5, [0.0] * 5, kind="wilcoxon")
     assert found.p_value is None
     assert found.reason is not None and "6 pairs" in found.reason and "0.0625" in found.reason
+
+
+def test_the_least_number_of_pairs_is_that_from_which_holm_can_reach_5_percent() -> None:
+    for tests in range(1, 30):
+        n = least_pairs(tests)
+        assert tests * 2 / 2**n <= 0.05 < tests * 2 / 2 ** (n - 1)
+    assert (least_pairs(), least_pairs(3)) == (6, 7)
+    refused = paired([1.0] * 6, [0.0] * 6, kind="permutation", tests=3)
+    assert refused.p_value is None
+    assert refused.reason is not None and "7 pairs" in refused.reason and "0.09375" in refused.reason
+    found = paired([1.0] * 7, [0.0] * 7, kind="permutation", tests=3).p_value
+    assert found is not None and holm(dict.fromkeys("abc", found))["a"] <= 0.05
 
 
 def test_six_and_eight_pairs_reach_what_they_can() -> None:
@@ -70,9 +83,10 @@ def test_a_difference_that_is_not_significant_is_no_equivalence() -> None:
         equivalence(noisy, 0.0)
 
 
-def test_the_margin_is_how_far_retrains_spread() -> None:
-    assert margin_of_retrains([1.0, 2.0, 3.0]) == 1.0
-    assert math.isnan(margin_of_retrains([1.0]))
+def test_the_margin_is_how_far_two_retrains_differ_and_no_less_than_what_nobody_minds() -> None:
+    assert margin_of_retrains([0.3, -0.4], least=0.1) == pytest.approx(math.sqrt(0.125))
+    assert margin_of_retrains([0.003, -0.004], least=0.1) == 0.1
+    assert margin_of_retrains([], least=0.1) == 0.1
 
 
 def test_clopper_pearson_closed_forms() -> None:

@@ -26,6 +26,8 @@ from unlearn.audit.finding import Finding, Verdict
 from unlearn.audit.signals import Signals
 from unlearn.registry import Registry
 
+Readings = dict[str, list[Reading]]  # by figure, one a seed that has it
+
 
 class CannotMeasure(ValueError):
     """The metric has no figure here: what it compares with is missing, or there is too little of it."""
@@ -83,7 +85,7 @@ class Metric(ABC):
             MissingReference: evidence that it requires is not there.
             TooFew: there are too few models or examples for it, under any of the seeds.
         """
-        return {name: _pooled(found) for name, found in self._by_figure(evidence).items()}
+        return pooled(self.by_figure(evidence))
 
     def findings(self, *evidence: Evidence, control: Sequence[Evidence] = ()) -> list[Finding]:
         """The figures of all seeds together, with their verdicts.
@@ -94,6 +96,15 @@ class Metric(ABC):
                 shows to be visible and the method does not show passes; without it, or where nothing is visible even
                 there, what raises no alarm is inconclusive.
         """
+        return self.judged_beside(self.read(*control) if control else {}, self.by_figure(evidence))
+
+    def by_figure(self, evidence: Sequence[Evidence]) -> Readings:
+        """The readings of every seed, by figure.
+
+        Raises:
+            MissingReference: evidence that it requires is not there.
+            TooFew: there are too few models or examples for it, under any of the seeds.
+        """
         missing = [part for part in self.requires if any(part not in one.parts for one in evidence)]
         if missing:
             there = sorted(set.intersection(*(set(one.parts) for one in evidence)))
@@ -101,15 +112,16 @@ class Metric(ABC):
                 f"`{self.name}` must have {', '.join(missing)} to compare with "
                 f"(got {', '.join(there) or 'nothing'}); nothing stands in for it"
             )
-        seen = self.read(*control) if control else {}
-        return [
-            self._judged(name, _pooled(found), seen.get(name), tuple(one.alone() for one in found))
-            for name, found in self._by_figure(evidence).items()
-        ]
-
-    def _by_figure(self, evidence: Sequence[Evidence]) -> dict[str, list[Reading]]:
         every = [self.readings(one) for one in evidence]
         return {name: [found[name] for found in every if name in found] for found in every for name in found}
+
+    def judged_beside(self, control: Mapping[str, Chance], readings: Readings) -> list[Finding]:
+        """Findings from the readings of every seed, beside what doing nothing reads."""
+        found = pooled(readings)
+        return [
+            self._judged(name, found[name], control.get(name), tuple(one.alone() for one in every))
+            for name, every in readings.items()
+        ]
 
     def limits(self, name: str) -> str:
         """What the figure of that name does not show."""
@@ -131,13 +143,14 @@ class Metric(ABC):
             requires=self.requires,
             verdict=verdict,
             does_not_show=self.limits(name),
-            p_value=found.p_value if found.p_value == found.p_value else None,
+            p_value=found.p_value if self.judged and found.p_value == found.p_value else None,
             by_seed=by_seed,
         )
 
 
-def _pooled(readings: Sequence[Reading]) -> Chance:
-    return type(readings[0]).pooled(readings)
+def pooled(readings: Readings) -> dict[str, Chance]:
+    """Each figure of all seeds together."""
+    return {name: type(found[0]).pooled(found) for name, found in readings.items()}
 
 
 _METRICS = Registry(Metric, "metric")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import apart, difference
-from unlearn.audit.chance import Relabelling
+from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import Floats
 
@@ -31,7 +31,7 @@ class Corrective(Metric):
     name = "corrective"
     requires = ("before.unknown", "unlearned.unknown", "clean.unknown")
     does_not_show = "exact deletion of the known part, which the other metrics judge"
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:

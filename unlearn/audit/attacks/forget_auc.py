@@ -9,7 +9,7 @@ import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, apart, auc, difference
-from unlearn.audit.chance import Relabelling
+from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import Floats
 
@@ -23,7 +23,7 @@ class _GroupAUC(Metric):
     """
 
     group: ClassVar[str]
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:

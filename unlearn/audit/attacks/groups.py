@@ -20,7 +20,11 @@ LEAST = 3  # models on each side of a comparison: what is left when one is taken
 
 def auc(scores: Floats, positive: Mask) -> float:
     """Probability that a score of a positive exceeds one of a negative, ties counting half; arrays of one shape."""
-    mine, others = scores[positive], np.sort(scores[~positive])
+    return auc_of_sorted(np.sort(scores[positive]), np.sort(scores[~positive]))
+
+
+def auc_of_sorted(mine: Floats, others: Floats) -> float:
+    """The same of two ascending samples, which are looked up in one sweep."""
     below, not_above = (np.searchsorted(others, mine, side=side) for side in ("left", "right"))
     return float((below.sum() + not_above.sum()) / (2 * len(mine) * len(others)))
 
@@ -87,9 +91,13 @@ def without_own(values: Floats, blocks: Sequence[int]) -> Floats:
     Args:
         blocks: the independent draw of each model; those of a block follow each other.
     """
-    starts = np.flatnonzero(np.diff(blocks, prepend=blocks[0] - 1))
-    own = np.add.reduceat(values, starts, axis=0)
-    return values.sum(0) - np.repeat(own, np.diff(starts, append=len(values)), axis=0)
+    n, size = len(set(blocks)), len(blocks) // len(set(blocks))
+    if n * size == len(blocks) and all(one == blocks[k - k % size] for k, one in enumerate(blocks)):
+        own, sizes = values.reshape(n, size, -1).sum(1), size  # as in every pool, and several times faster
+    else:
+        starts = np.flatnonzero(np.diff(blocks, prepend=blocks[0] - 1))
+        own, sizes = np.add.reduceat(values, starts, axis=0), np.diff(starts, append=len(values))
+    return values.sum(0) - np.repeat(own, sizes, axis=0)
 
 
 def by_membership(

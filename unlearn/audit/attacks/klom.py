@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import LEAST, Mask, apart
-from unlearn.audit.chance import Relabelling, relabelled
+from unlearn.audit.chance import DRAWS, Relabelling, relabelled
 from unlearn.audit.statistics import Floats
 
 GROUPS = ("forget", "retain", "held_out")
@@ -115,7 +115,7 @@ class KLoM(Divergence):
 
     name = "klom"
     least = 4
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def divergence(self, unlearned: Floats, retrained: Floats, mine: Mask) -> Floats:
@@ -137,7 +137,7 @@ class KLoMBins(Divergence):
 
     name = "klom_20_bins"
     least = _LEAST_FOR_BINS
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def divergence(self, unlearned: Floats, retrained: Floats, mine: Mask) -> Floats:

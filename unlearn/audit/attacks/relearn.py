@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import Evidence, Metric, register
 from unlearn.audit.attacks.groups import apart
-from unlearn.audit.chance import Relabelling, relabelled
+from unlearn.audit.chance import DRAWS, Relabelling, relabelled
 from unlearn.audit.statistics import Floats
 
 
@@ -26,7 +26,7 @@ class Relearn(Metric):
     name = "relearn"
     requires = ("before.relearning", "unlearned.relearning", "retrained.relearning")
     does_not_show = "where the information is; a method that left the loss low reads near 0 whatever the reason"
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from math import log
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
-from unlearn.audit.attacks.groups import SHARE, Mask, auc, by_membership, usable, without_own
-from unlearn.audit.chance import Relabelling
+from unlearn.audit.attacks.groups import SHARE, Mask, by_membership, usable, without_own
+from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.statistics import Floats
 
 
@@ -42,7 +43,7 @@ class RMIA(Metric):
     does_not_show = "what the stronger likelihood-ratio attack finds in unlearned models; see u_lira"
     a: float = 1.0
     gamma: float = 1.0
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,7 +66,8 @@ class RMIA(Metric):
         others = ranked(population, signals.draws, self.a)
 
         def statistic(labels: Mask) -> Floats:
-            return np.array([auc(relative(values, labels, others, signals.draws, a=self.a, gamma=self.gamma), labels)])
+            reached = exceeded(values, labels, others, signals.draws, a=self.a, gamma=self.gamma)
+            return np.array([_auc_of_counts(reached, labels)])
 
         found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed + evidence.seed)
         return {"rmia_auc": Relabelling(float(found[0]), null[:, 0], within=SHARE)}
@@ -79,9 +81,25 @@ def relative(
     Args:
         others: the population's ratios, from `ranked`.
     """
+    return exceeded(values, member, others, blocks, a=a, gamma=gamma) / others.shape[1]
+
+
+def exceeded(
+    values: Floats, member: Mask, others: Floats, blocks: Sequence[int], *, a: float, gamma: float
+) -> NDArray[np.intp]:
+    """The score as the number of the population that it reaches."""
     reached = values - _marginal(values, (~member).astype(np.float64), blocks, a) - log(gamma)
     counts = [np.searchsorted(row, mine, side="right") for row, mine in zip(others, reached, strict=True)]
-    return np.stack(counts) / others.shape[1]
+    return np.stack(counts)
+
+
+def _auc_of_counts(counts: NDArray[np.intp], positive: Mask) -> float:
+    """`auc` of whole numbers that are few, without sorting."""
+    mine = np.bincount(counts[positive], minlength=1)
+    others = np.bincount(counts[~positive], minlength=len(mine))
+    mine = np.pad(mine, (0, len(others) - len(mine)))
+    below = others.cumsum() - others
+    return float(mine @ (below + 0.5 * others)) / float(mine.sum() * others.sum())
 
 
 def ranked(population: Floats, blocks: Sequence[int], a: float = 1.0) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, Mask, by_membership
-from unlearn.audit.chance import Relabelling
+from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.statistics import Floats
 
 _THRESHOLDS = 32
@@ -33,7 +33,7 @@ class Swap(Metric):
     name = "swap"
     requires = ("unlearned.forget",)
     does_not_show = "what a per-example attack tells; no_op itself may read only a little below the floor"
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, apart, auc, difference
-from unlearn.audit.chance import Relabelling
+from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import Floats
 
@@ -29,7 +29,7 @@ class TwoSnapshot(Metric):
     name = "two_snapshot"
     requires = ("before.forget", "unlearned.forget", "retrained.forget")
     does_not_show = "what a single snapshot shows; and a retrain's own leak, which is the floor, is a leak too"
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:

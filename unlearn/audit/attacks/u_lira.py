@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from unlearn.audit.attacks.base import Evidence, Metric, register
-from unlearn.audit.attacks.groups import SHARE, Mask, auc, by_membership, usable, without_own
-from unlearn.audit.chance import Relabelling
+from unlearn.audit.attacks.groups import SHARE, Mask, auc_of_sorted, by_membership, usable, without_own
+from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.statistics import Floats
 
 _OWN_VARIANCE_FROM = 64  # models a side: below, one variance is shared by all examples (LiRA, section VI-C)
@@ -28,15 +28,16 @@ def likelihood_ratios(
     """
     # Centred before squaring, so that nothing is lost where signals are large and close together.
     values = values - values.mean(0)
+    squares, own = values * values, member.astype(np.float64)
 
-    def fitted(mask: Mask) -> tuple[Floats, Floats, Floats]:
-        """Count, mean and sum of squared deviations of the masked others."""
-        own = mask.astype(np.float64)
-        n, first, second = (without_own(part, blocks) for part in (own, own * values, own * values * values))
-        return n, first / n, np.maximum(second - first * first / n, 0.0)
+    def fitted(own: Floats) -> tuple[Floats, Floats, Floats]:
+        """Count, mean and sum of squared deviations of the others of one kind."""
+        n, mean = without_own(own, blocks), without_own(own * values, blocks)
+        mean /= n
+        return n, mean, np.maximum(without_own(own * squares, blocks) - n * mean * mean, 0.0)
 
-    n_in, mean_in, spread_in = fitted(member)
-    n_out, mean_out, spread_out = fitted(~member)
+    n_in, mean_in, spread_in = fitted(own)
+    n_out, mean_out, spread_out = fitted(1 - own)
     if min(n_in.min(), n_out.min()) >= _OWN_VARIANCE_FROM - 1:
         variance_in, variance_out = spread_in / (n_in - 1), spread_out / (n_out - 1)
     else:
@@ -54,14 +55,17 @@ def figures(scores: Floats, member: Mask) -> Floats:
 
     A rate at a level that so few negatives cannot have (fewer than 100, 1,000) is NaN.
     """
-    positive, negative = scores[member], np.sort(scores[~member])
+    positive, negative = np.sort(scores[member]), np.sort(scores[~member])
     m = len(negative)
-    accuracy = 0.5 * ((positive > 0).mean() + (negative <= 0).mean())
+
+    def above(bar: float) -> float:
+        return 1 - float(np.searchsorted(positive, bar, side="right")) / len(positive)
+
+    accuracy = 0.5 * (above(0.0) + float(np.searchsorted(negative, 0.0, side="right")) / m)
     rates = [
-        (positive > negative[m - 1 - int(level * m + 1e-9)]).mean() if m >= 1 / level - 1e-9 else np.nan
-        for level in _RATES.values()
+        above(negative[m - 1 - int(level * m + 1e-9)]) if m >= 1 / level - 1e-9 else np.nan for level in _RATES.values()
     ]
-    return np.array([auc(scores, member), accuracy, *rates])
+    return np.array([auc_of_sorted(positive, negative), accuracy, *rates])
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class LikelihoodRatio(Metric):
 
     part: ClassVar[str]
     form: Literal["online", "offline"] = "online"
-    draws: int = 399
+    draws: int = DRAWS
     seed: int = 0
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:

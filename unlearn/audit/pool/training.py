@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from unlearn.audit.pool.plan import Plan
 from unlearn.audit.pool.store import Store, Stored
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
+from unlearn.interruption import whole_or_not_at_all
 from unlearn.memory import peak_bytes
 from unlearn.problem import Problem
 
@@ -53,7 +52,7 @@ class Trainer:
             settled = untrained.with_options(replace(untrained.options, **stored.options))
             return settled.with_params(stored.params, history=stored.history)
         started = time.perf_counter()
-        with _one_thread(), _whole_or_not_at_all():
+        with _one_thread(), whole_or_not_at_all():
             trained = untrained.fit()
         seconds = time.perf_counter() - started
         settled = _settled(untrained.options, trained.options)
@@ -90,29 +89,3 @@ def _one_thread() -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _whole_or_not_at_all() -> Generator[None]:
-    """Training may answer an interrupt with what it has reached, which must not pass for a trained model.
-
-    Raises:
-        KeyboardInterrupt: there was one.
-    """
-    if threading.current_thread() is not threading.main_thread():  # signals do not arrive here
-        yield
-        return
-    interrupted = False
-
-    def note(*_: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if interrupted:
-        raise KeyboardInterrupt

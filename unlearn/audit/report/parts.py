@@ -24,15 +24,27 @@ class View:
     wide: bool = False  # a table that needs the whole page
 
 
-def cell(found: Node, *, grey: bool = False) -> Markup:
-    """A figure with its spread as a table has it; `grey` marks one that chance reads as well."""
+def cell(found: Node, *, grey: bool = False, runs: int = 0) -> Markup:
+    """A figure with its spread as a table has it, and its `n` where that is below `runs`.
+
+    `grey` marks one that chance reads as well.
+    """
     value = centre(found)
     if value.value is None:
         return tag("td", value)
     low, high = spread(found)
     around = () if low.value is None or high.value is None else (tag("small", "[", low, ", ", high, "]"),)
+    n = found.at("n")
+    if n.known and n.value < runs:
+        around = (*around, tag("small", "n = ", n, class_="survivors"))
     sort = None if isinstance(value.value, str) else value.value
     return tag("td", value, *around, class_="within" if grey else None, data_sort=None if sort is None else repr(sort))
+
+
+def runs_of(comparison: Node) -> int:
+    """How many runs a figure of the comparison should stand on: its seeds, or its requests."""
+    per_seed = comparison.at("statistic").value == "interval"
+    return len((comparison.at("seeds") if per_seed else comparison.at("raw", "requests")).value or ())
 
 
 def table(caption: str, head: Sequence[object], rows: Sequence[Sequence[object]], *, sortable: bool = False) -> Markup:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log10, nan, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from unlearn.audit.attacks.groups import SHARE
+from unlearn.audit.chance import Chance, relabelled
 from unlearn.audit.statistics import clopper_pearson
-from unlearn.audit.views.signals import by_method, calibrated
+from unlearn.audit.views.signals import DRAWS, Mask, Scores, Values, by_method, calibrated
 
-Values = NDArray[np.float64]
+Intervals = tuple[dict[str, float], list[float], list[float]]  # of the AUC, and the ends of every rate
 
 _BINS = 40
 _POINTS = 61
@@ -32,6 +33,7 @@ class Sample:
     positive: Values  # of forgotten examples
     negative: Values  # of examples that were never seen
     pointers: dict[str, list[str]]  # JSON pointers to the lists that hold the values of either side
+    null: Values | None = None  # AUC and detection by `_grid` [draws, 1 + points] when models exchange who had what
 
 
 def attacks(document: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -39,6 +41,11 @@ def attacks(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
     By plain scores from the comparison; by likelihood ratios and relative likelihoods from the signals of a pool, of
     which an even choice by rank is kept under `samples`.
+
+    Intervals of the former are `over` examples: these models, asked about other examples (AUC by placements, rates by
+    Clopper-Pearson). Scores of a pool depend on each other, those of one model and those of one example, so intervals
+    are over models, as those of `u_lira` are: `chance` is what the attack reads when the models exchange who had been
+    trained on what, and lies outside as often as it should by chance.
     """
     plain, computed = _by_score(document), _by_signals(document)
     samples = [one for one in (*plain, *computed) if len(one.positive) and len(one.negative)]
@@ -84,7 +91,8 @@ def auc_interval(positive: Values, negative: Values) -> tuple[float, float, floa
     """AUC with its 95 % interval by placements.
 
     DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
-    characteristic curves", 1988: the variance of the mean placement of either side, added.
+    characteristic curves", 1988: the variance of the mean placement of either side, added. The values of a side must
+    be independent, as those of one model are over examples.
     """
     of_positive = _placements(positive, negative)
     of_negative = 1 - _placements(negative, positive)
@@ -110,19 +118,17 @@ def _described(one: Sample) -> dict[str, Any]:
     tpr = 1 - np.searchsorted(np.sort(positive), candidates, side="left") / len(positive)
     fpr = 1 - np.searchsorted(np.sort(negative), candidates, side="left") / len(negative)
     threshold = float(candidates[np.argmax(np.abs(tpr - fpr))])
-    area, low, high = auc_interval(positive, negative)
     grid = _grid(len(negative))
     caught = detection(positive, negative, grid)
-    hits: list[int] = np.round(caught * len(positive)).astype(np.int64).tolist()
-    ends = {count: clopper_pearson(count, len(positive)) for count in set(hits)}
-    lower, upper = ([ends[count][side] for count in hits] for side in (0, 1))
-    edges = np.linspace(everything.min(), everything.max(), _BINS + 1)
+    area, lower, upper = _over_examples(positive, negative, caught) if one.null is None else _over_models(one, caught)
+    edges = np.histogram_bin_edges(everything, _BINS)  # wider than their one value where all are equal
     return {
         "method": one.method,
         **one.pointers,
         "n_positive": len(positive),
         "n_negative": len(negative),
-        "auc": {"value": area, "low": low, "high": high},
+        "over": "examples" if one.null is None else "models",
+        "auc": area,
         "threshold": threshold,
         "at_threshold": rates(positive, negative, threshold),
         "histogram": {
@@ -132,6 +138,23 @@ def _described(one: Sample) -> dict[str, Any]:
         },
         "roc": {"fpr": grid.tolist(), "tpr": caught.tolist(), "low": lower, "high": upper},
     }
+
+
+def _over_examples(positive: Values, negative: Values, caught: Values) -> Intervals:
+    value, low, high = auc_interval(positive, negative)
+    hits: list[int] = np.round(caught * len(positive)).astype(np.int64).tolist()
+    ends = {count: clopper_pearson(count, len(positive)) for count in set(hits)}
+    lower, upper = ([ends[count][side] for count in hits] for side in (0, 1))
+    return {"value": value, "low": low, "high": high, "chance": 0.5}, lower, upper
+
+
+def _over_models(one: Sample, caught: Values) -> Intervals:
+    assert one.null is not None
+    value = auc_interval(one.positive, one.negative)[0]
+    area = Chance.of(value, one.null[:, 0], within=SHARE)
+    rates = [Chance.of(rate, null, within=SHARE) for rate, null in zip(caught.tolist(), one.null[:, 1:].T, strict=True)]
+    lower, upper = [min(each.low, each.value) for each in rates], [max(each.high, each.value) for each in rates]
+    return {"value": value, "low": area.low, "high": area.high, "chance": area.floor}, lower, upper
 
 
 def _envelope(samples: Sequence[tuple[Values, Values]]) -> dict[str, Any]:
@@ -167,17 +190,41 @@ def _by_signals(document: Mapping[str, Any]) -> list[Sample]:
     found: list[Sample] = []
     for method, seeds in by_method(document).items():
         told = [calibrated(parts) for parts in seeds]
-        for attack in dict.fromkeys(name for one in told for name in one):
-            of_seeds = [one[attack] for one in told if attack in one]
-            positive, negative = (
-                np.concatenate([scores[member == side] for scores, member in of_seeds]) for side in (True, False)
-            )
+        for attack in dict.fromkeys(name for _, _, scores in told for name in scores):
+            of_seeds = [(member, blocks, scores[attack]) for member, blocks, scores in told if attack in scores]
+            (positive, negative), exchanged = _exchanged(of_seeds)
+            positive, negative = _kept(positive), _kept(negative)
+            grid = _grid(len(negative))
+            null = [[auc_interval(p, n)[0], *detection(p, n, grid)] for p, n in exchanged]
             place = "/".join(
                 ["/derived/attack/samples", *(k.replace("~", "~0").replace("/", "~1") for k in (attack, method))]
             )
             pointers = {side: [f"{place}/{side}"] for side in ("positive", "negative")}
-            found.append(Sample(attack, method, _kept(positive), _kept(negative), pointers))
+            found.append(Sample(attack, method, positive, negative, pointers, np.array(null)))
     return found
+
+
+def _exchanged(
+    seeds: Sequence[tuple[Mask, list[int], Scores]],
+) -> tuple[tuple[Values, Values], Iterator[tuple[Values, Values]]]:
+    """Scores of members and of others over all seeds: as they are, and in each draw of an exchange of membership."""
+
+    def sides(member: Mask, scores: Scores) -> Values:
+        told = scores(member)
+        return np.concatenate([told[member], told[~member]])
+
+    read = [
+        relabelled(lambda order, m=member, s=scores: sides(m[order], s), blocks, draws=DRAWS, seed=place)
+        for place, (member, blocks, scores) in enumerate(seeds)
+    ]
+    ends = [int(member.sum()) for member, _, _ in seeds]
+
+    def joined(rows: Sequence[Values]) -> tuple[Values, Values]:
+        first, second = ([row[part] for row, part in zip(rows, parts, strict=True)] for parts in halves)
+        return np.concatenate(first), np.concatenate(second)
+
+    halves = [slice(end) for end in ends], [slice(end, None) for end in ends]
+    return joined([own for own, _ in read]), (joined([null[draw] for _, null in read]) for draw in range(DRAWS))
 
 
 def _kept(scores: Values) -> Values:

@@ -14,40 +14,44 @@ _RUNS = tuple(range(2, 21))
 _FIGURES = ("forget_auc", "ndcg_at_20", "recall_at_20", "overlap")
 _REFERENCE = "retrain"
 
+Runs = Mapping[tuple[int, int], Mapping[str, float | None]]  # figures by seed and request
+
 
 def power(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
-    """For each method and figure, over paired runs of method and retrain (same seed, same request):
+    """For each method and figure, over paired runs of method and retrain (same seed, same requests):
 
         sigma_S^2 = variance over training seeds, sigma_U^2 = variance over the seeds of the method itself
         Var(mean) = sigma_S^2 / T + sigma_U^2 / (T R)
         smallest = (t_{.975, T-1} + t_{.8, T-1}) s / sqrt(T),   s^2 = sigma_S^2 + sigma_U^2 / R
 
-    With T training runs and R runs of the method on each. R is above 1 where the comparison holds the method more than
-    once with nothing but `seed` changed; sigma_U is null otherwise: more runs of the method replace no training seed.
-    None where there is no second run.
+    With T training runs, one a seed (over its requests the mean is taken: they share a model and are no runs of their
+    own), and R runs of the method on each. R is above 1 where the comparison holds the method more than once with
+    nothing but `seed` changed; sigma_U is null otherwise: more runs of the method replace no training seed. None where
+    there is no second seed.
     """
-    raw = comparison["raw"]["measurements"]
     values: dict[str, dict[tuple[int, int], Mapping[str, float | None]]] = {}
-    for one in raw:
+    for one in comparison["raw"]["measurements"]:
         values.setdefault(one["method"], {})[one["seed"], one["request"]] = one["values"]
     against = values.get(_REFERENCE, {})
     families = _families(comparison.get("settings", {}).get("methods", {}), list(values))
     rows: list[dict[str, Any]] = []
     for family, labels in families.items():
         for figure in _FIGURES:
-            units = [
-                [
-                    (values[label][unit][figure] or 0.0) - (against[unit][figure] or 0.0)
-                    for label in labels
-                    if unit in values[label]
-                    and None not in (values[label][unit].get(figure), against[unit].get(figure))
-                ]
-                for unit in against
-            ]
-            units = [unit for unit in units if len(unit) == len(labels)]
-            if len(units) > 1:
-                rows.append({"method": family, "figure": figure, **decomposed(units)})
+            seeds = _differences([values[label] for label in labels], against, figure)
+            if len(seeds) > 1:
+                rows.append({"method": family, "figure": figure, **decomposed(seeds)})
     return {"level": _LEVEL, "power": _POWER, "runs": list(_RUNS), "rows": rows} if rows else None
+
+
+def _differences(methods: Sequence[Runs], against: Runs, figure: str) -> list[list[float]]:
+    """Mean differences to the retrain [seeds][methods], over the requests for which all of them have the figure."""
+    by_seed: dict[int, list[list[float]]] = {}
+    for unit, retrain in against.items():
+        mine = [value for one in methods if (value := one.get(unit, {}).get(figure)) is not None]
+        theirs = retrain.get(figure)
+        if theirs is not None and len(mine) == len(methods):
+            by_seed.setdefault(unit[0], []).append([value - theirs for value in mine])
+    return [np.mean(requests, axis=0).tolist() for requests in by_seed.values()]
 
 
 def decomposed(units: Sequence[Sequence[float]]) -> dict[str, Any]:

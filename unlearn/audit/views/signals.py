@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,25 +19,33 @@ Mask = NDArray[np.bool_]
 FORGET, HELD_OUT = "unlearned.forget", "unlearned.held_out"
 
 
-def calibrated(parts: Mapping[str, Any]) -> dict[str, tuple[Values, Mask]]:
-    """Scores and membership [models, examples] by attack; empty where the pool is too small for one.
+DRAWS = 199  # exchanges of who had what: five of them lie beyond each end of a 95 % interval
+
+Scores = Callable[[Mask], Values]
+
+
+def calibrated(parts: Mapping[str, Any]) -> tuple[Mask, list[int], dict[str, Scores]]:
+    """Membership [models, examples], blocks, and by attack the scores [models, examples] as membership has it.
+
+    There is no attack where the pool is too small for one.
 
     Args:
         parts: signals by name, each with `values` and `member` [models, examples] and `blocks` [models].
     """
+    none = np.zeros((0, 0), dtype=np.bool_)
     if FORGET not in parts:
-        return {}
+        return none, [], {}
     values, member, blocks = matrices(parts[FORGET])
     try:
         columns = usable(member, least=4)
     except TooFew:
-        return {}
-    values, member = values[:, columns], member[:, columns]
-    found = {"likelihood ratio": (likelihood_ratios(values, member, blocks), member)}
+        return none, [], {}
+    values = values[:, columns]
+    found: dict[str, Scores] = {"likelihood ratio": lambda labels: likelihood_ratios(values, labels, blocks)}
     if HELD_OUT in parts:
-        population, _, _ = matrices(parts[HELD_OUT])
-        found["relative likelihood"] = relative(values, member, ranked(population, blocks), blocks), member
-    return found
+        others = ranked(matrices(parts[HELD_OUT])[0], blocks)
+        found["relative likelihood"] = lambda labels: relative(values, labels, others, blocks)
+    return member[:, columns], blocks, found
 
 
 def matrices(part: Mapping[str, Any]) -> tuple[Values, Mask, list[int]]:

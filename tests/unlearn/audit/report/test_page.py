@@ -157,6 +157,31 @@ def test_figures_that_are_missing_are_shown_as_missing(seeds: int) -> None:
     assert '<span class="none">' in page
 
 
+def test_a_mean_over_survivors_is_shown_as_one() -> None:
+    document = example.document()
+    assert 'class="survivors"' not in render(document)
+    document["comparison"]["methods"][0]["retrain_gap"]["n"] = 2
+    page = render(document)
+    assert 'n = <span class="number" data-path="/comparison/methods/0/retrain_gap/n">2</span>' in page
+
+
+def test_a_failure_that_does_not_survive_holm_says_so() -> None:
+    document = example.document()
+    claims = document["findings"]["no_op"]
+    assert {claim["verdict"] for claim in claims} == {"fail"}
+    for claim, corrected in zip(claims, (0.01, 0.2, None), strict=False):
+        claim["p_holm"] = corrected
+    assert render(document).count("<small>not after Holm</small>") == 1
+
+
+@pytest.mark.parametrize(("positive", "negative"), [([1.0], [2.0]), ([1.0], [1.0]), ([1.0, 2.0], [1.0])])
+def test_a_single_score_a_side_is_drawn(positive: list[float], negative: list[float]) -> None:
+    document = example.document()
+    for row in document["comparison"]["raw"]["measurements"]:
+        row["raw"] |= {"positive": positive, "negative": negative}
+    assert 'id="attack"' in render(document)
+
+
 def test_files_are_joined_by_what_they_are(tmp_path: Path) -> None:
     whole = example.document()
     parts = {

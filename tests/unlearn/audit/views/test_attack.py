@@ -51,6 +51,27 @@ def test_area_is_that_of_the_measures_and_its_interval_covers() -> None:
     assert high - low < 0.2
 
 
+def test_the_interval_of_a_pool_is_over_its_models() -> None:
+    """Sixteen models, nothing left: chance lies outside in one draw of twenty, which it does not over examples."""
+    outside, over_examples = 0, 0
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        first = rng.random((8, 40)) < 0.5
+        member = np.stack([first, ~first], 1).reshape(16, 40)
+        values = rng.normal(size=(16, 40))
+        part = {"values": values.tolist(), "member": member.tolist(), "blocks": [k // 2 for k in range(16)]}
+        found = attacks({"signals": [{"seed": 0, "parts": {"method": {"unlearned.forget": part}}}]})
+        assert found
+        (one,) = found["attacks"][0]["methods"]
+        told = found["samples"]["likelihood ratio"]["method"]
+        _, low, high = auc_interval(np.array(told["positive"]), np.array(told["negative"]))
+        area = one["auc"]
+        assert one["over"] == "models" and area["chance"] == pytest.approx(0.5, abs=0.03)
+        outside += not area["low"] <= area["chance"] <= area["high"]
+        over_examples += not low <= 0.5 <= high
+    assert outside <= 10 < over_examples
+
+
 def test_the_first_threshold_has_the_largest_advantage_in_either_direction() -> None:
     for way in (1, -1):
         positive, negative = (way * side for side in samples(0.8, 2))

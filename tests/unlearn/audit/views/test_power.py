@@ -67,5 +67,21 @@ def test_differences_pair_the_seeds_and_rows_that_differ_by_their_seed_are_one_m
     assert (second["method"], second["method_runs"]) == ("a(seed=0, lr=2)", 1)
 
 
+def test_requests_of_a_seed_are_averaged_and_are_no_runs() -> None:
+    retrain = [0.5, 0.6, 0.7]
+    rows = [
+        {"method": name, "seed": seed, "request": request, "values": {"forget_auc": value}}
+        for seed, base in enumerate(retrain)
+        for request in range(4)
+        for name, value in (("retrain", base + 0.1 * request), ("a", base + 0.1 * request + 0.01 * seed))
+    ]
+    found = power({"raw": {"measurements": rows}})
+    assert found
+    (row,) = found["rows"]
+    assert (row["training_runs"], row["difference"]) == (3, pytest.approx(0.01))
+    assert row["sigma_s"] == pytest.approx(0.01)
+    assert power({"raw": {"measurements": [one for one in rows if one["seed"] == 0]}}) is None
+
+
 def test_one_run_has_no_power() -> None:
     assert power(comparison({"retrain": [0.5], "a": [0.6]}, {})) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from unlearn.audit.views.records import records
 
@@ -37,8 +38,21 @@ def test_the_exposed_come_first_and_their_stratum_says_so() -> None:
 def test_chance_alone_exposes_no_more_than_it_is_said_to() -> None:
     view = records(signals(np.zeros(600), models=60, seed=1))
     assert view
-    assert view["method"]["above_zero"] <= view["method"]["by_chance"]
+    assert view["method"]["above_zero"] <= view["method"]["by_chance"]["high"]
     assert len(view["method"]["rows"]) == 120 and view["method"]["records"] == 600
+
+
+def test_the_share_by_chance_is_that_of_pools_without_an_effect() -> None:
+    """Small pools: far from the one in forty that independent t intervals would have."""
+    views = [records(signals(np.zeros(200), models=16, seed=seed)) for seed in range(10)]
+    found = [view["method"] for view in views if view]
+    assert len(found) == 10
+    shares = [of["above_zero"] for of in found]
+    said = [of["by_chance"]["value"] for of in found]
+    assert np.mean(shares) == pytest.approx(np.mean(said), abs=0.006)
+    assert np.mean(said) < 0.02
+    inside = [of["by_chance"]["low"] <= of["above_zero"] <= of["by_chance"]["high"] for of in found]
+    assert sum(inside) >= 8
 
 
 def test_seeds_follow_each_other_with_records_of_their_own() -> None:

@@ -13,8 +13,9 @@ from unlearn.audit.report.svg import Chart, Scale, line, path, tag, text
 
 _CAPTION = (
     "Left: the two distributions and the threshold (at first where the advantage is largest). Right: share of the "
-    "forgotten that are caught at each rate of false alarms, both axes logarithmic; shaded the 95 % Clopper-Pearson "
-    "interval, grey the worst case over all attacks and both directions, dashed what chance catches."
+    "forgotten that are caught at each rate of false alarms, both axes logarithmic; shaded the 95 % interval (over "
+    "models, which exchange who had what; of plain scores over examples, for these models alone), grey the worst case "
+    "over all attacks and both directions, dashed what chance catches."
 )
 _RATES = {
     "tpr": "forgotten called members",
@@ -74,10 +75,11 @@ def _panel(attack: Node, of: Node, envelopes: Node, looks: Looks) -> Markup:
     rates.append(
         tag(
             "div",
-            tag("dt", "area under the curve"),
+            tag("dt", f"area under the curve, interval over {of['over'].value}"),
             tag("dd", of["auc"]["value"], " [", of["auc"]["low"], ", ", of["auc"]["high"], "]"),
         )
     )
+    rates.append(tag("div", tag("dt", "area by chance"), tag("dd", of["auc"]["chance"])))
     rates.append(tag("div", tag("dt", "examples"), tag("dd", of["n_positive"], " / ", of["n_negative"])))
     charts = tag("div", _butterfly(attack, of), _curve(of, envelopes.at(name), looks), class_="charts")
     pointers = {side: json.dumps(of[side].value) for side in ("positive", "negative")}
@@ -131,7 +133,7 @@ def _curve(of: Node, envelope: Node, looks: Looks) -> Markup:
     roc = of["roc"]
     lowest = 0.5 / max(of["n_positive"].value, of["n_negative"].value)
     chart = Chart(f"Share caught against false alarms, {of['method'].value}", 320, 280, left=54)
-    x = Scale(min(roc["fpr"].value[0], lowest * 2), 1.0, *chart.x_range, log=True)
+    x = Scale(min(roc["fpr"].value[0], lowest * 2, 0.5), 1.0, *chart.x_range, log=True)
     y = Scale(lowest, 1.0, *chart.y_range, log=True)
     chart.x_axis(x, "false alarms among the never seen", grid=True)
     chart.y_axis(y, "caught among the forgotten")
@@ -159,8 +161,9 @@ def _table(view: Node) -> Markup:
 
     rows = [
         [
-            attack["name"], of["method"], of["n_positive"], of["n_negative"], of["auc"], of["threshold"],
-            *(of["at_threshold"][key] for key in _RATES), at_least(of["roc"], 0.01), at_least(of["roc"], 0.1),
+            attack["name"], of["method"], of["n_positive"], of["n_negative"], of["auc"], of["auc"]["chance"],
+            of["threshold"], *(of["at_threshold"][key] for key in _RATES),
+            at_least(of["roc"], 0.01), at_least(of["roc"], 0.1),
         ]
         for attack in view["attacks"]
         for of in attack["methods"]
@@ -171,6 +174,7 @@ def _table(view: Node) -> Markup:
         "forgotten",
         "never seen",
         "AUC",
+        "AUC by chance",
         "threshold",
         *_RATES.values(),
         "caught at 1 % false alarms",

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks, centre, ends, middle, whisker
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import View, figure, table
+from unlearn.audit.report.parts import View, cell, figure, runs_of, table
 from unlearn.audit.report.svg import Chart, line, spanning, text
 
 _PANELS = (
@@ -39,10 +39,11 @@ def body(document: Node, looks: Looks) -> Markup:
         return Markup("")
     names = list(dict.fromkeys(part for panel in _PANELS for part in (panel[0], panel[2])))
     titles = {name: title for panel in _PANELS for name, title in ((panel[0], panel[1]), (panel[2], panel[3]))}
+    runs = runs_of(document["comparison"])
     data = table(
         "What the plots show",
         ["method", *(titles[name] for name in names)],
-        [[row["name"], *(row.at(name) for name in names)] for row in rows],
+        [[row["name"], *(cell(row.at(name), runs=runs) for name in names)] for row in rows],
     )
     legend = looks.legend(row["name"].value for row in rows)
     caption = "Dashed: the floor, how far two retrains are apart; in the third plot the forget AUC of the retrain."

@@ -20,9 +20,9 @@ _TITLES = {
 VIEW = View(
     "power",
     "Seeds and power",
-    "Differences from the retrain, run by run on the same seed and request, split into the spread over training "
+    "Differences from the retrain on the same requests, seed by seed, split into the spread over training "
     "seeds and over the method's own seed; and the smallest difference that so many runs would have found.",
-    missing="The comparison needs a second run: `unlearn evaluate --seeds 3 --json`, or several requests; the "
+    missing="The comparison needs a second seed, as by `unlearn evaluate --seeds 3 --json`; the "
     "method's own spread needs it more than once, as in `--methods iau:seed=1,iau:seed=2`.",
     does_not_show="More runs of the method replace no training seed: a method without randomness of its own looks "
     "certain and is not.",

@@ -19,7 +19,8 @@ VIEW = View(
     "models that never had it, with its 95 % interval. Zero is what chance reads. An average can hide a few records "
     "that everybody can still read.",
     missing="`unlearn audit --json` writes the signals of a pool of models, which a statement about one record needs.",
-    does_not_show="Each line stands on few models; among many records one in forty is above zero by chance.",
+    does_not_show="Each line stands on few models, and some of many records are above zero by chance: the first table "
+    "says how many.",
 )
 
 
@@ -35,7 +36,8 @@ def body(document: Node, looks: Looks) -> Markup:
         for name, of in view.items()
     ]
     heads = ["method", "records", "models", "share above zero", "by chance", "largest ratio"]
-    parts = [table("Records whose interval lies above zero", heads, said)]
+    caption = "Records whose interval lies above zero; by chance: when models exchange who had what [95 % of the draws]"
+    parts = [table(caption, heads, said)]
     parts.append(
         figure(
             "Records by rank; coloured where the interval lies above zero. At most 120 of each method are drawn, an "

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from unlearn.audit.report.marks import Looks, centre
 from unlearn.audit.report.node import Node
-from unlearn.audit.report.parts import View, cell, figure, table
+from unlearn.audit.report.parts import View, cell, figure, runs_of, table
 from unlearn.audit.report.svg import tag
 
 COLUMNS = {
@@ -32,7 +32,8 @@ VIEW = View(
     "screening",
     "Screening",
     "Every method by every figure; press a heading to sort. In brackets the 95 % interval over seeds, or the 10th "
-    "and 90th percentile over requests. Grey: no farther from the retrain than two retrains are from each other.",
+    "and 90th percentile over requests; n where only so many of them have the figure. Grey: no farther from the "
+    "retrain than two retrains are from each other.",
     missing="`unlearn evaluate --json` and `unlearn audit --json` write the comparison that this table shows.",
     does_not_show="Behaviour equal on average says nothing about any single person: see views 4 and 7.",
     wide=True,
@@ -46,12 +47,13 @@ def body(document: Node, looks: Looks) -> Markup:
         return Markup("")
     rows = [row for row in comparison["methods"] if "reason" not in row.value]
     shown = {name: title for name, title in COLUMNS.items() if any(centre(row.at(name)).known for row in rows)}
+    runs = runs_of(comparison)
     claims = list(dict.fromkeys(c["metric"].value for of in findings for c in of)) if findings else []
     claims = [name for name in claims if name not in shown and not name.endswith("_minus_retrain")]
     cells = [
         [
             tag("span", looks.key(row["name"].value), " ", row["name"], class_="name"),
-            *(cell(row.at(name), grey=_within(row, name)) for name in shown),
+            *(cell(row.at(name), grey=_within(row, name), runs=runs) for name in shown),
             *(_claimed(findings, row["name"].value, name) for name in claims),
         ]
         for row in rows

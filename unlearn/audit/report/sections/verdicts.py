@@ -10,6 +10,7 @@ from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
 from unlearn.audit.report.parts import View, figure, table
 from unlearn.audit.report.svg import Scale, line, spanning, tag
+from unlearn.audit.statistics import LEVEL
 
 _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?"}
 _WIDTH, _HEIGHT = 108, 22
@@ -49,7 +50,9 @@ def body(document: Node, looks: Looks) -> Markup:
         rows.append([metric.replace("_", " "), *(_claim(claim, scale) for claim in claims)])
     return figure(
         "✓ no more than chance reads, at a resolution at which an effect would have been seen. ✕ more than chance "
-        "reads. ? the sample cannot tell the two apart. Every line has a scale of its own, common to its methods.",
+        "reads; “not after Holm” where that no longer stands once all figures of the method are corrected for: of so "
+        "many tests one may fail by chance. ? the sample cannot tell the two apart. Every line has a scale of its own, "
+        "common to its methods.",
         table("Verdict of every claim", heads, rows),
         data=_details(findings, derived) + _reasons(document.at("reasons")),
     )
@@ -95,7 +98,14 @@ def _claim(claim: Node | None, scale: Scale) -> Markup:
         parts.append(tag("circle", cx=scale(claim["value"].value), cy=middle, r=4, class_=f"dot {verdict}"))
     picture = tag("svg", *parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", width=_WIDTH, height=_HEIGHT, aria_hidden="true")
     word = tag("span", tag("b", _SIGNS[verdict], aria_hidden="true"), " ", claim["verdict"], class_=f"word {verdict}")
-    return tag("td", picture, tag("span", word, " ", claim["value"], class_="said"), class_="claim")
+    alone = () if _stands(claim) else (tag("small", "not after Holm"),)
+    return tag("td", picture, tag("span", word, " ", claim["value"], *alone, class_="said"), class_="claim")
+
+
+def _stands(claim: Node) -> bool:
+    """Whether a verdict is no `fail` that Holm's correction for all figures of the method takes back."""
+    corrected = claim.at("p_holm")
+    return claim["verdict"].value != "fail" or not corrected.known or corrected.value <= LEVEL
 
 
 def _details(findings: Node, derived: Node) -> Markup:

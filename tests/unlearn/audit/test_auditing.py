@@ -1,0 +1,53 @@
+"""An audit as a whole: what is corrected for what, and what its table says of it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from tests.unlearn.audit.attacks.ridges import Sizes, draw
+from unlearn.audit.attacks import Challenge, ForgetAUC, RetainAUC, Swap
+from unlearn.audit.auditing import Audit, audit
+from unlearn.audit.chance import DRAWS
+from unlearn.audit.finding import Finding
+
+
+def claim(metric: str, p_value: float | None) -> Finding:
+    return Finding(
+        metric=metric, value=0.6, low=0.55, high=0.65, null_floor=0.5, resolution=0.05, requires=(), verdict="fail",
+        does_not_show="", p_value=p_value,
+    )  # fmt: skip
+
+
+def test_the_draws_leave_room_for_holms_correction() -> None:
+    assert 50 * 2 / (DRAWS + 1) <= 0.05  # more figures than there are
+
+
+def test_what_is_not_judged_is_in_no_family() -> None:
+    evidence = draw(1, left=1.0, sizes=Sizes(models=48))
+    found = audit({"no_op": [evidence]}, [Challenge(draws=39), ForgetAUC()])
+    rows = {row["metric"]: row for row in found.content()["findings"]["no_op"]}
+    assert rows["challenge_uncalibrated"]["p_value"] is rows["challenge_uncalibrated"]["p_holm"] is None
+    assert rows["forget_auc"]["p_holm"] == rows["forget_auc"]["p_value"] <= 0.05
+
+
+def test_methods_are_judged_as_by_the_metrics_themselves() -> None:
+    nothing, clean = (draw(2, left=share, sizes=Sizes(models=48)) for share in (1.0, 0.0))
+    metrics = [ForgetAUC(draws=99), Swap(draws=99), RetainAUC(draws=99)]
+    found = audit({"no_op": [nothing], "method": [clean]}, metrics)
+    expected = [one for metric in metrics for one in metric.findings(clean, control=[nothing])]
+    assert found.findings["method"] == expected
+    assert "pass" in {one.verdict for one in expected}
+
+
+def test_a_failure_that_does_not_survive_holm_is_starred() -> None:
+    figures = [claim("strong", 0.001), claim("weak", 0.03), claim("weaker", 0.04), claim("bound", None)]
+    found = Audit({"method": figures}, {})
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(found.table())
+    lines = captured.get().splitlines()
+    starred = {
+        name: "fail *" in next(line for line in lines if f" {name} " in line) for name in ("strong", "weak", "bound")
+    }
+    assert starred == {"strong": False, "weak": True, "bound": False}
+    assert any("Holm" in line for line in lines)
