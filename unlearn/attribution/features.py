@@ -43,11 +43,12 @@ def gradient_features(problem: Problem, projection: Projection, *, adam: AdamSta
 def query_features(problem: Problem, queries: Query, projection: Projection) -> Tensor:
     """P grad q [q, width] of the queries' values at the problem's parameters."""
     leaves = {name: value.detach().requires_grad_() for name, value in problem.params.items()}
-    gradients = [
-        torch.cat([part.reshape(-1) for part in torch.autograd.grad(value, list(leaves.values()), retain_graph=True)])
-        for value in queries(problem, leaves)
-    ]
-    return projection(torch.stack(gradients))
+    sources = list(leaves.values())
+    gradients = [sources[0].new_zeros(0, sum(value.numel() for value in sources))]
+    for value in queries(problem, leaves):
+        parts = torch.autograd.grad(value, sources, retain_graph=True, allow_unused=True, materialize_grads=True)
+        gradients.append(torch.cat([part.reshape(1, -1) for part in parts], 1))
+    return projection(torch.cat(gradients))
 
 
 def adam_direction(gradients: Tensor, state: AdamState) -> Tensor:

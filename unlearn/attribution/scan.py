@@ -72,9 +72,12 @@ def two_stage(
         exact[number] = bool(np.count_nonzero(open_) <= budget)
         if not exact[number]:
             # About as many as the budget, by a sample: to sort a million takes longer than to read their bytes.
+            wanted = min(max(budget, 2 * k), n)
             sample = centres[:: max(1, n // (32 * budget))]
-            least = len(sample) - min(max(budget, 2 * k) * len(sample) // n or 1, len(sample))
+            least = len(sample) - (wanted * len(sample) // n or 1)
             open_ = centres >= np.partition(sample, least)[least]
+            if np.count_nonzero(open_) < k:  # a sample of few rows may set the threshold too high
+                open_ = centres >= np.partition(centres, n - wanted)[n - wanted]
         candidates = np.flatnonzero(open_)
         read[number] = len(candidates)
         similar = torch.from_numpy(rows[candidates]).float() @ torch.from_numpy(query)

@@ -59,7 +59,9 @@ def id_rows(
 def _whole(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:
     """Numbers as int64; those with a fraction, infinite or too large are invalid."""
     real = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    good = ~missing & (real == np.floor(real)) & (np.abs(real) < 2.0**63)
+    good = ~missing
+    if not pd.api.types.is_signed_integer_dtype(column):
+        good &= (real == np.floor(real)) & (np.abs(real) < 2.0**63)
     ids = np.zeros(len(column), dtype=np.int64)
     ids[good] = column[good].to_numpy(dtype=np.int64)
     return ids, good
@@ -96,6 +98,30 @@ def number_column(column: pd.Series[Any] | None, name: str, problems: Problems) 
     return parsed
 
 
+def time_column(column: pd.Series[Any] | None, name: str, problems: Problems) -> NDArray[np.float64] | None:
+    """Times as float64: numbers as they are, dates as seconds since 1970; bad rows are noted.
+
+    Dates may be text in ISO 8601; those without a zone are taken for UTC. Beside numbers they are bad rows, for the
+    unit of the numbers may be another.
+    """
+    if column is None:
+        return None
+    numbers = pd.to_numeric(column, errors="coerce")
+    if pd.api.types.is_datetime64_any_dtype(column) or not numbers.notna().any():
+        numbers = _since_1970(column)
+    times = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    required = f"`{name}` must hold finite numbers, or dates like 2024-01-31 or 2024-01-31T18:30:00Z"
+    remedy = "correct the value, drop these rows, or leave the column out if nothing needs the order"
+    problems.rows(~np.isfinite(times), column.index, required, remedy)
+    return times
+
+
+def _since_1970(dates: pd.Series[Any]) -> pd.Series[Any]:
+    """Seconds; NaN where there is no date."""
+    parsed = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
+    return (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+
+
 def whole_or_text(column: pd.Series[Any]) -> pd.Series[Any]:
     """Ids read as text become int when every one is a whole number that prints as it was written ("007" is text)."""
     codes, unique = pd.factorize(column.to_numpy(dtype=object))
@@ -107,7 +133,19 @@ def whole_or_text(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def same_kind(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Id columns that share a vocabulary: all int, or all text as soon as one of them is."""
-    if all(column.dtype.kind == "i" for column in columns):
+    """Id columns that share a vocabulary: all int, or all text as soon as one of them is.
+
+    Numbers of any type become int64. A column with a number that cannot stays as it is: `id_column` names its rows.
+    """
+    columns = [_int64(column) for column in columns]
+    if all(column.dtype.kind in "iuf" for column in columns):
         return columns
     return [column.astype(str).astype(object) if column.dtype.kind == "i" else column for column in columns]
+
+
+def _int64(column: NDArray[Any]) -> NDArray[Any]:
+    if column.dtype.kind not in "iuf":
+        return column
+    if column.dtype.kind != "i" and not ((column == np.floor(column)) & (np.abs(column) < 2.0**63)).all():
+        return column
+    return column.astype(np.int64, copy=False)

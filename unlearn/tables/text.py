@@ -15,6 +15,7 @@ import pandas as pd
 from unlearn.invalid import Problems
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan", re.IGNORECASE)
+_OPEN = -1  # in place of the number of fields, where a quote is not closed
 
 
 def every_line(path: Path, problems: Problems) -> list[str]:
@@ -59,7 +60,9 @@ def delimited(
     """Frame of text [lines, fields]; the first line is the header unless `names` are given.
 
     A `separator` of None is any run of white space, "::" is MovieLens' own. Lines with another number of fields than
-    the header are noted.
+    the header, or with a quote that nothing closes, are noted and left out.
+
+    Raises: the error of `problems` when two columns have the same name.
     """
     rows = lines.tolist()
     if separator is None:
@@ -68,12 +71,19 @@ def delimited(
         rows, separator = [row.replace("::", "\t") for row in rows], "\t"
     index = lines.index
     if names is None:
-        names, rows, index = _quoted(rows[0], separator), rows[1:], index[1:]
+        names, rows, index = _quoted(rows[0], separator)[0], rows[1:], index[1:]
     counts = np.fromiter(
-        (len(_quoted(row, separator)) if '"' in row else row.count(separator) + 1 for row in rows), np.int64, len(rows)
+        (_count(row, separator) if '"' in row else row.count(separator) + 1 for row in rows), np.int64, len(rows)
     )
     good = counts == len(names)
-    problems.rows(~good, index, f"a line must have {len(names)} fields ({', '.join(names)})", "correct these lines")
+    open_ = counts == _OPEN
+    required = "a field that begins with a quote must close it on the same line"
+    problems.rows(open_, index, required, "close or remove the quote")
+    required = f"a line must have {len(names)} fields ({', '.join(names)})"
+    problems.rows(~good & ~open_, index, required, "correct these lines")
+    if len(set(names)) < len(names):
+        problems.add(f"columns must have different names (got {', '.join(names)}); correct the header")
+        problems.fail()
     if not good.any():
         return pd.DataFrame(columns=names, index=index[:0], dtype=str)
     text = StringIO("\n".join(row for row, kept in zip(rows, good, strict=True) if kept))
@@ -82,5 +92,14 @@ def delimited(
     return frame.apply(lambda column: column.str.strip())
 
 
-def _quoted(row: str, separator: str) -> list[str]:
-    return [field.strip() for field in next(csv.reader([row], delimiter=separator))]
+def _count(row: str, separator: str) -> int:
+    """How many fields a line with quotes has, or `_OPEN`."""
+    found, closed = _quoted(row, separator)
+    return len(found) if closed else _OPEN
+
+
+def _quoted(row: str, separator: str) -> tuple[list[str], bool]:
+    """The fields, and whether every quote is closed: if not, the reader asks for another line."""
+    reader = csv.reader([row, ""], delimiter=separator)
+    found = [field.strip() for field in next(reader)]
+    return found, reader.line_num == 1

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn.interruption import Interrupted
 from unlearn.tracking.base import Purged
 from unlearn.tracking.mlflow_run import MlflowRun
 from unlearn.tracking.names import text
@@ -70,7 +71,7 @@ class MlflowTracker:
         try:
             yield MlflowRun(client=self._client, experiment_id=self.experiment_id, run_id=run_id)
             status = "FINISHED"
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             status = "KILLED"
             raise
         finally:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from unlearn.tracking.base import Purged
+from unlearn.tracking.rows import delete_version, forget_run, models_made, sweep, traces_made
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,11 +19,11 @@ class PurgeRefused(RuntimeError):
 
 
 def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterable[str]) -> Purged:
-    """Destroy runs, the models they made, and further models.
+    """Destroy runs, the models they made, and further models; with them their traces and registered versions.
 
-    Artifacts go first, so that a crash leaves rows that name what is still to do; a second call finishes. Registered
-    versions of a model lose their source. A SQLite file is rewritten, because deleted rows stay readable in its free
-    pages.
+    Artifacts go first and the rows of runs and models last, so that a crash leaves rows that name what is still to do;
+    a second call finishes. No row of the store names them afterwards. A SQLite file is rewritten, because deleted rows
+    stay readable in its free pages.
 
     Raises:
         PurgeRefused: the store is reached over HTTP.
@@ -33,19 +34,24 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
             f"`purge` must reach the database itself (got {uri!r}): run it on the server's machine with the URI of its "
             "backend store, or run `mlflow gc` there"
         )
+    runs, models = list(runs), list(models)
     doomed_runs = _existing(runs, client.get_run)
     made = [output.model_id for run in doomed_runs if run.outputs for output in run.outputs.model_outputs]
+    made += [model_id for run in doomed_runs for model_id in models_made(store, run.info.run_id)]
     doomed_models = _existing([*models, *made], lambda model_id: store.get_logged_model(model_id, allow_deleted=True))
 
+    _delete_versions(client, {run.info.run_id for run in doomed_runs}, doomed_models)
     for model in doomed_models:
-        for registered in client.search_model_versions(f"source_path = 'models:/{model.model_id}'"):
-            client.delete_model_version(registered.name, registered.version)
+        _delete_traces(client, store, model.model_id)
         delete_artifacts(model.artifact_location)
         store._hard_delete_logged_model(model.model_id)
     for run in doomed_runs:
+        _delete_traces(client, store, run.info.run_id)
         delete_artifacts(run.info.artifact_uri)
+        forget_run(store, run.info.run_id)
         store._hard_delete_run(run.info.run_id)
-    if uri.startswith("sqlite:///") and (doomed_runs or doomed_models):
+    sweep(store)
+    if uri.startswith("sqlite:///") and (runs or models):  # also those that are gone: the last call may have died here
         rewrite(uri.removeprefix("sqlite:///"))
     return Purged(runs=len(doomed_runs), models=len(doomed_models))
 
@@ -64,6 +70,32 @@ def delete_artifacts(where: str) -> None:
     repository = get_artifact_repository(where)
     if repository.list_artifacts():  # a folder that was never made, or is gone already, cannot be deleted
         repository.delete_artifacts()
+
+
+def pages(page: Callable[[str | None], Any]) -> list[Any]:
+    """Everything of a search that MLflow answers page by page."""
+    found, token = list[Any](), None
+    while True:
+        some = page(token)
+        found.extend(some)
+        if not (token := some.token):
+            return found
+
+
+def _delete_versions(client: MlflowClient, runs: set[str], models: list[Any]) -> None:
+    """Delete registered versions that come from these runs or are of these models."""
+    sources = {source for one in models for source in (f"models:/{one.model_id}", one.artifact_location)}
+    if runs or sources:
+        for version in pages(lambda token: client.search_model_versions(page_token=token)):
+            if version.run_id in runs or version.source in sources:
+                delete_version(client, version)
+
+
+def _delete_traces(client: MlflowClient, store: Any, made_by: str) -> None:
+    for trace_id, experiment_id, artifacts in traces_made(store, made_by):
+        if artifacts is not None:
+            delete_artifacts(artifacts)
+        client.delete_traces(experiment_id, trace_ids=[trace_id])
 
 
 def _existing(ids: Iterable[str], get: Callable[[str], Any]) -> list[Any]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlparse
 
 from unlearn.tracking.mlflow import MlflowTracker
-from unlearn.tracking.purge import delete_artifacts, rewrite
+from unlearn.tracking.purge import delete_artifacts, pages, rewrite
+from unlearn.tracking.rows import delete_version
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 DIGEST = "unlearn.digest"
 _MODEL = "unlearn.model"  # MLflow's own field for it is empty where the store is SQL
+_EVER = 2**62  # milliseconds
 
 OldVersions = Literal["destroy", "record"]
 
@@ -36,8 +38,8 @@ class ModelRegistry:
     """One registered model and an experiment of the same name, which is the registry's own.
 
     Whatever is in that experiment, or is a version of that model, and is not of what serves is destroyed by `purge`:
-    rows, weights, logged tables and other artifacts, runs that MLflow only marks as deleted, what a crash left. MLflow
-    keeps the number of a version that is gone, and nothing else of it.
+    rows, weights, logged tables and other artifacts, runs that MLflow only marks as deleted, what a crash left; and all
+    traces, which tell who was asked about. MLflow keeps the number of a version that is gone, and nothing else of it.
 
     Args:
         old_versions: "destroy", or "record" to keep the runs of replaced versions, which hold figures and digests,
@@ -110,9 +112,7 @@ class ModelRegistry:
         for version in self._others(serving):
             if version.source:
                 delete_artifacts(version.source)
-            for tag in version.tags:
-                self._client.delete_model_version_tag(self._model, version.version, tag)
-            self._client.delete_model_version(self._model, version.version)
+            delete_version(self._client, version)
         if serving is not None:
             self._point_to(serving)
         if self._old_versions == "record":
@@ -120,8 +120,12 @@ class ModelRegistry:
                 delete_artifacts(run.info.artifact_uri)
         runs = [one.info.run_id for one in self._doomed(serving)]
         self._tracker.purge(runs=runs, models=self._models(serving))
-        for folder in self._folders(serving):
-            shutil.rmtree(folder)
+        self._client.delete_traces(self._tracker.experiment_id, max_timestamp_millis=_EVER)
+        for found in self._folders(serving):
+            if found.is_dir() and not found.is_symlink():
+                shutil.rmtree(found)
+            else:
+                found.unlink()
         if self._tracker.uri.startswith("sqlite:///"):  # of tags and versions that were deleted above
             rewrite(self._tracker.uri.removeprefix("sqlite:///"))
         return Left(
@@ -147,7 +151,7 @@ class ModelRegistry:
             self._client.set_registered_model_alias(self._model, CHAMPION, str(version.version))
 
     def _versions(self) -> list[ModelVersion]:
-        return _all(lambda token: self._client.search_model_versions(f"name = '{self._model}'", page_token=token))
+        return pages(lambda token: self._client.search_model_versions(f"name = '{self._model}'", page_token=token))
 
     def _version(self, digest: str) -> ModelVersion | None:
         return next((one for one in self._versions() if one.tags.get(DIGEST) == digest), None)
@@ -166,32 +170,23 @@ class ModelRegistry:
 
         view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
         of = [self._tracker.experiment_id]
-        runs = _all(lambda token: self._client.search_runs(of, "", view, page_token=token))
+        runs = pages(lambda token: self._client.search_runs(of, "", view, page_token=token))
         return [one for one in runs if serving is None or one.info.run_id != serving.run_id]
 
     def _models(self, serving: ModelVersion | None) -> list[str]:
         """Logged models of the experiment beside that of the version that serves, deleted ones included."""
         store: Any = self._client._tracking_client.store  # pyright: ignore[reportPrivateUsage]
         of = [self._tracker.experiment_id]
-        models = _all(lambda token: self._client.search_logged_models(of, page_token=token))
+        models = pages(lambda token: self._client.search_logged_models(of, page_token=token))
         marked = [store.get_logged_model(one, allow_deleted=True) for one in store._get_deleted_logged_models()]
         models += [one for one in marked if one.experiment_id == self._tracker.experiment_id]
         return [one.model_id for one in models if serving is None or one.model_id != serving.tags.get(_MODEL)]
 
     def _folders(self, serving: ModelVersion | None) -> list[Path]:
-        """Folders of artifacts, where they lie on this machine, that are of no run and of no model that stays."""
+        """Folders among the artifacts, and files, that are of no run and no model that stays; on this machine only."""
         root = urlparse(self._client.get_experiment(self._tracker.experiment_id).artifact_location)
         if root.scheme != "file":
             return []
         runs, models = Path(unquote(root.path)), Path(unquote(root.path)) / "models"
         keep = {"models"} | ({serving.run_id, serving.tags.get(_MODEL)} if serving else set())
         return [one for folder in (runs, models) if folder.is_dir() for one in folder.iterdir() if one.name not in keep]
-
-
-def _all(page: Any) -> list[Any]:
-    found, token = [], None
-    while True:
-        some = page(token)
-        found.extend(some)
-        if not (token := some.token):
-            return found

@@ -86,6 +86,19 @@ def test_a_budget_that_is_too_small_is_said(tmp_path: Path, monkeypatch: pytest.
     assert bool(store.top(x[:8], 3, budget=1000).exact.all())
 
 
+@pytest.mark.parametrize(("n", "k", "budget"), [(3000, 10, 5), (70_000, 20, 20), (70_000, 100, 10), (40, 40, 1)])
+def test_however_small_the_budget_all_k_are_found_and_of_the_best(tmp_path: Path, n: int, k: int, budget: int) -> None:
+    x = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
+    store = build(tmp_path / "store", names(n), lambda records: x[records], width=16, source=SOURCE)
+    queries = torch.randn(8, 16, generator=torch.Generator().manual_seed(1))
+    found, truth = store.top(queries, k, budget=budget), store.all_pairs(queries, k)
+    assert found.rows.shape == (8, k) and not bool(found.exact.any())
+    assert [len(set(row)) for row in found.rows.tolist()] == [k] * 8
+    assert int(found.candidates.min()) >= k and int(found.candidates.max()) <= max(8 * k, n // 100)
+    hits = [len(set(a) & set(b)) for a, b in zip(found.rows.tolist(), truth.rows.tolist(), strict=True)]
+    assert sum(hits) >= 0.9 * 8 * k  # the bytes alone order nearly as half precision does
+
+
 def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     x, asked = vectors(300), list[int]()
 

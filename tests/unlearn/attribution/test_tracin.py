@@ -78,6 +78,28 @@ def test_store_features_multiply_to_gradient_products() -> None:
     torch.testing.assert_close(rows @ asked.T, GradientDot().fit(problem).scores(query).values[:20], **EXACT64)
 
 
+def test_parameters_that_a_query_does_not_reach_have_a_gradient_of_zero() -> None:
+    options = TrainingOptions(epochs=1)
+    problem = RecommenderProblem.build(
+        tiny_data(), model="ngcf", objective=BPR(), options=options, dtype=torch.float64, dim=4
+    ).fit()
+    keep = lambda gradients: gradients.clone()  # noqa: E731
+    rows = gradient_features(problem, keep)(torch.arange(20))  # pyright: ignore[reportArgumentType]
+    size = problem.params["table"].numel()
+
+    def query(_: Problem, params: Params) -> Tensor:
+        return params["table"].reshape(-1)[:2].square()
+
+    asked = query_features(problem, query, keep)  # pyright: ignore[reportArgumentType]
+    expected = torch.zeros_like(asked)
+    expected[:, :2] = 2 * problem.params["table"].reshape(-1)[:2].diag()
+    assert next(iter(problem.params)) == "table" and asked.shape[1] > size
+    torch.testing.assert_close(asked, expected, **EXACT64)
+    assert rows.shape[1] == asked.shape[1]
+    none = query_features(problem, lambda _, params: params["table"].new_zeros(0), keep)  # pyright: ignore[reportArgumentType]
+    assert none.shape == (0, asked.shape[1])
+
+
 def test_adam_directions_are_the_steps_that_adam_takes() -> None:
     problem = stochastic()
     state = problem.history.optimizer

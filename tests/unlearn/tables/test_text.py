@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import csv
 import gzip
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from recsys.data import read
+from recsys.errors import InvalidInteractions
 from unlearn.invalid import InvalidInput, Problems
 from unlearn.tables.pairs import pairs
-from unlearn.tables.text import every_line, fields, read_lines
+from unlearn.tables.text import delimited, every_line, fields, read_lines
 
 
 def noted(source="x.txt"):
@@ -64,3 +69,69 @@ def test_lines_of_another_length_are_named():
     frame = pairs(pd.Series(["1 2", "3", "4 5"], index=pd.Index([1, 2, 5], name="line")), ["u", "v"], problems)
     assert frame.index.tolist() == [1, 5]
     assert "2 fields (u, v) (1 bad, line 2)" in problems.found[0]
+
+
+def numbered(rows):
+    return pd.Series(rows, index=pd.RangeIndex(1, len(rows) + 1, name="line"), dtype=object)
+
+
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_a_quote_that_nothing_closes_is_named_and_hides_no_other_line(mark):
+    problems = noted()
+    rows = [
+        ["u", "v", "note"],
+        ["1", "2", '"a b"'],
+        ["1", "3", '"12'],
+        ["2", '"2', "x"],
+        ["3", "4", '5"'],
+        ["3", "9", '"'],
+    ]
+    frame = delimited(numbered([mark.join(row) for row in rows]), mark, None, problems)
+    assert frame.index.tolist() == [2, 5]
+    assert frame.to_numpy().tolist() == [["1", "2", "a b"], ["3", "4", '5"']]
+    (said,) = problems.found
+    assert "(3 bad, line 3, 4, 6); close or remove the quote" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("x.csv", 'user,item,note\n1,2,ok\n1,3,"12\n2,2,ok\n', "line 3"),
+        ("x.csv", 'user,item,note\n1,2,"ok\n1,3,ok\n2,2,"ok\n', "line 2, 4"),
+        ("x.tsv", 'user\titem\tnote\n1\t2\tok\n1\t3\t"Great\n', "line 3"),
+        ("x.inter", 'user_id:token\titem_id:token\tname:token\n1\t2\t"x\n2\t3\ty\n', "line 2"),
+        ("x.csv", "user,user,item\n1,1,2\n", "different names"),
+    ],
+)
+def test_a_reader_says_so_with_its_own_error(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(InvalidInteractions, match=said):
+        read(tmp_path / name)
+
+
+def test_all_lines_may_have_an_open_quote():
+    problems = noted()
+    frame = delimited(numbered(['1,"2', '3,"4']), ",", ["u", "v"], problems)
+    assert frame.shape == (0, 2)
+    assert "(2 bad, line 1, 2)" in problems.found[0]
+
+
+def test_columns_with_one_name_are_told_with_the_bad_lines():
+    with pytest.raises(InvalidInput, match=r"(?s)3 fields \(user, user, item\) \(1 bad, line 3\).*different names"):
+        delimited(numbered(["user,user,item", "1,1,2", "2,2"]), ",", None, noted())
+
+
+@given(
+    st.lists(st.lists(st.text('"",a \'1', max_size=4), min_size=2, max_size=2).map(",".join), min_size=1, max_size=5)
+)
+def test_lines_are_read_one_by_one_whatever_their_quotes(rows):
+    """Against the csv module, which refuses a line that ends inside quotes and rather more."""
+    rows = [row for row in rows if row.strip()]
+    problems = noted()
+    frame = delimited(numbered(["u,v", *rows]), ",", None, problems)
+    read = {line: [field.strip() for field in next(csv.reader([row]))] for line, row in enumerate(rows, start=2)}
+    assert frame.to_numpy().tolist() == [read[line] for line in frame.index]
+    for line in set(read) - set(frame.index):
+        if len(read[line]) == 2:
+            with pytest.raises(csv.Error):
+                next(csv.reader([rows[line - 2]], strict=True))

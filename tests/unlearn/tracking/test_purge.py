@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.entities import Feedback, LoggedModelInput, TraceInfo, TraceLocation, TraceState
 
+from tests.unlearn.tracking.tables import rows, tables_with
 from unlearn.tracking import MlflowTracker, Purged
 from unlearn.tracking.purge import PurgeRefused, rewrite
 
@@ -82,6 +86,110 @@ def test_deleted_rows_leave_the_database_file(tmp_path: Path) -> None:
     assert holders(tmp_path, gone) == ["rows.db"]
     rewrite(str(file))
     assert holders(tmp_path, gone) == []
+
+
+def traced(tracker: MlflowTracker, note: str, **by: str) -> str:
+    """A trace that says `note`, made by a run (`sourceRun`) or a model (`modelId`), with an artifact."""
+    made = TraceInfo(
+        f"tr-{secrets.token_hex(16)}",
+        TraceLocation.from_experiment_id(tracker.experiment_id),
+        1,
+        TraceState.OK,
+        request_preview=note,
+        trace_metadata={f"mlflow.{key}": value for key, value in by.items()},
+    )
+    kept = store_of(tracker).start_trace(made)
+    folder = Path(kept.tags["mlflow.artifactLocation"].removeprefix("file://"))
+    folder.mkdir(parents=True)
+    (folder / "traces.json").write_text(note, "utf-8")
+    return kept.trace_id
+
+
+def store_of(tracker: MlflowTracker) -> Any:
+    return tracker._client._tracking_client.store
+
+
+def test_no_table_names_what_was_purged(
+    tracker: MlflowTracker, location: Path, stored_model: Callable[..., Path], offered_ranker: str, tmp_path: Path
+) -> None:
+    """A row at least in each table of MLflow that can name a run or a model of it."""
+    client, store = tracker._client, store_of(tracker)
+    note, digest = secrets.token_hex(16), secrets.token_hex(16)
+    directory = stored_model(offered_ranker)
+    with tracker.run("stays") as stays:
+        stays.dataset("train", digest="5" * 32, counts={"users": 9}, context="train")
+        kept = stays.model(directory, name="kept")
+    seen = traced(tracker, "all is well", sourceRun=stays.id)
+    before = rows(location)
+
+    with tracker.run("gone", tags={"note": note}) as run:
+        run.params({"note": note})
+        run.dataset("requests", digest=digest, counts={"users": 1}, context="forget")
+        run.dataset("train", digest="5" * 32, counts={"users": 9}, context="train")
+        made = run.model(directory, name="made", tags={"note": note})
+        # What a process leaves that dies before the run lists its model.
+        lost = client.create_logged_model(tracker.experiment_id, name="lost", source_run_id=run.id).model_id
+        for model_id in (kept, made):
+            client.log_metric(run.id, "m", 1.0, model_id=model_id, dataset_name="requests", dataset_digest=digest)
+        with tracker.run("child", nested=True) as child:
+            client.log_inputs(child.id, models=[LoggedModelInput(made)])
+    traced(tracker, note, sourceRun=run.id)
+    traced(tracker, note, modelId=made)
+    store.link_traces_to_run([seen], run.id)
+    said = Feedback("fine", value=note, trace_id=seen, metadata={"mlflow.assessment.sourceRunId": run.id})
+    store.create_assessment(said)
+    store.create_issue(tracker.experiment_id, "late", "answers late", source_run_id=run.id)
+    client.create_registered_model("served")
+    for source, of in ((client.get_logged_model(made).artifact_location, None), (f"{tmp_path}/elsewhere", run.id)):
+        version = client.create_model_version("served", source, run_id=of, tags={"model": made, "note": note})
+        client.set_registered_model_alias("served", f"alias{version.version}", version.version)
+    canaries = [run.id, made, lost, digest, note]
+    assert tables_with(location, canaries) == {
+        "runs", "tags", "params", "metrics", "latest_metrics", "inputs", "datasets", "logged_models",
+        "logged_model_tags", "logged_model_metrics", "trace_info", "trace_request_metadata", "entity_associations",
+        "assessments", "issues", "model_versions", "model_version_tags",
+    }  # fmt: skip
+
+    assert tracker.purge(runs=[run.id]) == Purged(runs=1, models=2)
+
+    assert tables_with(location, canaries) == set()
+    assert [file for canary in canaries for file in holders(tmp_path, canary)] == []
+    after = rows(location)
+    assert set(before) <= set(after)
+    new = Counter(table for table, _ in set(after) - set(before))
+    assert new == {"runs": 1, "tags": 1, "issues": 1, "registered_models": 1, "model_versions": 2}  # child, its name
+
+
+def test_a_dataset_goes_with_the_last_run_that_used_it(tracker: MlflowTracker, location: Path) -> None:
+    digest, ids = secrets.token_hex(16), list[str]()
+    for _ in range(2):
+        with tracker.run("run") as run:
+            run.dataset("requests", digest=digest, counts={"users": 1}, context="forget")
+        ids.append(run.id)
+    tracker.purge(runs=ids[:1])
+    (used,) = tracker._client.get_run(ids[1]).inputs.dataset_inputs
+    assert (used.dataset.digest, used.tags[0].value) == (digest, "forget")
+    tracker.purge(runs=ids[1:])
+    assert not {"datasets", "inputs", "input_tags"} & {table for table, _ in rows(location)}
+
+
+def test_a_purge_finishes_one_that_died_between_the_row_and_its_links(
+    tracker: MlflowTracker, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = secrets.token_hex(16)
+    with tracker.run("run") as run:
+        run.dataset("requests", digest=digest, counts={"users": 1}, context="forget")
+
+    def dying(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unlearn.tracking.purge.sweep", dying)
+        with pytest.raises(KeyboardInterrupt):
+            tracker.purge(runs=[run.id])
+    assert tables_with(location, [run.id, digest]) == {"inputs", "datasets"}
+    assert tracker.purge(runs=[run.id]) == Purged(runs=0, models=0)
+    assert holders(tmp_path, run.id) == holders(tmp_path, digest) == []
 
 
 def test_a_second_purge_finds_nothing_to_do(tracker: MlflowTracker) -> None:

@@ -12,8 +12,10 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import TraceInfo, TraceLocation, TraceState
 
 from tests.oracles.traces import holders
+from tests.unlearn.tracking.tables import rows, tables_with
 from unlearn.tracking import MlflowTracker
 from unlearn.tracking.registry import CHAMPION, Left, ModelRegistry, OldVersions
 
@@ -105,6 +107,43 @@ def test_deleted_runs_foreign_versions_and_what_a_crash_left_are_destroyed_too(
     assert registry.purge("b2") == CLEAN
     assert holders(tmp_path, [gone]) == set() and registry.champion() == 2
     assert client(tmp_path).get_run(study.id).data.params == {"note": other}  # an experiment of its own
+
+
+def test_the_number_of_a_version_that_is_gone_is_all_that_is_left(
+    location: Path, tmp_path: Path, model: Callable[[str], Path]
+) -> None:
+    note, registry = canary(), ModelRegistry(location, model="served")
+    publish(registry, model("ann"), "a1")
+    publish(registry, tmp_path / "stored", note)
+    client(tmp_path).delete_model_version("served", "2")  # by hand: MLflow keeps its tags
+    publish(registry, tmp_path / "stored", "c3")
+    shutil.rmtree(tmp_path / "stored")
+    experiment = registry._tracker.experiment_id
+    store: Any = client(tmp_path)._tracking_client.store
+    place = TraceLocation.from_experiment_id(experiment)
+    store.start_trace(TraceInfo("tr-1", place, 1, TraceState.OK, request_preview=note))
+    runs = client(tmp_path).search_runs([experiment])
+    models = client(tmp_path).search_logged_models([experiment])
+    gone = [one.info.run_id for one in runs[1:]] + [one.model_id for one in models[1:]]
+    assert len(gone) == 4 and {"inputs", "model_version_tags", "trace_info"} <= tables_with(location, [*gone, note])
+    assert registry.purge("c3") == CLEAN
+    assert tables_with(location, [*gone, note]) == holders(tmp_path, [note]) == set()
+    versions = [row for table, row in rows(location) if table == "model_versions"]
+    assert len(versions) == 3 and sum("Deleted_Internal" in row for row in versions) == 2
+    assert "trace_info" not in {table for table, _ in rows(location)}
+
+
+def test_whatever_lies_among_the_artifacts_goes(location: Path, tmp_path: Path, model: Callable[[str], Path]) -> None:
+    registry = ModelRegistry(location, model="served")
+    publish(registry, model("ann"), "a1")
+    artifacts, elsewhere = tmp_path / "mlflow-artifacts", tmp_path / "stored"
+    before = sorted(artifacts.rglob("*"))
+    (artifacts / "notes.txt").write_text("a note", "utf-8")
+    (artifacts / "models" / ".DS_Store").write_text("", "utf-8")
+    (artifacts / "link").symlink_to(elsewhere)
+    (artifacts / "folder").mkdir()
+    assert registry.purge("a1") == CLEAN
+    assert sorted(artifacts.rglob("*")) == before and list(elsewhere.iterdir())
 
 
 class Dies(BaseException):
