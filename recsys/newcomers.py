@@ -31,13 +31,13 @@ def solved(problem: RecommenderProblem, data: Interactions) -> Tensor:
 
         z_u = c_0 e_u + b_u,        e_u = argmin f_u(z_u) + l2 |e_u|^2
 
-    f_u: the part of the objective that is about the user's scores of the items Z_I, which stay. b_u: what the user's
-    neighbours say by propagation, where the user's own row is zero. c_0: the weight of layer 0. In `mf`, b is zero, c_0
-    is one, and the row is the one that training the whole with all other rows fixed would give: under `whole_data`,
-    the half-step of alternating least squares. In a model with a graph the items' embeddings would move with the user
-    joining, a little; that is left to the next training.
+    f_u: the part of the objective that is about the user's scores of the items Z_I, which stay, as does what it counts
+    in the model's data (propensities). b_u: what the user's neighbours say by propagation, where the user's own row is
+    zero. c_0: the weight of layer 0. In `mf`, b is zero, c_0 is one, and the row is the one that training the whole
+    with all other rows fixed would give: under `whole_data`, the half-step of alternating least squares. In a model
+    with a graph the items' embeddings would move with the user joining, a little; that is left to the next training.
     """
-    model, objective = problem.model, problem.objective_function
+    model, objective = problem.model, problem.objective_function.counted(problem.graph)
     assert isinstance(model, LinearRecommender)
     items = problem.readout()[1].double()
     around = neighbourhood(problem.loss, problem.params, problem.data, data.csr()).double()

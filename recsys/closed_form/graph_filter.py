@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.closed_form.base import LinearFilter, register
-from recsys.closed_form.subspace import followed, leading_vectors
+from recsys.closed_form.subspace import all_vectors, followed, leading_vectors
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
 from unlearn.forget import ForgetSet
@@ -36,9 +36,10 @@ class GraphFilter(LinearFilter):
     The item-item filter N^T N (`rank` 0: it alone) is applied as two sparse products and never formed: its state is
     the remaining interactions, so that a deletion is a change of the data and exactly what a refit gives. V is carried
     over to the remaining data by Rayleigh-Ritz on its span and the few directions in which a request pushes it out,
-    which is close and no more: `history.removed` then counts. What one request leaves, the next sees.
+    which is close and no more: `history.removed` then counts. What one request leaves, the next sees. Where there are
+    at most 2 (rank + 64) items, N^T N is decomposed as a dense matrix, for a deletion too, which then is a refit.
 
-    Memory: (rank + 64) m numbers and the interactions.
+    Memory: (rank + 64) m numbers and the interactions; a few times that while they are found.
 
     Args:
         rank: of the ideal low-pass.
@@ -87,8 +88,9 @@ class GraphFilter(LinearFilter):
     def _fitted(self, init: Params | None) -> Params:
         if not self.rank:
             return {}
-        width = min(self.rank + _GUARD, self.data.n_items)
-        start = init["basis"] if init else self._start(width)
+        if self._is_small:
+            return {"basis": self._present(all_vectors(*self._normalized, self._width))}
+        start = init["basis"] if init else self._start(self._width)
         return {
             "basis": leading_vectors(
                 *self._normalized, self._present(start), _COLD, rank=self.rank, tolerance=self.tolerance
@@ -96,12 +98,21 @@ class GraphFilter(LinearFilter):
         }
 
     def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
-        if not self.rank:
-            return {}, True
+        if not self.rank or self._is_small:
+            return self._fitted(None), True
         start = self._present(self.params["basis"])
         rank = np.arange(min(self.rank, start.shape[1]))
         sketch = torch.from_numpy(normals(self.seed, "closed_form/sketch", rank[:, None], np.arange(_SKETCH)))
         return {"basis": followed(*self._normalized, start, sketch.to(self.dtype))}, False
+
+    @property
+    def _width(self) -> int:
+        return min(self.rank + _GUARD, self.data.n_items)
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether a dense decomposition costs no more than a round or two of an iteration."""
+        return 2 * self._width >= self.data.n_items
 
     def _present(self, basis: Tensor) -> Tensor:
         """Zero in the rows of items that have no interactions any more, which an iteration alone would keep."""

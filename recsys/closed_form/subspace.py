@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 _BLOCK = 32  # columns
 _DEPTH = 3  # products with P by which `followed` goes beyond the old span
-_FLOOR = 1e-3  # of the largest Ritz value: below it a Chebyshev polynomial is a power anyway, and may overflow
+_FLOOR = 1e-3  # of the largest Ritz value: below it a Chebyshev polynomial is a power anyway
+_GROWTH = 0.01  # of 1 / eps, by which a filter may multiply
 
 
 def leading_vectors(
@@ -25,7 +27,7 @@ def leading_vectors(
 
     Args:
         matrix, transposed: A and A^T as CSR tensors.
-        degrees: of the polynomial, one for each round. In float32 a degree above 6 costs more digits than it gains.
+        degrees: of the polynomial, one for each round; less where the leading would outgrow the precision (`_degree`).
         rank, tolerance: rounds end when |P v - v (v . P v)| <= tolerance for each of the first `rank` vectors.
 
     Where A has fewer than k singular values above rounding, the columns left over are zero.
@@ -49,10 +51,28 @@ def leading_vectors(
             residuals = _blockwise(product, leading) - values[:rank] * leading
             if float(residuals.norm(dim=0).max()) <= tolerance:
                 break
-        scale = 2.0 / max(float(values.min()), _FLOOR * float(values.max()))
+        largest, least = float(values.max()), float(values[values > 0].min())
+        if not bool(values.all()):
+            least /= 2  # columns were left over: what lies beyond the last is to be filtered from it too
+        scale = 2.0 / max(least, _FLOOR * largest)
+        degree = _degree(degree, scale * largest - 1.0, vectors.dtype)
         vectors = _blockwise(partial(_filtered, image, transposed, scale, degree), vectors)
         vectors = _ritz_vectors(_blockwise(image, vectors), vectors)
     return vectors
+
+
+def all_vectors(matrix: Tensor, transposed: Tensor, width: int) -> Tensor:
+    """The leading right singular vectors [m, width] of A [n, m], best first, from A^T A [m, m] in dense float64.
+
+    Where `width` is half of m or more that costs as much as a round or two of `leading_vectors`, and loses nothing that
+    an iteration in float32 takes for rounding. Where A has fewer singular values above rounding, here sqrt(m eps) of
+    the largest in float64, the columns left over are zero.
+    """
+    a, a_t = matrix.double(), transposed.double()
+    gram = _blockwise(lambda block: a_t @ (a @ block), torch.eye(a.shape[1], dtype=torch.float64, device=a.device))
+    values, vectors = torch.linalg.eigh((gram + gram.T) / 2)
+    vectors = vectors * (values > len(values) * torch.finfo(values.dtype).eps * values[-1:])
+    return vectors.flip(1)[:, :width].to(matrix.dtype)
 
 
 def followed(matrix: Tensor, transposed: Tensor, vectors: Tensor, sketch: Tensor) -> Tensor:
@@ -83,6 +103,16 @@ def _blockwise(function: Callable[[Tensor], Tensor], vectors: Tensor) -> Tensor:
     return torch.cat([function(block.contiguous()) for block in vectors.split(_BLOCK, dim=1)], dim=1)
 
 
+def _degree(asked: int, x: float, dtype: torch.dtype) -> int:
+    """The largest g <= `asked` with T_g(x) at most _GROWTH / eps, where x > 1 is what the largest Ritz value maps to.
+
+    Every column carries rounding errors of eps along the leading vectors, which the filter multiplies by T_g(x): were
+    that 1 / eps or more, they would bury the trailing columns, and Rayleigh-Ritz would lose those.
+    """
+    most = math.acosh(_GROWTH / torch.finfo(dtype).eps)
+    return max(1, min(asked, int(most / math.acosh(x)))) if x > 1.0 else asked
+
+
 def _filtered(image: Callable[[Tensor], Tensor], transposed: Tensor, scale: float, degree: int, x: Tensor) -> Tensor:
     """T_g(scale P - 1) x, T_g the Chebyshev polynomial of that degree."""
     before, now = x, torch.addmm(x, transposed, image(x), beta=-1.0, alpha=scale)
@@ -95,7 +125,8 @@ def _filtered(image: Callable[[Tensor], Tensor], transposed: Tensor, scale: floa
 def _ritz_vectors(images: Tensor, vectors: Tensor) -> Tensor:
     """Rayleigh-Ritz on span(V) with `images` A V: orthonormal V Z that diagonalise P, by descending Ritz value."""
     gram, energy = ((x.T @ x).double() for x in (vectors, images))
-    lengths = gram.diagonal().sqrt().clamp_min(torch.finfo(gram.dtype).tiny)
+    lengths = gram.diagonal().sqrt()
+    lengths[lengths == 0] = torch.inf  # columns left over: zero they stay
     sizes, basis = torch.linalg.eigh(gram / lengths / lengths[:, None])
     floor = len(gram) * torch.finfo(vectors.dtype).eps
     kept = sizes > floor * sizes[-1]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import InvalidInteractions
 from unlearn.invalid import Problems
-from unlearn.tables.columns import id_column, id_rows, number_column
+from unlearn.tables.columns import id_column, id_rows, number_column, time_column
 from unlearn.vocabulary import Vocabulary
 
 Duplicates = Literal["raise", "first", "last", "sum"]
@@ -45,7 +45,7 @@ def compile_frame(
     user_ids, user_ok = id_column(present.get("user"), len(frame), "user", problems)
     item_ids, item_ok = id_column(present.get("item"), len(frame), "item", problems)
     weight = number_column(present.get("weight"), "weight", problems)
-    time = number_column(present.get("time"), "time", problems)
+    time = time_column(present.get("time"), "time", problems)
     pairs = None if ties is None else _tie_ids(ties, problems)
 
     if users is None:

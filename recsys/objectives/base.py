@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ class Objective(ABC):
 
     name: ClassVar[str]
     row_parameters: ClassVar[frozenset[str]] = frozenset()  # of those it brings, the ones with one row a node
+    # Whose rows are zero at the optimum, in a linear model, where no edge reaches them; sampled training stops short.
+    at_rest: ClassVar[frozenset[Literal["user", "item"]]] = frozenset()
     l2: float  # penalty l2 * |table|^2
 
     def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> Params:
@@ -32,6 +34,10 @@ class Objective(ABC):
 
     def bound(self, params: Mapping[str, Tensor]) -> Self:
         """This objective at these parameters; itself, where it brings none."""
+        return self
+
+    def counted(self, graph: BipartiteGraph) -> Self:
+        """This objective with what it counts in the data taken from that graph for good; itself, where it does not."""
         return self
 
     @abstractmethod

@@ -10,6 +10,7 @@ from torch.nn.functional import softplus
 from recsys.graph import BipartiteGraph
 from recsys.objectives.base import SampledObjective, register
 from recsys.objectives.negatives import uniform_negatives
+from unlearn.invalid import require
 
 
 @register
@@ -26,6 +27,9 @@ class BPR(SampledObjective):
     name = "bpr"
     l2: float = 1e-3
     negatives: int = 1
+
+    def __post_init__(self) -> None:
+        require(self, l2=("at least 0", self.l2 >= 0), negatives=("at least 1", self.negatives >= 1))
 
     def sampled_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor, *, epoch: int, batch: int

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]
 
 from recsys.graph import BipartiteGraph
-from recsys.models.base import Recommender
+from recsys.models.base import LinearRecommender, Recommender
 from recsys.objectives.base import Objective
 from unlearn.params import Params
 
@@ -35,6 +35,20 @@ class ModelLoss:
     def row_parameters(self) -> frozenset[str]:
         """Names of the parameters with one row a node, users first."""
         return self.model.row_parameters | self.objective.row_parameters
+
+    @property
+    def idle_nodes(self) -> Tensor:
+        """Rows [k] of the table whose optimum is zero, whatever the others are.
+
+        Those of the forgotten, and in a linear model those that no edge reaches, as far as the objective knows.
+        """
+        graph = self.graph
+        if not isinstance(self.model, LinearRecommender):
+            return graph.forgotten_nodes
+        idle = graph.degrees() == 0
+        idle[: graph.n_users] &= "user" in self.objective.at_rest
+        idle[graph.n_users :] &= "item" in self.objective.at_rest
+        return idle.index_fill_(0, graph.forgotten_nodes, True).nonzero().flatten()
 
     def embed(self, params: Params) -> tuple[Tensor, Tensor]:
         """Final embeddings [n_users, d] and [n_items, d] as answers have them, differentiable in `params`."""

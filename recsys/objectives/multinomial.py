@@ -9,6 +9,8 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.objectives.base import Objective, register
+from recsys.objectives.log_sum_exp import log_sum_exp
+from unlearn.invalid import require
 
 _BLOCK = 2**25  # scores held at a time: 128 MiB in float32
 
@@ -21,11 +23,15 @@ class Multinomial(Objective):
     loss(u, i) = log sum_j exp(z_u . z_j) - z_u . z_i, summed over interactions.
 
     **Differences from the paper:** the likelihood alone, on factorised scores; computed in blocks of users, in
-    float64 sums, so that memory does not grow with n_users x n_items.
+    float64 sums, so that memory does not grow with n_users x n_items, for gradients and Hessian products neither.
     """
 
     name = "multinomial"
+    at_rest = frozenset({"user"})  # an item without interactions still stands in every denominator
     l2: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self, l2=("at least 0", self.l2 >= 0))
 
     def record_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
@@ -35,7 +41,7 @@ class Multinomial(Objective):
         step = max(1, _BLOCK // max(graph.n_items, 1))
         present = torch.ones(graph.n_items, dtype=torch.bool, device=items.device)
         present[graph.forgotten_items] = False
-        total = torch.cat([torch.logsumexp(users[part] @ items[present].T, 1) for part in concerned.split(step)])
+        total = log_sum_exp(users[concerned], items[present], step)
         losses = total[position] - (users[rows] * items[cols]).sum(1)
         if graph.weights is None:
             return losses

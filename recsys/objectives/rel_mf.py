@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -32,10 +33,12 @@ class RelMF(Objective):
     """
 
     name = "rel_mf"
+    at_rest = frozenset({"user", "item"})
     l2: float = 0.6
     a: float = 0.05
     power: float = 0.5
     clip: float = 0.1
+    seen: Tensor | None = field(default=None, repr=False, compare=False)  # propensities, set by `counted`
 
     def __post_init__(self) -> None:
         require(
@@ -46,8 +49,16 @@ class RelMF(Objective):
             clip=("in (0, 1]", 0 < self.clip <= 1),
         )
 
+    def arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in super().arguments().items() if name != "seen"}
+
+    def counted(self, graph: BipartiteGraph) -> Self:
+        return replace(self, seen=self.propensities(graph))
+
     def propensities(self, graph: BipartiteGraph) -> Tensor:
         """t [n_items], differentiable in the graph's weights."""
+        if self.seen is not None:
+            return self.seen
         counts = graph.values.new_ones(graph.n_edges) if graph.weights is None else graph.weights
         popularity = counts.new_zeros(graph.n_items).index_add(0, graph.cols, counts)
         share = (popularity / popularity.max()).clamp_min(self.clip ** (1.0 / self.power) if self.power else 1.0)

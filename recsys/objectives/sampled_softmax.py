@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from recsys.graph import BipartiteGraph
 from recsys.objectives.base import SampledObjective, register
 from recsys.objectives.negatives import shared_negatives
+from unlearn.invalid import require
 
 
 @register
@@ -29,6 +30,14 @@ class SampledSoftmax(SampledObjective):
     l2: float = 1e-4
     temperature: float = 0.15
     negatives: int = 512
+
+    def __post_init__(self) -> None:
+        require(
+            self,
+            l2=("at least 0", self.l2 >= 0),
+            temperature=("positive", self.temperature > 0),
+            negatives=("at least 1", self.negatives >= 1),
+        )
 
     def sampled_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor, *, epoch: int, batch: int

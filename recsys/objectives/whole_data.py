@@ -26,6 +26,7 @@ class WholeData(Objective):
     """
 
     name = "whole_data"
+    at_rest = frozenset({"user", "item"})
     l2: float = 0.6
     a: float = 0.05
 

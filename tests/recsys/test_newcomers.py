@@ -11,13 +11,13 @@ from recsys.closed_form import closed_form
 from recsys.data import Interactions, synthetic
 from recsys.foldin import neighbourhood
 from recsys.newcomers import newcomers, solved
-from recsys.objectives import BPR, Multinomial, Objective, WholeData
+from recsys.objectives import BPR, Multinomial, Objective, RelMF, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
 
-OBJECTIVES = [WholeData(a=0.1, l2=1.0), Multinomial(l2=0.5)]
+OBJECTIVES = [WholeData(a=0.1, l2=1.0), Multinomial(l2=0.5), RelMF(a=0.1, l2=1.0)]
 NEW = 6  # users that the model does not know
 
 
@@ -48,7 +48,7 @@ def test_in_mf_the_gradient_of_the_whole_objective_is_zero_in_the_new_rows(
     rows = solved(problem, late)
     assert rows.norm(dim=1).min() > 0.1
     whole = RecommenderProblem.build(
-        joined(known, late), model="mf", objective=objective, dim=8, dtype=torch.float64
+        joined(known, late), model="mf", objective=objective.counted(problem.graph), dim=8, dtype=torch.float64
     )  # ids ascend, so the new users come after the known ones
     users, items = problem.params["table"].split([known.n_users, known.n_items])
 
@@ -90,6 +90,10 @@ def test_in_a_graph_the_gradient_of_their_own_loss_is_zero(
         y = (rows / 4 + around) @ items.T
         if isinstance(objective, WholeData):
             value = (mine * (1 - y).square() + objective.a * (1 - mine) * y.square()).sum()
+        elif isinstance(objective, RelMF):
+            counts = matrix[: known.n_users].sum(0)  # of the model's data
+            label = mine / (counts / counts.max()).sqrt().clamp_min(objective.clip)
+            value = (label * (1 - y).square() + objective.a * (1 - label) * y.square()).sum()
         else:
             value = -(mine * y.log_softmax(1)).sum()
         return value + objective.l2 * rows.square().sum()
@@ -112,9 +116,10 @@ def test_their_scores_are_nearer_to_a_retrain_than_by_propagation_alone(
     assert (found - exact).norm() < 0.25 * exact.norm()
 
 
-def test_each_is_solved_for_alone(parts: tuple[Interactions, Interactions]) -> None:
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda one: one.name)
+def test_each_is_solved_for_alone(parts: tuple[Interactions, Interactions], objective: Objective) -> None:
     known, late = parts
-    problem = fitted(known, "mf", OBJECTIVES[0])
+    problem = fitted(known, "mf", objective)
     rest = late.without(ForgetSet(users=tuple(late.users.ids[1:].tolist())))
     torch.testing.assert_close(solved(problem, late)[0], solved(problem, rest)[0], rtol=1e-4, atol=1e-6)
 

@@ -121,7 +121,10 @@ def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
 
 
 def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> Table:
-    """Ratings of at least `threshold` as bare interactions; all of them as weights when it is None."""
+    """Ratings of at least `threshold` as bare interactions; all of them as weights when it is None.
+
+    Raises: InvalidInteractions where all of them are below it.
+    """
     name = table.columns.rating
     if name is None or name not in table.frame.columns:
         return table
@@ -131,4 +134,12 @@ def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> T
     values = pd.to_numeric(table.frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     remedy = "drop these rows or correct the value"
     problems.rows(~np.isfinite(values), table.frame.index, f"`{name}` must hold finite numbers", remedy)
-    return Table(table.frame[values >= threshold], Columns(asked.user, asked.item, asked.weight, None, asked.time))
+    below = int((values < threshold).sum())
+    if below and below == len(values):
+        problems.add(
+            f"there must be at least one interaction (got none: all {below} ratings are below {threshold:g}); "
+            "lower the threshold (`--threshold`, or threshold=... from Python)"
+        )
+        problems.fail()
+    columns = Columns(asked.user, asked.item, asked.weight, None, asked.time)
+    return Table(table.frame[values >= threshold], columns, below)

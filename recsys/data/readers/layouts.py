@@ -8,12 +8,8 @@ from pathlib import Path
 from recsys.errors import InvalidInteractions
 
 _SPLITS = (
-    ("data1.txt", None, "test1.txt"),
-    *(
-        (f"train.{end}", f"{valid}.{end}", f"test.{end}")
-        for end in ("txt", "csv", "parquet")
-        for valid in ("validation", "valid")
-    ),
+    ("data1.txt", (), "test1.txt"),
+    *((f"train.{end}", (f"validation.{end}", f"valid.{end}"), f"test.{end}") for end in ("txt", "csv", "parquet")),
 )
 _WHOLE = ("interactions.parquet", "interactions.csv", "u.data", "ratings.dat", "ratings.csv")
 _TIES = ("trustnetwork.txt", "ties.txt", "ties.csv", "ties.parquet")
@@ -36,9 +32,9 @@ def find_layout(folder: Path) -> Layout:
     """
     names = sorted(path.name for path in folder.iterdir())
     ties = next((folder / name for name in (*_TIES, *(n for n in names if n.endswith(".net"))) if name in names), None)
-    for train, validation, test in _SPLITS:
+    for train, validations, test in _SPLITS:
         if train in names and test in names:
-            held = folder / validation if validation in names else None
+            held = next((folder / name for name in validations if name in names), None)
             return Layout(folder / train, held, folder / test, ties)
     atomic = [name for name in names if name.endswith(".inter")]
     stem = atomic[0].split(".")[0] if atomic else ""

@@ -16,12 +16,20 @@ def one_line_a_user(lines: pd.Series[str], problems: Problems) -> pd.DataFrame:
     try:
         numbers = np.array([int(token) for token in chain.from_iterable(tokens)], dtype=np.int64)
     except (ValueError, OverflowError):
-        bad = np.array([not all(token.lstrip("-").isdigit() for token in row) for row in tokens])
-        remedy = "correct these lines, or name the right format"
-        problems.rows(bad, lines.index, "a line must be a user and its items in whole numbers", remedy)
+        bad = np.array([not all(map(_is_int64, row)) for row in tokens])
+        required = "a line must be a user and its items in 64-bit whole numbers"
+        remedy = "correct these lines, name the right format, or bring other ids as a table with columns user and item"
+        problems.rows(bad, lines.index, required, remedy)
         problems.fail()
     counts = np.fromiter(map(len, tokens), np.int64, len(tokens))
     is_user = np.zeros(len(numbers), dtype=np.bool_)
     is_user[np.cumsum(counts) - counts] = True
     line = pd.Index(np.repeat(lines.index.to_numpy(), counts - 1), name="line")
     return pd.DataFrame({"user": np.repeat(numbers[is_user], counts - 1), "item": numbers[~is_user]}, index=line)
+
+
+def _is_int64(token: str) -> bool:
+    try:
+        return -(2**63) <= int(token) < 2**63
+    except ValueError:
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from recsys.data.frames import Duplicates
 from recsys.data.interactions import Interactions
 from recsys.data.readers.formats import Format, kept_ratings, read_table, read_ties
 from recsys.data.readers.layouts import Layout, find_layout
-from recsys.data.readers.snapshot import from_parquet, is_snapshot
+from recsys.data.readers.snapshot import from_parquet, is_snapshot, own_ties
 from recsys.data.readers.table import Columns, Table
 from recsys.data.splits import Split, given
 from recsys.errors import InvalidInteractions
@@ -30,6 +30,7 @@ class _Options:
     columns: Columns
     threshold: float | None
     duplicates: Duplicates
+    left_out: Callable[[int], object] | None = None
 
 
 def read(
@@ -46,29 +47,29 @@ def read(
     duplicates: Duplicates = "raise",
     validation: float = 0.1,
     seed: int = 0,
+    left_out: Callable[[int], object] | None = None,
 ) -> Interactions | Split:
     """Interactions of a file, or of a folder in a known layout; a folder with a published split gives a `Split`.
 
     The format is found by content, unless named. `user` to `time` name columns that have unusual names. Ratings of at
     least `threshold` become interactions, the others are left out; None keeps all, as weights. Ids that are whole
     numbers become int, any other id makes the whole vocabulary str. Items of a published test that its training part
-    never saw are kept; `read_split` can refuse them. `validation` and `seed` as in `splits.given`.
+    never saw are kept; `read_split` can refuse them. `validation` and `seed` as in `splits.given`. `left_out` is told
+    how many ratings were below the threshold. What `to_parquet` wrote comes back as it was, with its ties, unless
+    columns or other ties are named.
 
     Raises: InvalidInteractions listing every problem of every file, with line numbers.
     """
     path = Path(path)
-    options = _Options(format, Columns(user, item, weight, rating, time), threshold, duplicates)
+    options = _Options(format, Columns(user, item, weight, rating, time), threshold, duplicates, left_out)
     if not path.exists():
         raise InvalidInteractions(f"`path` must be a file or a folder that exists (got `{path}`); correct it")
-    if path.is_dir():
-        layout = find_layout(path)
-        tie_path = Path(ties) if ties is not None else layout.ties
-        if layout.test is not None:
-            return _split(replace(layout, ties=tie_path), options, "keep", validation, seed)
-        return _compile({"train": layout.train}, tie_path, options)[0]["train"]
-    if options.format is None and options.columns == Columns() and ties is None and is_snapshot(path):
-        return from_parquet(path)
-    return _compile({"train": path}, None if ties is None else Path(ties), options)[0]["train"]
+    layout = find_layout(path) if path.is_dir() else Layout(path, None, None, None)
+    if ties is not None or own_ties(layout.train):  # a snapshot's own ties go before others in its folder
+        layout = replace(layout, ties=None if ties is None else Path(ties))
+    if layout.test is not None:
+        return _split(layout, options, "keep", validation, seed)
+    return _parts({"train": layout.train}, layout.ties, options)[0]["train"]
 
 
 def read_split(
@@ -99,7 +100,7 @@ def read_split(
 def _split(files: Layout, options: _Options, unseen: Literal["raise", "keep"], validation: float, seed: int) -> Split:
     named = {"train": files.train, "validation": files.validation, "test": files.test}
     paths = {name: path for name, path in named.items() if path is not None}
-    parts, tables = _compile(paths, files.ties, options)
+    parts, tables = _parts(paths, files.ties, options)
     problems = Problems("this split", InvalidInteractions)
     for name in list(paths)[1:]:
         _check_held_out(name, paths[name], parts, tables, unseen, problems)
@@ -131,6 +132,23 @@ def _check_held_out(
         problems.rows(degree[rows] == 0, frame.index, f"{file}every {side} must occur in train", remedy)
 
 
+def _parts(
+    paths: Mapping[str, Path], ties: Path | None, options: _Options
+) -> tuple[dict[str, Interactions], dict[str, Table]]:
+    """Parts on one vocabulary and the tables of those that are held out; our own snapshots stay as they were written.
+
+    Snapshots that were not written as the parts of one split are compiled like any other tables.
+    """
+    plain = ties is None and options.columns == Columns() and options.format in (None, "parquet")
+    if plain and all(map(is_snapshot, paths.values())):
+        parts = {name: from_parquet(path) for name, path in paths.items()}
+        train = parts["train"]
+        if all(part.users == train.users and part.items == train.items for part in parts.values()):
+            columns = Columns("user", "item")
+            return parts, {name: Table(part.frame(), columns) for name, part in parts.items() if name != "train"}
+    return _compile(paths, own_ties(paths["train"]) if ties is None else ties, options)
+
+
 def _compile(
     paths: Mapping[str, Path], ties_path: Path | None, options: _Options
 ) -> tuple[dict[str, Interactions], dict[str, Table]]:
@@ -160,9 +178,11 @@ def _compile(
             parts[name] = _interactions(table, ties if name == "train" else None, options.duplicates)
         except InvalidInteractions as error:
             found += [f"{paths[name].name}: {problem}" for problem in error.problems]
-    if found:
+    if found or len(tables) < len(paths):
         message = "\n  - ".join(["these files cannot be read as interactions:", *found])
         raise InvalidInteractions(message, found)
+    if options.left_out is not None:
+        options.left_out(sum(table.below for table in tables.values()))
     return _one_vocabulary(parts), tables
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recsys.data.readers.table import Columns
+from recsys.data.readers.table import Columns, usual_column
 from recsys.errors import InvalidInteractions
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic
@@ -15,10 +15,22 @@ from unlearn.tables.text import read_lines
 
 
 def atomic_columns(types: dict[str, str], asked: Columns) -> Columns:
-    """The first two token columns are user and item, whatever their names, unless asked otherwise."""
+    """Tokens with the usual names are user and item, otherwise the first two, unless asked otherwise.
+
+    Where one of the two is known, the other is the first token after it, or else before it.
+    """
     tokens = [name for name, kind in types.items() if kind == "token"]
-    first, second = [*tokens, None, None][:2]
-    return Columns(asked.user or first, asked.item or second, asked.weight, asked.rating, asked.time)
+    user = asked.user or usual_column("user", [name for name in tokens if name != asked.item])
+    item = asked.item or usual_column("item", [name for name in tokens if name != user])
+    user = user or _beside(item, tokens)
+    item = item or _beside(user, tokens)
+    return Columns(user, item, asked.weight, asked.rating, asked.time)
+
+
+def _beside(known: str | None, tokens: list[str]) -> str | None:
+    """The token column after the known one, in a circle; the first when none is known."""
+    place = tokens.index(known) + 1 if known in tokens else 0
+    return next((name for name in tokens[place:] + tokens[:place] if name != known), None)
 
 
 def read_features(path: str | Path) -> pd.DataFrame:

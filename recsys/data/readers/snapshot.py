@@ -21,6 +21,12 @@ def ties_path(path: Path) -> Path:
     return path.with_suffix(".ties.parquet")
 
 
+def own_ties(path: Path) -> Path | None:
+    """The ties that `to_parquet` wrote beside a file; None where it wrote none, or not this file."""
+    ties = ties_path(path)
+    return ties if ties.exists() and is_snapshot(path) else None
+
+
 def is_snapshot(path: Path) -> bool:
     """Whether a file was written by `to_parquet`."""
     with path.open("rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -32,23 +33,30 @@ class Columns:
 
 @dataclass(frozen=True)
 class Table:
-    """A frame with one row an interaction, indexed by line (or row), and its columns' parts."""
+    """A frame with one row an interaction, indexed by line (or row), and its columns' parts.
+
+    `below` is how many ratings were left out, for they were below the threshold.
+    """
 
     frame: pd.DataFrame
     columns: Columns
+    below: int = 0
+
+
+def usual_column(part: str, columns: Iterable[str]) -> str | None:
+    """The column that plays a part by its usual name, None where there is none; the first of those of one name."""
+    usual = {re.sub(r"[^a-z]", "", str(name).lower()): str(name) for name in reversed(list(columns))}
+    return next((usual[name] for name in _NAMES[part] if name in usual), None)
 
 
 def find_columns(frame: pd.DataFrame, asked: Columns, problems: Problems) -> Columns:
     """The asked columns, completed by their usual names; what is missing is noted."""
-    usual = {re.sub(r"[^a-z]", "", str(name).lower()): str(name) for name in reversed(frame.columns)}
-    found = {
-        part: getattr(asked, part) or next((usual[name] for name in names if name in usual), None)
-        for part, names in _NAMES.items()
-    }
+    found = {part: getattr(asked, part) or usual_column(part, frame.columns) for part in _NAMES}
     have = ", ".join(f"`{name}`" for name in frame.columns)
     for part, name in found.items():
         if name is None and part in ("user", "item"):
-            problems.add(f"a column of {part} ids must be named (got {have}); pass {part}=...")
+            remedy = f"rename it to `{part}`, or pass {part}=... from Python"
+            problems.add(f"a column of {part} ids must be named (got {have}); {remedy}")
         elif name is not None and name not in frame.columns:
             problems.add(f"column `{name}` must exist (got {have}); correct {part}=...")
     return replace(asked, **found)

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, random_array
 from torch import Tensor
 
 from recsys.closed_form.base import sparse_tensor
-from recsys.closed_form.subspace import followed, leading_vectors
+from recsys.closed_form.subspace import all_vectors, followed, leading_vectors
 from tests.tolerances import CONVERGED64
 
 COLD = (1, 2, 2, *[6] * 60)
@@ -40,6 +40,27 @@ def test_a_cold_start_ends_at_the_singular_vectors(seed: int) -> None:
     found = leading_vectors(matrix, transposed, start(10), COLD, rank=6, tolerance=1e-10)[:, :6]
     torch.testing.assert_close(projector(found), projector(expected), **CONVERGED64)
     torch.testing.assert_close((found * expected).sum(0).abs(), torch.ones(6).double(), **CONVERGED64)
+
+
+@pytest.mark.parametrize("rank", [None, 4])
+def test_all_at_once_they_are_the_singular_vectors(rank: int | None) -> None:
+    dense, matrix, transposed = matrices(0, rank=rank)
+    expected = torch.linalg.svd(dense).Vh[: rank or 10].T
+    found = all_vectors(matrix, transposed, 10)
+    assert found.shape == (30, 10)
+    torch.testing.assert_close((found[:, : rank or 10] * expected).sum(0).abs(), expected.norm(dim=0), **CONVERGED64)
+    assert not found[:, rank or 10 :].any()
+
+
+@pytest.mark.parametrize("width", [10, 30])
+def test_a_spectrum_that_falls_far_loses_no_vector_in_single_precision(width: int) -> None:
+    dense, _, _ = matrices(0)
+    left, _, right = torch.linalg.svd(dense, full_matrices=False)
+    falling = csr_array((left * torch.logspace(0, -1.4, 30, dtype=torch.float64) @ right).numpy())  # sigma^2 to 1.6e-3
+    matrix, transposed = (sparse_tensor(csr_array(m), torch.float32) for m in (falling, falling.T))
+    found = leading_vectors(matrix, transposed, start(width).float(), COLD, rank=6, tolerance=1e-4)
+    assert (found.norm(dim=0) - 1.0).abs().max() < 1e-4
+    assert (projector(found[:, :6]).double() - projector(right[:6].T)).norm() < 2e-3
 
 
 def test_it_stops_at_the_tolerance() -> None:

@@ -134,8 +134,10 @@ def test_kinds_of_columns():
     assert Interactions.from_frame(frame(user=[1.0, 2.0], item=[1, 2])).users.take([1]) == [2]
     with pytest.raises(InvalidInteractions, match="booleans"):
         Interactions.from_frame(frame(user=[True, False], item=[1, 2]))
+    dated = frame(user=[1], item=[1], t=pd.to_datetime(["2020-01-01"]))
+    assert Interactions.from_frame(dated, time="t").time.tolist() == [1_577_836_800]
     with pytest.raises(InvalidInteractions, match="dates"):
-        Interactions.from_frame(frame(user=[1], item=[1], t=pd.to_datetime(["2020-01-01"])), time="t")
+        Interactions.from_frame(dated, weight="t")
     with pytest.raises(InvalidInteractions, match="whole numbers"):
         Interactions.from_frame(frame(user=np.array([2**70, 1], dtype=object), item=[1, 2]))
     with pytest.raises(InvalidInteractions, match="`duplicates` must be"):

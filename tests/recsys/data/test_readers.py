@@ -13,6 +13,7 @@ from recsys.errors import InvalidInteractions
 def write(tmp_path):
     def writer(name, text):
         path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(text.encode())
         return path
 
@@ -109,6 +110,18 @@ def test_lightgcn_problems(write):
         read(write("x.txt", "0 1 2 3 9\n1 x\n2 5\n3 1.5\n"))
     with pytest.raises(InvalidInteractions, match=r"only once \(1 bad, line 3\)"):
         read(write("x.txt", "0 1 2 3 9\n1 6\n2 5 5\n"))
+    for odd in ("9223372036854775808", "-9223372036854775809", "--5", "\u00b2"):
+        with pytest.raises(InvalidInteractions, match=r"64-bit whole numbers \(1 bad, line 2\)"):
+            read(write("x.txt", f"0 1 2 3 9\n1 6 {odd}\n2 5\n"), format="lightgcn")
+    ends = read(write("x.txt", "0 1 2 3 9223372036854775807\n1 6\n"))
+    assert ends.items.take([4]) == [2**63 - 1]
+
+
+def test_a_part_that_cannot_be_read_is_never_left_out(write):
+    train, test = write("train.txt", "0 1 2 3 9\n1 --6\n"), write("test.txt", "0 5 6 7\n1 8\n")
+    for parts, said in (((train, test), "train.txt: a line must"), ((test, train), "train.txt: a line must")):
+        with pytest.raises(InvalidInteractions, match=said):
+            read_split(*parts, unseen="keep")
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.inter"])
@@ -130,8 +143,11 @@ def test_headers_alone_and_bad_headers(write):
 
 
 def test_nothing_passes_below_the_threshold(write):
-    with pytest.raises(InvalidInteractions, match="at least one interaction"):
+    with pytest.raises(
+        InvalidInteractions, match=r"got none: all 2 ratings are below 4\); lower .*--threshold"
+    ) as caught:
         read(write("u.data", "1\t2\t3\t100\n1\t3\t3\t101\n"))
+    assert len(caught.value.problems) == 1
 
 
 def test_kinds_of_ids_agree_across_files(write, tmp_path):
@@ -169,6 +185,103 @@ def test_unseen_and_overlapping_lines_of_a_test_file(write):
     assert len(read_split(train, clean, unseen="keep").test) == 4
 
 
+RECBOLE = {
+    "usual names in the other order": ("item_id user_id", (None, None), (1, 0)),
+    "a session before them": ("session_id user_id item_id", (None, None), (1, 2)),
+    "usual names of other data sets": ("category UserID business_id", (None, None), (1, 2)),
+    "no usual name": ("who what where", (None, None), (0, 1)),
+    "only the user": ("session_id user_id clip", (None, None), (1, 2)),
+    "only the user, last": ("clip user_id", (None, None), (1, 0)),
+    "only the item": ("item_id who where", (None, None), (1, 0)),
+    "asked for": ("user_id item_id where", ("where", None), (2, 1)),
+    "asked for the other way round": ("user_id item_id", ("item_id", None), (1, 0)),
+}
+
+
+@pytest.mark.parametrize(("header", "asked", "expected"), RECBOLE.values(), ids=RECBOLE)
+def test_columns_of_atomic_files_go_by_name_first(write, header, asked, expected):
+    names = header.split()
+    text = "\t".join(f"{name}:token" for name in names) + "\n" + "\t".join(f"in {name}" for name in names) + "\n"
+    data = read(write("x.inter", text), user=asked[0], item=asked[1])
+    assert rows(data) == [tuple(f"in {names[place]}" for place in expected)]
+
+
+@pytest.mark.parametrize("other", ["int64", "int32", "uint32", "uint64", "float64", "float32", "Int64", "category"])
+def test_parts_of_a_split_may_have_different_types_of_numbers(other, tmp_path):
+    table = pd.DataFrame({"user": [7, 11, 300], "item": [1, 2, 3]})
+    for kinds in (("int64", other), (other, "int64")):
+        table.astype({"user": kinds[0]}).to_parquet(tmp_path / "train.parquet")
+        table.assign(item=[2, 3, 1]).astype({"user": kinds[1], "item": kinds[1]}).to_parquet(tmp_path / "test.parquet")
+        pd.DataFrame({"a": [7], "b": [300]}).astype(other).to_parquet(tmp_path / "ties.parquet")
+        split = read(tmp_path)
+        assert split.train.users.take(range(3)) == [7, 11, 300]
+        assert rows(split.test) == [(7, 2), (11, 3), (300, 1)]
+        assert split.train.ties.tolist() == [[0, 2]]
+    table.astype({"user": str}).to_parquet(tmp_path / "train.parquet")
+    assert read(tmp_path).train.users.take(range(3)) == ["11", "300", "7"]
+
+
+def test_numbers_that_are_no_ids_are_named_whatever_the_other_part_has(tmp_path):
+    pd.DataFrame({"user": [1, 2, 3], "item": [1, 2, 3]}).to_parquet(tmp_path / "train.parquet")
+    for users, said in (
+        ([1.0, 2.5, 3.0], r"test\.parquet: `user` must hold whole numbers, or strings, not both \(1 bad, row 1\)"),
+        ([1.0, None, 3.0], r"test\.parquet: `user` must not be missing \(1 bad, row 1\)"),
+        (pd.array([1, None, 3], dtype="Int64"), r"test\.parquet: `user` must not be missing \(1 bad, row 1\)"),
+        (pd.array([1, 2**63, 3], dtype="uint64"), r"test\.parquet: `user` must hold whole .*\(1 bad, row 1\)"),
+    ):
+        pd.DataFrame({"user": users, "item": [2, 3, 1]}).to_parquet(tmp_path / "test.parquet")
+        with pytest.raises(InvalidInteractions, match=said):
+            read(tmp_path)
+
+
+TIMES = {
+    "dates": (["1970-01-02", "1970-01-03"], [86400, 2 * 86400]),
+    "dates and times": (["1970-01-01 00:00:01", "1970-01-01T00:01:00.5"], [1, 60.5]),
+    "zones": (["1970-01-01T00:00:01Z", "1970-01-01T01:00:00+01:00"], [1, 0]),
+    "dates of different lengths": (["1970-01-02", "1970-01-02 00:00:01Z"], [86400, 86401]),
+    "numbers": (["1", "2.5e3"], [1, 2500]),
+}
+
+
+@pytest.mark.parametrize(("written", "seconds"), TIMES.values(), ids=TIMES)
+def test_times_may_be_dates(write, written, seconds):
+    lines = "".join(f"1,{item},{time}\n" for item, time in enumerate(written))
+    assert read(write("x.csv", f"user,item,timestamp\n{lines}")).time.tolist() == seconds
+
+
+def test_dates_of_a_parquet_file(tmp_path):
+    when = pd.Series(pd.to_datetime([86_400, 7_202], unit="s"))
+    for column, seconds in (
+        (when, [86_400, 7_202]),
+        (when.astype("datetime64[ms]").dt.tz_localize("Asia/Tokyo"), [86_400 - 9 * 3600, 7_202 - 9 * 3600]),
+        (when.dt.date, [86_400, 0]),
+    ):
+        pd.DataFrame({"user": [1, 1], "item": [1, 2], "time": column}).to_parquet(tmp_path / "x.parquet")
+        assert read(tmp_path / "x.parquet").time.tolist() == seconds
+
+
+@pytest.mark.parametrize(
+    ("times", "line"),
+    [("2020-01-01 12:00 soon,2020-01-02", 2), ("1577836800,2020-01-02", 3), ("2020-01-01,", 3), ("inf,5", 2)],
+)
+def test_times_that_are_neither_numbers_nor_dates(write, times, line):
+    lines = "".join(f"1,{item},{time}\n" for item, time in enumerate(times.split(",")))
+    said = rf"2024-01-31T18:30:00Z \(1 bad, line {line}\).*leave the column out"
+    with pytest.raises(InvalidInteractions, match=said):
+        read(write("x.csv", f"user,item,time\n{lines}"))
+
+
+def test_a_header_alone_has_no_times(write):
+    with pytest.raises(InvalidInteractions, match="at least one interaction") as caught:
+        read(write("x.csv", "user,item,time\n"))
+    assert len(caught.value.problems) == 1
+
+
+def test_a_column_that_is_not_found_can_be_renamed(write):
+    with pytest.raises(InvalidInteractions, match="rename it to `user`, or pass user=... from Python"):
+        read(write("x.csv", "who,item\na,1\n"))
+
+
 def test_problems_of_all_files_come_together(write):
     train, test = write("train.txt", "1\t2\t3\n1\t2\t3\n"), write("test.txt", "5\tx\t1\n6\t7\n")
     ties = write("ties.txt", "1\t1\n")
@@ -180,10 +293,15 @@ def test_problems_of_all_files_come_together(write):
 
 
 def test_a_validation_file_is_used_as_it_is(write, tmp_path):
-    for name, text in {"train": "1\t2\n1\t3\n2\t2", "valid": "2\t3", "test": "1\t4"}.items():
+    texts = {"train": "1\t2\n1\t3\n2\t2", "valid": "2\t3", "test": "1\t4"}
+    for name, text in texts.items():
         write(f"x.{name}.inter", f"user_id:token\titem_id:token\n{text}\n")
     split = read(tmp_path)
     assert [len(part) for part in (split.train, split.validation, split.test)] == [3, 1, 1]
+    for valid in ("valid", "validation"):
+        for name, text in texts.items():
+            write(f"{valid}/{valid if name == 'valid' else name}.csv", f"user\titem\n{text}\n")
+        assert read(tmp_path / valid).validation.digest() == split.validation.digest()
     named = read_split(
         tmp_path / "x.train.inter",
         tmp_path / "x.test.inter",
@@ -223,3 +341,10 @@ def test_reading_gives_interactions_with_ties(write):
     assert isinstance(data, Interactions)
     assert data.users.take(range(3)) == ["a", "b", "c"]
     assert data.ties.tolist() == [[0, 2]]
+
+
+def test_the_first_tie_of_a_file_without_a_header_counts(write):
+    path = write("x.csv", "user,item\na,1\nb,1\nc,1\n")
+    for text in ("a b\nb c\n", "source,target\na,b\nb,c\n", "User ID\tFriend ID\na\tb\nb\tc\n"):
+        data = read(path, ties=write("t.txt", text))
+        assert (data.n_users, data.ties.tolist()) == (3, [[0, 1], [1, 2]])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from recsys.data import Interactions, from_parquet, read, synthetic, to_inter, to_parquet
+from recsys.data import Interactions, from_parquet, ratio, read, read_split, synthetic, to_inter, to_parquet
 from recsys.errors import InvalidInteractions
 from unlearn.forget import ForgetSet
 
@@ -20,6 +20,60 @@ def test_a_snapshot_comes_back_with_its_rows(data, tmp_path):
         to_parquet(version, path)
         assert from_parquet(path).digest() == version.digest()
         assert read(path).digest() == version.digest()
+
+
+def test_a_snapshot_is_the_same_however_it_is_named(data, tmp_path):
+    remaining = data.without(ForgetSet(users=data.users.take([3])))
+    path = tmp_path / "interactions.parquet"
+    to_parquet(remaining, path)
+    (tmp_path / "ties.txt").write_text("from other data\n")
+    for found in (read(tmp_path), read(path, format="parquet"), read(tmp_path, format="parquet")):
+        assert found.digest() == remaining.digest()
+        assert len(found.ties) == len(remaining.ties) > 0
+    named = read(path, user="user", item="item", time="time")
+    assert named.n_users == remaining.n_users - 1
+    assert len(named.ties) == len(remaining.ties)
+    users = remaining.users.take(remaining.ties[0])
+    chosen = tmp_path / "chosen.csv"
+    chosen.write_text("source,target\n" + ",".join(users) + "\n")
+    for found in (read(tmp_path, ties=chosen), read(path, ties=chosen)):
+        assert [found.users.take(pair) for pair in found.ties] == [users]
+    to_parquet(Interactions(data.users, data.items, data.indptr, data.indices), path)
+    chosen.rename(tmp_path / "ties.txt")
+    assert len(read(tmp_path).ties) == 1
+    assert read(path).ties is None
+
+
+@pytest.mark.parametrize("parts", [("train", "valid", "test"), ("train", "test")])
+def test_a_split_of_snapshots_comes_back(parts, data, tmp_path):
+    split = ratio(data).without(ForgetSet(users=data.users.take([3])))
+    written = dict(zip(("train", "valid", "test"), (split.train, split.validation, split.test), strict=True))
+    for name in parts:
+        to_parquet(written[name], tmp_path / f"{name}.parquet")
+    back = read(tmp_path)
+    assert back.test.digest() == split.test.digest()
+    assert len(back.train.ties) == len(split.train.ties) > 0
+    if "valid" in parts:
+        assert (back.train.digest(), back.validation.digest()) == (split.train.digest(), split.validation.digest())
+    else:
+        assert back.refit().digest() == split.train.digest()
+    files = {name: tmp_path / f"{name}.parquet" for name in parts}
+    again = read_split(files["train"], files["test"], validation_file=files.get("valid"), unseen="keep")
+    assert again.train.digest() == back.train.digest()
+
+
+def test_snapshots_of_no_common_split_are_read_like_tables(tmp_path):
+    ties = pd.DataFrame({"source": ["a"], "target": ["b"]})
+    for name, users in {"train": ["a", "b"], "test": ["b", "c"]}.items():
+        frame = pd.DataFrame({"user": users, "item": ["x", "y" if name == "train" else "x"]})
+        to_parquet(Interactions.from_frame(frame, ties=ties if name == "train" else None), tmp_path / f"{name}.parquet")
+    split = read(tmp_path)
+    assert split.train.users.take(range(3)) == ["a", "b", "c"]
+    assert split.train.ties.tolist() == split.test.ties.tolist() == [[0, 1]]
+    to_parquet(split.train, tmp_path / "train.parquet")
+    to_parquet(split.train, tmp_path / "test.parquet")
+    with pytest.raises(InvalidInteractions, match=r"must not be in train too \(\d bad, row 0"):
+        read(tmp_path)
 
 
 def test_int_ids_weights_and_no_ties(tmp_path):

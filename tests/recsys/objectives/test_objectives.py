@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +144,21 @@ def test_a_forgotten_item_does_not_compete(graph: BipartiteGraph) -> None:
     assert value == pytest.approx(expected, rel=1e-12)
     assert of_items[gone].abs().max() == 0
     assert float(Multinomial().record_losses(users, items, remaining).sum()) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (BPR, {"l2": -1.0, "negatives": 0}),
+        (SampledSoftmax, {"l2": float("nan"), "temperature": 0.0, "negatives": 0}),
+        (Multinomial, {"l2": -1.0}),
+    ],
+)
+def test_every_bad_argument_is_named_at_once(kind: type[Objective], wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError) as raised:
+        kind(**wrong)
+    assert str(raised.value).count("\n") == len(wrong) - 1
+    assert all(f"`{name}` must be" in str(raised.value) for name in wrong)
 
 
 def test_unknown_objective_lists_those_there_are() -> None:
