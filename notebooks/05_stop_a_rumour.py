@@ -17,7 +17,7 @@
 # A rumour starts with a few people. Whoever hears it tells each contact with some probability, once. We may cut ten
 # ties: which ten, so that the rumour reaches as few as possible?
 #
-# The graph is synthetic and small. `unlearn influence minimize --graph FILE --seeds a,b,c --budget 10` does the same on
+# The graph is synthetic and small. `unlearn influence minimize FILE --seeds a,b,c --budget 10` does the same on
 # your own, and `python -m benchmarks.minimize` compares methods over many rumours.
 
 # %%

@@ -80,35 +80,36 @@ def locality(
     """
     model, objective, graph = loss.model, loss.objective, loss.graph
     assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
-    basis = _directions(before, graph, table, known, gone, tail)
+    idle = loss.idle_nodes
+    newly = idle[~torch.isin(idle, replace(loss, graph=before).idle_nodes)]
+    basis = _directions(before, graph, table, known, gone, newly, tail)
     if basis is None:
-        return _everywhere(model, objective, graph, table, known.axes)
-    # Rows of the forgotten are cleared in the products and in the results: a copy of a whole table costs as much as
-    # half an iteration.
-    dead, final, axes = graph.forgotten_nodes, known.final, known.axes @ basis
+        return _everywhere(loss, table, known.axes)
+    # Idle rows are cleared in the products and in the results: a copy of a whole table costs as much as half an
+    # iteration.
+    final, axes = known.final, known.axes @ basis
     kept = torch.ones(before.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
     origin, old = table @ axes, final @ basis
     rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
-    frozen = FrozenColumns(final, basis, rest, dead)
+    frozen = FrozenColumns(final, basis, rest, idle)
     part = WholeDataLandscape(model, objective, graph, columns=basis.shape[1], frozen=frozen)
 
     def finish() -> tuple[Params, Survey | None]:
-        moved = torch.addmm(table, part.point.view(origin.shape) - origin, axes.T).index_fill_(0, dead, 0.0)
+        moved = torch.addmm(table, part.point.view(origin.shape) - origin, axes.T).index_fill_(0, idle, 0.0)
         params = {"table": moved}
         if known.age + 1 >= _RENEW:
             return params, survey(loss, params)
-        after = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, dead, 0.0)
+        after = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, idle, 0.0)
         return params, replace(known, final=after, scores=part.scores, age=known.age + 1)
 
-    return Locality(part, origin.index_fill(0, dead, 0.0).reshape(-1), finish)
+    return Locality(part, origin.index_fill(0, idle, 0.0).reshape(-1), finish)
 
 
-def _everywhere(
-    model: LinearRecommender, objective: WholeData, graph: BipartiteGraph, table: Tensor, axes: Tensor
-) -> Locality:
+def _everywhere(loss: ModelLoss, table: Tensor, axes: Tensor) -> Locality:
     """The objective over all that the table spans."""
-    start = (table @ axes).index_fill_(0, graph.forgotten_nodes, 0.0)
-    whole = WholeDataLandscape(model, objective, graph, columns=start.shape[1])
+    assert isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)
+    start = (table @ axes).index_fill_(0, loss.idle_nodes, 0.0)
+    whole = WholeDataLandscape(loss.model, loss.objective, loss.graph, columns=start.shape[1])
 
     def finish() -> tuple[Params, Survey]:
         params = {"table": whole.point.view(start.shape) @ axes.T}
@@ -118,14 +119,20 @@ def _everywhere(
 
 
 def _directions(
-    graph: BipartiteGraph, remaining: BipartiteGraph, table: Tensor, known: Survey, gone: Tensor, tail: float
+    graph: BipartiteGraph,
+    remaining: BipartiteGraph,
+    table: Tensor,
+    known: Survey,
+    gone: Tensor,
+    newly: Tensor,
+    tail: float,
 ) -> Tensor | None:
     """Orthonormal columns [r, k] for the request's first-order push on the rows of the table, in the axes' coordinates.
 
     Rows are collected in groups of equal norm, because their relative size is only known after solving: the pulls
     that the lost interactions had on their remaining ends, once and twice through the inverse curvature; the rows
-    whose messages were rescaled, as they are and through the inverse curvature; the rows that were emptied; and of a
-    lost tie what each end heard of the other, likewise.
+    whose messages were rescaled, as they are and through the inverse curvature; the rows that are `newly` idle; and of
+    a lost tie what each end heard of the other, likewise.
     """
     n_users = graph.n_users
     users, items = graph.rows[gone], graph.cols[gone]
@@ -133,9 +140,8 @@ def _directions(
     pull = (1.0 - known.scores[gone])[:, None]
     of_users, at_users = _gathered(users, pull * final[n_users + items])
     of_items, at_items = _gathered(items, pull * final[users])
-    dead = remaining.forgotten_nodes
-    of_users = of_users * ~torch.isin(at_users, dead)[:, None]
-    of_items = of_items * ~torch.isin(n_users + at_items, dead)[:, None]
+    of_users = of_users * ~torch.isin(at_users, newly)[:, None]
+    of_items = of_items * ~torch.isin(n_users + at_items, newly)[:, None]
     by_users, by_items = known.inverse_users, known.inverse_items
     once = of_users @ by_users, of_items @ by_items
     degrees = graph.degrees()
@@ -143,7 +149,6 @@ def _directions(
     at = lost.nonzero().flatten()
     rescaled = (lost[at, None].to(table.dtype) * table[at]) @ axes
     of_user = (at < n_users)[:, None]
-    newly = dead[~torch.isin(dead, graph.forgotten_nodes)]
     heard = table[_silenced(graph, remaining)] @ axes
     groups = [
         torch.cat([of_users, of_items]),

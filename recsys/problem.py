@@ -227,16 +227,28 @@ class RecommenderProblem(FittedRecommender, Problem):
             raise ValueError(f"`unit` must be {', '.join(sizes)} for {self.model.name} (got {unit!r}){why}")
 
     def settled(self, forget: ForgetSet) -> Params:
-        """Rows of forgotten users and items are zero: the optimum of a row that no record reaches.
+        """Idle rows (`idle_nodes`) are zero, which is their optimum.
 
         Call it on the remaining problem. The moments an optimiser kept are not parameters and are dropped with the
         history (`aged`).
         """
-        rows = self.graph.forgotten_nodes
+        rows = self.idle_nodes(forget)
         by_row = self.row_parameters
         return {
             name: value.index_fill(0, rows, 0.0) if name in by_row else value for name, value in self.params.items()
         }
+
+    def idle_nodes(self, forget: ForgetSet) -> Tensor:
+        """Rows [k] that nothing remaining determines: `ModelLoss.idle_nodes`, and users whose every interaction went.
+
+        An item without any keeps its row where it is still a negative of others: that is a method's to move.
+        """
+        idle = self.loss.idle_nodes
+        if "user" in self.objective_function.at_rest or not forget.interactions:
+            return idle
+        rows = self.data.users.rows({user for user, _ in forget.interactions}, unknown="mark")
+        emptied = torch.from_numpy(rows[rows >= 0]).to(idle.device)
+        return torch.cat([idle, emptied[self.graph.degrees()[emptied] == 0]])
 
     def linearized(self, params: Params) -> Callable[[Params], Tensor]:
         """displacement -> the objective with scores linear in it: what Gauss-Newton products are made of."""

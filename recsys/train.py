@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -35,6 +37,9 @@ class TrainingOptions:
 
     Converging: L-BFGS until the gradient norm is at most `tolerance` times the norm of the penalty's own gradient
     (a measure free of the data's scale and of the start). Stochastic: Adam over coupled batches.
+
+    `keep` of "checkpoints" keeps one every `checkpoint_every` epochs, and in a run of fewer than twice as many epochs
+    one every half of it, so that there is always one to go back to (but for a run of one epoch).
     """
 
     seed: int = 0
@@ -64,6 +69,11 @@ class TrainingOptions:
             keep=('empty or of "checkpoints" and "optimizer"', self.keep <= {"checkpoints", "optimizer"}),
         )
 
+    @property
+    def checkpoint_period(self) -> int:
+        """Epochs from one checkpoint to the next."""
+        return min(self.checkpoint_every, max(1, self.epochs // 2))
+
     def polished(self) -> TrainingOptions:
         """The same run taken to where float32 ends: for references that others are measured against."""
         return replace(self, tolerance=0.25 * self.tolerance, max_iterations=2 * self.max_iterations)
@@ -80,12 +90,13 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
     options: TrainingOptions = problem.options
     landscape = _with_hooks(problem) if problem.history.hooks else problem.landscape()
     started = time.perf_counter()
-    paused = 0.0
+    paused, reached = 0.0, nan
 
     with tqdm(total=options.max_iterations, desc="train", disable=_quiet(options), leave=False) as bar:
 
         def watch(iteration: int, value: float, residual: float) -> bool:
-            nonlocal paused
+            nonlocal paused, reached
+            reached = residual
             bar.set_postfix_str(f"objective {value:.6g}, residual {residual:.2g}")
             bar.update()
             if monitor is not None:
@@ -96,16 +107,17 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
                     return True
             return residual <= options.tolerance * 2.0 * l2 * float(landscape.point.norm())
 
-        solution = lbfgs(
-            landscape, flatten(init), max_iterations=options.max_iterations, memory=options.memory, callback=watch
-        )
+        with suppress(KeyboardInterrupt):  # the state reached is the result
+            reached = lbfgs(
+                landscape, flatten(init), max_iterations=options.max_iterations, memory=options.memory, callback=watch
+            ).residual
     history = History(
-        residual=solution.residual,
+        residual=reached,
         seconds=time.perf_counter() - started - paused,
         seed=options.seed,
         hooks=problem.history.hooks,
     )
-    return problem.with_params(unflatten(solution.x, init), history=history)
+    return problem.with_params(unflatten(landscape.point.clone(), init), history=history)
 
 
 def _with_hooks(problem: Problem) -> FunctionLandscape:
@@ -148,7 +160,7 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
                     value = value + hook(problem, params)
                 (value / max(graph.n_edges, 1)).backward()  # pyright: ignore[reportUnknownMemberType]
                 optimizer.step()
-            if "checkpoints" in options.keep and epoch % options.checkpoint_every == 0:
+            if "checkpoints" in options.keep and epoch % options.checkpoint_period == 0:
                 state = _remembered(optimizer, params, start.optimizer)
                 checkpoints.append(Checkpoint(epoch, _snapshot(params), state))
             if monitor is not None:

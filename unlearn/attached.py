@@ -161,6 +161,18 @@ class AttachedProblem(Problem):
             losses = losses * self.weights.to(losses)
         return losses if records is None else losses[records.to(losses.device)]
 
+    def apart(self, forget: ForgetSet) -> tuple[AttachedProblem, Tensor | None]:
+        """The forgotten by themselves, where that makes no difference to their losses; all records else."""
+        records = self.records(forget)
+        if isinstance(self.data, NumberedRecords):
+            others = set(self.data.numbers.tolist()) - set(forget.records)
+            alone = self.without(ForgetSet(records=tuple(others)))
+            with torch.no_grad():
+                together = self.record_losses(self.params, records)
+                if torch.allclose(alone.record_losses(self.params), together, rtol=1e-4, atol=1e-6):
+                    return alone, None
+        return self, records
+
     def background(self, params: Params) -> Tensor:
         if self.recipe.background is None:
             return super().background(params)

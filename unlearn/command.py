@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from unlearn.forget import UnknownIds
+from unlearn.interruption import Interrupted, ending
 
 
 def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
@@ -41,8 +42,9 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
         try:
             for group, (kind, members) in groups.items():
                 given[group] = kind(**{member: given.pop(member) for member in members})
-            result = function(**given)
-        except KeyboardInterrupt:
+            with ending():
+                result = function(**given)
+        except (KeyboardInterrupt, Interrupted):
             fail("interrupted; what was written before is complete", 130, as_json=bool(asked))
         except UnknownIds as error:
             fail(str(error), 3, as_json=bool(asked))

@@ -127,6 +127,13 @@ class Problem(Fitted):
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         """Loss [r] of the given records (all if None), differentiable in `params`."""
 
+    def apart(self, forget: ForgetSet) -> tuple[Problem, Tensor | None]:
+        """A problem that gives the forgotten records' losses at the least cost, and which of its records these are.
+
+        None: all of them.
+        """
+        return self, self.records(forget)
+
     def background(self, params: Params) -> Tensor:
         """What belongs to no record, a scalar; for a recommender the term of all unobserved pairs."""
         return next(iter(params.values())).new_zeros(())

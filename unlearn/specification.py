@@ -151,8 +151,8 @@ def unlearners(specifications: str) -> list[Unlearner]:
 def written(one: Unlearner) -> str:
     """What to type for a method: its name, and the arguments that are not their defaults."""
     defaults = {name: parameter.default for name, parameter in arguments(type(one)).items()}
-    given = [f"{name}={value}" for name, value in one.arguments().items() if value != defaults.get(name, MISSING)]
-    return ":".join([one.name, *given])
+    given = {name: str(value) for name, value in one.arguments().items() if value != defaults.get(name, MISSING)}
+    return ":".join([one.name, *(f"{name}={f'[{value}]' if ':' in value else value}" for name, value in given.items())])
 
 
 def labels(methods: Sequence[Unlearner]) -> list[str]:

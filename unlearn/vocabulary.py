@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
@@ -17,6 +18,7 @@ from unlearn.invalid import InvalidInput
 Id = int | str
 _SHOWN = 10
 _FEW = 16  # lookups after which hashing all ids pays
+_INTEGER = re.compile(r"-?[0-9]{1,19}")  # no longer than 64 bits need; to isdigit a superscript is one, to int not
 
 
 def id_array(ids: Iterable[Id]) -> NDArray[Any]:
@@ -176,7 +178,7 @@ class Vocabulary:
 
     def parse(self, texts: Iterable[str]) -> list[Id]:
         """Ids from text, as typed on a command line: of this vocabulary's kind where the text allows it."""
-        return [int(text) if self.kind == "int" and text.lstrip("-").isdigit() else text for text in texts]
+        return [int(text) if self.kind == "int" and _INTEGER.fullmatch(text) else text for text in texts]
 
     def take(self, rows: Iterable[int] | NDArray[np.integer[Any]]) -> list[Any]:
         """External ids of the rows, as plain int or str; None for a tombstone."""

@@ -20,6 +20,7 @@ import typer
 from filelock import FileLock, Timeout
 
 from unlearn import durable
+from unlearn.outputs import obstacle
 
 T = TypeVar("T")
 _State = tuple[tuple[int, int] | None, ...]
@@ -43,7 +44,13 @@ class Workspace:
 
         Raises:
             FileExistsError: there is something, and it is no workspace.
+            ValueError: nothing can be written beside it, where a change is made.
         """
+        self._refuse_others()
+        if (why := obstacle(_beside(self.folder.resolve(), "probe"))) is not None:
+            raise ValueError(f"`out` must be in a folder that can be written to (got {str(self.folder)!r}: {why})")
+
+    def _refuse_others(self) -> None:
         folder = self.folder
         empty = folder.is_dir() and not any(folder.iterdir())
         if folder.exists() and not (folder / self.marker).is_file() and not empty:
@@ -105,7 +112,7 @@ class Workspace:
         Raises:
             FileExistsError: as `check`.
         """
-        self.check()
+        self._refuse_others()
         with self.held():
             folder = self.folder.resolve()
             staged = _beside(folder, "new")

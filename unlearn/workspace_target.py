@@ -46,7 +46,7 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         self.workspace = workspace
         self.staging = Staging.beside(workspace.folder)
         self.identity_type = identity_type
-        self._blocked = Blocklist(self.staging.folder / "blocked", pseudonyms)
+        self._blocked = Blocklist(self.staging.blocked, pseudonyms)
 
     @property
     def identity_types(self) -> frozenset[str]:

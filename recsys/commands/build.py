@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from recsys.closed_form import ClosedForm
@@ -23,8 +23,8 @@ T = TypeVar("T")
 _STOCHASTIC = ("epochs", "batch_size", "learning_rate", "keep")
 
 
-def load_split(setup: Setup, seed: int) -> Split:
-    """The data as train, validation and test.
+def load_split(setup: Setup, seed: int, *, left_out: Callable[[int], object] | None = None) -> Split:
+    """The data as train, validation and test; `left_out` is told how many ratings were below the threshold.
 
     Raises:
         ValueError: the data cannot be read, or cannot be split that way.
@@ -41,7 +41,13 @@ def load_split(setup: Setup, seed: int) -> Split:
     if data is None:
         found = synthetic(seed=seed)
     else:
-        found = read(data, format=setup.format, threshold=setup.threshold, seed=seed)  # pyright: ignore[reportArgumentType]
+        found = read(
+            data,
+            format=setup.format,  # pyright: ignore[reportArgumentType]
+            threshold=setup.threshold,
+            seed=seed,
+            left_out=left_out,
+        )
     if isinstance(found, Split):
         if split not in (None, "given"):
             raise ValueError(f"`split` must be given for `{data}`, which brings its own (got {split!r})")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,7 +80,8 @@ def demo(
     say("[bold]5. Evidence[/]  deleting 5 % of all interactions, against two retrains that never saw them:")
     say(comparison.table(spread=False))
     store = f"sqlite:///{out}/mlflow.db"
-    say(f"[bold]6. Story[/]     mlflow server --backend-store-uri {store}   then open the link it prints")
+    say("[bold]6. Story[/]     run this and open the link it prints:")
+    say(f"{mlflow()} server --backend-store-uri {shlex.quote(store)}", soft_wrap=True, markup=False, highlight=False)
     return {
         "forgotten": request.counts(),
         "interactions_removed": result.records_removed,
@@ -87,6 +90,13 @@ def demo(
         "files_with_forgotten_ids": left,
         **json.loads(comparison.to_json()),
     }
+
+
+def mlflow() -> str:
+    """How a shell calls the mlflow of this environment, from where it is now."""
+    program = Path(sys.executable).with_name("mlflow")
+    here = Path.cwd()
+    return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
 
 
 def traces(folder: Path, request: Any) -> int:

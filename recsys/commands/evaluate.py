@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Seed, Setup, Track
+from recsys.commands.options import Seed, Setup, Track, opened
 from unlearn.command import command
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def evaluate(
     from recsys.commands.case import Case
     from unlearn.audit import Comparison, Streams
     from unlearn.audit.log import record, record_streams
+    from unlearn.outputs import require_writable
     from unlearn.specification import unlearners
 
     wrong = [
@@ -67,27 +68,25 @@ def evaluate(
     if wrong:
         raise ValueError("\n".join(wrong))
     chosen, numbers = unlearners(methods), range(seed, seed + seeds)
-    console = Console(stderr=json_ is not None)
+    require_writable(json=json_)
+    tracker, console = opened(track), Console(stderr=json_ is not None)
     cases = (Case.drawn(setup, chosen, delete, number, progress=json_ is None) for number in numbers)
     found: Comparison | Streams
     if stream is None:
         found = Comparison.join([compared(case, chosen, n) for n, case in zip(numbers, cases, strict=True)])
     else:
         found = Streams.join([in_turn(case, chosen, n, stream) for n, case in zip(numbers, cases, strict=True)])
-    if track is not None:
-        from unlearn.tracking.mlflow import MlflowTracker
-
-        model, asked = (text.partition(":")[0] for text in (setup.model, delete))
-        tracker, name = MlflowTracker(track), f"evaluate {model} {asked}"
-        if isinstance(found, Comparison):
-            record(found, tracker, name=name)
-        else:
-            record_streams(found, tracker, name=name)
     if str(json_) != "-":
         console.print(found.table(spread=console.width >= _WIDE))
     if json_ is not None and str(json_) != "-":
         json_.parent.mkdir(parents=True, exist_ok=True)
         json_.write_text(found.to_json() + "\n", "utf-8")
+    if tracker is not None:
+        name = " ".join(["evaluate", *(text.partition(":")[0] for text in (setup.model, delete))])
+        if isinstance(found, Comparison):
+            record(found, tracker, name=name)
+        else:
+            record_streams(found, tracker, name=name)
     return json.loads(found.to_json())
 
 

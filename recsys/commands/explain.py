@@ -10,6 +10,7 @@ import typer
 
 from recsys.commands.options import Json
 from unlearn.command import command
+from unlearn.requests.commands.options import Config
 
 
 @command
@@ -18,11 +19,14 @@ def explain(
     user: Annotated[str, typer.Option(help="Whose recommendation.")],
     item: Annotated[str | None, typer.Option(help="Which one (default: the best).")] = None,
     k: Annotated[int, typer.Option(help="Interactions to list.")] = 10,
+    config: Config = None,
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Which interactions, the user's own and others', made a recommendation, by the influence function.
 
     A contribution is about how much lower the score would be without the interaction; negative: how much higher.
+    Whoever asked to be forgotten gets no answer, and is in none: where people are suppressed, the service's settings
+    are read.
     """
     import torch
     from rich.console import Console
@@ -30,11 +34,14 @@ def explain(
 
     from recsys.attribution import pair_scores
     from recsys.commands import workspace
+    from recsys.commands.suppressed import serving
     from recsys.problem import RecommenderProblem
     from unlearn.attribution import Influence
+    from unlearn.forget import UnknownIds
 
     if k < 1:
         raise ValueError(f"`k` must be a positive integer for `explain` (got {k})")
+    target = serving(model, config)
     problem = workspace.load(model)
     if not isinstance(problem, RecommenderProblem):
         raise ValueError(
@@ -42,6 +49,8 @@ def explain(
         )
     data = problem.data
     (user_id,) = data.users.parse([user])
+    if target is not None and target.blocks(user_id):
+        raise UnknownIds(f"`user` must be somebody who did not ask to be forgotten (got {user}): they are suppressed")
     if item is None:
         item_id = problem.ranker().recommend(user_id, k=1, exclude=data).ids[0]
     else:
@@ -50,12 +59,13 @@ def explain(
     found = Influence().fit(problem).scores(pair_scores(pair))
     assert found.residuals is not None
     values = found.values[:, 0]
-    order = values.abs().argsort(descending=True, stable=True)[:k].numpy()
-    users, items = data.users.take(data.user_rows()[order]), data.items.take(data.item_rows()[order])
-    lines = [
-        {"user": u, "item": i, "contribution": float(values[at]), "own": u == user_id}
-        for u, i, at in zip(users, items, order, strict=True)
-    ]
+    lines: list[dict[str, Any]] = []
+    for at in values.abs().argsort(descending=True, stable=True).numpy():
+        (of,), (what,) = data.users.take(data.user_rows()[[at]]), data.items.take(data.item_rows()[[at]])
+        if target is None or not target.blocks(of):
+            lines.append({"user": of, "item": what, "contribution": float(values[at]), "own": of == user_id})
+        if len(lines) == k:
+            break
     result = {
         "user": user_id,
         "item": item_id,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json
+from recsys.commands.options import THRESHOLD, Json, Threshold, told
 from unlearn.command import command
 from unlearn.requests.commands.options import Config
 
@@ -18,13 +18,14 @@ def ingest(
     data: Annotated[Path, typer.Option(help="File of new interactions, in any format that `unlearn train` reads.")],
     target: Annotated[str, typer.Option(help="The target that takes them in, as the settings name it.")] = "recsys",
     format: Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")] = None,
+    threshold: Threshold = THRESHOLD,
     config: Config = None,
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Give new interactions to the recommender that the service runs; it refuses those of people who were erased.
 
-    New users are answered at once. Next to pairs of known ids, which the next version learns from, what is new is
-    learned by the next retrain.
+    Give the threshold that the recommender was trained with. New users are answered at once. Next to pairs of known
+    ids, which the next version learns from, what is new is learned by the next retrain.
     """
     from dataclasses import asdict
 
@@ -41,14 +42,23 @@ def ingest(
     recommender = load_targets({target: chosen.targets[target]}, names)[target]
     if not isinstance(recommender, RecommenderTarget):
         raise ValueError(f"`target` must be a recommender (got {target!r}, which takes in no interactions)")
-    arrived = read(data, format=format, duplicates="last")  # pyright: ignore[reportArgumentType]
+    left_out: list[int] = []
+    arrived = read(
+        data,
+        format=format,  # pyright: ignore[reportArgumentType]
+        threshold=threshold,
+        duplicates="last",
+        left_out=left_out.append,
+    )
     if not isinstance(arrived, Interactions):
         raise ValueError(f"`data` must be one file of interactions (got `{data}`, which is split)")
     frame, stored = arrived.frame(), recommender.data().data
     for name, ids in (("user", stored.users), ("item", stored.items)):
         if ids.kind == "str":  # in a file whose ids are all numbers, too
             frame[name] = frame[name].astype(str)
-    taken = asdict(recommender.take_in(frame))
+    taken = asdict(recommender.take_in(frame)) | {"ratings_left_out": sum(left_out)}
     if not json_:
         typer.echo(f"{taken['stored']} stored, {taken['refused']} refused, {taken['new_users']} new users")
+        if taken["ratings_left_out"]:
+            typer.echo(told(taken["ratings_left_out"], threshold))
     return taken

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from unlearn.tracking.mlflow import MlflowTracker
+
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Track = Annotated[Path | None, typer.Option(help="MLflow store: a SQLite file or a tracking URI.")]
+Track = Annotated[str | None, typer.Option(help="MLflow store: a SQLite file or a tracking URI.")]
+Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
-DIM, OBJECTIVE = 192, "whole_data"
+DIM, OBJECTIVE, THRESHOLD = 192, "whole_data", 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,7 @@ class Setup:
     split: Annotated[
         str | None, typer.Option(help="given, ratio, leave-last-out, temporal-user or temporal (default: by the data).")
     ] = None
-    threshold: Annotated[float, typer.Option(help="Ratings of at least this become interactions.")] = 4.0
+    threshold: Threshold = THRESHOLD
     model: Annotated[
         str, typer.Option(help="Name of a model, or with arguments as in lightgcn:layers=2; see `unlearn models`.")
     ] = "lightgcn"
@@ -53,3 +57,25 @@ class Setup:
             "both with a comma (default: nothing for train, what the methods require for evaluate)."
         ),
     ] = None
+
+
+def opened(track: str | None) -> MlflowTracker | None:
+    """The store that `--track` names, opened before the work that it is to hold.
+
+    Raises:
+        ValueError: it cannot be opened, or be written to.
+    """
+    if track is None:
+        return None
+    from unlearn.tracking.mlflow import MlflowTracker
+
+    try:
+        return MlflowTracker(track)
+    except Exception as error:  # MLflow's own, its database's, the network's
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"`track` must be an MLflow store that can be opened (got {track}: {why})") from error
+
+
+def told(left_out: int, threshold: float) -> str:
+    """How many ratings the threshold left out, in words."""
+    return f"{left_out} ratings below {threshold:g} left out (--threshold)"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recsys.commands.options import Json
 from unlearn.command import command
+from unlearn.requests.commands.options import Config
+
+if TYPE_CHECKING:
+    from recsys.recommend import Recommendations
 
 
 @command
@@ -18,33 +23,47 @@ def recommend(
     user: Annotated[list[str], typer.Option(help="May be given more than once.")],
     k: Annotated[int, typer.Option(help="Length of the list.")] = 10,
     suppress: Annotated[list[str] | None, typer.Option(help="Item never to show.")] = None,
-    unknown: Annotated[str, typer.Option(help="raise, skip or popular.")] = "raise",
+    unknown: Annotated[
+        str, typer.Option(help="raise, skip or popular; whoever is suppressed is left out where it is not raise.")
+    ] = "raise",
+    config: Config = None,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """The best items of some users, leaving out what they have seen."""
+    """The best items of some users, leaving out what they have seen.
+
+    Whoever asked to be forgotten gets no answer: where people are suppressed, the service's settings are read.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from recsys.commands import workspace
+    from recsys.commands.suppressed import serving
+    from recsys.plugin.serving import without_erased
+    from unlearn.forget import UnknownIds
 
+    target = serving(model, config)
     problem = workspace.load(model)
-    data = problem.data
-    found = problem.ranker().recommend(
-        data.users.parse(user),
-        k=k,
-        exclude=data,
-        suppress=data.items.parse(suppress or []),
-        unknown=unknown,  # pyright: ignore[reportArgumentType]
-    )
-    ids: list[list[Any]] = found.ids.tolist()
-    scores: list[list[float]] = found.scores.tolist()
-    lists: list[dict[str, Any]] = [
-        {
-            "user": name,
-            "items": [{"item": item, "score": score} for item, score in zip(*best, strict=True) if item is not None],
-        }
-        for name, *best in zip(found.users, ids, scores, strict=True)
-    ]
+    data, ranker = problem.data, problem.ranker()
+    asked, banned = data.users.parse(user), data.items.parse(suppress or [])
+
+    def best(users: Any, more: list[Any]) -> Recommendations:
+        return ranker.recommend(users, k=k, exclude=data, suppress=[*banned, *more], unknown=unknown)  # pyright: ignore[reportArgumentType]
+
+    blocked = [one for one in asked if target is not None and target.blocks(one)]
+    if blocked and unknown == "raise":
+        raise UnknownIds(
+            f"`user` must be somebody who did not ask to be forgotten (got {', '.join(map(str, blocked))}): they are "
+            "suppressed; `--unknown skip` leaves them out"
+        )
+    found = best([one for one in asked if one not in blocked], [])
+    lists: list[dict[str, Any]] = []
+    for place, name in enumerate(found.users):
+        ids, scores = found.ids[place], found.scores[place]
+        if target is not None:
+            own = without_erased(target, name, partial(best, name))
+            ids, scores = own.ids, own.scores
+        pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+        lists.append({"user": name, "items": [{"item": a, "score": b} for a, b in pairs if a is not None]})
     if not json_:
         table = Table("user", "items, best first")
         for row in lists:

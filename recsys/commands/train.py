@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json, Seed, Setup, Track
+from recsys.commands.options import Json, Seed, Setup, Track, opened, told
 from unlearn.command import command
 
 
@@ -31,8 +31,13 @@ def train(
     from recsys.ranking import dot_products
 
     workspace.at(out).check()
-    parts = load_split(setup, seed)
+    left_out: list[int] = []
+    parts = load_split(setup, seed, left_out=left_out.append)
     untrained = build_model(setup, parts.refit(), seed=seed, progress=not json_)
+    tracker = opened(track)
+    console, below = Console(markup=False, soft_wrap=True, quiet=json_), sum(left_out)
+    if below:
+        console.print(told(below, setup.threshold))
     started = time.perf_counter()
     problem = untrained.fit()
     seconds = time.perf_counter() - started
@@ -45,14 +50,17 @@ def train(
         "users": int(problem.data.users.alive.sum()),
         "items": int(problem.data.items.alive.sum()),
         "interactions": len(problem.data),
+        "ratings_left_out": below,
         "seconds": seconds,
         "residual": problem.history.residual,
         "metrics": metrics,
     }
-    if track is not None:
-        from unlearn.tracking.mlflow import MlflowTracker
-
-        with MlflowTracker(track).run("train") as run:
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    console.print(
+        f"Trained {described(problem)['model']} on {problem.data!r} in {seconds:.1f} s: {figures}\nKept in {out}"
+    )
+    if tracker is not None:
+        with tracker.run("train") as run:
             settings = described(problem)
             arguments = settings.pop("model_arguments") | settings.pop("objective_arguments", {})
             run.params(settings | arguments | {"seed": seed})
@@ -61,9 +69,4 @@ def train(
             run.dataset("train", digest=problem.data.digest(), counts=counts, context="train")
             if tables is not None:  # a model without tables serves from the interactions, which MLflow must not hold
                 result["model_id"] = run.model(workspace.model_folder(out), name=settings["model"])
-    if not json_:
-        figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        Console(markup=False, soft_wrap=True).print(
-            f"Trained {described(problem)['model']} on {problem.data!r} in {seconds:.1f} s: {figures}\nKept in {out}"
-        )
     return result

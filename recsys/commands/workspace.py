@@ -11,6 +11,10 @@ from unlearn.workspace import Workspace
 SNAPSHOT = "interactions.parquet"
 
 
+class Diverged(RuntimeError):
+    """Training ended where its parameters are no numbers."""
+
+
 def at(folder: Path) -> Workspace:
     """The workspace in a folder, whether there is one yet or not."""
     return Workspace(folder, marker=SNAPSHOT, made_by="`unlearn train`", option="model")
@@ -25,8 +29,19 @@ def save(problem: store.Storable, folder: Path) -> None:
     """Write the new state in full and swap it in.
 
     Raises:
+        Diverged: a parameter is not finite; nothing was written.
         FileExistsError: the folder exists and is no workspace.
     """
+    bad = [
+        f"{int((~value.isfinite()).sum())} of {value.numel()} in `{name}`"
+        for name, value in problem.params.items()
+        if not bool(value.isfinite().all())
+    ]
+    if bad:
+        raise Diverged(
+            f"parameters must be finite to be saved (not finite: {', '.join(bad)}), so nothing was written; "
+            "train with a lower learning rate or with more l2"
+        )
 
     def write(staged: Path) -> None:
         store.save(problem, model_folder(staged))

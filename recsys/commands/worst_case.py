@@ -56,6 +56,7 @@ def worst_case(
     from rich.console import Console
 
     from unlearn.audit import Comparison
+    from unlearn.outputs import require_writable
     from unlearn.specification import built, unlearners
     from unlearn.worst_case import Budget
     from unlearn.worst_case import selector as found_by
@@ -63,6 +64,7 @@ def worst_case(
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `worst-case` (got {seeds})")
     chosen, asked, served = built(selector, found_by), Budget.parse(budget), unlearners(methods)
+    require_writable(json=json_)
     numbers = range(seed, seed + seeds)
     parts = [one_seed(setup, chosen, asked, served, number, progress=json_ is None) for number in numbers]
     trials = [part[0] for part in parts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from recsys.commands import workspace
@@ -40,12 +40,9 @@ class Serving:
         parts = self._latest()
         ranker, seen = next((part for part in parts if user in part[0].user_ids), parts[0])
         banned = list(suppress or ())
-        while True:
-            found = ranker.recommend(user, k=k, exclude=seen, suppress=banned)
-            erased = [item for item in found.ids.tolist() if item is not None and self._target.blocks(user, item)]
-            if not erased:
-                break
-            banned += erased
+        found = without_erased(
+            self._target, user, lambda more: ranker.recommend(user, k=k, exclude=seen, suppress=[*banned, *more])
+        )
         # Asked again: a suppression that was acknowledged meanwhile counts.
         return None if self._target.blocks(user) else found
 
@@ -59,3 +56,14 @@ class Serving:
         known = (self._target.ranker(stored), stored.data)
         new = stored.newcomers()
         return (known, (newcomers(self._target.published(stored), new), new)) if len(new.users) else (known,)
+
+
+def without_erased(target: RecommenderTarget, user: Id, ask: Callable[[list[Id]], Recommendations]) -> Recommendations:
+    """What `ask` answers to a user, told to leave out items with which their interaction is suppressed or erased."""
+    erased: list[Id] = []
+    while True:
+        found = ask(erased)
+        more = [item for item in found.ids.tolist() if item is not None and target.blocks(user, item)]
+        if not more:
+            return found
+        erased += more

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import recsys.data
+from recsys.commands.demo import mlflow
 from recsys.data import Interactions, read, synthetic
 from tests.cli.run import answer, naming
 
@@ -35,3 +39,12 @@ def test_the_demo_forgets_and_shows_it(
     assert int((~left.users.alive).sum()) == 20
     assert naming(out, left.users.ids[left.users.alive])  # the search finds who stayed
     assert [path.name for path in tmp_path.iterdir()] == ["shown"]
+
+
+def test_the_mlflow_that_it_names_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (tmp_path, Path(sys.executable).parent.parent):
+        monkeypatch.chdir(place)
+        (program,) = shlex.split(mlflow())
+        assert Path(program).is_absolute() == (place == tmp_path)
+        done = subprocess.run([program, "server", "--help"], capture_output=True, text=True, check=True, timeout=120)
+        assert "--backend-store-uri" in done.stdout

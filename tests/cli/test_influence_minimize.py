@@ -121,4 +121,10 @@ def test_a_surrogate_is_trained_stored_and_read(network, tmp_path):
     assert "must hold a surrogate `hybrid` of the model ic (got capped of ic)" in refusal(
         2, "influence", "estimate", *given, "--surrogate", named
     )
+    for name in ("gcn", "hybrid:units=2"):
+        kind = name.partition(":")[0]
+        inside = ("--method", f"diffim_plus_plus:surrogate=[{name}]")
+        for flags in (("--method", "diffim_plus_plus", "--surrogate", name), inside):
+            assert f"`{kind}` must have learned" in refusal(2, "influence", "minimize", *given, "--budget", "2", *flags)
+        assert f"name it as {kind}:path=FILE" in refusal(2, "influence", "estimate", *given, "--surrogate", name)
     assert "has nothing to learn" in refusal(2, "influence", "train-surrogate", "mean_field", "--out", out)

@@ -80,7 +80,8 @@ def test_new_interactions_are_taken_in_but_of_nobody_erased(
     assert answer("worker", "--once") == {"batches": 1}
     arrived = tmp_path / "arrived.csv"
     arrived.write_text(f"user,item\n{gone},{item}\n{user},{item}\nf00d,{item}\n", "utf-8")
-    assert answer("ingest", "--data", arrived) == {"stored": 1, "refused": 2, "new_users": 1}
+    expected = {"stored": 1, "refused": 2, "new_users": 1, "ratings_left_out": 0}
+    assert answer("ingest", "--data", arrived) == expected
     assert answer("ingest", "--data", arrived)["stored"] == 0
     arrived.unlink()
     assert naming(tmp_path, [gone]) == set() and naming(tmp_path, ["f00d"])
@@ -91,6 +92,15 @@ def test_new_interactions_are_taken_in_but_of_nobody_erased(
     assert "must be a file or a folder that exists" in refusal(2, "ingest", "--data", arrived).replace("\n", " ")
 
 
+def test_what_is_taken_in_has_the_threshold_of_training(config: Path, data: Interactions, tmp_path: Path) -> None:
+    arrived, item = tmp_path / "arrived.csv", data.items.ids[0]
+    arrived.write_text(f"user,item,rating\nf00d,{item},3\nbeef,{item},4\ncafe,{item},2\n", "utf-8")
+    assert "2 ratings below 4 left out (--threshold)" in unlearn("ingest", "--data", arrived).stdout
+    said = answer("ingest", "--data", arrived, "--threshold", "3")
+    assert said == {"stored": 1, "refused": 0, "new_users": 1, "ratings_left_out": 1}
+    assert "all 3 ratings are below 5" in refusal(2, "ingest", "--data", arrived, "--threshold", "5")
+
+
 def test_a_hold_keeps_a_person(config: Path, data: Interactions, tmp_path: Path) -> None:
     user = str(data.users.ids[3])
     answer("hold", "place", "--identity", user, "--reference", "case 7")
@@ -99,9 +109,22 @@ def test_a_hold_keeps_a_person(config: Path, data: Interactions, tmp_path: Path)
     assert answer("request", "status", made["id"])["state"] == "on_hold"
     (hold,) = answer("hold", "list")["holds"]
     assert hold["reference"] == "case 7" and user not in hold["pseudonym"]
-    assert answer("hold", "lift", "--identity", user) == {"requests": 1}
+    assert "on hold for case 7" in refusal(2, "hold", "lift", "--identity", user, "--reference", "case 8")
+    assert answer("hold", "lift", "--identity", user, "--reference", "case 7") == {"requests": 1}
     answer("worker", "--once")
     assert answer("request", "status", made["id"])["state"] == "completed"
+
+
+def test_a_hold_that_would_hold_nothing_is_refused(config: Path, data: Interactions) -> None:
+    user, one = str(data.users.ids[3]), json.dumps(["controller_customer_id", str(data.users.ids[3]), "i1"])
+    for identity in (f"emial={user}", f"interaction={one}"):
+        told = refusal(2, "hold", "place", "--identity", identity, "--reference", "case 7")
+        assert "by which a target knows people: controller_customer_id (got" in told
+    assert "1 to 95 printable" in refusal(2, "hold", "place", "--identity", user, "--reference", "x" * 96)
+    answer("hold", "place", "--identity", user, "--reference", "case 7")
+    told = refusal(2, "hold", "place", "--identity", user, "--reference", "case 8")
+    assert "on hold already, for case 7" in told and len(answer("hold", "list")["holds"]) == 1
+    assert "see `unlearn hold list`" in refusal(3, "hold", "lift", "--identity", "nobody")
 
 
 def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,9 +135,14 @@ def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatc
     )
     assert "no such request" in refusal(3, "request", "status", str(uuid.uuid4()))
     assert "needs attention" in refusal(2, "request", "retry", "0" * 32)
+    monkeypatch.setenv("UNLEARN_DATABASE", "postgresql+psycopg://user:hunter2@127.0.0.1:1/ledger")
+    told = refusal_of_work("request", "list")
+    assert "Connection refused" in told and "hunter2" not in told
+    monkeypatch.delenv("UNLEARN_DATABASE")
     assert "must be one of submit, operate, audit" in refusal(2, "keys", "create", "--caller", "x", "--role", "root")
     assert "see `unlearn keys list`" in refusal(3, "keys", "revoke", "0")
-    refusal(2, "keys", "init", "--out", tmp_path / "keys" / "keyring.json")
+    told = refusal(2, "keys", "init", "--out", tmp_path / "keys" / "keyring.json")
+    assert "`out` must be a new file" in told and "keys are never overwritten" in told
     (tmp_path / "keys" / "keyring.json").chmod(0o644)
     assert "chmod 600" in refusal(2, "request", "list")
     (tmp_path / "keys" / "keyring.json").chmod(0o600)
@@ -178,7 +206,8 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     assert answer("request", "reapply") == {"people": 0, "id": None, "not_examined": []}
     shutil.rmtree(model)
     (tmp_path / "backup").rename(model)  # and the ledger as it was
-    assert unlearn("recommend", "--model", model, "--user", gone).exit_code == 0
+    assert "interactions.parquet" in naming(model, [gone])
+    assert unlearn("recommend", "--model", model, "--user", gone).exit_code == 3  # suppressed all the same
     open_ = answer("request", "create", "--identity", later)  # who asks anew is not asked for twice
     made = answer("request", "reapply")
     assert made["people"] == 1 and answer("request", "reapply")["people"] == 0

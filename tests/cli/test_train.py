@@ -14,14 +14,16 @@ from recsys.closed_form import ClosedForm, registered
 from recsys.commands import workspace
 from recsys.data import Interactions
 from recsys.problem import RecommenderProblem
-from tests.cli.run import SMALL, answer, lists, naming, refusal
+from tests.cli.run import SMALL, answer, lists, naming, refusal, unlearn
 from unlearn.forget import ForgetSet
 from unlearn.tracking import MlflowTracker
 
 
 def test_train_says_what_it_made(trained: tuple[Path, Any], data: Interactions) -> None:
     out, said = trained
-    assert said.keys() == {"out", "users", "items", "interactions", "seconds", "residual", "metrics"}
+    assert said.keys() == {
+        "out", "users", "items", "interactions", "ratings_left_out", "seconds", "residual", "metrics",
+    }  # fmt: skip
     assert (said["out"], said["users"], said["items"]) == (str(out), 60, 40)
     assert said["interactions"] == len(data)
     assert 0 < said["residual"] < 0.1
@@ -74,11 +76,32 @@ def test_what_training_kept_serves_a_later_request(table: Path, data: Interactio
     plain, kept = (workspace.load(tmp_path / name) for name in ("plain", "kept"))
     assert isinstance(kept, RecommenderProblem)
     assert not plain.history.has("checkpoints") and not plain.history.has("optimizer")
-    assert len(kept.history.checkpoints) == 1  # of every tenth epoch
-    assert torch.equal(kept.history.checkpoints[0].params["table"], kept.params["table"])
+    assert [one.epoch for one in kept.history.checkpoints] == [5, 10]  # a short run keeps one every half of it
+    assert torch.equal(kept.history.checkpoints[-1].params["table"], kept.params["table"])
     assert kept.history.optimizer is not None and kept.history.optimizer.steps == 10 * -(-len(data) // 100)
     assert (kept.options.batch_size, kept.options.learning_rate) == (100, 0.01)
     assert kept.objective_function.arguments()["negatives"] == 2
+
+
+def test_ratings_below_the_threshold_are_told(tmp_path: Path) -> None:
+    log, out = tmp_path / "rated.csv", tmp_path / "model"
+    ratings = "".join(f"u{user},{item},{1 + (user + item) % 5}\n" for user in range(20) for item in range(10))
+    log.write_text("user,item,rating\n" + ratings, "utf-8")
+    train = ("train", "--data", log, "--out", out, "--dim", "2")
+    shown = unlearn(*train).stdout
+    assert "120 ratings below 4 left out (--threshold)" in shown
+    said = answer(*train, "--threshold", "3.5")
+    assert (said["interactions"] < 80, said["ratings_left_out"]) == (True, 120)
+    assert answer(*train, "--threshold", "2")["ratings_left_out"] == 40
+    told = refusal(2, *train, "--threshold", "6")
+    assert "at least one interaction (got none: all 200 ratings are below 6)" in told
+
+
+def test_what_diverged_is_not_kept(table: Path, tmp_path: Path) -> None:
+    asked = ("--objective", "bpr", "--dim", "4", "--epochs", "2", "--learning-rate", "1e20")
+    said = refusal(1, "train", "--data", table, "--out", tmp_path / "model", *asked)
+    assert "parameters must be finite to be saved" in said and "`table`" in said and "learning rate" in said
+    assert not (tmp_path / "model").exists()
 
 
 def test_nobody_held_out_is_no_figure(tmp_path: Path) -> None:

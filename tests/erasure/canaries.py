@@ -89,6 +89,8 @@ def cases() -> dict[str, Case]:
         "interactions": ForgetSet(interactions=single),
         "mixed": mixed,
     }
+    emptied = frame[(frame["user"] == users[7]) | (frame["item"] == items[20])]
+    forget["emptied"] = ForgetSet(interactions=tuple(zip(emptied["user"], emptied["item"], strict=True)))
     assert data.time is not None
     return {
         name: Case(
@@ -108,6 +110,19 @@ def served(name: str, kind: str, objective: str = "whole_data") -> UnlearnResult
     return unlearner.forget(problem, cases()[kind].forget, unlearner.prepare(problem))
 
 
-def forgotten_nodes(data: Interactions, forget: ForgetSet) -> torch.Tensor:
+def undetermined_nodes(before: RecommenderProblem, forget: ForgetSet) -> torch.Tensor:
+    """Rows of the table that nothing remaining has a say in.
+
+    Of those named, and of everybody whose last interaction goes; an item without any is still a negative under `bpr`.
+    """
+    data = before.data
+    left = [np.flatnonzero(was & ~now) for was, now in zip(_reached(data), _reached(data.without(forget)), strict=True)]
     users, items = data.users.rows(forget.users), data.items.rows(forget.items)
-    return torch.from_numpy(np.concatenate([users, items + data.n_users]))
+    if not before.stochastic:
+        items = np.union1d(items, left[1])
+    return torch.from_numpy(np.concatenate([np.union1d(users, left[0]), items + data.n_users]))
+
+
+def _reached(data: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    users, items = data.degrees()
+    return users > 0, items > 0

@@ -65,6 +65,16 @@ def test_checkpoints_and_moments_are_kept_on_request(data: Interactions) -> None
 
 
 @pytest.mark.parametrize(
+    ("epochs", "kept"),
+    [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (9, [4, 8]), (15, [7, 14]), (20, [10, 20]), (35, [10, 20, 30])],
+)
+def test_a_short_run_keeps_a_checkpoint_before_its_end(epochs: int, kept: list[int], data: Interactions) -> None:
+    options = TrainingOptions(epochs=epochs, batch_size=10_000, keep=frozenset({"checkpoints"}))
+    problem = RecommenderProblem.build(data, objective=BPR(), dim=2, options=options).fit()
+    assert [one.epoch for one in problem.history.checkpoints] == kept
+
+
+@pytest.mark.parametrize(
     ("model", "objective"),
     [("lightgcn", BPR(negatives=2)), ("simgcl", SampledSoftmax(negatives=8)), ("ngcf", NBPO(flip_dim=3))],
     ids=["lightgcn bpr", "simgcl sampled_softmax", "ngcf nbpo"],

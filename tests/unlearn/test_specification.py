@@ -65,7 +65,8 @@ def test_methods_are_separated_by_commas() -> None:
 
 
 def test_what_is_written_of_a_method_reads_back_as_it() -> None:
-    for specification in ("iau", "iau:lr=0.5", "reconverge:accuracy=0.1:memory=5", "neg_grad:steps=2"):
+    held = "masked:inner=[iau:lr=0.02:steps=3]:share=0.2"
+    for specification in ("iau", "iau:lr=0.5", "reconverge:accuracy=0.1:memory=5", "neg_grad:steps=2", held):
         assert written(unlearner(specification)) == specification
     for one in unlearners("all"):
         assert unlearner(written(one)) == one

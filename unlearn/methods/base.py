@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
+from unlearn.history import History
+from unlearn.interruption import whole_or_not_at_all
 from unlearn.problem import Fitted, Problem
 from unlearn.registry import Registry
 
@@ -152,7 +154,8 @@ class Unlearner(ABC):
             return self._result(served, served, state, forget, 0, 0.0, (0.0, 0.0), fallback=False)
         removed = int(problem.records(forget).numel())
         remaining = self._remaining(problem, forget)
-        after, state = self._forget(problem, remaining, forget, state)
+        with whole_or_not_at_all():
+            after, state = self._forget(problem, remaining, forget, state)
         seconds = time.perf_counter() - started
         # On the remaining objective in both: what a method hands back may still stand on the old data (`no_op`).
         residuals = _residuals(remaining, after)
@@ -169,7 +172,9 @@ class Unlearner(ABC):
                 "on_failure='retrain'."
             )
         if fallback:
-            after = remaining.fit()
+            with whole_or_not_at_all():
+                after = remaining.fit()
+            state = None  # what the failed attempt made of the state is not of this model
             seconds = time.perf_counter() - started
             residuals = _residuals(remaining, after)
         return self._result(problem, after, state, forget, removed, seconds, residuals, fallback=fallback)
@@ -191,6 +196,10 @@ class Unlearner(ABC):
         if (obstacle := self.obstacle(problem)) is not None:
             raise MissingRequirement(obstacle)
 
+    def _history(self, before: Problem, after: Problem, removed: int, residual: float | None) -> History:
+        """What the result remembers of training: checkpoints and moments learned from the forgotten, and go."""
+        return before.aged(removed, residual)
+
     def _result(
         self,
         before: Fitted,
@@ -206,7 +215,8 @@ class Unlearner(ABC):
         changed: dict[str, Tensor] = {}
         if isinstance(before, Problem) and isinstance(after, Problem):
             if forget and not (fallback or self.exact):
-                after = after.with_params(after.params, history=before.aged(removed, residuals and residuals[1]))
+                history = self._history(before, after, removed, residuals and residuals[1])
+                after = after.with_params(after.params, history=history)
             changed = dict(before.row_changes(after.params))
         return UnlearnResult(
             problem=after,

@@ -18,7 +18,6 @@ from unlearn.methods.base import State, Unlearner, register
 from unlearn.methods.gradient import differentiate
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Fitted
-from unlearn.records import NumberedRecords
 from unlearn.streams import normals
 
 _PRODUCTS = 30
@@ -150,7 +149,7 @@ class DeltaGrad(Unlearner):
     ) -> tuple[Descended, State]:
         before: Record = (self.prepare(problem) if state is None else state).payload
         after = replace(before.model, data=remaining.data, weights=remaining.weights)
-        forgotten, chosen = _alone(problem, forget)
+        forgotten, chosen = problem.apart(forget)
         points, gradients = _room(after)
         x = before.points[0].clone()
         moves: list[Tensor] = []
@@ -191,22 +190,6 @@ def curvature_product(moves: list[Tensor], turns: list[Tensor], vector: Tensor) 
     right = torch.cat([sigma * (s @ vector), y @ vector]).double()
     weights = torch.linalg.lstsq(inner, right.unsqueeze(1), driver="gelsd").solution.squeeze(1).to(vector)
     return sigma * vector - sigma * (weights[: len(s)] @ s) - weights[len(s) :] @ y
-
-
-def _alone(problem: AttachedProblem, forget: ForgetSet) -> tuple[AttachedProblem, Tensor | None]:
-    """A problem that answers for the forgotten records, and which of its records they are (None: all).
-
-    The forgotten by themselves where that makes no difference to their losses.
-    """
-    records = problem.records(forget)
-    if isinstance(problem.data, NumberedRecords):
-        others = set(problem.data.numbers.tolist()) - set(forget.records)
-        alone = problem.without(ForgetSet(records=tuple(others)))
-        with torch.no_grad():
-            together = problem.record_losses(problem.params, records)
-            if torch.allclose(alone.record_losses(problem.params), together, rtol=1e-4, atol=1e-6):
-                return alone, None
-    return problem, records
 
 
 def _curvature(problem: AttachedProblem, params: Params) -> float:

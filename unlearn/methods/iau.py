@@ -99,6 +99,7 @@ class IAU(GradientMethod):
         n_forgotten, n_remaining = max(records.numel(), 1), max(remaining.n_records, 1)
         divisor = n_forgotten if self.scale == "mean" else n_remaining
         correction = self.gc_weight * (1.0 if self.lr_retain is None else self.lr_retain / self.lr) / n_remaining
+        forgotten, chosen = problem.apart(forget)
         seen = None if self.calibrate is None else Forgotten.of(problem, forget)
         start = remaining.settled(forget)
         curvature = self._curvature(remaining, start) if self.update == "fisher" else None
@@ -106,7 +107,7 @@ class IAU(GradientMethod):
         def against(_: int, params: Params) -> Tensor | None:
             if seen is not None and self.calibrate is not None and seen.mean_loss(params) >= self.calibrate:
                 return None
-            gradient = differentiate(lambda leaves: problem.record_losses(leaves, records).sum(), params)[1]
+            gradient = differentiate(lambda leaves: forgotten.record_losses(leaves, chosen).sum(), params)[1]
             direction = gradient.div_(-divisor)
             if correction:
                 direction.add_(flatten(remaining.value_and_gradient(params)[1]), alpha=correction)

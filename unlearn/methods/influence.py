@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from unlearn.curvature import gauge_projection
@@ -12,8 +13,9 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
 from unlearn.methods.gradient import differentiate
 from unlearn.methods.second_order import OneShot
-from unlearn.params import flatten
+from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem
+from unlearn.solvers.operator import Map, Operator, dot, norm
 
 
 @register
@@ -47,7 +49,8 @@ class Influence(OneShot):
         Diverges: solver="lissa" where the curvature is not positive.
 
     **Differences from the paper:** sums instead of means, so no n; the whole data's curvature in every step of the
-    series instead of one record's; the exact form is ours to compare with; damping grows on negative curvature; rows
+    series instead of one record's; the exact form is ours to compare with; damping grows on negative curvature, and in
+    the exact form until the remaining objective does not rise, which next to a flat direction it would by far; rows
     that only the forgotten data determined are cleared afterwards.
     """
 
@@ -63,5 +66,21 @@ class Influence(OneShot):
         else:
             at, params = remaining, remaining.settled(forget)
             b = flatten(remaining.value_and_gradient(params)[1]).neg_()
-        operator = self.operator(at, params, prior)
-        return self.solve(operator, b, gauge_projection(at, params))[0]
+        operator, project = self.operator(at, params, prior), gauge_projection(at, params)
+        if self.form == "published":
+            return self.solve(operator, b, project)[0]
+        return self._lowering(remaining, params, operator, b, project)
+
+    def _lowering(
+        self, remaining: Problem, start: Params, operator: Operator, b: Tensor, project: Map | None
+    ) -> Tensor:
+        """The solution with the least damping in `damping`, 4 `damping`, ... that does not raise the objective."""
+        least, x = self, flatten(start)
+        while True:
+            step, damping = least.solve(operator, b, project)
+            _, gradients = remaining.value_and_gradient(unflatten(x + step, start))
+            # The mean of both slopes along the step: the change of the objective, exact where that is quadratic, and
+            # with more digits than its two values have.
+            if dot(flatten(gradients) - b, step) <= 0.0 or not norm(step) > torch.finfo(x.dtype).eps * norm(x):
+                return step
+            least = replace(least, damping=4.0 * damping)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from unlearn.forget import ForgetSet
-from unlearn.history import Checkpoint
+from unlearn.history import Checkpoint, History
 from unlearn.invalid import require
-from unlearn.methods.base import State, Unlearner, UnlearnResult, register
+from unlearn.methods.base import State, Unlearner, register
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 
@@ -67,24 +67,8 @@ class Rewind(Unlearner):
         history = replace(replayed.history, checkpoints=kept + replayed.history.checkpoints)
         return replayed.with_params(replayed.settled(forget), history=history), state
 
-    def _result(
-        self,
-        before: Fitted,
-        after: Fitted,
-        state: State | None,
-        forget: ForgetSet,
-        removed: int,
-        seconds: float,
-        residuals: tuple[float, float] | None,
-        *,
-        fallback: bool,
-    ) -> UnlearnResult:
-        result = super()._result(before, after, state, forget, removed, seconds, residuals, fallback=fallback)
-        if not removed or fallback:
-            return result
-        assert isinstance(result.problem, Problem)
-        history = replace(result.problem.history, checkpoints=after.history.checkpoints)
-        return replace(result, problem=result.problem.with_params(result.problem.params, history=history))
+    def _history(self, before: Problem, after: Problem, removed: int, residual: float | None) -> History:
+        return replace(super()._history(before, after, removed, residual), checkpoints=after.history.checkpoints)
 
 
 def _settled(remaining: Problem, checkpoint: Checkpoint, forget: ForgetSet) -> Checkpoint:

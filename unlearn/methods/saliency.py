@@ -32,7 +32,8 @@ class Masked(GradientMethod):
     beside the inner method's.
 
     Args:
-        inner: the method to hold, as on the command line: `neg_grad`, or `iau:lr=0.02:steps=3` with arguments.
+        inner: the method to hold, as on the command line: `neg_grad`, or `iau:lr=0.02:steps=3` with arguments, there in
+            brackets, `masked:inner=[iau:lr=0.02:steps=3]`.
         share: of all units; 1 is the inner method itself. 0.5 is the default of SalUn, 0.8 that of WAGLE.
         curvature: stands for the Hessian's diagonal in the attribution.
         unit: "row" scores rows of tables by their norm. Of single coordinates the greatest are those of the forgotten

@@ -32,8 +32,8 @@ class SSD(Unlearner):
     both are about the same, and hardly anything happens; and since I_F is at most n_D / n_F times I_D, nothing at all
     where the threshold is above that.
 
-    `prepare` computes I_D, one vector of the parameters' size, from which each request takes its own part. Three more
-    are held while it is served.
+    `prepare` computes I_D, one vector of the parameters' size; three more are held while a request is served. An
+    estimate of a sum cannot be freed of single records, so none is handed on: the next request computes it anew.
 
     Args:
         threshold: alpha of the paper.
@@ -45,8 +45,7 @@ class SSD(Unlearner):
 
     **Differences from the paper:** single records' squares as in its text, where the released code squares batch means;
     estimated by random signs where records are many; rows that only the forgotten data determined are cleared. The
-    losses are the records' alone, without background and penalty. After a request I_D is that of the parameters it was
-    computed at less the forgotten, not computed anew.
+    losses are the records' alone, without background and penalty.
     """
 
     threshold: float = 10.0
@@ -71,7 +70,7 @@ class SSD(Unlearner):
 
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State]:
+    ) -> tuple[Problem, None]:
         records = problem.records(forget)
         state = self.prepare(problem) if state is None else state
         everything: Tensor = state.payload
@@ -81,8 +80,7 @@ class SSD(Unlearner):
         factor = (self.strength * of_all / of_forgotten).clamp_max(1.0)
         x = flatten(problem.params)
         x = torch.where(of_forgotten > self.threshold * of_all, factor * x, x)
-        left = State((everything - forgotten).clamp_min_(0.0), 0.0, state.megabytes)
-        return settled(remaining, unflatten(x, problem.params), forget), left
+        return settled(remaining, unflatten(x, problem.params), forget), None
 
     def _squares(self, problem: Problem, records: Tensor) -> Tensor:
         return squared_gradients(problem, problem.params, records, probes=self.probes)

@@ -52,8 +52,7 @@ def lbfgs(
     Gradients say less: near a minimum that is flat in some directions they fall late.
 
     Stops earlier when rounding leaves nothing to gain (the line search finds nothing lower, or the residual has had no
-    new minimum for 50 iterations), when the callback says so, and on a keyboard interrupt; the point reached
-    is returned in every case.
+    new minimum for 50 iterations), and when the callback says so; the point reached is returned in every case.
     """
     value = landscape.start(start)
     gradient = landscape.gradient().clone()
@@ -65,48 +64,45 @@ def lbfgs(
     curvature = [0.0] * slots  # 1 / (s . y) of each slot
     order: list[int] = []
     iteration, free, near = 0, 0, False
-    try:
-        while residual > tolerance and iteration < max_iterations:
-            direction = _two_loop(landscape, gradient, steps, yields, curvature, order, residual).neg_()
-            slope = float(gradient @ direction)
-            if not slope < 0:  # the memory has lost positive definiteness to rounding: forget it, or give up
-                if not order:
-                    break
-                order.clear()
-                continue
-            step = landscape.search(direction, slope)
-            if step.length == 0.0:
-                if not order:
-                    break
-                order.clear()
-                continue
-            before, gained = gained, value - step.value
-            value = step.value
-            if near := _left(gained, before) <= accuracy**2 * (first - value):
-                iteration, residual = iteration + 1, nan
+    while residual > tolerance and iteration < max_iterations:
+        direction = _two_loop(landscape, gradient, steps, yields, curvature, order, residual).neg_()
+        slope = float(gradient @ direction)
+        if not slope < 0:  # the memory has lost positive definiteness to rounding: forget it, or give up
+            if not order:
                 break
-            new = landscape.gradient()
-            slot = free % slots
-            torch.mul(direction, step.length, out=steps[slot])
-            torch.sub(new, gradient, out=yields[slot])
-            product = float(steps[slot] @ yields[slot])
-            if slot in order:
-                order.remove(slot)
-            if product > 1e-10 * float(yields[slot] @ yields[slot]) * abs(step.length):
-                curvature[slot] = 1.0 / product
-                order.append(slot)
-                free += 1
-            gradient.copy_(new)
-            residual = _norm(gradient)
-            iteration += 1
-            if residual < best:
-                best, best_at = residual, iteration
-            elif iteration - best_at >= _PATIENCE:
+            order.clear()
+            continue
+        step = landscape.search(direction, slope)
+        if step.length == 0.0:
+            if not order:
                 break
-            if callback is not None and callback(iteration, value, residual):
-                break
-    except KeyboardInterrupt:
-        pass  # the point reached is the result
+            order.clear()
+            continue
+        before, gained = gained, value - step.value
+        value = step.value
+        if near := _left(gained, before) <= accuracy**2 * (first - value):
+            iteration, residual = iteration + 1, nan
+            break
+        new = landscape.gradient()
+        slot = free % slots
+        torch.mul(direction, step.length, out=steps[slot])
+        torch.sub(new, gradient, out=yields[slot])
+        product = float(steps[slot] @ yields[slot])
+        if slot in order:
+            order.remove(slot)
+        if product > 1e-10 * float(yields[slot] @ yields[slot]) * abs(step.length):
+            curvature[slot] = 1.0 / product
+            order.append(slot)
+            free += 1
+        gradient.copy_(new)
+        residual = _norm(gradient)
+        iteration += 1
+        if residual < best:
+            best, best_at = residual, iteration
+        elif iteration - best_at >= _PATIENCE:
+            break
+        if callback is not None and callback(iteration, value, residual):
+            break
     converged = near or residual <= tolerance
     return Solution(landscape.point.clone(), value, residual, iteration, landscape.evaluations, converged)
 

@@ -25,14 +25,13 @@ class Deletion:
         cls, problem: RecommenderProblem, positions: NDArray[np.int64], remaining: RecommenderProblem | None = None
     ) -> Deletion:
         """The interactions at these positions deleted from `problem`, which leaves `remaining`, where that is known."""
-        kept = np.setdiff1d(np.arange(len(problem.data)), positions)
-        return cls(remaining or _part(problem, kept), _part(problem, positions).graph)
-
-
-def _part(problem: RecommenderProblem, positions: NDArray[np.int64]) -> RecommenderProblem:
-    data, values = problem.data.take(positions), problem.graph.values
-    graph = BipartiteGraph.from_interactions(data, dtype=values.dtype, device=values.device)
-    return replace(problem, data=data, graph=graph)
+        data, dtype, device = problem.data, problem.graph.values.dtype, problem.graph.values.device
+        deleted = BipartiteGraph.from_interactions(data.take(positions), dtype=dtype, device=device)
+        if remaining is None:
+            data = data.take(np.setdiff1d(np.arange(len(data)), positions))
+            graph = problem.model.message_graph(data, dtype=dtype, device=device)
+            remaining = replace(problem, data=data, graph=graph)
+        return cls(remaining, deleted)
 
 
 def held_out(problem: RecommenderProblem, *, rate: float, seed: int) -> Deletion:

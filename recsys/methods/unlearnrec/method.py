@@ -132,7 +132,9 @@ class UnlearnRec(Unlearner):
         readout = torch.cat(problem.readout())
         params = fine_tune(self._encoder, self._recipe, deletion, state.payload, readout, epochs=self.fine_tune)
         after = remaining.with_params(params)
-        return after.with_params(after.settled(forget)), replace(state, payload=_refreshed(state.payload, remaining))
+        return after.with_params(after.settled(forget)), replace(
+            state, payload=_refreshed(state.payload, remaining, forget)
+        )
 
     @property
     def _encoder(self) -> Encoder:
@@ -143,7 +145,7 @@ class UnlearnRec(Unlearner):
         return Recipe(self.unlearn, self.preserve, self.contrast, self.temperature, self.batch_size, self.lr, self.seed)
 
 
-def _refreshed(params: Params, remaining: RecommenderProblem) -> Params:
-    """The network without the rows of those forgotten."""
-    gone = remaining.graph.forgotten_nodes
+def _refreshed(params: Params, remaining: RecommenderProblem, forget: ForgetSet) -> Params:
+    """The network without the rows of those forgotten, or of whom nothing is left."""
+    gone = remaining.idle_nodes(forget)
     return params | {name: params[name].index_fill(0, gone, 0.0) for name in BY_NODE}

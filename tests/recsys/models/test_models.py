@@ -12,6 +12,7 @@ import torch
 from recsys.data import Interactions
 from recsys.graph import BipartiteGraph
 from recsys.models import Recommender, build
+from recsys.models.base import LinearRecommender
 from recsys.problem import RecommenderProblem
 from recsys.store import load, load_ranker, save
 from tests.tolerances import EXACT64
@@ -115,18 +116,21 @@ def test_a_forgotten_row_is_zero_and_all_else_starts_as_before(name: str, data: 
     forget = ForgetSet(users=["u03"], items=[105])
     remaining = problem.without(forget)
     gone = [3, data.n_users + 5]
-    others = [row for row in range(problem.graph.n_nodes) if row not in gone]
     settled, fresh = remaining.settled(forget), remaining.model.initial(remaining.graph, problem.options.seed)
     assert set(settled) == set(fresh) == {key for key, _ in problem.model.named_parameters()}
-    for params in (settled, fresh):
-        assert params["table"][gone].abs().max() == 0 and params["table"][others].abs().min(1).values.max() > 0
+    idle = remaining.graph.degrees().eq(0).nonzero().flatten().tolist()  # 0 is their optimum, too, in a linear model
+    assert set(idle) > set(gone)
+    cleared = idle if isinstance(problem.model, LinearRecommender) else gone
+    for params, empty in ((settled, cleared), (fresh, gone)):
+        others = [row for row in range(problem.graph.n_nodes) if row not in empty]
+        assert params["table"][empty].abs().max() == 0 and params["table"][others].abs().min(1).values.max() > 0
         assert torch.equal(params["table"][others], problem.params["table"][others])
         for key in params.keys() - {"table"}:
             assert torch.equal(params[key], problem.params[key]) and params[key].abs().max() > 0
         users, items = remaining.with_params(params).readout()
         assert users[3].abs().max() == 0 and items[5].abs().max() == 0
     changed = dict(problem.row_changes(settled))
-    assert changed["table"].nonzero().flatten().tolist() == gone
+    assert changed["table"].nonzero().flatten().tolist() == cleared
     assert not any(rows.any() for key, rows in changed.items() if key != "table")
 
 

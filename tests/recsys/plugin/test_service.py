@@ -191,7 +191,7 @@ def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
     problem = RecommenderProblem.build(numbered, objective=WholeData(a=0.1, l2=1.0), dim=4, layers=1)
     workspace.save(replace(problem), tmp_path / "model")
     recommender = opened(tmp_path / "model")
-    for value, expected in (("7", 1), ("007", 0), ("seven", 0)):
+    for value, expected in (("7", 1), ("007", 0), ("seven", 0), ("--5", 0), ("\u00b2", 0)):
         assert recommender.resolve(Batch("b", (Subject(KIND, value),)))["users"] == expected
     recommender.suppress([Subject(KIND, "7")])
     assert recommender.blocks(7) and not recommender.blocks(8)

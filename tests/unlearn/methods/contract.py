@@ -283,6 +283,7 @@ class UnlearnerContract(ABC):
         assert isinstance(retrained.problem, Problem)
         assert_same(case.problem.without(case.requests[0]).fit().params, retrained.problem.params)
         assert retrained.problem.history.removed == 0
+        assert retrained.state is None  # of the model that failed
         assert_same(before, snapshot(case.problem, case))
 
 

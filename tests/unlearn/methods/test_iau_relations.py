@@ -75,11 +75,11 @@ def streamed(k: int, **arguments: float) -> AttachedProblem:
     return current
 
 
-def test_1_it_costs_no_more_than_three_epochs() -> None:
+def test_1_it_costs_no_more_than_an_epoch_and_a_half() -> None:
     rows: list[int] = []
 
     def counted(module: nn.Module, data: Data) -> Tensor:
-        rows.append(len(data[0]))
+        rows.append(len(data[0]) * (3 if torch.is_grad_enabled() else 1))  # a backward pass costs two forward ones
         return cross_entropy(module, data)
 
     module = Perceptron(8, 16, 10)
@@ -92,7 +92,7 @@ def test_1_it_costs_no_more_than_three_epochs() -> None:
     remaining = problem.without(request)
     rows.clear()
     IAU()._forget(problem, remaining, request, None)
-    assert 0 < sum(rows) <= 3 / 30 * training
+    assert 0 < sum(rows) <= 1.5 / 30 * training
 
 
 def test_3_forgetting_grows_with_the_rate_and_lies_above_the_original() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recsys.data import synthetic
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
@@ -21,7 +22,7 @@ from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions, attach
 from unlearn.methods import GIF, Influence, MissingRequirement, Newton
 from unlearn.methods.second_order import removed_gradient, staying
-from unlearn.params import flatten
+from unlearn.params import flatten, unflatten
 from unlearn.solvers.lissa import Diverges
 
 SHARP: dict[str, Any] = {"damping": 1e-12, "tolerance": 1e-12, "max_products": 5000}
@@ -159,6 +160,29 @@ def test_negative_curvature_is_damped_by_one_solver_and_refused_by_the_other() -
     assert float(remaining.objective(result.params)) < float(remaining.objective(problem.params))
     with pytest.raises(Diverges, match="negative eigenvalue"):
         Influence(damping=0.01, solver="lissa", max_products=3000).forget(problem, forget)
+
+
+def test_next_to_a_flat_direction_the_exact_form_does_not_raise_the_objective() -> None:
+    """At the least damping it leads far up for some users: what the quadratic model promises is no descent."""
+    data = synthetic(n_users=120, n_items=100, n_interactions=1500, seed=4)
+    options = TrainingOptions(seed=2, tolerance=1e-6)
+    problem = RecommenderProblem.build(
+        data, model="mf", objective=WholeData(a=0.05, l2=0.1), options=options, dtype=torch.float64, dim=60
+    ).fit()
+    worst = 0.0
+    for user in range(0, 60, 4):
+        items = data.indices[data.indptr[user] : data.indptr[user + 1]]
+        (name,) = data.users.take([user])
+        forget = ForgetSet(interactions=tuple((name, item) for item in data.items.take(items)))
+        remaining = problem.without(forget)
+        start = remaining.settled(forget)
+        bare, project = Influence().operator(remaining, start, None), gauge_projection(remaining, start)
+        b = -flatten(remaining.value_and_gradient(start)[1])
+        unguarded = unflatten(flatten(start) + Influence().solve(bare, b, project)[0], start)
+        worst = max(worst, float(remaining.objective(unguarded) - remaining.objective(start)))
+        result = Influence().forget(problem, forget).problem
+        assert float(remaining.objective(result.params)) <= float(remaining.objective(start))
+    assert worst > 0.1
 
 
 # ---- sampled training ------------------------------------------------------------------------------------------------

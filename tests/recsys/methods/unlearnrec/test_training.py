@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from recsys.graph import BipartiteGraph
+from recsys.joint_graph import JointGraph
 from recsys.methods.unlearnrec import UnlearnRec
 from recsys.methods.unlearnrec.deletion import held_out, simulated
 from recsys.methods.unlearnrec.encoder import Encoder
 from recsys.methods.unlearnrec.losses import own, preservation, unlearning
 from recsys.methods.unlearnrec.training import Recipe, pretrain
 from tests.recsys.methods.unlearnrec.models import trained
+from tests.unlearn.toys import tiny_recommender
 from unlearn.forget import ForgetSet
 
 
@@ -36,6 +38,19 @@ def test_simulated_deletions_share_nothing_with_the_one_held_out() -> None:
     assert not codes(judge.deleted) & set.union(*others)
     assert len(set.union(*others)) > 0.8 * len(every)  # and together they cover what is not held out
     assert all(one != other for one, other in pairwise(others))
+
+
+def test_a_simulated_deletion_leaves_the_graph_that_a_real_one_would() -> None:
+    """Of a model that uses ties: all of them, and degrees that count them."""
+    problem = tiny_recommender(model="social_lightgcn")
+    deletion = held_out(problem, rate=0.2, seed=4)
+    pairs = deletion.deleted.rows.numpy(), deletion.deleted.cols.numpy()
+    ids = problem.data.users.take(pairs[0]), problem.data.items.take(pairs[1])
+    real = problem.without(ForgetSet(interactions=tuple(zip(*ids, strict=True)))).graph
+    assert isinstance(deletion.remaining.graph, JointGraph) and isinstance(real, JointGraph)
+    assert real.n_ties > 0
+    assert torch.equal(deletion.remaining.graph.values, real.values)
+    assert torch.equal(deletion.remaining.graph.ends, real.ends)
 
 
 def test_without_one_user_the_others_deletions_stay_what_they_were() -> None:

@@ -1,0 +1,84 @@
+"""Mistakes in setting up the service, asking for an erasure and checking a certificate: told, and nothing is lost."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from pathlib import Path
+
+import pytest
+
+from recsys.data import Interactions
+from tests.cli.run import answer, digest, refusal, unlearn
+from tests.cli.test_service import config
+
+__all__ = ["config"]
+
+
+def test_a_key_that_is_none_is_no_forgery(config: Path, data: Interactions, tmp_path: Path) -> None:
+    file, public = tmp_path / "certificate.json", tmp_path / "keys" / "certificates.pub"
+    answer("request", "create", "--identity", str(data.users.ids[3]), "--certificate", file)
+    key = public.read_text("utf-8").strip()
+    for good in (public, key):
+        assert answer("verify-certificate", file, "--key", good)["valid"]
+    wrong = tmp_path / "key" / "certificates.pub"
+    told = refusal(2, "verify-certificate", file, "--key", wrong)
+    assert f"`key` must be a public key in base64 or a file of it (there is no file {wrong})" in told
+    assert "there is no file" in refusal(2, "verify-certificate", file, "--key", key[:-4])
+    told = refusal(2, "verify-certificate", file, "--key", tmp_path / "keys" / "keyring.json")
+    assert "keyring.json holds something else)" in told
+    other = base64.b64encode(secrets.token_bytes(32)).decode()
+    assert unlearn("verify-certificate", file, "--key", other).exit_code == 1  # a key, and not this one
+    told = refusal(2, "verify-certificate", public, "--key", public)
+    assert f"{public} must be a certificate, in JSON (" in told
+    told = refusal(2, "verify-certificate", file, "--key", public, "--previous", public)
+    assert f"{public} must be a certificate, in JSON (" in told
+
+
+def test_setting_up_that_fails_takes_its_keys_back(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("init", "--target", "recsys:workspace=model")
+    monkeypatch.setenv("UNLEARN_DATABASE", "postgresql+psycopg://nobody@127.0.0.1:1/ledger")
+    assert unlearn(*asked).exit_code == 1
+    assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == {"model", "model.service"}
+    monkeypatch.delenv("UNLEARN_DATABASE")
+    assert "`config` must be a file that can be written" in refusal(2, *asked, "--config", "/proc/nope/unlearn.toml")
+    assert not (tmp_path / "unlearn-keys").exists()
+    made = answer(*asked)
+    assert answer("request", "list") == {"requests": []}
+    Path(made["config"]).unlink()
+    before = digest(tmp_path / "unlearn-keys")
+    told = refusal(2, *asked)
+    assert "`keyring` must be a new file (got unlearn-keys/keyring.json)" in told and "never overwritten" in told
+    assert digest(tmp_path / "unlearn-keys") == before
+
+
+def test_nobody_is_erased_for_a_certificate_that_cannot_be_written(
+    config: Path, data: Interactions, tmp_path: Path
+) -> None:
+    told = refusal(2, "request", "create", "--identity", str(data.users.ids[3]), "--certificate", tmp_path)
+    assert "`certificate` must be a file that can be written" in told and "it is a folder" in told
+    assert answer("request", "list") == {"requests": []}
+
+
+def test_a_certificate_that_could_not_be_written_after_all_can_be_had(
+    config: Path, data: Interactions, tmp_path: Path
+) -> None:
+    result = unlearn("request", "create", "--identity", str(data.users.ids[3]), "--certificate", "/dev/full")
+    assert result.exit_code == 2
+    (request,) = answer("request", "list")["requests"]
+    assert request["state"] == "completed"
+    assert f"`unlearn request certificate {request['batch']} --out FILE` writes it" in result.stderr
+    assert answer("request", "certificate", request["batch"], "--out", tmp_path / "certificate.json")
+
+
+def test_an_identity_that_no_target_knew_is_told(config: Path, data: Interactions, tmp_path: Path) -> None:
+    hint, file = "no target knew this identity; check it", tmp_path / "certificate.json"
+    for identity, known in ((str(data.users.ids[3]), True), ("u-mistyped", False)):
+        result = unlearn("request", "create", "--identity", identity, "--certificate", file)
+        assert result.exit_code == 0, result.output
+        assert (hint in result.stderr, hint in result.stdout) == (not known, False)
+    assert "0 users, 0 interactions" in result.stdout
+    assert answer("verify-certificate", file, "--key", tmp_path / "keys" / "certificates.pub")["valid"]
