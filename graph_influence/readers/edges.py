@@ -14,15 +14,11 @@ from graph_influence.readers.table import EdgeTable
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import is_atomic
 from unlearn.tables.columns import same_kind, whole_or_text
-from unlearn.tables.pairs import pairs
+from unlearn.tables.pairs import USUAL, pairs
 from unlearn.tables.text import NUMBER, fields
 
 _NAMES = ("source", "target", "probability")
-# Usual names of columns, lower case without separators.
-_ENDS = {
-    *("source", "target", "sourceid", "targetid", "from", "to", "fromnodeid", "tonodeid", "src", "dst", "u", "v"),
-    *("node1", "node2", "id1", "id2", "user1", "user2", "user", "friend", "follower", "followee", "truster", "trustee"),
-}
+# Usual names of the column, lower case without separators.
 _PROBABILITIES = ("probability", "prob", "p", "activationprob", "weight", "w")
 
 
@@ -70,7 +66,7 @@ def _is_header(lines: pd.Series[str], problems: Problems) -> bool:
     found = fields(first)[:2]
     if is_atomic(first) or all(NUMBER.fullmatch(field) for field in found):
         return False
-    if {re.sub(r"[^a-z0-9]", "", field.lower()) for field in found} <= _ENDS:
+    if {re.sub(r"[^a-z0-9]", "", field.lower()) for field in found} <= USUAL:
         return True
     if rest and all(NUMBER.fullmatch(field) for field in fields(rest[0])[:2]):
         return True

@@ -11,9 +11,9 @@ from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic, is_atomic
 from unlearn.tables.text import NUMBER, delimited, fields, separator
 
-# Usual names of the two columns, lower case without separators.
 _NAMES = "source target src dst from to user friend follower followee truster trustor trustee node fromnode tonode"
-_USUAL = {
+# Usual names of the two columns, lower case without separators.
+USUAL = {
     *(name + end for name in _NAMES.split() for end in ("", "id")),
     *(name + end for name in ("user", "userid", "node", "nodeid", "id") for end in ("1", "2")),
     *("u", "v"),
@@ -46,7 +46,7 @@ def _is_header(lines: pd.Series[str]) -> bool:
         return False
     if rest and all(NUMBER.fullmatch(field) for row in rest for field in row):
         return True
-    usual = {re.sub(r"[^a-z0-9]", "", field.lower()) for field in first} <= _USUAL
+    usual = {re.sub(r"[^a-z0-9]", "", field.lower()) for field in first} <= USUAL
     return usual and set(map(_form, first)).isdisjoint(_form(field) for row in rest for field in row)
 
 
