@@ -224,7 +224,10 @@ def refusal_of_work(*arguments: str | Path) -> str:
     return result.stderr.replace("\n", " ")
 
 
-def test_server_and_worker_as_processes(config: Path, data: Interactions, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+def test_server_and_worker_as_processes(
+    end: signal.Signals, code: int, config: Path, data: Interactions, tmp_path: Path
+) -> None:
     key = answer("keys", "create", "--caller", "shop", "--role", "submit")["key"]
     program = str(Path(sys.executable).with_name("unlearn"))
     url = f"http://127.0.0.1:{_port(config)}"
@@ -246,11 +249,11 @@ def test_server_and_worker_as_processes(config: Path, data: Interactions, tmp_pa
             assert 'unlearn_requests{state="completed"} 1.0' in told
     finally:
         for process in running:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(end)
         codes = [process.wait(60) for process in running]
         log.close()
     # What the server hands on, once it has ended in an orderly way.
-    assert codes == [-signal.SIGTERM, 0], (tmp_path / "log").read_text("utf-8")
+    assert codes == [code, 0], (tmp_path / "log").read_text("utf-8")
     assert naming(tmp_path, [user]) == set()
 
 
