@@ -31,7 +31,7 @@ from tests.unlearn.requests.conftest import (
     sqlite_url,
     url,
 )
-from tests.unlearn.requests.test_worker import strict_certificate
+from tests.unlearn.requests.house import strict_certificate
 from unlearn.requests.api import create_app
 from unlearn.requests.callers import Role
 from unlearn.requests.database import Database

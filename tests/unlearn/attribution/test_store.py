@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +217,10 @@ def test_the_basis_forgets_with_its_sample(tmp_path: Path, monkeypatch: pytest.M
 def test_a_store_of_something_else_is_refused(tmp_path: Path) -> None:
     x = vectors(50)
     made(tmp_path / "store", x)
-    serve: Callable[[Tensor], Tensor] = lambda rows: x[rows]  # noqa: E731
+
+    def serve(rows: Tensor) -> Tensor:
+        return x[rows]
+
     with pytest.raises(StoreError, match="source"):
         build(tmp_path / "store", names(50), serve, width=WIDTH, source={"model": "other"})
     with pytest.raises(ValueError, match="32 bytes each and unique"):

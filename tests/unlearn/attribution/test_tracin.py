@@ -70,9 +70,13 @@ def test_a_record_raises_its_own_pair_and_lowers_its_own_loss() -> None:
     assert bool((own > 0).all())
 
 
+def keep(gradients: Tensor) -> Tensor:
+    """A projection that loses nothing."""
+    return gradients.clone()
+
+
 def test_store_features_multiply_to_gradient_products() -> None:
     problem, query = stochastic(), pair_scores(PAIRS)
-    keep = lambda gradients: gradients.clone()  # noqa: E731  # a projection that loses nothing
     rows = gradient_features(problem, keep)(torch.arange(20))  # pyright: ignore[reportArgumentType]
     asked = query_features(problem, query, keep)  # pyright: ignore[reportArgumentType]
     torch.testing.assert_close(rows @ asked.T, GradientDot().fit(problem).scores(query).values[:20], **EXACT64)
@@ -83,7 +87,6 @@ def test_parameters_that_a_query_does_not_reach_have_a_gradient_of_zero() -> Non
     problem = RecommenderProblem.build(
         tiny_data(), model="ngcf", objective=BPR(), options=options, dtype=torch.float64, dim=4
     ).fit()
-    keep = lambda gradients: gradients.clone()  # noqa: E731
     rows = gradient_features(problem, keep)(torch.arange(20))  # pyright: ignore[reportArgumentType]
     size = problem.params["table"].numel()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests.unlearn.requests.house import House
 from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
@@ -147,3 +148,8 @@ def sqlite_ledger(sqlite_url: str, keyring: Keyring, clock: Clock) -> Iterator[L
     database = Database(sqlite_url)
     yield Ledger(database, keyring, clock)
     database.close()
+
+
+@pytest.fixture
+def house(ledger: Ledger, tmp_path: Path) -> House:
+    return House(ledger, tmp_path / "house")

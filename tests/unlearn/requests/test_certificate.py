@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unlearn.requests.test_worker import House
+from tests.unlearn.requests.house import House
 from tests.unlearn.target.test_example import PEOPLE
 from unlearn.requests.certificate import certificate, defects, public_key
 from unlearn.requests.keyring import Keyring

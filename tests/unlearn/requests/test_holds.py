@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from tests.unlearn.requests.house import NOW, House
 from tests.unlearn.requests.submissions import submission
-from tests.unlearn.requests.test_worker import NOW, House
 from tests.unlearn.target.example import KIND
 from tests.unlearn.target.test_example import PEOPLE
 from unlearn.requests import cancelling

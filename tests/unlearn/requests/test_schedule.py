@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.unlearn.requests.conftest import Clock
+from tests.unlearn.requests.house import NEVER, House
 from tests.unlearn.requests.test_crashes import Boundary, fresh
-from tests.unlearn.requests.test_worker import NEVER, House
 from tests.unlearn.target.crashes import killed
 from tests.unlearn.target.example import Purchases
 from tests.unlearn.target.test_example import PEOPLE

@@ -125,7 +125,9 @@ def test_rotating_the_start_rotates_the_path() -> None:
 
 
 def test_unbounded_negative_curvature_is_followed_at_growing_radius() -> None:
-    function: Function = lambda x: -0.5 * x.square().sum()  # noqa: E731
+    def function(x: Tensor) -> Tensor:
+        return -0.5 * x.square().sum()
+
     start = torch.tensor([1.0, 0.0], dtype=torch.float64)
     found = newton_cg(*derivatives(function), start, radius=0.5, max_iterations=4)
     torch.testing.assert_close(found.x, torch.tensor([1.0 + 0.5 + 1.0 + 2.0 + 4.0, 0.0], dtype=torch.float64))
@@ -135,7 +137,10 @@ def test_polishes_to_rounding_in_single_precision() -> None:
     """f has no digits left to compare there; the gradient still falls, and the run ends by itself."""
     matrix, right, function = quadratic(20, 100.0)
     offset = 1e6
-    single: Function = lambda x: 0.5 * x @ matrix.to(x.dtype) @ x - right.to(x.dtype) @ x + offset  # noqa: E731
+
+    def single(x: Tensor) -> Tensor:
+        return 0.5 * x @ matrix.to(x.dtype) @ x - right.to(x.dtype) @ x + offset
+
     start = torch.zeros(20)
     found = newton_cg(*derivatives(single), start, max_iterations=60)
     assert found.iterations <= 60
@@ -145,7 +150,9 @@ def test_polishes_to_rounding_in_single_precision() -> None:
 
 
 def test_infinite_trials_shrink_the_region() -> None:
-    barrier: Function = lambda x: (x - torch.log(x)).sum()  # noqa: E731
+    def barrier(x: Tensor) -> Tensor:
+        return (x - torch.log(x)).sum()
+
     start = torch.tensor([0.05, 3.0], dtype=torch.float64)
     found = newton_cg(*derivatives(barrier), start, tolerance=1e-10, radius=100.0)
     torch.testing.assert_close(found.x, torch.ones(2, dtype=torch.float64), **CONVERGED64)
@@ -168,6 +175,9 @@ def test_wrong_arguments_are_all_named() -> None:
         )
     for name in ("tolerance", "max_iterations", "max_products", "radius"):
         assert f"`{name}` must be" in str(error.value)
-    infinite: Function = lambda x: x.sum() * math.inf  # noqa: E731
+
+    def infinite(x: Tensor) -> Tensor:
+        return x.sum() * math.inf
+
     with pytest.raises(ValueError, match="finite"):
         newton_cg(*derivatives(infinite), torch.ones(2, dtype=torch.float64))

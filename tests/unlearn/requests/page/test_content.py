@@ -76,7 +76,7 @@ def test_what_raises_again_and_again_is_listed_as_needing_attention(operator: Vi
         with operator.scene.service.ledger.database.write() as session:
             session.execute(update(BatchRow).where(BatchRow.id == batch).values(attempts=attempts))
         found = set(listed(operator, "state=attention"))
-        assert found == {ids["attention"], ids["failing"]} if listed_too else {ids["attention"]}
+        assert found == ({ids["attention"], ids["failing"]} if listed_too else {ids["attention"]})
         assert ("needs attention" in operator.get(f"requests/{ids['failing']}").text.lower()) is listed_too
 
 
