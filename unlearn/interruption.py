@@ -52,6 +52,25 @@ def whole_or_not_at_all() -> Generator[None]:
 
 
 @contextmanager
+def asked_to_end() -> Generator[Callable[[], bool]]:
+    """Gives a function that says whether there was a Ctrl-C, for a search that then ends with what it has.
+
+    A flag and no exception, because training on the way takes a KeyboardInterrupt for its own end. A second time it is
+    heard as before.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    asked = False
+
+    def note(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, before)
+
+    with _heard(note):
+        yield lambda: asked
+
+
+@contextmanager
 def _heard(handler: Callable[..., Any]) -> Generator[None]:
     """SIGINT goes to `handler`; signals arrive in the main thread alone."""
     if threading.current_thread() is not threading.main_thread():

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from unlearn.interruption import asked_to_end
 from unlearn.invalid import require
 from unlearn.params import flatten
 from unlearn.problem import Problem
 from unlearn.streams import uniforms
 from unlearn.worst_case.base import Round, Search, Selector, overlap, register
 from unlearn.worst_case.budget import Room
-from unlearn.worst_case.interruption import interruptible
 from unlearn.worst_case.lower import ByMethod, Lower, Reconverged, SignSteps, Unlearned
 from unlearn.worst_case.projection import project, rounded
 from unlearn.worst_case.upper import Judge, Objective, Upper, unlearned_losses
@@ -117,7 +117,7 @@ class Bilevel(Selector):
         warnings: list[str] = []
         before, scale = start, 0.0
         best, judged = weights, inf
-        with interruptible() as interrupted:
+        with asked_to_end() as interrupted:
             for number in tqdm(range(self.rounds), desc="rounds", disable=None, leave=False):
                 at = lower.unlearn(problem, room, weights)
                 value, slope = self.slope(judge, lower, at, ahead)
