@@ -59,9 +59,10 @@ def explain(
     found = Influence().fit(problem).scores(pair_scores(pair))
     assert found.residuals is not None
     values = found.values[:, 0]
+    user_rows, item_rows = data.user_rows(), data.item_rows()
     lines: list[dict[str, Any]] = []
     for at in values.abs().argsort(descending=True, stable=True).numpy():
-        (of,), (what,) = data.users.take(data.user_rows()[[at]]), data.items.take(data.item_rows()[[at]])
+        (of,), (what,) = data.users.take(user_rows[[at]]), data.items.take(item_rows[[at]])
         if target is None or not target.blocks(of):
             lines.append({"user": of, "item": what, "contribution": float(values[at]), "own": of == user_id})
         if len(lines) == k:
@@ -71,7 +72,7 @@ def explain(
         "item": item_id,
         "score": float(problem.outputs(pair)),
         "own_share": float(
-            values[data.user_rows() == int(pair[0, 0])].abs().sum() / values.abs().sum().clamp_min(1e-30)
+            values[user_rows == int(pair[0, 0])].abs().sum() / values.abs().sum().clamp_min(1e-30)
         ),
         "residual": float(found.residuals[0]),
         "interactions": lines,
