@@ -71,9 +71,7 @@ def explain(
         "user": user_id,
         "item": item_id,
         "score": float(problem.outputs(pair)),
-        "own_share": float(
-            values[user_rows == int(pair[0, 0])].abs().sum() / values.abs().sum().clamp_min(1e-30)
-        ),
+        "own_share": float(values[user_rows == int(pair[0, 0])].abs().sum() / values.abs().sum().clamp_min(1e-30)),
         "residual": float(found.residuals[0]),
         "interactions": lines,
     }
