@@ -63,8 +63,8 @@ class BipartiteGraph:
             (np.arange(len(data)), data.indices, data.indptr), shape=(data.n_users, data.n_items)
         ).tocsc()
         rows = data.user_rows()
-        users, items = data.degrees()
-        values = 1.0 / np.sqrt(users[rows] * items[data.indices].astype(np.float64))
+        users, items = (1.0 / np.sqrt(np.maximum(degrees, 1)) for degrees in data.degrees())
+        values = users[rows] * items[data.indices]
 
         def tensor(array: Any, kind: torch.dtype = torch.int64) -> Tensor:
             return torch.as_tensor(array, dtype=kind, device=device)
@@ -92,8 +92,7 @@ class BipartiteGraph:
 
     def degrees(self) -> Tensor:
         """What the normalisation divides each node by [n_nodes], of the edges as they are without weights."""
-        ends = torch.cat([self.rows, self.cols + self.n_users])
-        return torch.bincount(ends, minlength=self.n_nodes).double()
+        return torch.cat([self.crow.diff(), self.item_crow.diff()]).double()
 
     @property
     def weighting(self) -> tuple[Tensor | None, ...]:
@@ -125,7 +124,7 @@ class BipartiteGraph:
 
     @cached_property
     def _rows_by_item(self) -> Tensor:
-        return self.rows[self.order]
+        return self.rows.index_select(0, self.order)
 
     def interaction_matrix(self, values: Tensor) -> Tensor:
         """Sparse [n_users, n_items] with `values` [e] on the interactions."""
@@ -133,13 +132,21 @@ class BipartiteGraph:
 
     def transposed_matrix(self, values: Tensor) -> Tensor:
         """Sparse [n_items, n_users]: the transpose of `interaction_matrix(values)`."""
-        return csr(self.item_crow, self._rows_by_item, values[self.order], (self.n_items, self.n_users))
+        return csr(self.item_crow, self._rows_by_item, values.index_select(0, self.order), (self.n_items, self.n_users))
+
+    @cached_property
+    def _symmetric_pattern(self) -> tuple[Tensor, Tensor]:
+        crow = torch.cat([self.crow, self.item_crow[1:] + self.n_edges])
+        return crow, torch.cat([self.cols + self.n_users, self._rows_by_item])
+
+    def symmetric_matrix(self, values: Tensor) -> Tensor:
+        """Sparse symmetric [n_nodes, n_nodes] with `values` [e] on both directions of every interaction."""
+        both = torch.cat([values, values.index_select(0, self.order)])
+        return csr(*self._symmetric_pattern, both, (self.n_nodes, self.n_nodes))
 
     def adjacency(self, values: Tensor) -> Tensor:
-        """Sparse symmetric [n_nodes, n_nodes] with `values` [e] on both directions of every interaction."""
-        crow = torch.cat([self.crow, self.item_crow[1:] + self.n_edges])
-        col = torch.cat([self.cols + self.n_users, self._rows_by_item])
-        return csr(crow, col, torch.cat([values, values[self.order]]), (self.n_nodes, self.n_nodes))
+        """Sparse symmetric [n_nodes, n_nodes] with `values` on both directions of every edge."""
+        return self.symmetric_matrix(values)
 
     @property
     def forgotten_items(self) -> Tensor:

@@ -12,8 +12,8 @@ descent (Tong, Ma and Chi, 2021, arXiv 2005.08898), with the regulariser added a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, sqrt
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +26,7 @@ _STIFFNESS = (
     10.0  # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
 )
 _REFRESH = 5  # searches between two preconditioners
+_TRIALS = 100  # points of a line search; each costs a microsecond
 _RENEW = 25  # searches after which everything that follows from the table is computed afresh: rounding adds up
 
 
@@ -69,23 +70,23 @@ class WholeDataLandscape(Landscape):
         self._shape = (graph.n_nodes, columns)
         self._adjacency = graph.normalized
         values = graph.values
-        self._table, self._z, self._dz, self._out, *self._scratch = (values.new_empty(self._shape) for _ in range(7))
+        self._table, self._z, self._dz, self._out, *self._scratch = (values.new_empty(self._shape) for _ in range(6))
+        self._observed = values.new_empty(3, graph.n_edges, dtype=torch.float64)
         self._no_values = graph.interaction_matrix(values.new_zeros(graph.n_edges))
         self._weights = graph.weights
         self._age = 0
 
     def _propagate(self, x: Tensor, out: Tensor) -> Tensor:
-        """M x into `out`, by Horner's rule."""
+        """M x into `out`, by Horner's rule; x is neither that nor the first scratch."""
         *lower, top = self._coefficients
         if not lower:
             return torch.mul(x, top, out=out)
-        one, other = self._scratch[:2]
-        current = torch.mul(x, top, out=one)
+        target, other = (out, self._scratch[0]) if len(lower) % 2 else (self._scratch[0], out)
+        current, scale = x, top
         for coefficient in reversed(lower):
-            target = out if coefficient is lower[0] and len(lower) == 1 else (other if current is one else one)
-            torch.mm(self._adjacency, current, out=target)
-            current = target.add_(x, alpha=coefficient)
-        return out if current is out else out.copy_(current)
+            torch.addmm(x, self._adjacency, current, beta=coefficient, alpha=scale, out=target)
+            current, target, other, scale = target, other, target, 1.0
+        return out
 
     def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x[: self._graph.n_users], x[self._graph.n_users :]
@@ -133,7 +134,7 @@ class WholeDataLandscape(Landscape):
     def gradient(self) -> Tensor:
         (users, items), graph = self._halves(self._z), self._graph
         slopes = self._objective.slopes(self._y, graph)
-        inner = self._scratch[2]
+        inner = self._scratch[1]
         of_users, of_items = self._halves(inner)
         torch.mm(users, self._gram_items.mul(2.0 * self._objective.a), out=of_users)
         torch.mm(items, self._gram_users.mul(2.0 * self._objective.a), out=of_items)
@@ -142,8 +143,7 @@ class WholeDataLandscape(Landscape):
             of_users.addmm_(frozen_users, self._cross[1], alpha=2.0 * self._objective.a)
             of_items.addmm_(frozen_items, self._cross[0], alpha=2.0 * self._objective.a)
             inner.index_fill_(0, self._frozen.empty, 0.0)
-        torch.addmm(of_users, graph.interaction_matrix(slopes), items, out=of_users)
-        torch.addmm(of_items, graph.transposed_matrix(slopes), users, out=of_items)
+        torch.addmm(inner, graph.symmetric_matrix(slopes), self._z, out=inner)
         out = self._propagate(inner, self._out)
         return out.add_(self._table, alpha=2.0 * self._objective.l2).view(-1)
 
@@ -164,19 +164,17 @@ class WholeDataLandscape(Landscape):
             cross = self._frozen.cross(of_users, d_users), self._frozen.cross(of_items, d_items)
             curved = 2.0 * _inner(*cross)
         keep = 1.0 - a
-        observed = torch.stack([y0, y1, y2]).double()
-        weighted = observed if self._weights is None else observed * self._weights
-        products, total2 = (weighted @ observed.T).tolist(), float(weighted[2].sum())
-        quartic = [
-            keep * products[2][2] + a * _inner(users2, items2),
-            2.0 * keep * products[1][2] + a * (_inner(users1, items2) + _inner(users2, items1)),
-            keep * (products[1][1] + 2.0 * products[0][2]) - 2.0 * total2
+        zeroth, first, second = (row.copy_(y) for row, y in zip(self._observed, (y0, y1, y2), strict=True))
+        one, two = (first, second) if self._weights is None else (first * self._weights, second * self._weights)
+        quartic = (
+            keep * float(second @ two) + a * _inner(users2, items2),
+            2.0 * keep * float(first @ two) + a * (_inner(users1, items2) + _inner(users2, items1)),
+            keep * float(first @ one + 2.0 * (zeroth @ two)) - 2.0 * float(two.sum())
             + a * (_inner(users0, items2) + _inner(users2, items0) + _inner(users1, items1) + curved)
             + l2 * float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2,
             slope,
-            0.0,
-        ]  # fmt: skip
-        length = _lowest(quartic)
+        )  # fmt: skip
+        length, change = first_minimum(*quartic)
         self._table.add_(step, alpha=length)
         self._age += 1
         if self._age % _RENEW == 0:
@@ -188,7 +186,7 @@ class WholeDataLandscape(Landscape):
         if cross is not None:
             for total, along in zip(self._cross, cross, strict=True):
                 total.add_(along, alpha=length)
-        self._value += float(np.polyval(quartic, length))
+        self._value += change
         return Step(length, self._value)
 
     def curvature_inverses(self) -> tuple[Tensor, Tensor]:
@@ -199,7 +197,7 @@ class WholeDataLandscape(Landscape):
         if self._age % _REFRESH == 0:
             self._inverse_users, self._inverse_items = self.curvature_inverses()
         users, items = self._halves(vector.view(self._shape))
-        out = self._scratch[2]
+        out = self._scratch[1]
         of_users, of_items = self._halves(out)
         torch.mm(users, self._inverse_users, out=of_users)
         torch.mm(items, self._inverse_items, out=of_items)
@@ -227,9 +225,25 @@ def _inverse(gram: Tensor, shift: float, stiffness: float) -> Tensor:
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(gram.dtype)
 
 
-def _lowest(quartic: list[float]) -> float:
-    """The t > 0 with the lowest value of a quartic that falls at 0; 0 if rounding leaves none."""
-    roots = np.roots(np.polyder(np.asarray(quartic)))
-    real = roots[np.abs(roots.imag) <= 1e-8 * np.abs(roots)].real
-    ahead = [float(t) for t in real if t > 0 and np.polyval(quartic, t) < 0]
-    return min(ahead, key=lambda t: float(np.polyval(quartic, t)), default=0.0)
+def first_minimum(a: float, b: float, c: float, slope: float) -> tuple[float, float]:
+    """The least t > 0 where a t^4 + b t^3 + c t^2 + slope t, falling at 0, has a minimum, and its value there.
+
+    Both are 0 if rounding leaves none.
+    Newton's method on the derivative, kept in a bracket; finding all its roots takes a tenth of a small iteration.
+    """
+    low, high, t = 0.0, inf, 1.0
+    turn = 9.0 * b * b - 24.0 * a * c
+    crest = -(3.0 * b + sqrt(turn)) / (12.0 * a) if a > 0.0 < turn else 0.0  # where the derivative has a maximum
+    if crest > 0.0 < ((4.0 * a * crest + 3.0 * b) * crest + 2.0 * c) * crest + slope:
+        high, t = crest, 0.5 * crest
+    for _ in range(_TRIALS):
+        derivative = ((4.0 * a * t + 3.0 * b) * t + 2.0 * c) * t + slope
+        bend = (12.0 * a * t + 6.0 * b) * t + 2.0 * c
+        low, high = (t, high) if derivative < 0.0 else (low, t)
+        before, t = t, t - derivative / bend if bend > 0.0 else inf
+        if not low <= t <= high or t == inf:
+            t = 2.0 * before if high == inf else 0.5 * (low + high)
+        if abs(t - before) <= 1e-14 * t:
+            break
+    value = (((a * t + b) * t + c) * t + slope) * t
+    return (t, value) if value < 0.0 else (0.0, 0.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
-from recsys.landscape import WholeDataLandscape
+from recsys.landscape import WholeDataLandscape, first_minimum
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
@@ -31,6 +31,24 @@ def test_value_and_gradient_equal_autograd(problem: RecommenderProblem) -> None:
     assert landscape.start(flatten(problem.params)) == pytest.approx(float(value.detach()), rel=1e-12)
     (gradient,) = torch.autograd.grad(value, list(leaves.values()))
     torch.testing.assert_close(landscape.gradient(), gradient.view(-1), **EXACT64)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_the_first_minimum_of_a_quartic_is_the_first_of_all_its_roots(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scale = 10.0 ** rng.uniform(-4, 4, size=4)
+    a, b, c, slope = scale * [rng.random(), rng.normal(), rng.normal(), -rng.random()]
+    roots = np.roots([4 * a, 3 * b, 2 * c, slope])
+    ahead = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
+    length, change = first_minimum(a, b, c, slope)
+    assert length == pytest.approx(min(ahead), rel=1e-6)
+    assert change == pytest.approx(np.polyval([a, b, c, slope, 0.0], length), rel=1e-12)
+    assert change < 0
+
+
+def test_a_quartic_that_is_a_parabola_has_one_minimum_and_one_that_rounding_flattened_has_none() -> None:
+    assert first_minimum(0.0, 0.0, 2.0, -8.0) == (2.0, -8.0)
+    assert first_minimum(0.0, 0.0, 1.0, -0.0) == (0.0, 0.0)
 
 
 def test_search_finds_the_minimum_along_the_line(problem: RecommenderProblem) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
@@ -13,7 +14,7 @@ from unlearn.audit.comparison import Comparison, Measurement, RequestFacts
 from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.figures import Figures, of_method, of_other, of_placebo, of_retrain
 from unlearn.audit.reference import Reference, reference
-from unlearn.audit.timing import undisturbed
+from unlearn.audit.timing import timed, undisturbed
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import MissingRequirement, State, Unlearner, method
 from unlearn.problem import Fitted, Problem
@@ -123,8 +124,7 @@ def _round(
         against.remaining.value_and_gradient(against.remaining.params)
     rows: dict[str, Figures] = {}
     for entry in subject.entries:
-        with undisturbed():
-            result = entry.method.forget(problem, forget, entry.state)
+        result = timed(partial(entry.method.forget, problem, forget, entry.state))
         rows[entry.label] = of_method(against, result, entry.state, exact=entry.method.exact)
     return against, rows
 

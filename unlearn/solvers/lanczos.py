@@ -86,6 +86,7 @@ def smallest_eigenvalue(
     while True:
         exhausted = basis.extend(min(check, steps))
         k = basis.size
+        exhausted |= k == free  # the whole space, though rounding may leave a remainder that is no zero
         low, high = basis.ends()
         root = 0.0 if exhausted else math.tanh(spread_angle / (2 * k - 1))
         slack = (high - low) * root**2 / (1.0 - 2.0 * root**2) if 2.0 * root**2 < 1.0 else math.inf

@@ -155,3 +155,23 @@ def test_wrong_arguments_are_all_named() -> None:
         assert f"`{name}` must be" in str(error.value)
     with pytest.raises(ValueError, match="finite"):
         smallest_eigenvalue(lambda v: v * math.nan, 5, seed=0, accuracy=1e-3)
+
+
+def test_a_basis_of_the_whole_space_leaves_nothing_to_chance() -> None:
+    """Also where rounding leaves a remainder after the last vector that does not look like zero, as in some."""
+    n, r = 18, 5
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        q, _ = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
+        few = 1e-8 * torch.randn(r, generator=generator, dtype=torch.float64)
+        values = torch.cat([few, torch.logspace(-3, 1, n - r, dtype=torch.float64)])
+        matrix = q @ (values[:, None] * q.T)
+        beside, _ = torch.linalg.qr(q[:, :r] + 1e-7 * torch.randn(n, r, generator=generator, dtype=torch.float64))
+
+        def outside(v: Tensor, matrix: Tensor = matrix, beside: Tensor = beside) -> Tensor:
+            w = matrix @ v
+            return w - beside @ (beside.T @ w)
+
+        found = smallest_eigenvalue(outside, n, seed=seed, accuracy=1e-13, beside=beside)
+        assert found.ritz - found.lower <= 1e-12
+        assert found.lower == pytest.approx(1e-3, rel=1e-6)
