@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from graph_influence.arcs import spans
 from graph_influence.graph import SocialGraph
 from unlearn.invalid import InvalidInput, Problems
-from unlearn.tables.columns import id_column, number_column
+from unlearn.tables.columns import id_column, time_column
 
 Estimator = Literal["bernoulli", "jaccard"]
 Credit = Literal["full", "partial"]
@@ -36,6 +36,8 @@ def learned(
     time: str = "time",
 ) -> SocialGraph:
     """The graph with probabilities learned from a log with one row an action: a user, an item, and when.
+
+    When is a number or a date, as text in ISO 8601 or as pandas has it.
 
     Goyal, Bonchi and Lakshmanan, "Learning influence probabilities in social networks" (WSDM 2010), static models. An
     action a propagates over the arc (v, u) when both ends performed it and v did so before u: t_v(a) < t_u(a). With
@@ -97,7 +99,7 @@ def _actions(graph: SocialGraph, log: pd.DataFrame, columns: dict[str, str]) -> 
         problems.fail()
     users, user_ok = id_column(log[columns["user"]], len(log), columns["user"], problems)
     items, item_ok = id_column(log[columns["item"]], len(log), columns["item"], problems)
-    times = number_column(log[columns["time"]], columns["time"], problems)
+    times = time_column(log[columns["time"]], columns["time"], problems)
     rows = np.full(len(log), -1, dtype=np.int64)
     rows[user_ok] = graph.nodes.rows(users[user_ok], unknown="mark")
     if user_ok.all() and not (rows >= 0).any():

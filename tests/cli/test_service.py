@@ -143,6 +143,10 @@ def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatc
     assert "see `unlearn keys list`" in refusal(3, "keys", "revoke", "0")
     told = refusal(2, "keys", "init", "--out", tmp_path / "keys" / "keyring.json")
     assert "`out` must be a new file" in told and "keys are never overwritten" in told
+    public = (tmp_path / "keys" / "certificates.pub").read_bytes()
+    told = refusal(2, "keys", "init", "--out", tmp_path / "keys" / "another.json")
+    assert "a folder without a certificates.pub" in told and not (tmp_path / "keys" / "another.json").exists()
+    assert (tmp_path / "keys" / "certificates.pub").read_bytes() == public
     (tmp_path / "keys" / "keyring.json").chmod(0o644)
     assert "chmod 600" in refusal(2, "request", "list")
     (tmp_path / "keys" / "keyring.json").chmod(0o600)

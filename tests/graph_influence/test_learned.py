@@ -90,6 +90,14 @@ def test_what_was_learned_with_somebody_is_learned_again_without():
     assert listed(learned(left, log[log.user != 0], credit="partial")) == [(1, 2, 1.0)]
 
 
+def test_dates_order_actions_as_numbers_do():
+    graph = SocialGraph.from_arcs([0, 1], [2, 2], nodes=3)
+    days = ["2024-01-31", "2024-02-01T08:30:00Z", "2024-02-01T09:30:00+02:00"]  # the last is the second in UTC
+    log = pd.DataFrame({"user": [0, 1, 2], "item": [5, 5, 5], "time": days})
+    assert learned(graph, log).probability.tolist() == [1.0, 0.0]
+    assert learned(graph, log.assign(time=pd.to_datetime(days, utc=True, format="ISO8601"))).probability[1] == 0.0
+
+
 def test_bad_logs_are_refused_whole():
     graph = weighted_cascade(SocialGraph.from_arcs([0, 1], [1, 2], nodes=3))
     log = pd.DataFrame({"user": [0, 1, None], "item": [1, 2, 3], "time": [1.0, np.nan, 3.0]}, index=[10, 11, 12])

@@ -56,12 +56,17 @@ def new_keys(keyring: Path, *, option: str) -> Generator[Path]:
     Where the body raises, both are removed again, for nothing has been encrypted or signed with them.
 
     Raises:
-        FileExistsError: there is a keyring: its keys are never overwritten.
+        FileExistsError: there is a keyring, or a public key: neither is ever overwritten.
     """
     from unlearn.requests.certificate import public_key
     from unlearn.requests.keyring import Keyring
 
     public = keyring.with_name("certificates.pub")
+    if public.exists() and not keyring.exists():
+        raise FileExistsError(
+            f"`{option}` must be in a folder without a certificates.pub (got {keyring.parent}): certificates of "
+            "another keyring are checked with that one; name another folder, or move it away"
+        )
     made = [folder for folder in keyring.parents if not folder.exists()]
     try:
         keys = Keyring.create(keyring)
