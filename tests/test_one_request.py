@@ -19,16 +19,11 @@ from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.train import TrainingOptions
 from tests.graph_influence.blend import Blend
+from tests.social import social_graph
 from unlearn.forget import ForgetSet, Id, UnknownIds
 from unlearn.hooks import AttachedOptions
 from unlearn.methods import method
 from unlearn.problem import Problem
-
-
-def social_graph(data: Interactions) -> SocialGraph:
-    """Who is tied to whom, over the users of the recommender."""
-    assert data.ties is not None
-    return SocialGraph.from_arcs(data.ties[:, 0], data.ties[:, 1], nodes=data.users)
 
 
 def arcs(graph: SocialGraph) -> set[tuple[Id, Id]]:

@@ -22,7 +22,7 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from tests.erasure.canaries import canary_data
 from tests.oracles.traces import holders
-from tests.test_one_request import social_graph
+from tests.social import social_graph
 from tests.unlearn.requests.submissions import submission
 from unlearn.requests.certificate import certificate, defects, public_key
 from unlearn.requests.database import Database

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,26 @@ def data(trained: tuple[Path, Any]) -> Interactions:
     found = read(trained[0] / "interactions.parquet")
     assert isinstance(found, Interactions)
     return found
+
+
+@pytest.fixture
+def config(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings for a model of this test's own, with keys made."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = tmp_path / "service.toml"
+    path.write_text(
+        f"""
+        database = "sqlite:///{tmp_path}/service/ledger.db"
+        keyring = "{tmp_path}/keys/keyring.json"
+        batch_window_minutes = 0
+        port = {port}
+        [targets.recsys]
+        workspace = "{model}"
+        """,
+        "utf-8",
+    )
+    answer("keys", "init", "--out", tmp_path / "keys" / "keyring.json")
+    monkeypatch.setenv("UNLEARN_CONFIG", str(path))
+    return path

@@ -11,9 +11,6 @@ import pytest
 
 from recsys.data import Interactions
 from tests.cli.run import answer, lists, refusal, unlearn
-from tests.cli.test_service import config
-
-__all__ = ["config"]
 
 
 def items(model: Path, *users: str) -> dict[str, list[Any]]:

@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 
 from recsys.data import Interactions, ratio, read
+from tests.cli.figures import FIGURES
 from tests.cli.run import SMALL, naming, refusal, unlearn
 from unlearn.methods import methods
 from unlearn.tracking import MlflowTracker
-
-FIGURES = {
-    "recall_at_20", "ndcg_at_20", "forget_auc", "retrain_auc", "retrain_gap", "gap_floor", "below_floor", "overlap",
-    "overlap_floor", "residual_ratio", "effect", "score_bound", "rows_changed", "seconds", "prepare_seconds",
-    "prepare_mb", "speedup_vs_retrain", "speedup_amortised_100", "fallback",
-}  # fmt: skip
 
 
 def test_evaluate_by_several_methods_and_seeds_into_mlflow(

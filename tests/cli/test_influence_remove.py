@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,9 @@ from graph_influence.commands import workspace
 from graph_influence.network import Network, Plan
 from graph_influence.readers import read
 from graph_influence.schemes import weighted_cascade
+from tests.cli.acquaintances import PEOPLE, PLAN
 from tests.cli.run import answer, digest, naming, refusal, unlearn
 from unlearn.forget import ForgetSet
-
-PEOPLE = [uuid.UUID(bytes=np.random.default_rng(k).bytes(16)).hex for k in range(60)]
-PLAN = ("--k", "4", "--share", "0.8", "--seed", "3")
-
-
-@pytest.fixture
-def ties(tmp_path: Path) -> Path:
-    pairs = np.random.default_rng(0).integers(60, size=(200, 2))
-    path = tmp_path / "given" / "ties.txt"
-    path.parent.mkdir()
-    path.write_text("".join(f"{PEOPLE[u]} {PEOPLE[v]}\n" for u, v in pairs))
-    return path
 
 
 def network(ties: Path, **plan: str) -> Network:

@@ -13,8 +13,8 @@ from graph_influence.readers import read
 from graph_influence.schemes import weighted_cascade
 from graph_influence.standing_surrogate import Lessons
 from graph_influence.surrogate import surrogate
+from tests.cli.acquaintances import PEOPLE, PLAN, ties
 from tests.cli.run import answer, digest, naming, refusal, unlearn
-from tests.cli.test_influence_remove import PEOPLE, PLAN, ties
 from unlearn.digests import digest as content
 from unlearn.forget import ForgetSet
 

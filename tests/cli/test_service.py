@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,29 +17,6 @@ import pytest
 
 from recsys.data import Interactions
 from tests.cli.run import answer, naming, refusal, unlearn
-
-
-@pytest.fixture
-def config(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings for a model of this test's own, with keys made."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = tmp_path / "service.toml"
-    path.write_text(
-        f"""
-        database = "sqlite:///{tmp_path}/service/ledger.db"
-        keyring = "{tmp_path}/keys/keyring.json"
-        batch_window_minutes = 0
-        port = {port}
-        [targets.recsys]
-        workspace = "{model}"
-        """,
-        "utf-8",
-    )
-    answer("keys", "init", "--out", tmp_path / "keys" / "keyring.json")
-    monkeypatch.setenv("UNLEARN_CONFIG", str(path))
-    return path
 
 
 def test_a_person_is_forgotten(config: Path, model: Path, data: Interactions, tmp_path: Path) -> None:

@@ -10,9 +10,6 @@ import pytest
 
 from recsys.data import Interactions
 from tests.cli.run import answer, digest, refusal, unlearn
-from tests.cli.test_service import config
-
-__all__ = ["config"]
 
 
 def test_a_key_that_is_none_is_no_forgery(config: Path, data: Interactions, tmp_path: Path) -> None:

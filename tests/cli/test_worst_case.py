@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from recsys.data import Interactions, ratio, read
+from tests.cli.figures import FIGURES
 from tests.cli.run import SMALL, refusal, unlearn
-from tests.cli.test_evaluate import FIGURES
 
 
 def test_it_finds_a_set_and_measures_methods_on_it_beside_a_random_one(table: Path, tmp_path: Path) -> None:

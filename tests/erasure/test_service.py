@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, select, text
 
 from recsys.plugin import target
 from tests.oracles.traces import holders
-from tests.recsys.plugin.test_target import KIND, data, stored
+from tests.recsys.plugin.workspaces import KIND, data, stored
 from tests.unlearn.requests.api.conftest import body
 from tests.unlearn.requests.conftest import (
     empty_postgresql,

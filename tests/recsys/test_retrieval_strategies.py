@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, product
-from math import exp, sqrt
+from math import exp
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from recsys.data import Interactions
 from recsys.retrieval import ByAttention, ByDiversity, ByPreference, Evidence, Strategy
 from tests.recsys.conftest import tiny_interactions
+from tests.recsys.likeness import cosine
 from unlearn.forget import ForgetSet
 
 NONE = np.empty(0, dtype=np.int64)
@@ -20,13 +21,6 @@ GROUPS = np.arange(15) % 3
 @pytest.fixture
 def dense() -> Interactions:
     return tiny_interactions(density=0.6)
-
-
-def cosine(data: Interactions, left: int, right: int) -> float:
-    frame = data.frame()
-    items = data.items.take(range(data.n_items))
-    ours, theirs = (set(frame.loc[frame["item"] == items[row], "user"]) for row in (left, right))
-    return len(ours & theirs) / sqrt(len(ours) * len(theirs)) if ours and theirs else 0.0
 
 
 def test_similarity_is_the_cosine_of_sets_of_remaining_users(dense: Interactions) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.graph_influence.plugin.test_target import stored
+from tests.graph_influence.plugin.workspaces import stored
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.rows import Rows
 from graph_influence.snapshot import from_parquet
 from tests.graph_influence.maximize.graphs import social
-from tests.graph_influence.plugin.test_target import KEY, KIND, LEARNED, PLANS, built, graph, opened, people, stored
-from tests.graph_influence.rrsets.test_deletion import same_rows
+from tests.graph_influence.plugin.workspaces import KEY, KIND, LEARNED, PLANS, built, graph, opened, people, stored
+from tests.graph_influence.rrsets.rows import same_rows
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.staging import Sealed

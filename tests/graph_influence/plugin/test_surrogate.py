@@ -20,7 +20,7 @@ from graph_influence.plugin.surrogate_checks import examine_surrogate
 from graph_influence.snapshot import from_parquet
 from graph_influence.standing_surrogate import StandingSurrogate
 from graph_influence.surrogate import load_surrogate, surrogate
-from tests.graph_influence.plugin.test_target import LEARNED, LESSONS, PLANS, built, graph, opened, people, stored
+from tests.graph_influence.plugin.workspaces import LEARNED, LESSONS, PLANS, built, graph, opened, people, stored
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.specification import unlearner

@@ -12,8 +12,8 @@ import pytest
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
 from graph_influence.rrsets import RRSets
-from graph_influence.rrsets.rows import Rows
 from tests.graph_influence.rrsets.conftest import social, uneven, weighted_cascade
+from tests.graph_influence.rrsets.rows import same_rows
 from unlearn.forget import ForgetSet
 from unlearn.vocabulary import Vocabulary
 
@@ -28,11 +28,6 @@ def frozen(graph: SocialGraph) -> SocialGraph:
 
 def constant(graph: SocialGraph) -> SocialGraph:
     return graph.with_probability(np.full(graph.num_arcs, 0.1))
-
-
-def same_rows(one: Rows, other: Rows) -> bool:
-    one, other = one.packed(), other.packed()
-    return np.array_equal(one.length, other.length) and np.array_equal(one.data[: one.used], other.data[: other.used])
 
 
 def whole(store: RRSets) -> None:

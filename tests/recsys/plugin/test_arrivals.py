@@ -14,7 +14,7 @@ from recsys.commands import workspace
 from recsys.errors import InvalidInteractions
 from recsys.plugin import RecommenderTarget, Serving, target
 from tests.oracles.traces import holders
-from tests.recsys.plugin.test_target import KEY, KIND, data, people, stored
+from tests.recsys.plugin.workspaces import KEY, KIND, data, people, stored
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, Version, interaction
 from unlearn.vocabulary import Vocabulary

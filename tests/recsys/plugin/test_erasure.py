@@ -21,7 +21,7 @@ from recsys.errors import InvalidInteractions
 from recsys.plugin import RecommenderTarget, target
 from recsys.problem import RecommenderProblem
 from tests.oracles.traces import holders
-from tests.recsys.plugin.test_target import KIND, people, stored
+from tests.recsys.plugin.workspaces import KIND, people, stored
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.submissions import submission
 from unlearn.requests.certificate import certificate

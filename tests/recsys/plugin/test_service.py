@@ -19,7 +19,7 @@ from recsys.plugin import RecommenderTarget, Serving, sealed, target
 from recsys.plugin.stored import Stored
 from recsys.plugin.verification import examine, panel_auc
 from recsys.problem import RecommenderProblem
-from tests.recsys.plugin.test_target import KEY, KIND, data, people, stored
+from tests.recsys.plugin.workspaces import KEY, KIND, data, people, stored
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
 from unlearn.staging import Sealed

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.tolerances import CONVERGED64
-from tests.unlearn.methods.test_influence import SHARP, step
+from tests.unlearn.methods.exact import SHARP, step
 from tests.unlearn.toys import RIDGE_PENALTY, ridge, ridge_solution
 from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet

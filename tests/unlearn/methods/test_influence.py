@@ -15,7 +15,8 @@ from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.tolerances import CONVERGED64, EXACT64
 from tests.unlearn.methods.contract import sampled_case
-from tests.unlearn.toys import RIDGE_PENALTY, ridge, ridge_solution, tiny_data
+from tests.unlearn.methods.exact import SHARP, factorised, kept, pairs, step
+from tests.unlearn.toys import RIDGE_PENALTY, ridge, ridge_solution
 from unlearn.attached import AttachedProblem
 from unlearn.curvature import adam_damping, gauge_projection, hessian_operator
 from unlearn.forget import ForgetSet
@@ -24,19 +25,6 @@ from unlearn.methods import GIF, Influence, MissingRequirement, Newton
 from unlearn.methods.second_order import removed_gradient, staying
 from unlearn.params import flatten, unflatten
 from unlearn.solvers.lissa import Diverges
-
-SHARP: dict[str, Any] = {"damping": 1e-12, "tolerance": 1e-12, "max_products": 5000}
-
-
-def step(unlearner: Any, problem: Any, forget: ForgetSet) -> Tensor:
-    return flatten(unlearner.forget(problem, forget).problem.params) - flatten(problem.params)
-
-
-def kept(problem: AttachedProblem, *gone: int) -> tuple[Tensor, Tensor]:
-    x, y = problem.payload
-    left = [i for i in range(len(x)) if i not in gone]
-    return x[left], y[left]
-
 
 # ---- least squares: everything is known ------------------------------------------------------------------------------
 
@@ -113,20 +101,6 @@ def test_errors_are_of_second_order_and_those_of_the_remaining_curvature_smaller
 
 
 # ---- factorisation: indefinite, and free to turn ---------------------------------------------------------------------
-
-
-@functools.cache
-def factorised() -> RecommenderProblem:
-    options = TrainingOptions(seed=1, tolerance=1e-9, max_iterations=3000)
-    objective = WholeData(a=0.1, l2=0.5)
-    data = tiny_data()
-    return RecommenderProblem.build(
-        data, model="mf", objective=objective, options=options, dtype=torch.float64, dim=6
-    ).fit()
-
-
-def pairs(problem: RecommenderProblem, *rows: int) -> ForgetSet:
-    return ForgetSet(interactions=tuple((r.user, r.item) for r in problem.data.frame().iloc[list(rows)].itertuples()))
 
 
 @pytest.mark.parametrize("form", ["exact", "published"])

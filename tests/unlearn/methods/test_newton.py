@@ -12,7 +12,7 @@ from torch import Tensor
 from recsys.problem import RecommenderProblem
 from tests.tolerances import CONVERGED64
 from tests.unlearn.methods.contract import sampled_case
-from tests.unlearn.methods.test_influence import factorised, kept, pairs
+from tests.unlearn.methods.exact import factorised, kept, pairs
 from tests.unlearn.toys import ridge, ridge_solution
 from unlearn.curvature import adam_damping, gauge_projection
 from unlearn.forget import ForgetSet

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.tolerances import EXACT64
-from tests.unlearn.methods.test_influence import step
+from tests.unlearn.methods.exact import step
 from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, squared
 from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet

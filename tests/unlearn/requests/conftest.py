@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from tests.unlearn.requests.house import House
+from tests.unlearn.target.people import PEOPLE
+from unlearn.requests.certificate import certificate
 from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
@@ -153,3 +155,20 @@ def sqlite_ledger(sqlite_url: str, keyring: Keyring, clock: Clock) -> Iterator[L
 @pytest.fixture
 def house(ledger: Ledger, tmp_path: Path) -> House:
     return House(ledger, tmp_path / "house")
+
+
+@pytest.fixture
+def issued(sqlite_ledger: Ledger, tmp_path: Path) -> list[dict[str, Any]]:
+    """Two certificates, of which the second one's batch was retrained in one target."""
+    house = House(sqlite_ledger, tmp_path / "house", distrusted=["subtract"])
+    found: list[dict[str, Any]] = []
+    for people in (PEOPLE[:1], PEOPLE[1:3]):
+        house.ask(*people)
+        request = house.ask("a stranger")
+        house.worker().run_once()
+        batch = house.status(request).batch
+        assert batch is not None
+        document = certificate(sqlite_ledger, batch)
+        assert document is not None
+        found.append(document)
+    return found

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.example import KIND, Purchases
-from tests.unlearn.target.test_example import ROWS
+from tests.unlearn.target.people import ROWS
 from unlearn.requests import audit
 from unlearn.requests.certificate import defects, public_key
 from unlearn.requests.intake import Intake

@@ -29,7 +29,7 @@ from sqlalchemy import select
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.submissions import KIND, submission
 from tests.unlearn.target.example import Purchases
-from tests.unlearn.target.test_example import PEOPLE, ROWS
+from tests.unlearn.target.people import PEOPLE, ROWS
 from unlearn.requests import audit, worker
 from unlearn.requests.cancelling import Cancelling, TooLate
 from unlearn.requests.certificate import defects, public_key

@@ -10,28 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.unlearn.requests.house import House
-from tests.unlearn.target.test_example import PEOPLE
-from unlearn.requests.certificate import certificate, defects, public_key
+from tests.unlearn.target.people import PEOPLE
+from unlearn.requests.certificate import defects, public_key
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
-
-
-@pytest.fixture
-def issued(sqlite_ledger: Ledger, tmp_path: Path) -> list[dict[str, Any]]:
-    """Two certificates, of which the second one's batch was retrained in one target."""
-    house = House(sqlite_ledger, tmp_path / "house", distrusted=["subtract"])
-    found: list[dict[str, Any]] = []
-    for people in (PEOPLE[:1], PEOPLE[1:3]):
-        house.ask(*people)
-        request = house.ask("a stranger")
-        house.worker().run_once()
-        batch = house.status(request).batch
-        assert batch is not None
-        document = certificate(sqlite_ledger, batch)
-        assert document is not None
-        found.append(document)
-    return found
 
 
 def test_it_says_what_was_done(issued: list[dict[str, Any]], sqlite_ledger: Ledger) -> None:

@@ -11,16 +11,17 @@ from sqlalchemy import func, select
 
 from tests.oracles.traces import holders
 from tests.unlearn.requests.conftest import Clock
+from tests.unlearn.requests.killed import Boundary, fresh
 from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.crashes import die, killed
 from tests.unlearn.target.example import Purchases
-from tests.unlearn.target.test_example import PEOPLE, ROWS
-from unlearn.requests import audit, worker
+from tests.unlearn.target.people import PEOPLE, ROWS
+from unlearn.requests import audit
 from unlearn.requests.database import Database
 from unlearn.requests.intake import Intake
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
-from unlearn.requests.queue import Batching, Queue
+from unlearn.requests.queue import Batching
 from unlearn.requests.states import Outcome, RequestState, Step
 from unlearn.requests.status import counts
 from unlearn.requests.steps import Escalation
@@ -35,29 +36,6 @@ PATH = [
     (Step.RETRAIN, Outcome.DONE), (Step.VERIFY_RETRAIN, Outcome.PASSED), (Step.PUBLISH, Outcome.DONE),
     (Step.PURGE, Outcome.DONE),
 ]  # fmt: skip
-
-
-class Boundary:
-    """Kills the process at the boundary of that number: there is one after each call of what is `watched`."""
-
-    def __init__(self, number: int) -> None:
-        self.left = number
-
-    def watched(self, function: Any) -> Any:
-        def wrapped(*arguments: Any, **named: Any) -> Any:
-            result = function(*arguments, **named)
-            if self.left == 0:
-                die()
-            self.left -= 1
-            return result
-
-        return wrapped
-
-    def arm(self) -> None:
-        for name in ("perform", "record"):
-            setattr(worker, name, self.watched(getattr(worker, name)))
-        for name in ("claim", "check_holds", "close"):
-            setattr(Queue, name, self.watched(getattr(Queue, name)))
 
 
 def target(folder: Path, keyring: Keyring) -> Purchases:
@@ -105,14 +83,6 @@ def test_a_worker_killed_at_any_boundary(
             break
         kills, number = kills + 1, number + step
     assert kills >= 2 * len(PATH) + 3 if kind == "sqlite" else kills > 4
-
-
-def fresh(kind: str, request: pytest.FixtureRequest, folder: Path, template: Path, number: int) -> str:
-    if kind == "sqlite":
-        path = folder / f"ledger{number}.db"
-        path.write_bytes(template.read_bytes())
-        return f"sqlite:///{path}"
-    return request.getfixturevalue("empty_postgresql")()
 
 
 def check(ledger: Ledger, folder: Path) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import PATH, Failing, House, strict_certificate
 from tests.unlearn.target.example import Purchases
-from tests.unlearn.target.test_example import PEOPLE
+from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.states import Outcome, RequestState, Step
 from unlearn.requests.status import PATIENCE

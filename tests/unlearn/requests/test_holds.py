@@ -15,7 +15,7 @@ from sqlalchemy import select
 from tests.unlearn.requests.house import NOW, House
 from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.example import KIND
-from tests.unlearn.target.test_example import PEOPLE
+from tests.unlearn.target.people import PEOPLE
 from unlearn.requests import cancelling
 from unlearn.requests.cancelling import Cancelling
 from unlearn.requests.holds import Holds

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import NOW, Failing, House
-from tests.unlearn.target.test_example import PEOPLE
+from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger

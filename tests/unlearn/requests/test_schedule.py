@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import NEVER, House
-from tests.unlearn.requests.test_crashes import Boundary, fresh
+from tests.unlearn.requests.killed import Boundary, fresh
 from tests.unlearn.target.crashes import killed
 from tests.unlearn.target.example import Purchases
-from tests.unlearn.target.test_example import PEOPLE
+from tests.unlearn.target.people import PEOPLE
 from unlearn.requests import audit
 from unlearn.requests.certificate import certificate, defects, public_key
 from unlearn.requests.database import Database

@@ -13,14 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from tests.unlearn.requests.test_certificate import issued
 from unlearn.requests import audit
 from unlearn.requests.certificate import defects, parsed, public_key
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import AuditRow
 from unlearn.seal import DamagedSeal, Seal
 
-__all__ = ["issued"]  # a fixture
 MANY = settings(
     max_examples=200, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

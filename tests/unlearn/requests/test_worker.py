@@ -13,7 +13,7 @@ from tests.oracles.traces import holders
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import NOW, PATH, Failing, House
 from tests.unlearn.target.example import KIND, Purchases
-from tests.unlearn.target.test_example import PEOPLE
+from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.holds import Holds
 from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.queue import Batching, Queue

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
-def symmetric(values: Tensor, *, seed: int = 0) -> Tensor:
+def symmetric(values: Tensor | NDArray[np.float64], seed: int = 0) -> Tensor:
     """A symmetric matrix with these eigenvalues [n] and random eigenvectors."""
+    values = torch.as_tensor(values, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(len(values), len(values), dtype=torch.float64, generator=generator)).Q
-    matrix = (basis * values.double()) @ basis.T
+    matrix = (basis * values) @ basis.T
     return 0.5 * (matrix + matrix.T)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.unlearn.solvers.test_lanczos import symmetric
+from tests.unlearn.solvers.matrices import symmetric
 from unlearn.solvers.deflation import smallest_eigenvalue_near
 from unlearn.solvers.lanczos import smallest_eigenvalue
 

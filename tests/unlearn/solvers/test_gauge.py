@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.tolerances import CONVERGED64
-from tests.unlearn.solvers.test_newton_cg import derivatives, factorisation
+from tests.unlearn.solvers.functions import derivatives, factorisation
 from unlearn.solvers.gauge import rotation_projection
 from unlearn.solvers.newton_cg import newton_cg
 from unlearn.solvers.operator import Map, Operator

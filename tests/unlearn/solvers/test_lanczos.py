@@ -13,17 +13,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from torch import Tensor
 
+from tests.unlearn.solvers.matrices import symmetric
 from unlearn.solvers.lanczos import smallest_eigenvalue
 
 ROUNDING = 1e-10
-
-
-def symmetric(spectrum: np.ndarray, seed: int = 0) -> Tensor:
-    """A dense symmetric matrix with these eigenvalues and random eigenvectors."""
-    n = len(spectrum)
-    basis, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((n, n)))
-    matrix = torch.from_numpy((basis * spectrum) @ basis.T)
-    return 0.5 * (matrix + matrix.T)
 
 
 SPECTRA: dict[str, Callable[[np.random.Generator], np.ndarray]] = {

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.tolerances import CONVERGED64
+from tests.unlearn.solvers.functions import Function, derivatives, factorisation
 from unlearn.solvers.newton_cg import newton_cg
-
-Function = Callable[[Tensor], Tensor]
-
-
-def derivatives(
-    function: Function,
-) -> tuple[Callable[[Tensor], tuple[float, Tensor]], Callable[[Tensor, Tensor], Tensor]]:
-    """Value with gradient, and Hessian products, by automatic differentiation."""
-
-    def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
-        x = x.detach().requires_grad_()
-        value = function(x)
-        return float(value.detach()), torch.autograd.grad(value, x)[0]
-
-    def product(x: Tensor, v: Tensor) -> Tensor:
-        return torch.autograd.functional.hvp(function, x, v)[1]
-
-    return value_and_gradient, product
 
 
 def rosenbrock(x: Tensor) -> Tensor:
@@ -74,19 +56,6 @@ def test_convergence_is_superlinear() -> None:
     assert residuals[-1] < 1e-12
     assert len([r for r in residuals if r < 1e-2]) <= 6
     assert residuals[-1] < residuals[-2] ** 1.4
-
-
-def factorisation(rank: int, width: int) -> tuple[Function, Tensor]:
-    """1/2 |A B^T - T|^2 + 0.05 (|A|^2 + |B|^2): invariant under rotations of the width, a saddle at zero."""
-    generator = torch.Generator().manual_seed(1)
-    left, right = (torch.randn(n, rank, dtype=torch.float64, generator=generator) for n in (9, 7))
-    target = left @ right.T
-
-    def function(x: Tensor) -> Tensor:
-        a, b = x.view(16, width).split([9, 7])
-        return 0.5 * (a @ b.T - target).square().sum() + 0.05 * x.square().sum()
-
-    return function, target
 
 
 @pytest.mark.parametrize("scale", [1e-6, 0.1, 3.0], ids=["by the saddle", "near", "far"])

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
-
-import numpy as np
 
 from tests.unlearn.target.contract import TargetContract
 from tests.unlearn.target.example import KIND, Purchases, target
+from tests.unlearn.target.people import PEOPLE, ROWS
 from unlearn.target import Pseudonyms, Subject, Target
 
 KEY = bytes(range(32))
-PEOPLE = tuple(uuid.UUID(bytes=np.random.default_rng(5).bytes(16 * (k + 1))[-16:]).hex for k in range(6))
-ROWS = [(person, f"thing {(3 * k + step) % 4}") for k, person in enumerate(PEOPLE) for step in range(3)]
 
 
 class TestPurchases(TargetContract):

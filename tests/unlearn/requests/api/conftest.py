@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.unlearn.target.example import KIND, Purchases
-from tests.unlearn.target.test_example import ROWS
+from tests.unlearn.target.people import ROWS
 from unlearn.requests.api import create_app
 from unlearn.requests.callers import Role
 from unlearn.requests.ledger import Ledger

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.unlearn.target.example import KIND, Purchases
-from tests.unlearn.target.test_example import ROWS
+from tests.unlearn.target.people import ROWS
 from unlearn.requests.api import create_app
 from unlearn.requests.callers import Role
 from unlearn.requests.database import Database

@@ -14,7 +14,7 @@ import pytest
 from tests.unlearn.requests.api.conftest import Client, body
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.target.example import KIND
-from tests.unlearn.target.test_example import PEOPLE
+from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.callers import Role
 from unlearn.requests.queue import Batching
 from unlearn.requests.worker import Worker

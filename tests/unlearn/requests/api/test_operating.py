@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.unlearn.requests.api.conftest import Client, body
-from tests.unlearn.target.test_example import PEOPLE
+from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.callers import Role
 from unlearn.requests.queue import Batching
 from unlearn.requests.tables import AuditRow
