@@ -7,9 +7,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recsys.data import Interactions, read, synthetic
+from tests.cli.acquaintances import PEOPLE
 from tests.cli.run import SMALL, answer
 
 
@@ -63,4 +65,14 @@ def config(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     )
     answer("keys", "init", "--out", tmp_path / "keys" / "keyring.json")
     monkeypatch.setenv("UNLEARN_CONFIG", str(path))
+    return path
+
+
+@pytest.fixture
+def ties(tmp_path: Path) -> Path:
+    """Who of them knows whom."""
+    pairs = np.random.default_rng(0).integers(60, size=(200, 2))
+    path = tmp_path / "given" / "ties.txt"
+    path.parent.mkdir()
+    path.write_text("".join(f"{PEOPLE[u]} {PEOPLE[v]}\n" for u, v in pairs))
     return path

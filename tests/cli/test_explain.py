@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from recsys.commands import workspace
 from recsys.data import Interactions
@@ -17,7 +18,7 @@ def test_what_is_named_first_moves_the_score_as_much_as_it_says(model: Path, dat
     user = str(data.users.take([3])[0])
     said = answer("explain", "--model", model, "--user", user, "--k", "6")
     assert said["item"] == lists(model, user)[user][0]["item"]
-    assert said["score"] == lists(model, user)[user][0]["score"]
+    assert said["score"] == pytest.approx(lists(model, user)[user][0]["score"], rel=1e-6)
     problem = workspace.load(model)
     assert isinstance(problem, RecommenderProblem)
     pair = np.array([[data.users.rows([said["user"]])[0], data.items.rows([said["item"]])[0]]])

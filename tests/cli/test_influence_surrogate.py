@@ -13,12 +13,11 @@ from graph_influence.readers import read
 from graph_influence.schemes import weighted_cascade
 from graph_influence.standing_surrogate import Lessons
 from graph_influence.surrogate import surrogate
-from tests.cli.acquaintances import PEOPLE, PLAN, ties
+from tests.cli.acquaintances import PEOPLE, PLAN
 from tests.cli.run import answer, digest, naming, refusal, unlearn
 from unlearn.digests import digest as content
 from unlearn.forget import ForgetSet
 
-__all__ = ["ties"]
 KIND = "gcn:depth=2:width=4"
 LEARN = ("--surrogate", KIND, "--seed-sets", "5", "--runs", "100", "--epochs", "30")
 

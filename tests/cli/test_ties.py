@@ -12,6 +12,7 @@ from recsys.data import Interactions, read, synthetic
 from tests.cli.run import SMALL, answer, refusal, unlearn
 
 SOCIAL = ("--model", "social_lightgcn:tie_weight=1", *SMALL)
+TELLING = (*SOCIAL, "--l2", "0.3", "--dim", "24")  # under more L2 the solution has rank 1, where all are answered alike
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_a_tie_is_forgotten_in_whichever_direction_it_goes(folder: Path, tmp_pat
 def test_deleting_ties_is_evaluated_against_retraining(folder: Path) -> None:
     done = unlearn(
         "evaluate", "--data", folder, "--delete", "ties:30", "--methods", "reconverge", "--seeds", "2", "--json", "-",
-        *SOCIAL,
+        *TELLING,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
@@ -61,8 +62,10 @@ def test_deleting_ties_is_evaluated_against_retraining(folder: Path) -> None:
     assert found["no_op"]["effect"]["mean"] > 1e-3  # the ties are in the model
     assert found["reconverge"]["retrain_gap"]["mean"] < 0.6 * found["graph_drop"]["retrain_gap"]["mean"]
     # Both ends of a tie are answered alike, and less so by a model that never saw it.
-    assert found["no_op"]["forget_auc"]["mean"] > found["retrain"]["forget_auc"]["mean"] + 0.005
-    assert found["placebo"]["forget_auc"]["mean"] > found["retrain"]["forget_auc"]["mean"]
+    told = {name: row["forget_auc"]["mean"] for name, row in found.items()}
+    assert told["no_op"] > told["retrain"] + 0.05
+    assert told["placebo"] > told["retrain"] + 0.05
+    assert told["reconverge"] == pytest.approx(told["retrain"], abs=0.02)
 
 
 def test_a_model_without_ties_has_none_to_delete(folder: Path) -> None:
