@@ -24,9 +24,9 @@ from recsys.scorer import RankingScorer
 from unlearn.audit.attacks import RMIA, KLoM, Metric, Swap, ULiRA
 from unlearn.audit.auditing import CONTROL, audit
 from unlearn.audit.inquiry import Inquiry
-from unlearn.methods import method
+from unlearn.specification import unlearner
 
-METHODS = (CONTROL, "graph_drop", "reconverge", "retrain")
+METHODS = (CONTROL, "graph_drop", "reconverge", "reconverge:accuracy=0.05", "retrain")
 ORDERED = ("u_lira_auc", "rmia_auc")
 
 
@@ -63,7 +63,7 @@ def main() -> None:
             jobs=options.jobs,
             steps=0,
         )
-        evidence = {name: [inquiry.of(method(name))] for name in METHODS}
+        evidence = {name: [inquiry.of(unlearner(name))] for name in METHODS}
     metrics: list[Metric] = [ULiRA(), RMIA(), KLoM(), Swap()]
     found = audit(evidence, metrics)
     finish(options, result | measured(found.content()["findings"]) | {"reasons": found.reasons})
@@ -78,7 +78,7 @@ def measured(findings: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             value, floor = one["value"], one["null_floor"]
             if value is not None:
                 ends = " to ".join("-" if one[end] is None else f"{one[end]:.3f}" for end in ("low", "high"))
-                say(f"{metric:28} {name:12} {value:.3f} ({ends}), null {floor:.3f}: {one['verdict']}")
+                say(f"{metric:28} {name:24} {value:.3f} ({ends}), null {floor:.3f}: {one['verdict']}")
     orders: dict[str, bool] = {}
     for metric in ORDERED:
         excess = {name: abs(rows[metric]["value"] - rows[metric]["null_floor"]) for name, rows in table.items()}
