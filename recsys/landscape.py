@@ -228,8 +228,8 @@ def _inverse(gram: Tensor, shift: float, stiffness: float) -> Tensor:
 def first_minimum(a: float, b: float, c: float, slope: float) -> tuple[float, float]:
     """The least t > 0 where a t^4 + b t^3 + c t^2 + slope t, falling at 0, has a minimum, and its value there.
 
-    Both are 0 if rounding leaves none.
-    Newton's method on the derivative, kept in a bracket; finding all its roots takes a tenth of a small iteration.
+    Both are 0 if rounding leaves none. Newton's method on the derivative, kept in a bracket: finding all its roots, as
+    numpy does, takes a tenth of a small iteration.
     """
     low, high, t = 0.0, inf, 1.0
     turn = 9.0 * b * b - 24.0 * a * c

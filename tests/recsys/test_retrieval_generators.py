@@ -11,7 +11,7 @@ import pytest
 
 from recsys.retrieval import Evidence, ProfileSimilarity, PromptGenerator, Retrieved, UnreadableAnswer
 from tests.recsys.conftest import tiny_interactions
-from tests.recsys.likeness import cosine
+from tests.recsys.item_cosine import cosine
 
 DATA = tiny_interactions(density=0.5)
 GIVEN = Retrieved(Evidence(DATA), profile=np.array([1, 4]), candidates=np.array([9, 2, 14, 7, 0]))

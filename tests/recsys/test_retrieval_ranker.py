@@ -19,7 +19,7 @@ from recsys.recommend import Ranker, ScoreRanker
 from recsys.retrieval import ByAttention, ByPreference, ProfileSimilarity, RetrievalRanker, Retrieved
 from recsys.train import TrainingOptions
 from tests.recsys.conftest import tiny_interactions
-from tests.recsys.likeness import cosine
+from tests.recsys.item_cosine import cosine
 from unlearn.forget import ForgetSet
 
 KEY = bytes(range(32))

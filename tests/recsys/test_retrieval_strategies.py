@@ -11,7 +11,7 @@ import pytest
 from recsys.data import Interactions
 from recsys.retrieval import ByAttention, ByDiversity, ByPreference, Evidence, Strategy
 from tests.recsys.conftest import tiny_interactions
-from tests.recsys.likeness import cosine
+from tests.recsys.item_cosine import cosine
 from unlearn.forget import ForgetSet
 
 NONE = np.empty(0, dtype=np.int64)

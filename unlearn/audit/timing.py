@@ -10,7 +10,7 @@ from statistics import median
 
 from unlearn.methods.base import UnlearnResult
 
-_CALLS, _SECONDS = 5, 1.0  # a call is repeated until there are so many, or until they have taken so long
+_CALLS, _SECONDS = 5, 1.0  # at most so many calls, and no further one that would take them beyond so long
 
 
 @contextmanager

@@ -1,18 +1,21 @@
-"""Seconds of a call: of how many calls, and which."""
+"""Seconds of a method: of how many calls, and which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from recsys.data import ratio, synthetic
 from recsys.problem import RecommenderProblem
+from recsys.scorer import RankingScorer
+from unlearn.audit import compare
 from unlearn.audit.timing import timed
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import UnlearnResult, method
+from unlearn.methods.base import State, Unlearner, UnlearnResult, method
+from unlearn.problem import Problem
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +48,25 @@ def test_a_short_call_is_repeated_and_its_median_taken(
     assert found.seconds == pytest.approx(expected)
     assert len(served) == calls
     assert found == replace(served[0], seconds=found.seconds)
+
+
+@dataclass(frozen=True)
+class Counted(Unlearner):
+    """Leaves the graph cut, and says how often it was asked to."""
+
+    name = "counted"
+    asked: list[ForgetSet] = field(default_factory=list[ForgetSet])
+
+    def _forget(
+        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
+    ) -> tuple[Problem, State | None]:
+        self.asked.append(forget)
+        return remaining, state
+
+
+def test_a_comparison_takes_its_seconds_that_way() -> None:
+    split = ratio(synthetic(60, 40, 600, seed=0), seed=0)
+    problem = RecommenderProblem.build(split.train, dim=4).fit()
+    counted, forget = Counted(), ForgetSet(users=tuple(split.train.users.take([3])))
+    compare(problem, [forget], [counted], RankingScorer(split.test), seed=0)
+    assert counted.asked == [forget] * 5
