@@ -245,8 +245,9 @@ class Problem(Fitted):
 
     def residual(self) -> float:
         """Gradient norm of the objective at the current parameters."""
-        _, gradient = self.value_and_gradient(self.params)
-        return float(torch.stack([g.double().square().sum() for g in gradient.values()]).sum().sqrt())
+        landscape = self.landscape()
+        landscape.start(flatten(self.params))
+        return float(torch.linalg.vector_norm(landscape.gradient(), dtype=torch.float64))
 
     def settled(self, forget: ForgetSet) -> Params:
         """The parameters with what the forgotten data alone determined put to its known optimum.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
@@ -168,7 +169,13 @@ class Vocabulary:
     def _mixed_rows(self, listed: Sequence[Any]) -> NDArray[np.int64]:
         """Rows of Python values of any type; -1 for the unknown."""
         # An id of another kind (True is an int to Python, not to us) is unknown, not an error of type.
-        kinds = {kind for kind in set(map(type, listed)) if _kind(kind) == self.kind}
+        if not listed:
+            return np.empty(0, dtype=np.int64)
+        types = set(map(type, listed))
+        kinds = {kind for kind in types if _kind(kind) == self.kind}
+        if kinds == types:
+            with suppress(InvalidInput):  # an integer of more than 64 bits, which is unknown like any other
+                return self._rows_of(id_array(listed))
         ours = np.fromiter((type(value) in kinds and _fits(value) for value in listed), np.bool_, len(listed))
         found = np.full(len(listed), -1, dtype=np.int64)
         if ours.any():

@@ -16,6 +16,8 @@ Ties = NDArray[np.int64]
 def tie_positions(ties: Ties | None, users: Vocabulary, pairs: Iterable[tuple[Id, Id]]) -> NDArray[np.int64]:
     """Rows of `ties` given by external ids [k]; -1 for a tie that is not here."""
     listed = list(pairs)
+    if not listed:
+        return np.empty(0, dtype=np.int64)
     ends = [users.rows([pair[k] for pair in listed], unknown="mark") for k in (0, 1)]
     return located(ties, np.column_stack(ends).reshape(-1, 2), len(users))
 
@@ -38,7 +40,7 @@ def remaining_ties(ties: Ties, n_users: int, named: NDArray[np.int64], gone: NDA
     kept[named[named >= 0]] = False
     lost = np.zeros(n_users, dtype=np.bool_)
     lost[gone] = True
-    return ties[kept & ~lost[ties].any(axis=1)]
+    return ties[kept & ~lost[ties[:, 0]] & ~lost[ties[:, 1]]]
 
 
 def joined(ties: Ties | None) -> Ties:

@@ -26,6 +26,7 @@ def test_rows_and_take_are_inverse(ids):
 def test_ids_of_another_kind_are_unknown_not_converted():
     vocabulary = Vocabulary([1, 2])
     assert vocabulary.rows([1, "1", True, 2**70, 1.0, np.int32(2)], unknown="mark").tolist() == [0, -1, -1, -1, -1, 1]
+    assert vocabulary.rows([1, 2**70, 2], unknown="mark").tolist() == [0, -1, 1]
     assert 1 in vocabulary
     assert True not in vocabulary
     assert "1" not in vocabulary

@@ -102,7 +102,7 @@ def test_resolve_keeps_what_exists(chosen, friends, forget):
     )
     assert data.resolve(forget, unknown="skip") == present
     if present == forget:
-        assert data.resolve(forget) == forget
+        assert data.resolve(forget) is forget
     else:
         with pytest.raises(UnknownIds):
             data.resolve(forget)
