@@ -69,8 +69,8 @@ def evaluate(
         raise ValueError("\n".join(wrong))
     chosen, numbers = unlearners(methods), range(seed, seed + seeds)
     require_writable(json=json_)
+    cases = [Case.drawn(setup, chosen, delete, number, progress=json_ is None) for number in numbers]
     tracker, console = opened(track), Console(stderr=json_ is not None)
-    cases = (Case.drawn(setup, chosen, delete, number, progress=json_ is None) for number in numbers)
     found: Comparison | Streams
     if stream is None:
         found = Comparison.join([compared(case, chosen, n) for n, case in zip(numbers, cases, strict=True)])

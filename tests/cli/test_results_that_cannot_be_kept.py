@@ -42,6 +42,15 @@ def test_at_once(command: str, option: str, table: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize("command", ["evaluate", "audit", "train"])
+def test_no_store_is_made_for_what_cannot_be_read(command: str, tmp_path: Path) -> None:
+    asked = ("--out", tmp_path / "model") if command == "train" else ("--delete", "random:0.1")
+    result = unlearn(command, "--data", tmp_path / "nowhere.csv", *asked, "--track", tmp_path / "new.db", *SMALL)
+    assert result.exit_code == 2 and "nowhere.csv" in result.stderr, result.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("idle")
 def test_a_store_that_is_none(table: Path, tmp_path: Path) -> None:
     store = tmp_path / "notes.db"
     store.write_text("nothing that SQLite knows, and long enough for it to have a look at", "utf-8")
