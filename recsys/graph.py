@@ -7,9 +7,9 @@ same interactions, so A is symmetric by construction; a node without edges has a
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -81,6 +81,11 @@ class BipartiteGraph:
             user_keys=data.users.keys,
             item_keys=data.items.keys,
         )
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same graph with its tensors on that device."""
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: one.to(device) for name, one in held.items() if isinstance(one, Tensor)})
 
     @property
     def n_nodes(self) -> int:

@@ -35,6 +35,7 @@ from recsys.graph import BipartiteGraph
 from recsys.models.base import LinearRecommender
 from recsys.objectives import WholeData
 from recsys.objectives.model_loss import ModelLoss
+from unlearn.devices import elapsed
 from unlearn.params import Params
 from unlearn.problem import Bound
 from unlearn.solvers.deflation import smallest_eigenvalue_near
@@ -83,7 +84,7 @@ def bound(
         objective_gap=delta * trace + first_order + point.gained,
         curvature=extreme.lower,
         probability=probability,
-        seconds=time.perf_counter() - started,
+        seconds=elapsed(started),
         ascent=extreme.vector if extreme.ritz < 0.0 else None,
     )
 

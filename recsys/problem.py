@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -69,6 +70,19 @@ class RecommenderProblem(FittedRecommender, Problem):
         objective = objective or WholeData()
         params = ModelLoss(model, objective, graph).initial(options.seed, std=options.init_std)
         return cls(data, model.to(device), objective, graph, params, options)
+
+    def to(self, device: torch.device | str) -> RecommenderProblem:
+        """The same problem with graph, parameters and history on that device; the data stay in main memory.
+
+        What follows from it (`fit`, `without`, every method's result) is on that device, too.
+        """
+        return replace(
+            self,
+            model=copy.deepcopy(self.model).to(device),
+            graph=self.graph.to(device),
+            params={name: value.to(device) for name, value in self.params.items()},
+            history=self.history.to(device),
+        )
 
     # ---- Fitted ------------------------------------------------------------------------------------------------------
 

@@ -134,6 +134,11 @@ def load_ranker(directory: Path) -> Ranker:
     return Ranker(users, items, user_ids, item_ids, tensors[_POPULARITY])
 
 
+def solved(directory: Path) -> bool:
+    """Whether the stored model is one in closed form."""
+    return "closed_form" in json.loads((Path(directory) / "manifest.json").read_text("utf-8"))
+
+
 def user_ids(directory: Path) -> Vocabulary:
     """The users that the stored model knows, by row."""
     return _vocabulary(Path(directory) / "users.parquet")

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from recsys.graph import BipartiteGraph
 from recsys.objectives import SampledObjective
 from recsys.objectives.model_loss import ModelLoss
+from unlearn.devices import elapsed
 from unlearn.history import AdamState, Checkpoint, History
 from unlearn.invalid import require
 from unlearn.params import Params, flatten, unflatten
@@ -100,9 +101,9 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
             bar.set_postfix_str(f"objective {value:.6g}, residual {residual:.2g}")
             bar.update()
             if monitor is not None:
-                now = time.perf_counter()
-                stop = monitor(iteration, now - started - paused, lambda: unflatten(landscape.point.clone(), init))
-                paused += time.perf_counter() - now
+                seconds = elapsed(started) - paused
+                stop = monitor(iteration, seconds, lambda: unflatten(landscape.point.clone(), init))
+                paused = elapsed(started) - seconds
                 if stop:
                     return True
             return residual <= options.tolerance * 2.0 * l2 * float(landscape.point.norm())
@@ -113,7 +114,7 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
             ).residual
     history = History(
         residual=reached,
-        seconds=time.perf_counter() - started - paused,
+        seconds=elapsed(started) - paused,
         seed=options.seed,
         hooks=problem.history.hooks,
     )
@@ -164,15 +165,15 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
                 state = _remembered(optimizer, params, start.optimizer)
                 checkpoints.append(Checkpoint(epoch, _snapshot(params), state))
             if monitor is not None:
-                now = time.perf_counter()
-                stop = monitor(epoch, now - started - paused, lambda: _snapshot(params))
-                paused += time.perf_counter() - now
+                seconds = elapsed(started) - paused
+                stop = monitor(epoch, seconds, lambda: _snapshot(params))
+                paused = elapsed(started) - seconds
                 if stop:
                     break
     except KeyboardInterrupt:
         pass  # the state reached is the result
     history = History(
-        seconds=time.perf_counter() - started - paused,
+        seconds=elapsed(started) - paused,
         seed=options.seed,
         checkpoints=tuple(checkpoints),
         optimizer=_remembered(optimizer, params, start.optimizer) if "optimizer" in options.keep else None,

@@ -26,6 +26,7 @@ CONTRACTS = (
     "command",
     "compiled",
     "curvature",
+    "devices",
     "digests",
     "durable",
     "forget",

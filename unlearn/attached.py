@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from tqdm import tqdm
 
+from unlearn.devices import elapsed
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import History
@@ -269,7 +270,7 @@ class AttachedProblem(Problem):
                 adam.lr *= options.decay
         params = {name: value.clone() for name, value in unflatten(x, self.params).items()}
         fitted = replace(self, params=params, options=options)
-        seconds = time.perf_counter() - started
+        seconds = elapsed(started)
         history = History(residual=fitted.residual(), seconds=seconds, seed=options.seed, hooks=self.history.hooks)
         return fitted.with_params(params, history=history)
 

@@ -46,6 +46,11 @@ class History:
     def has(self, name: str) -> bool:
         return bool(getattr(self, name, None))
 
+    def to(self, device: torch.device | str) -> Self:
+        """The same with its tensors on that device; hooks are code and stay what they are."""
+        moved = {name: tensor.to(device) for name, tensor in self.tensors().items()}
+        return self.restored(self.facts(), moved, [one.epoch for one in self.checkpoints], self.hooks)
+
     # ---- on disk ----------------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def train_surrogate(
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at first [by the surrogate].")] = None,
     perturbed: Annotated[float | None, typer.Option(help="Share of sets that spread on less than the graph.")] = None,
     model: Model = "ic",
+    device: Annotated[str, typer.Option(help="Where to train, as torch names it: cpu, cuda, cuda:1.")] = "cpu",
     seed: Seed = 0,
     json_: Json = False,
 ) -> Mapping[str, Any]:
@@ -35,9 +36,12 @@ def train_surrogate(
     from graph_influence.commands.specified import surrogate_of
     from graph_influence.surrogate import save_surrogate, train
     from graph_influence.surrogate.recipes import recipe
+    from unlearn.devices import unusable
     from unlearn.outputs import require_writable
 
-    network = surrogate_of(surrogate, model)
+    if (wrong := unusable(device)) is not None:
+        raise ValueError(wrong)
+    network = surrogate_of(surrogate, model).to(device)
     require_writable(out=out)
     regime, options = recipe(network)
     given = {"graphs": graphs, "perturbed": perturbed}, {"epochs": epochs, "learning_rate": learning_rate}

@@ -40,6 +40,16 @@ class ClosedForm(FittedRecommender, SelfUnlearning):
         """The hyper-parameters by name: what builds the same model on other data."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("data", "params", "history")}
 
+    def to(self, device: torch.device | str) -> Self:
+        """Itself: a closed form is solved in main memory.
+
+        Raises:
+            ValueError: another device than the CPU is asked for.
+        """
+        if torch.device(device).type != "cpu":
+            raise ValueError(f"`device` must be cpu for `{self.name}`, which is solved in main memory (got {device})")
+        return self
+
     def fit(self, init: Params | None = None, *, options: None = None) -> Self:
         """The model solved on its own data; an iteration starts from `init`, else from the seed.
 

@@ -16,6 +16,7 @@ from recsys.objectives import Objective, SampledObjective
 from recsys.objectives import registered as objectives
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
+from unlearn.devices import unusable
 from unlearn.specification import arguments, typed
 from unlearn.specification import read as read_specification
 
@@ -67,6 +68,8 @@ def build_model(
         ValueError: listing what does not exist, and every argument that is another's or out of range.
     """
     problems: list[str] = []
+    if (wrong := unusable(setup.device)) is not None:
+        problems.append(wrong)
     options = {"dim": setup.dim, "layers": setup.layers}
     model = _chosen("model", setup.model, {**models(), **closed_forms()}, options, problems)
     if model is not None and issubclass(solved := model[0], ClosedForm):
@@ -78,7 +81,7 @@ def build_model(
         ]
         _refuse(problems)
         seeded: dict[str, Any] = {"seed": seed} if "seed" in arguments(solved) else {}
-        return solved(data=data, **(seeded | model[1]))
+        return solved(data=data, **(seeded | model[1])).to(setup.device)
     own = {"l2": setup.l2, "a": setup.a}
     objective = _chosen("objective", setup.objective or OBJECTIVE, objectives(), own, problems)
     training = {} if objective is None else _training(setup, objective[0], keep, problems)
@@ -91,6 +94,7 @@ def build_model(
         model=kind(data.n_users, data.n_items, **({"dim": DIM} | given)),
         objective=objective[0](**objective[1]),
         options=TrainingOptions(seed=seed, progress=progress, **training),
+        device=setup.device,
     )
 
 

@@ -53,6 +53,7 @@ class Case:
             "data": "synthetic" if setup.data is None else setup.data.name,
             "delete": delete if not delete.startswith("user:") else "user",
             **described(model),
+            "device": setup.device,
         }
         unknown = split[0][1] if split else None
         return cls(model, [one for one, _ in split], unknown, RankingScorer(parts.test), settings)

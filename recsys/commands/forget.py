@@ -10,10 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json
+from recsys.commands.options import METHODS, Device, Json
 from unlearn.command import command
-
-DEFAULTS = ("native", "reconverge", "two_level")
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -33,11 +31,12 @@ def forget(
         str | None,
         typer.Option(
             help="Unlearning method, or with arguments as in iau:lr=0.02; see `unlearn methods` (default: the first of "
-            f"{', '.join(DEFAULTS)} that applies to the model)."
+            f"{', '.join(METHODS)} that applies to the model)."
         ),
     ] = None,
     unknown: Annotated[str, typer.Option(help="raise or skip what does not exist.")] = "raise",
     on_failure: Annotated[str, typer.Option(help="keep, raise or retrain.")] = "retrain",
+    device: Device = "cpu",
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Forget users, items, single interactions or ties: data, graph and parameters."""
@@ -45,6 +44,7 @@ def forget(
 
     from recsys.commands import workspace
     from recsys.store import Storable
+    from unlearn.devices import unusable
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import VerificationFailed
     from unlearn.specification import unlearner
@@ -58,6 +58,7 @@ def forget(
     pairs, tied = ([tuple(text.split(",")) for text in given or []] for given in (interaction, tie))
     wrong += [f"`interaction` must be USER,ITEM (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
     wrong += [f"`tie` must be USER,USER (got {','.join(pair)!r})" for pair in tied if len(pair) != 2]
+    wrong += [text for text in [unusable(device)] if text is not None]
     if wrong:
         raise ValueError("\n".join(wrong))
     chosen = None if method is None else unlearner(method)
@@ -65,8 +66,8 @@ def forget(
     workspace.at(out := out or model).check()
     # From load to save: of two requests at a time, the later one must see what the earlier one forgot.
     with workspace.at(model).held() if out.resolve() == model.resolve() else nullcontext():
-        problem = workspace.load(model)
-        chosen = chosen or next(one for one in map(unlearner, DEFAULTS) if one.obstacle(problem) is None)
+        problem = workspace.load(model).to(device)
+        chosen = chosen or next(one for one in map(unlearner, METHODS) if one.obstacle(problem) is None)
         users, items = problem.data.users, problem.data.items
         request = ForgetSet(
             users=tuple(users.parse(user or [])),

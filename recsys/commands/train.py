@@ -29,6 +29,7 @@ def train(
     from recsys.commands.build import build_model, described, load_split
     from recsys.evaluate import evaluate_scores
     from recsys.ranking import dot_products
+    from unlearn.devices import elapsed
 
     workspace.at(out).check()
     left_out: list[int] = []
@@ -40,7 +41,7 @@ def train(
         console.print(told(below, setup.threshold))
     started = time.perf_counter()
     problem = untrained.fit()
-    seconds = time.perf_counter() - started
+    seconds = elapsed(started)
     tables = problem.factors()
     scores = problem.scores if tables is None else dot_products(*tables)
     metrics = evaluate_scores(scores, train=problem.data, test=parts.test, ks=(10, 20)).summary()

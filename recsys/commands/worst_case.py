@@ -128,7 +128,7 @@ def one_seed(
             methods,
             RankingScorer(parts.test),
             seed=seed,
-            settings={"delete": f"{one.selector} {budget}", **described(trained)},
+            settings={"delete": f"{one.selector} {budget}", **described(trained), "device": setup.device},
             key=key,
         )
         for one in (found.chosen, found.random)

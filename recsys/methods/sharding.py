@@ -14,6 +14,7 @@ from recsys.fitted import FittedRecommender
 from recsys.problem import RecommenderProblem
 from recsys.sharding import Attention, Clustered, Hashed, Mean, ShardedRecommender
 from recsys.sharding.partitions import By
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
@@ -78,7 +79,7 @@ class Sharding(Unlearner):
                 partition = Clustered(shards=self.shards, by=self.by, seed=seed, refresh=self.refresh)
             aggregation = Mean() if self.aggregation == "mean" else Attention()
             problem = ShardedRecommender.of(problem, partition=partition, aggregation=aggregation).fit()
-        return State(problem, time.perf_counter() - started, _megabytes(problem))
+        return State(problem, elapsed(started), _megabytes(problem))
 
     def subject(self, problem: Any, state: State | None) -> Fitted:
         return state.payload if state is not None and not isinstance(problem, ShardedRecommender) else problem

@@ -6,15 +6,13 @@ import time
 from dataclasses import dataclass
 
 from recsys import store
+from recsys.commands.options import METHODS
 from recsys.store import Storable
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
 from unlearn.workspace_target import Made
-
-# Finer than the default of the method: the errors of all batches until the next full training add up, and beside the
-# verification it costs little.
-METHODS = ("native", "reconverge:accuracy=0.05", "two_level")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +40,7 @@ def trained(begun: Begun) -> Made:
     """From the beginning."""
     started = time.perf_counter()
     after = begun.model.fit()
-    return _made("retrain", begun, after, (None, after.history.residual), time.perf_counter() - started)
+    return _made("retrain", begun, after, (None, after.history.residual), elapsed(started))
 
 
 def _made(

@@ -10,12 +10,14 @@ from typing import Any
 
 from recsys.commands import workspace
 from recsys.errors import InvalidInteractions
+from recsys.store import solved
+from unlearn.devices import unusable
 from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
 from unlearn.workspace_target import IDENTITY, text_options
 
-_KNOWN = ("workspace", "identity_type", "method", "tracking", "registered_model", "old_versions")
+_KNOWN = ("workspace", "identity_type", "method", "tracking", "registered_model", "old_versions", "device")
 _NAME = re.compile(r"[A-Za-z0-9_. -]{1,250}")
 _DIRECT = ("sqlite", "postgresql", "mysql", "mssql")
 
@@ -30,6 +32,7 @@ class Options:
     tracking: str | None = None
     registered_model: str = "recommender"
     old_versions: str = "destroy"
+    device: str = "cpu"
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> Options:
@@ -42,9 +45,14 @@ class Options:
         problems = Problems("the options of a recommender", InvalidInteractions)
         texts = text_options(options, _KNOWN, problems, made_by="`unlearn train`")
         _check_tracking(texts, problems)
+        if (wrong := unusable(texts.get("device", "cpu"))) is not None:
+            problems.add(wrong)
         problems.raise_any()
         folder = Path(texts.pop("workspace")).resolve()
         workspace.at(folder).require()
+        if texts.get("device", "cpu") != "cpu" and solved(workspace.model_folder(folder)):
+            problems.add("`device` must be cpu for a model in closed form, which is solved in main memory")
+            problems.raise_any()
         chosen = texts.pop("method", None)
         return cls(workspace=folder, method=None if chosen is None else unlearner(chosen), **texts)
 

@@ -63,7 +63,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
     def __init__(self, options: Options, pseudonyms: Pseudonyms) -> None:
         super().__init__(workspace.at(options.workspace), pseudonyms, options.identity_type)
         self.model = workspace.model_folder(options.workspace)
-        self._method = options.method
+        self._method, self._device = options.method, options.device
         self._tracked = Tracked(options.tracking, options.registered_model, options.old_versions, pseudonyms)
 
     @property
@@ -89,6 +89,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         folder = self.staging.version(batch.id) / "model"
         users = store.user_ids(folder)
         after = store.load(folder, stored.over(users, store.item_ids(folder)).data)
+        before, after = before.to(self._device), after.to(self._device)
         return examine(before, after, users, share=gone / max(1, len(stored.data) + gone))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
@@ -115,7 +116,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
 
     def ranker(self, stored: Stored) -> BaseRanker:
         """What the published version serves with: its tables as they were stored, whatever has left the data since."""
-        if "closed_form" in self.manifest():
+        if store.solved(self.model):
             return self.published(stored).ranker()
         return store.load_ranker(self.model)
 
@@ -168,7 +169,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         whole = sealed.put_back(data.data, outstanding)
         model = store.untrained(self.model, data.everything()) if retrain else store.load(self.model, whole)
         return Begun(
-            model,
+            model.to(self._device),
             sealed.forget_set(whole, outstanding),
             removed=sum(map(sealed.interactions, outstanding)),
             debt=self.manifest()["training"]["removed"],

@@ -22,6 +22,7 @@ from recsys.sharding.aggregation import Aggregation, Mean, Pieces
 from recsys.sharding.partitions import Hashed, Partition
 from recsys.sharding.shard import Recipe, Shard, Share
 from recsys.train import TrainingOptions
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.params import Params
@@ -115,7 +116,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         seed = self.options.seed
         graph = BipartiteGraph.from_interactions(self.data, dtype=self.recipe.dtype, device=self.recipe.device)
         weights = self.aggregation.fit(*new._pieces, graph, self.recipe.objective, seed=seed) if shards else {}
-        seconds = time.perf_counter() - started
+        seconds = elapsed(started)
         history = History(seconds=seconds, seed=seed, hooks=self.recipe.hooks, removed=removed)
         return replace(new, weights=weights, history=history)
 

@@ -12,6 +12,7 @@ import torch
 
 from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.measures import auc, ratio, top_k_overlap
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.interruption import whole_or_not_at_all
 from unlearn.params import Params
@@ -89,7 +90,7 @@ def reference(
     """
     started = time.perf_counter()
     remaining = original.without(forget)
-    cut = time.perf_counter() - started
+    cut = elapsed(started)
     if isinstance(remaining, Problem) and not remaining.stochastic:
         converging = True
         model, passed = _timed(remaining, panel, scorer, seed + OTHER_START, cut)
@@ -137,5 +138,5 @@ def _timed(
     started = time.perf_counter()
     model = scorer.polish(remaining, seed=seed, watch=watch)
     if not passed:  # a model that cannot be watched
-        clock = cut + time.perf_counter() - started
+        clock = cut + elapsed(started)
     return model, [*passed, (clock, panel.answers(model))]

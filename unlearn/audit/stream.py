@@ -19,6 +19,7 @@ from unlearn.audit.measures import auc
 from unlearn.audit.reference import Reference, reference
 from unlearn.audit.retrain_rule import RetrainRule
 from unlearn.audit.timing import undisturbed
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import MissingRequirement, Unlearner
 from unlearn.problem import Fitted
@@ -199,7 +200,7 @@ def _served(
             current = current.fit()
             state = method.prepare(current)
             residuals = []
-            retrain_seconds = time.perf_counter() - started
+            retrain_seconds = elapsed(started)
         retrained = rule is not None and reason is not None
         steps.append(Step(number, result.seconds, before, after, removed, values, reason, retrained, retrain_seconds))
     return Stream(method.name, method.arguments(), yardstick.seed, tuple(steps), prepared)

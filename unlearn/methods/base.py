@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.interruption import whole_or_not_at_all
@@ -156,7 +157,7 @@ class Unlearner(ABC):
         remaining = self._remaining(problem, forget)
         with whole_or_not_at_all():
             after, state = self._forget(problem, remaining, forget, state)
-        seconds = time.perf_counter() - started
+        seconds = elapsed(started)
         # On the remaining objective in both: what a method hands back may still stand on the old data (`no_op`).
         residuals = _residuals(remaining, after)
         failed = not _finite(after) or (residuals is not None and not self.exact and self._failed(*residuals))
@@ -175,7 +176,7 @@ class Unlearner(ABC):
             with whole_or_not_at_all():
                 after = remaining.fit()
             state = None  # what the failed attempt made of the state is not of this model
-            seconds = time.perf_counter() - started
+            seconds = elapsed(started)
             residuals = _residuals(remaining, after)
         return self._result(problem, after, state, forget, removed, seconds, residuals, fallback=fallback)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unlearn.attached import AttachedOptions, AttachedProblem
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.invalid import require
@@ -59,7 +60,7 @@ class Descended(AttachedProblem):
                 points[t], gradients[t] = x, gradient
             x.sub_(gradient, alpha=self.lr)
         trained = self.with_params(unflatten(x, self.params))
-        seconds = time.perf_counter() - started
+        seconds = elapsed(started)
         return trained.with_params(
             trained.params, history=History(residual=trained.residual(), seconds=seconds, seed=self.options.seed)
         )
@@ -139,7 +140,7 @@ class DeltaGrad(Unlearner):
             untrained = replace(untrained, lr=min(1.0, 2.0 / self.period) / steepest)
         points, gradients = _room(untrained)
         record = Record(untrained.descended(points, gradients), points, gradients)
-        return _state(record, time.perf_counter() - started)
+        return _state(record, elapsed(started))
 
     def subject(self, problem: AttachedProblem, state: State | None) -> Fitted:
         return problem if state is None else state.payload.model
@@ -188,7 +189,8 @@ def curvature_product(moves: list[Tensor], turns: list[Tensor], vector: Tensor) 
         ]
     )
     right = torch.cat([sigma * (s @ vector), y @ vector]).double()
-    weights = torch.linalg.lstsq(inner, right.unsqueeze(1), driver="gelsd").solution.squeeze(1).to(vector)
+    # On the CPU, where there is a driver that stands singular systems; this one has twice as many rows as differences.
+    weights = torch.linalg.lstsq(inner.cpu(), right[:, None].cpu(), driver="gelsd").solution.squeeze(1).to(vector)
     return sigma * vector - sigma * (weights[: len(s)] @ s) - weights[len(s) :] @ y
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
@@ -63,7 +64,7 @@ class Reconverge(Unlearner):
         self._check(problem)
         started = time.perf_counter()
         survey = problem.survey() if self.accuracy >= _FINEST_BY_DIRECTIONS else None
-        return None if survey is None else State.of(survey, seconds=time.perf_counter() - started)
+        return None if survey is None else State.of(survey, seconds=elapsed(started))
 
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None

@@ -87,7 +87,9 @@ class Masked(GradientMethod):
         units = [part.reshape(self._units(part), -1) for part in unflatten(score, problem.params).values()]
         norms = torch.cat([part.square().sum(1) for part in units])
         chosen = torch.zeros_like(norms)
-        chosen[norms.topk(ceil(self.share * norms.numel())).indices] = 1.0
+        # Of equals the first: rows that the forgotten never touched are all equal, and luck must not choose among them.
+        order = norms.argsort(descending=True, stable=True)
+        chosen[order[: ceil(self.share * norms.numel())]] = 1.0
         parts = chosen.split([len(part) for part in units])
         return torch.cat([one.unsqueeze(1).expand_as(part).reshape(-1) for one, part in zip(parts, units, strict=True)])
 

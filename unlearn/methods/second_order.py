@@ -14,6 +14,7 @@ from torch import Tensor
 from unlearn.attached import AttachedProblem
 from unlearn.curvature import Linearizable, adam_damping, gauss_newton_operator, hessian_operator
 from unlearn.curvature.operators import like
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner
@@ -55,7 +56,7 @@ class InfluenceStep(Unlearner):
         started = time.perf_counter()
         if not problem.stochastic or not problem.history.optimizer:
             return None
-        return State.of(adam_damping(problem), seconds=time.perf_counter() - started)
+        return State.of(adam_damping(problem), seconds=elapsed(started))
 
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
@@ -66,7 +67,7 @@ class SSD(Unlearner):
         self._check(problem)
         started = time.perf_counter()
         squares = self._squares(problem, torch.arange(problem.n_records))
-        return State(squares, time.perf_counter() - started, squares.numel() * squares.element_size() / 2**20)
+        return State(squares, elapsed(started), squares.numel() * squares.element_size() / 2**20)
 
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
@@ -58,7 +59,7 @@ class TwoLevel(Unlearner):
         self._check(problem)
         started = time.perf_counter()
         short = self._short(problem)
-        return State.of(short, seconds=time.perf_counter() - started)
+        return State.of(short, seconds=elapsed(started))
 
     def _short(self, problem: Problem) -> Params:
         return problem.fit(options=problem.shortened(self.share, self.rate)).params
@@ -72,5 +73,5 @@ class TwoLevel(Unlearner):
         short = self._short(remaining)
         moved = {name: value + short[name] - before.payload[name] for name, value in problem.params.items()}
         after = remaining.with_params(moved)
-        refreshed = State.of(short, seconds=time.perf_counter() - started)
+        refreshed = State.of(short, seconds=elapsed(started))
         return after.with_params(after.settled(forget)), refreshed

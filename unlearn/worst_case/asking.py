@@ -117,8 +117,8 @@ def mean_losses(problem: Problem, room: Room) -> Tensor:
     if room.unit == "tie":
         return TieAsking(problem, room).trained(problem.params)
     with torch.no_grad():
-        losses = problem.record_losses(problem.params).double()
-    return room.means(losses, torch.arange(len(losses), device=losses.device))
+        losses = problem.record_losses(problem.params).cpu().double()
+    return room.means(losses, torch.arange(len(losses)))
 
 
 def training_weights(room: Room, weights: Tensor, params: Params) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.problem import Problem
 from unlearn.registry import Registry
@@ -119,7 +120,7 @@ class Selector(ABC):
             rounds=found.rounds,
             start=None if found.start is None else room.rows[found.start],
             warnings=found.warnings,
-            seconds=time.perf_counter() - started,
+            seconds=elapsed(started),
         )
 
     @abstractmethod

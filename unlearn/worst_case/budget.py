@@ -129,7 +129,10 @@ class Room:
         return weights.new_zeros(len(self.units)).index_put((self.rows,), weights)
 
     def means(self, values: Tensor, chosen: Tensor) -> Tensor:
-        """Mean [k] over each unit's records of `values` [n chosen], for the records `chosen`; differentiable."""
+        """Mean [k] over each unit's records of `values` [n chosen], for the records `chosen`; differentiable.
+
+        Rooms are in main memory, whatever device the problem is on, and so are their values.
+        """
         place = self.place[chosen]
         counts = torch.bincount(place, minlength=len(self)).clamp_min(1)
         return values.new_zeros(len(self)).index_add(0, place, values) / counts

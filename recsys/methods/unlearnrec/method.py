@@ -12,6 +12,7 @@ from recsys.methods.unlearnrec.encoder import BY_NODE, Encoder
 from recsys.methods.unlearnrec.training import Recipe, fine_tune, pretrain
 from recsys.models import ContrastiveRecommender, LinearRecommender
 from recsys.problem import RecommenderProblem
+from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
@@ -122,7 +123,7 @@ class UnlearnRec(Unlearner):
         started = time.perf_counter()
         candidates = pretrain(self._encoder, self._recipe, problem, rate=self.rate, epochs=self.epochs)
         chosen = min(candidates, key=lambda candidate: candidate[1])[0]
-        return State.of(chosen, seconds=time.perf_counter() - started)
+        return State.of(chosen, seconds=elapsed(started))
 
     def _forget(
         self, problem: RecommenderProblem, remaining: RecommenderProblem, forget: ForgetSet, state: State | None

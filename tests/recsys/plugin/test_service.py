@@ -199,7 +199,7 @@ def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
 
 def test_options_are_checked_all_at_once(folder: Path) -> None:
     with pytest.raises(InvalidInteractions) as refused:
-        target({"workspce": "x", "identity_type": 7}, Pseudonyms(KEY))
-    assert all(name in str(refused.value) for name in ("`workspce`", "`identity_type`", "`workspace`"))
+        target({"workspce": "x", "identity_type": 7, "device": "abacus"}, Pseudonyms(KEY))
+    assert all(name in str(refused.value) for name in ("`workspce`", "`identity_type`", "`workspace`", "`device`"))
     with pytest.raises(FileNotFoundError):
         opened(folder / "nowhere")

@@ -13,6 +13,7 @@ import torch
 
 from unlearn.audit.pool.plan import Plan
 from unlearn.audit.pool.store import Store, Stored
+from unlearn.devices import elapsed
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.interruption import whole_or_not_at_all
@@ -54,7 +55,7 @@ class Trainer:
         started = time.perf_counter()
         with _one_thread(), whole_or_not_at_all():
             trained = untrained.fit()
-        seconds = time.perf_counter() - started
+        seconds = elapsed(started)
         settled = _settled(untrained.options, trained.options)
         self.store.save(address, Stored(trained.params, trained.history, settled, seconds, peak_bytes()))
         return trained
