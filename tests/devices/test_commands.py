@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from graph_influence.surrogate import load_surrogate
+from recsys.errors import InvalidInteractions
 from recsys.plugin import Serving, target
 from tests.cli.run import SMALL, answer, lists, unlearn
 from tests.recsys.plugin.workspaces import KEY, people, stored
 from unlearn.target import Batch, Pseudonyms
+
+
+@pytest.fixture(autouse=True)
+def computed_there(gpu: torch.device) -> Iterator[None]:
+    """Fails if the device was named and not used."""
+    torch.cuda.reset_peak_memory_stats(gpu)
+    before = torch.cuda.memory_allocated(gpu)
+    yield
+    assert torch.cuda.max_memory_allocated(gpu) > before
 
 
 def test_train_forget_and_recommend(gpu: torch.device, tmp_path: Path) -> None:
@@ -60,3 +71,9 @@ def test_a_batch_of_the_service(gpu: torch.device, kind: str, tmp_path: Path) ->
     again = target({"workspace": str(folder)}, Pseudonyms(KEY))
     assert not any(again.resolve(batch).values())
     assert Serving(again).recommend(people(20)[0].value, k=3) is not None
+
+
+def test_the_service_refuses_it_for_a_closed_form(gpu: torch.device) -> None:
+    torch.ones(1, device=gpu)  # all that is computed there
+    with pytest.raises(InvalidInteractions, match="`device` must be cpu for a model in closed form"):
+        target({"workspace": str(stored("ease")), "device": str(gpu)}, Pseudonyms(KEY))

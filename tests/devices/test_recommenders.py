@@ -91,7 +91,6 @@ def test_weights(gpu: torch.device, unit: str) -> None:
 def test_the_proof(gpu: torch.device) -> None:
     """At a point that is not the end, where the bound would be all rounding."""
     here = trained("whole_data")
-    here = trained("whole_data")
     here = here.with_params({name: 1.05 * value for name, value in here.params.items()})
     ours, theirs = here.to(gpu).optimality(), here.optimality()
     assert ours is not None and theirs is not None
