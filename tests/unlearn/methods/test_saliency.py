@@ -43,6 +43,19 @@ def test_saliency_is_the_size_of_the_forgotten_gradient() -> None:
     assert int(mask(Masked(share=0.41), linear, few).sum()) == 3  # no less than the share
 
 
+def test_of_rows_that_the_forgotten_never_touched_the_first_may_move() -> None:
+    """All of them are equal; which are taken must not depend on the machine."""
+    factors = tiny_recommender(model="mf").fit()
+    user = factors.data.users.take([0])[0]
+    forget = ForgetSet(users=(user,))
+    touched = factors.touched(forget, hops=0)["table"][0].tolist()
+    found = mask(Masked(share=0.6, unit="row"), factors, forget).view(factors.params["table"].shape)[:, 0]
+    rows = found.nonzero().flatten().tolist()
+    others = [row for row in range(len(found)) if row not in touched]
+    assert 0 < len(touched) < len(rows) < len(found)
+    assert rows == sorted(touched + others[: len(rows) - len(touched)])
+
+
 def test_attribution_weighs_it_by_the_parameter_after_a_step_on_the_remaining() -> None:
     linear = ridge().fit()
     x, y = linear.payload
