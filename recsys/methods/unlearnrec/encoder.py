@@ -56,16 +56,18 @@ class Encoder:
 
     def correction(self, params: Params, deleted: BipartiteGraph, readout: Tensor) -> Tensor:
         """C [n_nodes, dim] for the graph of the deleted interactions and final embeddings [n_nodes, dim]."""
-        signal = readout * params["shares"]
+        # By Horner's rule: H_0 + B (H_0 + ... B (H_0 - rho Z * eta)) is the sum and the withdrawn signal in L products.
+        total = params["states"] - self.withdrawal * (readout * params["shares"])
         for _ in range(self.layers):
-            signal = deleted.propagate(signal)
-        total = params["states"] - self.withdrawal * signal
-        for state in self.states(params, deleted):
-            total = total + state
+            total = params["states"] + deleted.propagate(total)
+        rows = losing(deleted)
+        if not self.local:
+            rows = torch.ones_like(rows)
+        found = total[rows]
         for depth in range(_DEPTH):
             weight, bias = (params[f"{PERCEPTRON}{depth}.{name}"] for name in ("weight", "bias"))
-            total = total + leaky_relu(total @ weight + bias, _SLOPE)
-        return total * losing(deleted)[:, None] if self.local else total
+            found = found + leaky_relu(found @ weight + bias, _SLOPE)
+        return torch.zeros_like(total).index_put((rows,), found)
 
     def states(self, params: Params, deleted: BipartiteGraph) -> list[Tensor]:
         """H_1, ..., H_L [n_nodes, dim]."""

@@ -9,7 +9,7 @@ import torch
 
 from recsys.methods.unlearnrec.deletion import Deletion
 from recsys.methods.unlearnrec.encoder import BY_NODE, Encoder
-from recsys.methods.unlearnrec.training import Recipe, fine_tune, pretrain
+from recsys.methods.unlearnrec.training import Recipe, corrected, fine_tune, pretrain
 from recsys.models import ContrastiveRecommender, LinearRecommender
 from recsys.problem import RecommenderProblem
 from unlearn.devices import elapsed
@@ -131,7 +131,11 @@ class UnlearnRec(Unlearner):
         state = state or self.prepare(problem)
         deletion = Deletion.of(problem, problem.records(forget).cpu().numpy(), remaining)
         readout = torch.cat(problem.readout())
-        params = fine_tune(self._encoder, self._recipe, deletion, state.payload, readout, epochs=self.fine_tune)
+        if self.fine_tune:
+            params = fine_tune(self._encoder, self._recipe, deletion, state.payload, readout, epochs=self.fine_tune)
+        else:
+            with torch.no_grad():
+                params = corrected(self._encoder, state.payload, remaining.params, deletion, readout)
         after = remaining.with_params(params)
         return after.with_params(after.settled(forget)), replace(
             state, payload=_refreshed(state.payload, remaining, forget)

@@ -53,6 +53,11 @@ class Recipe:
         return coupled_batches(problem.graph, epoch, -(-problem.n_records // self.batch_size), self.seed)
 
 
+def corrected(encoder: Encoder, params: Params, of_model: Params, deletion: Deletion, readout: Tensor) -> Params:
+    """The model's parameters with the encoder's answer to the deletion in their table."""
+    return of_model | {"table": of_model["table"] + encoder.correction(params, deletion.deleted, readout)}
+
+
 def pretrain(
     encoder: Encoder, recipe: Recipe, problem: RecommenderProblem, *, rate: float, epochs: int
 ) -> Iterator[tuple[Params, float]]:
@@ -67,17 +72,15 @@ def pretrain(
     judge = held_out(problem, rate=rate, seed=recipe.seed)
     judged = recipe.batches(judge.remaining, 0)[0]
 
-    def corrected(found: Params, deletion: Deletion) -> Params:
-        correction = encoder.correction(found, deletion.deleted, readout)
-        return problem.params | {"table": problem.params["table"] + correction}
-
     def loss(found: Params, deletion: Deletion, records: Tensor, epoch: int, batch: int) -> Tensor:
-        value = recipe.loss(deletion, corrected(found, deletion), before, records, epoch=epoch, batch=batch)
+        after = corrected(encoder, found, problem.params, deletion, readout)
+        value = recipe.loss(deletion, after, before, records, epoch=epoch, batch=batch)
         return value + recipe.contrast * _contrast(encoder, found, deletion, records, recipe.seed, epoch, batch)
 
     def judgement(found: Params) -> float:
         with torch.no_grad():
-            return float(recipe.loss(judge, corrected(found, judge), before, judged, epoch=0, batch=0))
+            after = corrected(encoder, found, problem.params, judge, readout)
+            return float(recipe.loss(judge, after, before, judged, epoch=0, batch=0))
 
     yield params, judgement(params)
     for epoch, deletion in enumerate(simulated(problem, rate=rate, seed=recipe.seed, count=epochs), start=1):
@@ -125,16 +128,15 @@ def fine_tune(
     x = remaining.params | {name: value for name, value in params.items() if name.startswith(PERCEPTRON)}
     adam = Adam(flatten(x), lr=recipe.lr)
 
-    def corrected(found: Params) -> Params:
-        correction = encoder.correction(fixed | found, deletion.deleted, readout)
+    def moved(found: Params) -> Params:
         of_model = {name: found[name] for name in remaining.params}
-        return of_model | {"table": found["table"] + correction}
+        return corrected(encoder, fixed | found, of_model, deletion, readout)
 
     def loss(found: Params, records: Tensor, epoch: int, batch: int) -> Tensor:
-        return milder.loss(deletion, corrected(found), before, records, epoch=epoch, batch=batch)
+        return milder.loss(deletion, moved(found), before, records, epoch=epoch, batch=batch)
 
     for epoch in range(1, epochs + 1):
         for batch, records in enumerate(recipe.batches(remaining, epoch)):
             x = _stepped(adam, partial(loss, records=records, epoch=epoch, batch=batch), x)
     with torch.no_grad():
-        return corrected(x)
+        return moved(x)
