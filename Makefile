@@ -36,7 +36,7 @@ demo: $(VENV)/installed
 	@$(BIN)/unlearn demo $(ARGS)
 
 test: $(VENV)/installed $(VENV)/tools
-	@$(BIN)/pytest --nbmake tests $(wildcard notebooks) $(ARGS)
+	@$(BIN)/pytest --nbmake -n logical --maxprocesses 8 --dist loadfile tests $(wildcard notebooks) $(ARGS)
 
 lint: $(VENV)/tools
 	@$(BIN)/ruff check .
