@@ -143,6 +143,19 @@ def test_debt_grows_until_a_retrain(folder: Path) -> None:
     assert drifts[1] > drifts[0] and drifts[2] < drifts[1]
 
 
+def test_a_request_about_nobody_is_no_reason_to_retrain(folder: Path) -> None:
+    """Neither is one that comes again: what earlier requests left unsettled is not for it to settle."""
+    recommender = opened(folder)
+    for name, subjects in (("b1", people(3)), ("b2", people(3)), ("b3", (Subject(KIND, "a stranger"),))):
+        batch = Batch(name, subjects)
+        recommender.remove(batch)
+        version = recommender.unlearn(batch, retrain=False)
+        verdict = recommender.verify(batch, version)
+        assert failed(verdict) == set() and verdict.checks[3].name == "residual"
+        recommender.publish(batch, version)
+        recommender.purge(batch)
+
+
 # ---- serving ---------------------------------------------------------------------------------------------------------
 
 
