@@ -223,7 +223,8 @@ class Target(Protocol):
     def purge(self, batch: Batch) -> Counts:
         """Destroy the seal of the batch and everything derived from its people, and count what is left of them.
 
-        The service goes on when every count is zero, and calls again where one is not.
+        Versions of other batches that were staged before are derived from them, too. The service goes on when every
+        count is zero, and calls again where one is not.
         """
         ...
 

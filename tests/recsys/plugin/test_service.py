@@ -16,14 +16,18 @@ from recsys.data import Interactions, synthetic
 from recsys.errors import InvalidInteractions
 from recsys.objectives import WholeData
 from recsys.plugin import RecommenderTarget, Serving, sealed, target
+from recsys.plugin.making import Begun
+from recsys.plugin.options import Options
 from recsys.plugin.stored import Stored
 from recsys.plugin.verification import examine, panel_auc
 from recsys.problem import RecommenderProblem
+from tests.oracles.traces import holders
 from tests.recsys.plugin.workspaces import KEY, KIND, data, people, stored
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
 from unlearn.staging import Sealed
 from unlearn.target import Batch, Pseudonyms, Subject, Verdict
+from unlearn.workspace_target import Made
 
 
 @pytest.fixture
@@ -154,6 +158,30 @@ def test_a_request_about_nobody_is_no_reason_to_retrain(folder: Path) -> None:
         assert failed(verdict) == set() and verdict.checks[3].name == "residual"
         recommender.publish(batch, version)
         recommender.purge(batch)
+
+
+@pytest.mark.parametrize("retrain", [False, True])
+def test_what_is_overtaken_while_it_is_made_is_made_again_and_never_written(folder: Path, retrain: bool) -> None:
+    first, second = Batch("b1", people(3)), Batch("b2", people(17))
+    begun = list[Begun]()
+
+    class Overtaken(RecommenderTarget):
+        def _make(self, begun_: Begun, *, retrain: bool) -> Made:
+            begun.append(begun_)
+            if len(begun) == 1:  # another worker serves another batch meanwhile
+                other = opened(folder)
+                other.remove(second)
+                other.publish(second, other.unlearn(second, retrain=False))
+                other.purge(second)
+            return super()._make(begun_, retrain=retrain)
+
+    slow = Overtaken(Options.read({"workspace": str(folder)}), Pseudonyms(KEY))
+    slow.remove(first)
+    version = slow.unlearn(first, retrain=retrain)
+    assert len(begun) == 2 and holders(folder.parent, [one.value for one in (*people(3), *people(17))]) == set()
+    assert slow.verify(first, version).passed
+    slow.publish(first, version)
+    assert workspace.load(folder).data.users.alive.sum() == data().n_users - 2
 
 
 # ---- serving ---------------------------------------------------------------------------------------------------------
