@@ -109,6 +109,9 @@ def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatc
     assert "by which a target knows people: controller_customer_id" in refusal(
         2, "request", "create", "--identity", "email=a@example.org"
     )
+    for value in ("u1", '["controller_customer_id","u1",7]', '["email","u1","i1"]'):
+        told = refusal(2, "request", "create", "--identity", f"interaction={value}")
+        assert "(got interaction)" in told and "is written" in told
     assert "no such request" in refusal(3, "request", "status", str(uuid.uuid4()))
     assert "needs attention" in refusal(2, "request", "retry", "0" * 32)
     monkeypatch.setenv("UNLEARN_DATABASE", "postgresql+psycopg://user:hunter2@127.0.0.1:1/ledger")

@@ -26,7 +26,7 @@ from tests.recsys.plugin.workspaces import KEY, KIND, data, people, stored
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
 from unlearn.staging import Sealed
-from unlearn.target import Batch, Pseudonyms, Subject, Verdict
+from unlearn.target import Batch, Pseudonyms, Subject, Verdict, interaction
 from unlearn.workspace_target import Made
 
 
@@ -163,22 +163,22 @@ def test_a_request_about_nobody_is_no_reason_to_retrain(folder: Path) -> None:
 @pytest.mark.parametrize("retrain", [False, True])
 def test_what_is_overtaken_while_it_is_made_is_made_again_and_never_written(folder: Path, retrain: bool) -> None:
     first, second = Batch("b1", people(3)), Batch("b2", people(17))
-    begun = list[Begun]()
+    started = list[Begun]()
 
     class Overtaken(RecommenderTarget):
-        def _make(self, begun_: Begun, *, retrain: bool) -> Made:
-            begun.append(begun_)
-            if len(begun) == 1:  # another worker serves another batch meanwhile
+        def _make(self, begun: Begun, *, retrain: bool) -> Made:
+            started.append(begun)
+            if len(started) == 1:  # another worker serves another batch meanwhile
                 other = opened(folder)
                 other.remove(second)
                 other.publish(second, other.unlearn(second, retrain=False))
                 other.purge(second)
-            return super()._make(begun_, retrain=retrain)
+            return super()._make(begun, retrain=retrain)
 
     slow = Overtaken(Options.read({"workspace": str(folder)}), Pseudonyms(KEY))
     slow.remove(first)
     version = slow.unlearn(first, retrain=retrain)
-    assert len(begun) == 2 and holders(folder.parent, [one.value for one in (*people(3), *people(17))]) == set()
+    assert len(started) == 2 and holders(folder.parent, [one.value for one in (*people(3), *people(17))]) == set()
     assert slow.verify(first, version).passed
     slow.publish(first, version)
     assert workspace.load(folder).data.users.alive.sum() == data().n_users - 2
@@ -227,7 +227,8 @@ def test_serving_goes_on_with_the_next_version_and_never_answers_the_erased(fold
 
 def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
     plain = synthetic(20, 15, 120, seed=1).frame()
-    plain["user"] = plain["user"].str[1:].astype(int)
+    for name in ("user", "item"):
+        plain[name] = plain[name].str[1:].astype(int)
     numbered = Interactions.from_frame(plain)
     problem = RecommenderProblem.build(numbered, objective=WholeData(a=0.1, l2=1.0), dim=4, layers=1)
     workspace.save(replace(problem), tmp_path / "model")
@@ -236,6 +237,10 @@ def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
         assert recommender.resolve(Batch("b", (Subject(KIND, value),)))["users"] == expected
     recommender.suppress([Subject(KIND, "7")])
     assert recommender.blocks(7) and not recommender.blocks(8)
+    user, item = map(str, plain.loc[0, ["user", "item"]])
+    for value, expected in ((item, 1), (f"0{item}", 0)):
+        one = interaction(Subject(KIND, user), value)
+        assert recommender.resolve(Batch("b", (one,)))["interactions"] == expected
 
 
 def test_options_are_checked_all_at_once(folder: Path) -> None:

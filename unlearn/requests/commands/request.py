@@ -57,10 +57,11 @@ def create(
         raise ValueError("\n".join(problems))
     subjects = tuple(map(subject, identity))
     with opened(config) as service:
-        if unknown := sorted({one.type for one in subjects} - set(service.identity_types)):
+        if unknown := sorted({one.type for one in subjects if not service.knows(one)}):
             known = ", ".join(service.identity_types)
             raise ValueError(
-                f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)})"
+                f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)}); "
+                'an interaction is written ["TYPE","ID","ITEM"], with a type by which its person is known'
             )
         known = certificate is None or _known(service, subjects)
         receipt = service.ask(subjects, id=id, caller=caller, regulation=regulation)
