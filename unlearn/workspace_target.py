@@ -178,7 +178,7 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         versions = sum(self.staging.version(name).exists() for name in doomed)
         return {"seals": seal.left(), "versions": versions, "known": known, **left}
 
-    def people(self) -> list[Subject]:
+    def people(self) -> Iterable[Subject]:
         """Everybody in the stored data or in the published version: see `unlearn.target.Listing`."""
         with self.workspace.held():
             known = self._people(self.data()), self._published_people()

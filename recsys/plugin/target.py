@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,11 +177,14 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         shutil.copytree(model, workspace.model_folder(new), copy_function=link)
         self.data().over(store.user_ids(model), store.item_ids(model)).write(new)
 
-    def people(self) -> list[Subject]:
-        known = super().people()
-        there = {subject.value for subject in known}
-        new = dict.fromkeys(str(user) for user in self.data().arrived["user"])
-        return known + [Subject(self.identity_type, user) for user in new if user not in there]
+    def people(self) -> Iterator[Subject]:
+        """Everybody that it holds anything about, and each of their interactions, which may have been erased alone."""
+        stored = self.data()
+        new = (Subject(self.identity_type, str(user)) for user in stored.arrived["user"])
+        yield from dict.fromkeys([*super().people(), *new])
+        for frame in (stored.data.frame(), stored.arrived):
+            for user, item in zip(frame["user"], frame["item"], strict=True):
+                yield interaction(Subject(self.identity_type, str(user)), str(item))
 
     # ---- new interactions --------------------------------------------------------------------------------------------
 

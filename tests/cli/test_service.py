@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from recsys.data import Interactions
+from recsys.data import Interactions, from_parquet
 from tests.cli.run import answer, naming, refusal, unlearn
 
 
@@ -182,9 +182,11 @@ def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path:
 def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: Interactions, tmp_path: Path) -> None:
     model = tmp_path / "model"
     gone, later, other = map(str, data.users.ids[[3, 5, 7]])
+    item = str(data.items.ids[data.indices[data.indptr[7]]])
+    single = f"interaction={json.dumps(['controller_customer_id', other, item])}"
     shutil.copytree(model, tmp_path / "backup")
-    for user in (gone, later):
-        answer("request", "create", "--identity", user)
+    for identity in (gone, later, single):
+        answer("request", "create", "--identity", identity)
         answer("worker", "--once")
     assert answer("request", "reapply") == {"people": 0, "id": None, "not_examined": []}
     shutil.rmtree(model)
@@ -193,11 +195,17 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     assert unlearn("recommend", "--model", model, "--user", gone).exit_code == 3  # suppressed all the same
     open_ = answer("request", "create", "--identity", later)  # who asks anew is not asked for twice
     made = answer("request", "reapply")
-    assert made["people"] == 1 and answer("request", "reapply")["people"] == 0
+    assert made["people"] == 2 and answer("request", "reapply")["people"] == 0  # one of whom by an interaction
+    assert _stored(model, other, item)
     answer("keys", "rotate")
     assert answer("worker", "--once") == {"batches": 1}
     assert {answer("request", "status", one["id"])["state"] for one in (open_, made)} == {"completed"}
-    assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other])
+    assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other]) and not _stored(model, other, item)
+
+
+def _stored(model: Path, user: str, item: str) -> bool:
+    frame = from_parquet(model / "interactions.parquet").frame().astype(str)
+    return bool(((frame["user"] == user) & (frame["item"] == item)).any())
 
 
 def refusal_of_work(*arguments: str | Path) -> str:

@@ -159,14 +159,16 @@ def retry(
 @app.command()
 @command
 def reapply(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
-    """After a backup was restored: ask again for everybody who was erased and is in a target all the same."""
+    """After a backup was restored: ask again for whoever and whatever was erased and is in a target all the same."""
     from unlearn.requests.restoring import returned
 
     with opened(config) as service:
         found = returned(service.ledger, service.targets)
         id = service.ask(found.people).subject_request_id if found.people else None
     if not json_:
-        typer.echo(f"{len(found.people)} people were back" + (f"; {id} asks for them again" if id else ""))
+        typer.echo(
+            f"{len(found.people)} people or interactions were back" + (f"; {id} asks for them again" if id else "")
+        )
         for name in found.not_examined:
             typer.echo(f"{name}: cannot say whom it holds; examine it by hand")
     return {"people": len(found.people), "id": id, "not_examined": list(found.not_examined)}
