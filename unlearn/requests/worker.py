@@ -84,10 +84,6 @@ class Worker:
         return None
 
     def _serve(self, claim: Claim) -> None:
-        batch = self._queue.people(claim)
-        for next_ in due(self._ledger, claim):
-            if next_.step == Step.RESOLVE:
-                self._take(claim, next_, batch)
         if not self._queue.check_holds(claim):
             return
         batch = self._queue.people(claim)
