@@ -106,6 +106,9 @@ def test_a_hold_that_would_hold_nothing_is_refused(config: Path, data: Interacti
 def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "must be a UUID" in refusal(2, "request", "create", "--identity", "u1", "--id", "7")
     assert "a folder that exists" in refusal(2, "request", "create", "--identity", "u1", "--certificate", "no/c.json")
+    for caller in ("", "  ", "x" * 101, "a\nb"):  # as for keys: the trail has room for so many
+        for asked in (("request", "create", "--identity", "u1"), ("keys", "create", "--role", "submit")):
+            assert "1 to 100 printable" in refusal(2, *asked, "--caller", caller)
     assert "by which a target knows people: controller_customer_id" in refusal(
         2, "request", "create", "--identity", "email=a@example.org"
     )

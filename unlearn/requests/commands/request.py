@@ -44,9 +44,12 @@ def create(
 
     from unlearn.outputs import obstacle
     from unlearn.requests.api.models import UUID_V4
+    from unlearn.requests.callers import misnamed
     from unlearn.requests.commands.at_once import served
 
-    problems = [] if regulation in ("gdpr", "ccpa") else [f"`regulation` must be gdpr or ccpa (got {regulation!r})"]
+    problems = misnamed(caller)
+    if regulation not in ("gdpr", "ccpa"):
+        problems.append(f"`regulation` must be gdpr or ccpa (got {regulation!r})")
     if id is not None and not re.match(UUID_V4, id):
         problems.append(f"`id` must be a UUID of version 4 in lower case (got {id!r})")
     if certificate is not None and not certificate.absolute().parent.is_dir():
