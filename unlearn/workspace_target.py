@@ -162,21 +162,29 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         return {"versions": 1}
 
     def purge(self, batch: Batch) -> Counts:
-        seal = self.staging.seal(batch.id)
         with self.workspace.held():
-            # Other batches' versions, too: what this one has overtaken knows its people, and is never published.
-            doomed = {name for name in self.staging.versions() if self._overtaken(self.staging.facts(name))} | {
-                batch.id
-            }
-            for name in doomed:
-                self.staging.unstage(name)
-            seal.destroy()
             data, published = self.data(), self._published_people()
-            asked = self._asked(batch, data)
+            asked, outstanding = self._asked(batch, data), self.outstanding()
+            # What other batches keep of the same people goes, too: versions that this one has overtaken, which are
+            # never published, and seals that no version needs any more.
+            overtaken = (name for name in self.staging.versions() if self._overtaken(self.staging.facts(name)))
+            versions = {batch.id, *overtaken}
+            kept = {name: sealed for name, sealed in self.staging.sealed().items() if name not in outstanding}
+            seals = {
+                batch.id,
+                *(name for name, sealed in kept.items() if not set(sealed.people).isdisjoint(asked.users)),
+            }
+            for name in versions:
+                self.staging.unstage(name)
+            for name in seals:
+                self.staging.seal(name).destroy()
             left = self._counts(data, self._held(data, asked))
-        known = sum(person in published for person in asked.users)
-        versions = sum(self.staging.version(name).exists() for name in doomed)
-        return {"seals": seal.left(), "versions": versions, "known": known, **left}
+        return {
+            "seals": sum(self.staging.seal(name).left() for name in seals),
+            "versions": sum(self.staging.version(name).exists() for name in versions),
+            "known": sum(person in published for person in asked.users),
+            **left,
+        }
 
     def people(self) -> Iterable[Subject]:
         """Everybody in the stored data or in the published version: see `unlearn.target.Listing`."""

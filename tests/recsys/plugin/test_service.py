@@ -134,6 +134,21 @@ def test_a_published_version_is_what_unlearning_the_whole_gives(folder: Path) ->
     assert after.history.removed == len(before.data) - len(after.data)
 
 
+def test_a_seal_of_a_batch_that_never_ends_goes_with_whoever_is_asked_for_again(folder: Path) -> None:
+    """As after a restore, whose backup holds seals of batches that are closed: nothing else would destroy them."""
+    recommender, (again, other, later) = opened(folder), people(3, 17, 20)
+    for name, subjects in (("stuck", (again, other)), ("another", (later,))):
+        recommender.remove(Batch(name, subjects))
+    batch = Batch("b1", (again,))
+    recommender.remove(batch)
+    assert len(recommender.outstanding()) == 2 and not any(recommender.resolve(batch).values())
+    recommender.publish(batch, recommender.unlearn(batch, retrain=False))
+    assert not any(recommender.purge(batch).values())
+    assert {path.name for path in (folder.parent / "model.service" / "sealed").iterdir()} == {
+        "another.key", "another.sealed",
+    }  # fmt: skip
+
+
 def test_debt_grows_until_a_retrain(folder: Path) -> None:
     recommender, numbers = opened(folder), (3, 17, 20)
     drifts: list[float] = []
