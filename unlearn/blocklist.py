@@ -61,7 +61,9 @@ class Blocklist:
             if new:
                 # A process that was killed while it wrote leaves part of a record, which nobody has read.
                 os.ftruncate(self._file, self._read)
-                os.write(self._file, "".join(f"{sign}{name}\n" for name in new).encode())
+                records = "".join(f"{sign}{name}\n" for name in new).encode()
+                while records:  # a disk that fills up takes a part, and raises when it is given the rest
+                    records = records[os.write(self._file, records) :]
                 os.fsync(self._file)
                 self._refresh()
         return len(names)

@@ -39,8 +39,8 @@ class Seal:
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything that `read` would give."""
-        return self._sealed.is_file() and self._key.is_file()
+        """Whether there is anything that `read` would give: an overwritten key that is not gone yet opens nothing."""
+        return self._sealed.is_file() and self._key.is_file() and any(self._key.read_bytes())
 
     def write(self, content: bytes) -> None:
         """Seal the content, in place of what was sealed before."""

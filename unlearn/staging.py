@@ -48,6 +48,10 @@ class Staging:
         """The folder of a batch's staged version."""
         return self.folder / "staged" / batch_id
 
+    def versions(self) -> list[str]:
+        """The batches of which a version is staged, or a part of one that a killed process left."""
+        return sorted(path.name for path in (self.folder / "staged").glob("*"))
+
     def stage(self, batch_id: str, write: Callable[[Path], str], facts: dict[str, Any]) -> dict[str, Any]:
         """Write a version, whose digest `write` returns, and what is known of it; with the facts it counts."""
         self.unstage(batch_id)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -37,16 +37,30 @@ Fact = str | int | float | None
 INTERACTION = "interaction"
 """The type of an identity that names one interaction of a person, and no more of them: see `interaction`."""
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A person, as a request names them: the type of the identity and its value.
 
-    Types are those of OpenDSR (`controller_customer_id`, `email`, ...); a target says which ones it knows.
+    Types are those of OpenDSR (`controller_customer_id`, `email`, ...); a target says which ones it knows. An
+    interaction has one spelling here, however it was written: that of `interaction`.
     """
 
     type: str
     value: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if (part := self.part) is not None:
+            object.__setattr__(self, "value", _spelled(*part))
+
+    def known_by(self, types: Collection[str]) -> bool:
+        """Whether a target that knows people by these types can tell whom it names, and in an interaction whose."""
+        if self.type != INTERACTION:
+            return self.type in types
+        part = self.part
+        return part is not None and part[0].type != INTERACTION and {INTERACTION, part[0].type} <= set(types)
 
     @property
     def part(self) -> tuple[Subject, str] | None:
@@ -55,9 +69,10 @@ class Subject:
             return None
         try:
             named: Any = json.loads(self.value)
+            if not isinstance(named, list) or [type(one) for one in cast("list[object]", named)] != [str, str, str]:
+                return None
+            "".join(cast("list[str]", named)).encode()  # JSON can escape half of a surrogate pair
         except ValueError:
-            return None
-        if not isinstance(named, list) or [type(one) for one in cast("list[object]", named)] != [str, str, str]:
             return None
         return Subject(named[0], named[1]), named[2]
 
@@ -68,7 +83,11 @@ def interaction(person: Subject, item: str) -> Subject:
     Such a request asks for less than the person: nothing but the interaction is suppressed and forgotten. A hold on the
     person holds it, too.
     """
-    return Subject(INTERACTION, json.dumps([person.type, person.value, item], separators=(",", ":")))
+    return Subject(INTERACTION, _spelled(person, item))
+
+
+def _spelled(person: Subject, item: str) -> str:
+    return _COMPACT.encode([person.type, person.value, item])
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +242,8 @@ class Target(Protocol):
     def purge(self, batch: Batch) -> Counts:
         """Destroy the seal of the batch and everything derived from its people, and count what is left of them.
 
-        The service goes on when every count is zero, and calls again where one is not.
+        Versions of other batches that were staged before are derived from them, too. The service goes on when every
+        count is zero, and calls again where one is not.
         """
         ...
 
@@ -233,5 +253,8 @@ class Listing(Protocol):
     """What a target may offer besides: who is in it. Whoever was erased and came back with a backup is found by it."""
 
     def people(self) -> Iterable[Subject]:
-        """Everybody that it holds anything about, in the stored data or in the published version."""
+        """Everybody that it holds anything about, in the stored data or in the published version.
+
+        And every single interaction, where one may be erased alone.
+        """
         ...

@@ -133,17 +133,19 @@ class WorkspaceTarget(ABC, Generic[D, B]):
             return self._removal(data, gone)
 
     def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
-        with self.workspace.held():
-            gone = self.outstanding()
-            making = {"retrain": retrain, "without": sorted(gone), "replaces": self._published_digest()}
-            staged = self.staging.facts(batch.id)
-            if staged is not None and making.items() <= staged.items():
-                return _version(batch, staged)
-            begun = self._begin(self.data(), list(gone.values()), retrain=retrain)
-        # The long part, during which others may read and take in.
-        made = self._make(begun, retrain=retrain)
-        facts = making | {"method": made.method, "facts": dict(made.facts)}
-        return _version(batch, self.staging.stage(batch.id, made.write, facts))
+        while True:
+            with self.workspace.held():
+                making, staged = self._making(retrain=retrain), self.staging.facts(batch.id)
+                if staged is not None and making.items() <= staged.items():
+                    return _version(batch, staged)
+                begun = self._begin(self.data(), list(self.outstanding().values()), retrain=retrain)
+            # The long part, during which others may read and take in.
+            made = self._make(begun, retrain=retrain)
+            facts = making | {"method": made.method, "facts": dict(made.facts)}
+            with self.workspace.held():
+                # What was overtaken meanwhile may know people who are purged by now: it is never written.
+                if making == self._making(retrain=retrain):
+                    return _version(batch, self.staging.stage(batch.id, made.write, facts))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         with self.workspace.held():
@@ -160,17 +162,31 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         return {"versions": 1}
 
     def purge(self, batch: Batch) -> Counts:
-        seal = self.staging.seal(batch.id)
         with self.workspace.held():
-            seal.destroy()
-            self.staging.unstage(batch.id)
             data, published = self.data(), self._published_people()
-            asked = self._asked(batch, data)
+            asked, outstanding = self._asked(batch, data), self.outstanding()
+            # What other batches keep of the same people goes, too: versions that this one has overtaken, which are
+            # never published, and seals that no version needs any more.
+            overtaken = (name for name in self.staging.versions() if self._overtaken(self.staging.facts(name)))
+            versions = {batch.id, *overtaken}
+            kept = {name: sealed for name, sealed in self.staging.sealed().items() if name not in outstanding}
+            seals = {
+                batch.id,
+                *(name for name, sealed in kept.items() if not set(sealed.people).isdisjoint(asked.users)),
+            }
+            for name in versions:
+                self.staging.unstage(name)
+            for name in seals:
+                self.staging.seal(name).destroy()
             left = self._counts(data, self._held(data, asked))
-        known = sum(person in published for person in asked.users)
-        return {"seals": seal.left(), "versions": int(self.staging.version(batch.id).exists()), "known": known, **left}
+        return {
+            "seals": sum(self.staging.seal(name).left() for name in seals),
+            "versions": sum(self.staging.version(name).exists() for name in versions),
+            "known": sum(person in published for person in asked.users),
+            **left,
+        }
 
-    def people(self) -> list[Subject]:
+    def people(self) -> Iterable[Subject]:
         """Everybody in the stored data or in the published version: see `unlearn.target.Listing`."""
         with self.workspace.held():
             known = self._people(self.data()), self._published_people()
@@ -184,15 +200,25 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         digest = self._published_digest()
         return {name: sealed for name, sealed in self.staging.sealed().items() if sealed.since == digest}
 
+    def _making(self, *, retrain: bool) -> dict[str, Any]:
+        """What a version is made by, without and after, if it is made now."""
+        return {"retrain": retrain, "without": sorted(self.outstanding()), "replaces": self._published_digest()}
+
+    def _overtaken(self, staged: Mapping[str, Any] | None) -> str | None:
+        """Why a staged version of these facts must not be published; None where it may."""
+        if staged is None:
+            return "it is neither staged nor published"
+        if staged["replaces"] != self._published_digest():
+            return "another version was published since it was made"
+        return None if self.outstanding().keys() <= set(staged["without"]) else "more was removed since it was made"
+
     def _require_fresh(self, batch: Batch, version: Version) -> None:
         """Raises: StaleVersion where the version is not staged, or not what the published one is without everybody."""
         staged = self.staging.facts(batch.id)
-        if staged is None or staged["digest"] != version.digest:
-            raise StaleVersion(f"version {version.id} is neither staged nor published")
-        if staged["replaces"] != self._published_digest():
-            raise StaleVersion(f"another version was published since version {version.id} was made")
-        if not self.outstanding().keys() <= set(staged["without"]):
-            raise StaleVersion(f"more was removed since version {version.id} was made")
+        if staged is not None and staged["digest"] != version.digest:
+            staged = None
+        if (why := self._overtaken(staged)) is not None:
+            raise StaleVersion(f"version {version.id} must not be published: {why}")
 
     def _asked(self, batch: Batch, data: D) -> ForgetSet:
         """What the batch asks for, in ids of the data's own kind."""

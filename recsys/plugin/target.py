@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,6 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         subject = Subject(self.identity_type, str(person))
         return (subject if item is None else interaction(subject, str(item))) in self._blocked
 
-    def suppress(self, subjects: Iterable[Subject]) -> Counts:
-        return super().suppress(map(_as_written_here, subjects))
-
-    def release(self, subjects: Iterable[Subject]) -> Counts:
-        return super().release(map(_as_written_here, subjects))
-
     def verify(self, batch: Batch, version: Version) -> Verdict:
         with self.workspace.held():
             self._require_fresh(batch, version)
@@ -130,8 +124,8 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         parts = [part for subject in batch.subjects if (part := subject.part) is not None]
         mine = [(person.value, item) for person, item in parts if person.type == self.identity_type]
         users, items = self._people(data), data.data.items
-        pairs = [(as_written(users, user), items.parse([item])[0]) for user, item in mine]
-        interactions = tuple((user, item) for user, item in pairs if user is not None)
+        pairs = [(as_written(users, user), as_written(items, item)) for user, item in mine]
+        interactions = tuple((user, item) for user, item in pairs if user is not None and item is not None)
         return super()._asked(batch, data) | ForgetSet(interactions=interactions)
 
     def _held(self, data: Stored, asked: ForgetSet) -> ForgetSet:
@@ -183,11 +177,14 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         shutil.copytree(model, workspace.model_folder(new), copy_function=link)
         self.data().over(store.user_ids(model), store.item_ids(model)).write(new)
 
-    def people(self) -> list[Subject]:
-        known = super().people()
-        there = {subject.value for subject in known}
-        new = dict.fromkeys(str(user) for user in self.data().arrived["user"])
-        return known + [Subject(self.identity_type, user) for user in new if user not in there]
+    def people(self) -> Iterator[Subject]:
+        """Everybody that it holds anything about, and each of their interactions, which may have been erased alone."""
+        stored = self.data()
+        new = (Subject(self.identity_type, str(user)) for user in stored.arrived["user"])
+        yield from dict.fromkeys([*super().people(), *new])
+        for frame in (stored.data.frame(), stored.arrived):
+            for user, item in zip(frame["user"], frame["item"], strict=True):
+                yield interaction(Subject(self.identity_type, str(user)), str(item))
 
     # ---- new interactions --------------------------------------------------------------------------------------------
 
@@ -214,8 +211,3 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
                 self._store(after)
         new_users = after.newcomers().n_users - stored.newcomers().n_users
         return Taken(len(after) - len(stored), int(refused.sum()), new_users)
-
-
-def _as_written_here(subject: Subject) -> Subject:
-    """The same interaction in the one spelling that serving and taking in ask for."""
-    return subject if (part := subject.part) is None else interaction(*part)

@@ -37,7 +37,8 @@ def examine(before: Storable, after: Storable, ids: Vocabulary, *, share: float)
     - `forgotten_rows`: parameters of such users that are not zero, counted by user.
     - `not_finite`: parameters that are no numbers.
     - `residual`: the gradient norm on the remaining data, over the larger of half of what it was before and ten times
-      the tolerance of training. Where training samples, or the solution is in closed form, there is none.
+      the tolerance of training; where nothing left, over all of what it was, for there is nothing to settle. Where
+      training samples, or the solution is in closed form, there is none.
     - `panel_auc`: how well the remaining interactions of 300 users are ranked above all other items, less how well
       `before` does: at least -.01, less the share that left, for an exact retrain on less data ranks worse, too.
     - `score_bound`: the proven bound of the scores' distance to any exact retrain's, where there is one and all
@@ -52,7 +53,7 @@ def examine(before: Storable, after: Storable, ids: Vocabulary, *, share: float)
         Check(name="forgotten_ids", value=int((ids.alive & gone).sum()), high=0),
         Check(name="forgotten_rows", value=_nonzero(after, np.flatnonzero(gone)), high=0),
         Check(name="not_finite", value=sum(int((~one.isfinite()).sum()) for one in after.params.values()), high=0),
-        *_residual(before, after),
+        *_residual(before, after, _RESIDUAL_SHARE if share else 1.0),
         Check(name="panel_auc", value=panel_auc(after) - panel_auc(before), low=-(_LOST_AUC + share)),
     ]
     fine = all(check.passed for check in checks)
@@ -75,13 +76,13 @@ def _nonzero(model: Storable, rows: NDArray[np.int64]) -> int:
     return int(found.sum())
 
 
-def _residual(before: Storable, after: Storable) -> Iterator[Check]:
+def _residual(before: Storable, after: Storable, most: float) -> Iterator[Check]:
     if not isinstance(before, RecommenderProblem) or not isinstance(after, RecommenderProblem) or after.stochastic:
         return
     norm = float(torch.stack([one.double().square().sum() for one in after.params.values()]).sum().sqrt())
     converged = _CONVERGED * after.options.tolerance * 2.0 * after.objective_function.l2 * norm
     was = before.with_params(before.settled(ForgetSet())).residual()
-    yield Check(name="residual", value=after.residual() / max(_RESIDUAL_SHARE * was, converged, 1e-300), high=1.0)
+    yield Check(name="residual", value=after.residual() / max(most * was, converged, 1e-300), high=1.0)
 
 
 def panel_auc(model: FittedRecommender) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from recsys.data import Interactions
+from recsys.data import Interactions, from_parquet
 from tests.cli.run import answer, naming, refusal, unlearn
 
 
@@ -106,9 +106,15 @@ def test_a_hold_that_would_hold_nothing_is_refused(config: Path, data: Interacti
 def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "must be a UUID" in refusal(2, "request", "create", "--identity", "u1", "--id", "7")
     assert "a folder that exists" in refusal(2, "request", "create", "--identity", "u1", "--certificate", "no/c.json")
+    for caller in ("", "  ", "x" * 101, "a\nb"):  # as for keys: the trail has room for so many
+        for asked in (("request", "create", "--identity", "u1"), ("keys", "create", "--role", "submit")):
+            assert "1 to 100 printable" in refusal(2, *asked, "--caller", caller)
     assert "by which a target knows people: controller_customer_id" in refusal(
         2, "request", "create", "--identity", "email=a@example.org"
     )
+    for value in ("u1", '["controller_customer_id","u1",7]', '["email","u1","i1"]'):
+        told = refusal(2, "request", "create", "--identity", f"interaction={value}")
+        assert "(got interaction)" in told and "is written" in told
     assert "no such request" in refusal(3, "request", "status", str(uuid.uuid4()))
     assert "needs attention" in refusal(2, "request", "retry", "0" * 32)
     monkeypatch.setenv("UNLEARN_DATABASE", "postgresql+psycopg://user:hunter2@127.0.0.1:1/ledger")
@@ -179,9 +185,11 @@ def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path:
 def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: Interactions, tmp_path: Path) -> None:
     model = tmp_path / "model"
     gone, later, other = map(str, data.users.ids[[3, 5, 7]])
+    item = str(data.items.ids[data.indices[data.indptr[7]]])
+    single = f"interaction={json.dumps(['controller_customer_id', other, item])}"
     shutil.copytree(model, tmp_path / "backup")
-    for user in (gone, later):
-        answer("request", "create", "--identity", user)
+    for identity in (gone, later, single):
+        answer("request", "create", "--identity", identity)
         answer("worker", "--once")
     assert answer("request", "reapply") == {"people": 0, "id": None, "not_examined": []}
     shutil.rmtree(model)
@@ -190,11 +198,17 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     assert unlearn("recommend", "--model", model, "--user", gone).exit_code == 3  # suppressed all the same
     open_ = answer("request", "create", "--identity", later)  # who asks anew is not asked for twice
     made = answer("request", "reapply")
-    assert made["people"] == 1 and answer("request", "reapply")["people"] == 0
+    assert made["people"] == 2 and answer("request", "reapply")["people"] == 0  # one of whom by an interaction
+    assert _stored(model, other, item)
     answer("keys", "rotate")
     assert answer("worker", "--once") == {"batches": 1}
     assert {answer("request", "status", one["id"])["state"] for one in (open_, made)} == {"completed"}
-    assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other])
+    assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other]) and not _stored(model, other, item)
+
+
+def _stored(model: Path, user: str, item: str) -> bool:
+    frame = from_parquet(model / "interactions.parquet").frame().astype(str)
+    return bool(((frame["user"] == user) & (frame["item"] == item)).any())
 
 
 def refusal_of_work(*arguments: str | Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,25 @@ def test_half_a_record_of_a_killed_writer_is_dropped(tmp_path: Path, torn: int) 
     assert len(reader) == 1
     writer.add([person(2)])
     assert person(2) in reader and len(reader) == len(opened(tmp_path)) == 2
+
+
+def _add_to_a_full_disk(folder: Path) -> None:
+    """Room is left for a record and a half: of four, the system takes those, and says so."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (66 * 2 + 33, resource.RLIM_INFINITY))
+    blocked = opened(folder)
+    with pytest.raises(OSError, match="too large"):
+        blocked.add(map(person, range(1, 5)))
+
+
+def test_nobody_is_said_to_be_blocked_for_whom_the_disk_had_no_room(tmp_path: Path) -> None:
+    opened(tmp_path).add([person(0)])
+    writer = multiprocessing.get_context("fork").Process(target=_add_to_a_full_disk, args=(tmp_path,))
+    writer.start()
+    writer.join()
+    assert writer.exitcode == 0
+    after = opened(tmp_path)
+    assert after.add(map(person, range(1, 5))) == 4 and all(person(k) in after for k in range(5))
 
 
 def _add(folder: Path, worker: int) -> None:

@@ -37,6 +37,25 @@ def test_the_key_is_overwritten_where_it_lies(tmp_path: Path) -> None:
     assert (tmp_path / "hard link").read_bytes() == bytes(32)
 
 
+def test_killed_after_that_it_is_no_seal_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in nobody's way: every other batch reads all that is sealed."""
+    seal, other = Seal(tmp_path, "b1"), Seal(tmp_path, "b2")
+    for one in (seal, other):
+        one.write(SECRET)
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unlearn.durable.remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            seal.destroy()
+    assert seal.left() == 2 and not seal.exists
+    assert [one.read() for one in Seal.all(tmp_path)] == [SECRET]
+    seal.destroy()
+    assert seal.left() == 0
+
+
 def test_a_changed_or_exchanged_file_is_noticed(tmp_path: Path) -> None:
     first, second = Seal(tmp_path, "b1"), Seal(tmp_path, "b2")
     first.write(SECRET)

@@ -88,7 +88,10 @@ class Callbacks:
         """Send callbacks that are due, some at once; returns how many were delivered."""
         owed = self._take()
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="callback") as side_by_side:
-            return sum(map(self._record, owed, side_by_side.map(self._answer, owed)))
+            delivered = sum(map(self._record, owed, side_by_side.map(self._answer, owed)))
+        if owed:
+            self._ledger.database.scrub()
+        return delivered
 
     def _take(self) -> list[_Owed]:
         now = self._ledger.now()
@@ -180,7 +183,7 @@ class Callbacks:
             row.attempts = owed.attempts + 1
             row.delivered = delivered
             if delivered or gone:
-                row.ended_at = self._ledger.now()
+                row.ended_at, row.url = self._ledger.now(), ""  # which may name the person
                 event = "callback.delivered" if delivered else "callback.abandoned"
                 detail = {"status": owed.status, "attempts": row.attempts}
                 entry = audit.Entry("worker", event, f"request:{row.request_id}", detail)

@@ -58,9 +58,9 @@ class Callers:
         """A new key, shown here and never again: 256 random bits, so that a plain digest of it cannot be reversed.
 
         Raises:
-            ValueError: a name that is empty, long or not printable, or no role.
+            ValueError: a name that is blank, long or not printable, or no role.
         """
-        problems = [] if 0 < len(caller) <= 100 and caller.isprintable() else ["`caller` must have 1 to 100 characters"]
+        problems = misnamed(caller)
         problems += [] if roles else [f"`role` must be given: {', '.join(Role)}"]
         if problems:
             raise ValueError("\n".join(problems))
@@ -117,6 +117,12 @@ class Callers:
         return [
             ListedKey(row.id, row.caller, tuple(map(Role, row.roles)), row.created_at, row.revoked_at) for row in rows
         ]
+
+
+def misnamed(caller: str) -> list[str]:
+    """What is wrong with the name of a caller, which goes into the trail and the certificates."""
+    fine = caller.strip() and caller.isprintable() and len(caller) <= 100
+    return [] if fine else [f"`caller` must have 1 to 100 printable characters (got {len(caller)})"]
 
 
 def _digest(key: str) -> str:

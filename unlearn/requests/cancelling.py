@@ -62,6 +62,8 @@ class Cancelling:
         for request_id in waiting:
             with self._ledger.database.write() as session:
                 self._finish(session, request_id)
+        if waiting:
+            self._ledger.database.scrub()
         return len(waiting)
 
     def _finish(self, session: Session, request_id: int) -> None:

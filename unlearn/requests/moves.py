@@ -24,10 +24,10 @@ def move(session: Session, ledger: Ledger, requests: Iterable[Request], event: R
     for request in requests:
         before = request.state
         request.state = after_event(before, event)
-        if request.state in (RequestState.COMPLETED, RequestState.CANCELLED):
-            request.closed_at = now
         if REPORTED[before] != REPORTED[request.state]:
             announce(session, request.id, request.callbacks, request.state, now)
+        if request.state in (RequestState.COMPLETED, RequestState.CANCELLED):
+            request.closed_at, request.callbacks = now, []  # a URL of theirs may name the person
         detail = {"from": before, "to": request.state, "batch": request.batch_id}
         entries.append(audit.Entry(actor, f"request.{event}", about(request.id), detail))
     audit.append(session, ledger, entries)

@@ -62,6 +62,10 @@ class Service:
         """By which some target knows people."""
         return sorted(frozenset[str]().union(*(target.identity_types for target in self.targets.values())))
 
+    def knows(self, subject: Subject) -> bool:
+        """Whether some target can tell whom it names; what none of them can tell would be acknowledged for nothing."""
+        return any(subject.known_by(target.identity_types) for target in self.targets.values())
+
     def suppress(self, subjects: Sequence[Subject]) -> None:
         """In every target."""
         for target in self.targets.values():

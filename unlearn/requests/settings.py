@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from unlearn.invalid import InvalidInput
 from unlearn.requests.queue import Batching
 from unlearn.requests.steps import Escalation
+from unlearn.staging import Staging
 
 PREFIX = "UNLEARN_"
 _DRIVERS = ("sqlite", "postgresql+psycopg")
@@ -42,14 +43,14 @@ class Settings(BaseSettings):
     behind_tls: bool = False
     domain: str = Field("localhost", pattern=r"^[a-z0-9.-]{1,253}$")
     due_within_days: int = Field(28, ge=1, le=45)
-    batch_window_minutes: float = Field(60, ge=0)
+    batch_window_minutes: float = Field(60, ge=0, le=64_800)
     batch_limit: int = Field(256, ge=1, le=10_000)
-    batch_margin_days: float = Field(3, ge=0)
+    batch_margin_days: float = Field(3, ge=0, le=45)
     retrain_above_share: float = Field(0.02, ge=0, le=1)
     retrain_above_drift: float = Field(0.05, ge=0, le=1)
-    retrain_every_days: float = Field(30, ge=0)  # 0: never
-    lease_seconds: float = Field(60, ge=5)
-    requests_per_second: float = Field(50, gt=0)
+    retrain_every_days: float = Field(30, ge=0, le=36_500)  # 0: never
+    lease_seconds: float = Field(60, ge=5, le=86_400)
+    requests_per_second: float = Field(50, gt=0, allow_inf_nan=False)
     body_limit_bytes: int = Field(65_536, ge=1_024)
 
     @classmethod
@@ -107,6 +108,11 @@ class Settings(BaseSettings):
             problems.append(f"`database` must be a URL that begins with {' or '.join(f'{one}://' for one in _DRIVERS)}")
         if not self.targets:
             problems.append("`targets` must name at least one, for else requests are acknowledged that nothing serves")
+        problems += [
+            f"`targets.{name}.workspace` must be text, the name of a folder"
+            for name, options in self.targets.items()
+            if not isinstance(options.get("workspace", ""), str)
+        ]
         beside = [folder for folder in self._data_folders() if self.keyring.resolve().is_relative_to(folder)]
         if beside:
             problems.append(
@@ -134,8 +140,9 @@ class Settings(BaseSettings):
     def _data_folders(self) -> list[Path]:
         url = self._url
         held = [Path(url.database).parent] if url and url.drivername == "sqlite" and url.database else []
-        held += [Path(options["workspace"]) for options in self.targets.values() if "workspace" in options]
-        return [folder.resolve() for folder in held]
+        named = [options.get("workspace") for options in self.targets.values()]
+        workspaces = [Path(one).resolve() for one in named if isinstance(one, str)]
+        return [folder.resolve() for folder in held] + workspaces + [Staging.beside(one).folder for one in workspaces]
 
     @property
     def due_within(self) -> timedelta:

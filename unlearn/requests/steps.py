@@ -40,7 +40,7 @@ def perform(due: Due, target: Target, batch: Batch, escalation: Escalation) -> E
 def _taken(due: Due, target: Target, batch: Batch, escalation: Escalation) -> Ended:
     match due.step:
         case Step.RESOLVE:
-            unknown = sum(subject.type not in target.identity_types for subject in batch.subjects)
+            unknown = sum(not subject.known_by(target.identity_types) for subject in batch.subjects)
             return Ended(Outcome.DONE, {"counts": dict(target.resolve(batch)), "unknown_types": unknown})
         case Step.SUPPRESS:
             return _counted(target.suppress(batch.subjects))

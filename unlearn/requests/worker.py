@@ -24,6 +24,10 @@ _log = logging.getLogger(__name__)
 _IDLE = 1.0  # seconds between two looks where there was nothing to do
 
 
+class NoSuchTarget(RuntimeError):
+    """A batch has a step to take in a target that the settings name no more."""
+
+
 class Worker:
     """Serves batches through these targets.
 
@@ -84,10 +88,6 @@ class Worker:
         return None
 
     def _serve(self, claim: Claim) -> None:
-        batch = self._queue.people(claim)
-        for next_ in due(self._ledger, claim):
-            if next_.step == Step.RESOLVE:
-                self._take(claim, next_, batch)
         if not self._queue.check_holds(claim):
             return
         batch = self._queue.people(claim)
@@ -111,8 +111,10 @@ class Worker:
         return None
 
     def _take(self, claim: Claim, step: Due, batch: Batch) -> Due:
+        if (target := self._targets.get(step.target)) is None:
+            raise NoSuchTarget(step.target)
         started = self._ledger.now()
-        ended = perform(step, self._targets[step.target], batch, self._escalation)
+        ended = perform(step, target, batch, self._escalation)
         _log.info("batch %s: %s of %s ended as %s", claim.batch_id, step.step, step.target, ended.outcome)
         return record(self._ledger, self._queue, claim, step, ended, started)
 

@@ -16,14 +16,18 @@ from recsys.data import Interactions, synthetic
 from recsys.errors import InvalidInteractions
 from recsys.objectives import WholeData
 from recsys.plugin import RecommenderTarget, Serving, sealed, target
+from recsys.plugin.making import Begun
+from recsys.plugin.options import Options
 from recsys.plugin.stored import Stored
 from recsys.plugin.verification import examine, panel_auc
 from recsys.problem import RecommenderProblem
+from tests.oracles.traces import holders
 from tests.recsys.plugin.workspaces import KEY, KIND, data, people, stored
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
 from unlearn.staging import Sealed
-from unlearn.target import Batch, Pseudonyms, Subject, Verdict
+from unlearn.target import Batch, Pseudonyms, Subject, Verdict, interaction
+from unlearn.workspace_target import Made
 
 
 @pytest.fixture
@@ -130,6 +134,21 @@ def test_a_published_version_is_what_unlearning_the_whole_gives(folder: Path) ->
     assert after.history.removed == len(before.data) - len(after.data)
 
 
+def test_a_seal_of_a_batch_that_never_ends_goes_with_whoever_is_asked_for_again(folder: Path) -> None:
+    """As after a restore, whose backup holds seals of batches that are closed: nothing else would destroy them."""
+    recommender, (again, other, later) = opened(folder), people(3, 17, 20)
+    for name, subjects in (("stuck", (again, other)), ("another", (later,))):
+        recommender.remove(Batch(name, subjects))
+    batch = Batch("b1", (again,))
+    recommender.remove(batch)
+    assert len(recommender.outstanding()) == 2 and not any(recommender.resolve(batch).values())
+    recommender.publish(batch, recommender.unlearn(batch, retrain=False))
+    assert not any(recommender.purge(batch).values())
+    assert {path.name for path in (folder.parent / "model.service" / "sealed").iterdir()} == {
+        "another.key", "another.sealed",
+    }  # fmt: skip
+
+
 def test_debt_grows_until_a_retrain(folder: Path) -> None:
     recommender, numbers = opened(folder), (3, 17, 20)
     drifts: list[float] = []
@@ -141,6 +160,43 @@ def test_debt_grows_until_a_retrain(folder: Path) -> None:
         recommender.publish(batch, recommender.unlearn(batch, retrain=k == 1))
         recommender.purge(batch)
     assert drifts[1] > drifts[0] and drifts[2] < drifts[1]
+
+
+def test_a_request_about_nobody_is_no_reason_to_retrain(folder: Path) -> None:
+    """Neither is one that comes again: what earlier requests left unsettled is not for it to settle."""
+    recommender = opened(folder)
+    for name, subjects in (("b1", people(3)), ("b2", people(3)), ("b3", (Subject(KIND, "a stranger"),))):
+        batch = Batch(name, subjects)
+        recommender.remove(batch)
+        version = recommender.unlearn(batch, retrain=False)
+        verdict = recommender.verify(batch, version)
+        assert failed(verdict) == set() and verdict.checks[3].name == "residual"
+        recommender.publish(batch, version)
+        recommender.purge(batch)
+
+
+@pytest.mark.parametrize("retrain", [False, True])
+def test_what_is_overtaken_while_it_is_made_is_made_again_and_never_written(folder: Path, retrain: bool) -> None:
+    first, second = Batch("b1", people(3)), Batch("b2", people(17))
+    started = list[Begun]()
+
+    class Overtaken(RecommenderTarget):
+        def _make(self, begun: Begun, *, retrain: bool) -> Made:
+            started.append(begun)
+            if len(started) == 1:  # another worker serves another batch meanwhile
+                other = opened(folder)
+                other.remove(second)
+                other.publish(second, other.unlearn(second, retrain=False))
+                other.purge(second)
+            return super()._make(begun, retrain=retrain)
+
+    slow = Overtaken(Options.read({"workspace": str(folder)}), Pseudonyms(KEY))
+    slow.remove(first)
+    version = slow.unlearn(first, retrain=retrain)
+    assert len(started) == 2 and holders(folder.parent, [one.value for one in (*people(3), *people(17))]) == set()
+    assert slow.verify(first, version).passed
+    slow.publish(first, version)
+    assert workspace.load(folder).data.users.alive.sum() == data().n_users - 2
 
 
 # ---- serving ---------------------------------------------------------------------------------------------------------
@@ -186,7 +242,8 @@ def test_serving_goes_on_with_the_next_version_and_never_answers_the_erased(fold
 
 def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
     plain = synthetic(20, 15, 120, seed=1).frame()
-    plain["user"] = plain["user"].str[1:].astype(int)
+    for name in ("user", "item"):
+        plain[name] = plain[name].str[1:].astype(int)
     numbered = Interactions.from_frame(plain)
     problem = RecommenderProblem.build(numbered, objective=WholeData(a=0.1, l2=1.0), dim=4, layers=1)
     workspace.save(replace(problem), tmp_path / "model")
@@ -195,6 +252,10 @@ def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
         assert recommender.resolve(Batch("b", (Subject(KIND, value),)))["users"] == expected
     recommender.suppress([Subject(KIND, "7")])
     assert recommender.blocks(7) and not recommender.blocks(8)
+    user, item = map(str, plain.loc[0, ["user", "item"]])
+    for value, expected in ((item, 1), (f"0{item}", 0)):
+        one = interaction(Subject(KIND, user), value)
+        assert recommender.resolve(Batch("b", (one,)))["interactions"] == expected
 
 
 def test_options_are_checked_all_at_once(folder: Path) -> None:

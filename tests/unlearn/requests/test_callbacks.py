@@ -18,16 +18,20 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.oracles.traces import holders
 from tests.unlearn.requests.conftest import Clock
+from tests.unlearn.requests.house import House
 from tests.unlearn.requests.receivers import Receiver as Server
 from tests.unlearn.requests.receivers import certificate
 from tests.unlearn.requests.submissions import Suppressions, submission
 from unlearn.requests import callbacks as module
 from unlearn.requests.callbacks import _DELAYS, Callbacks, ForbiddenAddress, secret
+from unlearn.requests.cancelling import Cancelling
 from unlearn.requests.intake import Intake
 from unlearn.requests.ledger import Ledger
-from unlearn.requests.tables import AuditRow, Callback
+from unlearn.requests.tables import AuditRow, Callback, Request
 
+CANARY = "5eed" * 8
 URL = "https://shop.example:8443/hook?x=1"
 
 
@@ -127,6 +131,30 @@ def test_it_is_given_up_when_told_so_or_after_days(owing: Ledger, clock: Clock, 
     with owing.database.read() as session:
         events = session.scalars(select(AuditRow.event)).all()
     assert events.count("callback.abandoned") == 1
+
+
+@pytest.mark.parametrize("answer", [204, 410])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_whom_a_url_names_is_nowhere_once_the_controller_is_told(
+    sqlite_ledger: Ledger, tmp_path: Path, cancelled: bool, answer: int
+) -> None:
+    """Nor is who the request was about, not even encrypted."""
+    asked = submission("ada", callbacks=(f"https://shop.example/hook?of={CANARY}",))
+    house = House(sqlite_ledger, tmp_path / "house")
+    house.intake.submit(asked)
+    with sqlite_ledger.database.read() as session:
+        payload = session.scalars(select(Request.payload)).one()
+    if cancelled:
+        Cancelling(sqlite_ledger, lambda _: None).cancel("shop", asked.subject_request_id)
+    else:
+        house.worker().run_once()
+    assert payload is not None and not any(payload in path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    assert holders(tmp_path, [CANARY])
+    receiver = Receiver(*[answer] * 9)
+    sender(sqlite_ledger, receiver).deliver()
+    assert len(receiver.came) == (2 if cancelled else 3)
+    assert all(CANARY in str(request.url) for request in receiver.came)
+    assert holders(tmp_path, [CANARY]) == set()
 
 
 def test_what_a_dead_worker_had_in_hand_is_sent_again(owing: Ledger, clock: Clock) -> None:

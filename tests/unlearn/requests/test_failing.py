@@ -37,7 +37,7 @@ def test_an_exception_is_tried_again_later_and_names_nobody(
         assert worker.run_once() and not worker.run_once()
         clock.advance(seconds=5 * 2**attempt + 1)
     assert house.status(request).targets["kiosk"] == step
-    assert step == "resolve" or house.status(request).targets["shop"] is Step.DONE  # the other one goes on
+    assert house.status(request).targets["shop"] is Step.DONE  # the other one goes on
     failing.mended = True
     assert worker.run_once() and house.status(request).state is RequestState.COMPLETED
     with sqlite_ledger.database.read() as session:
@@ -45,6 +45,28 @@ def test_an_exception_is_tried_again_later_and_names_nobody(
     assert len(details) == 3 and all('"error":"OSError"' in detail for detail in details)
     assert PEOPLE[0] not in caplog.text + "".join(details)
     assert [one for one, _ in house.steps("kiosk")] == PATH
+
+
+def test_a_target_that_the_settings_name_no_more_is_missed_by_its_batch_alone(
+    sqlite_ledger: Ledger, tmp_path: Path, clock: Clock
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    kiosk = house.targets["kiosk"]
+    house.targets["kiosk"] = Failing(kiosk, "publish")
+    request = house.ask(PEOPLE[0])
+    house.worker().run_once()
+    del house.targets["kiosk"]
+    clock.advance(hours=1)
+    later = house.ask(PEOPLE[1])
+    worker = house.worker()
+    assert worker.run_once() and worker.run_once()
+    assert house.status(request).failing and house.status(later).state is RequestState.COMPLETED
+    with sqlite_ledger.database.read() as session:
+        details = session.scalars(select(AuditRow.detail).where(AuditRow.event == "batch.failed")).all()
+    assert '"error":"NoSuchTarget"' in details[1]
+    house.targets["kiosk"] = kiosk
+    clock.advance(hours=1)
+    assert house.worker().run_once() and house.status(request).state is RequestState.COMPLETED
 
 
 def test_what_raises_again_and_again_asks_for_a_person_and_is_tried_on(

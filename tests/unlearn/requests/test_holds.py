@@ -149,16 +149,3 @@ def test_lifting_a_hold_and_cancelling_what_it_holds_wait_for_each_other(house: 
         assert holds.lift(house.ledger.keyring.pseudonyms.of(ADA)) == 0
         cancelled.result()
     assert house.status(request).state is RequestState.CANCELLED
-
-
-@pytest.mark.parametrize(
-    "value", ["", "no JSON", "[]", '["a", "b"]', '["a", "b", 3]', '{"a": "b"}', "null", '["a","b","c","d"]']
-)
-def test_what_names_no_interaction_is_nobodys(value: str) -> None:
-    assert Subject("interaction", value).part is None
-
-
-def test_an_interaction_says_whose_it_is() -> None:
-    person = Subject(KIND, 'a "quoted", Ünïcode id')
-    made = interaction(person, "item [1]")
-    assert made.part == (person, "item [1]") and person.part is None and "quoted" not in repr(made)

@@ -20,7 +20,7 @@ from unlearn.requests.ledger import Ledger, NoSuchRequest, Refused
 from unlearn.requests.states import RequestState
 from unlearn.requests.status import status
 from unlearn.requests.tables import Callback, Person, Request
-from unlearn.target import Subject
+from unlearn.target import INTERACTION, Subject
 
 MONTH = timedelta(days=28)
 
@@ -173,6 +173,21 @@ def test_cancelling_releases_whom_nobody_else_asked_to_forget(
         assert sorted(told) == ["cancelled", "pending"]
     cancelling.cancel("shop", first.subject_request_id)  # again
     cancelling.cancel("shop", second.subject_request_id)
+    assert targets.people == set()
+
+
+def test_an_interaction_that_is_asked_for_in_two_spellings_is_released_with_the_second(
+    intake: Intake, cancelling: Cancelling, targets: Suppressions
+) -> None:
+    asked = [
+        submission(subjects=(Subject(INTERACTION, value),))
+        for value in (f'["{KIND}","ada","book"]', f'["{KIND}", "\\u0061da", "book"]')
+    ]
+    for one in asked:
+        intake.submit(one)
+    cancelling.cancel("shop", asked[0].subject_request_id)
+    assert targets.people == {f'["{KIND}","ada","book"]'}
+    cancelling.cancel("shop", asked[1].subject_request_id)
     assert targets.people == set()
 
 

@@ -57,8 +57,9 @@ def test_everything_unsafe_is_named_with_its_reason(tmp_path: Path) -> None:
         "`retrain_every_days` must be above 0 where `retrain_above_drift` is 1",
     ):
         assert reason in told, told
-    keyring = f'keyring = "{tmp_path}/model/keyring.json"\n[targets.recsys]\nworkspace = "{tmp_path}/model"'
-    assert "`keyring` must lie apart" in refusal(tmp_path, keyring)
+    for folder in ("model", "model.service"):  # which are backed up together
+        keyring = f'keyring = "{tmp_path}/{folder}/keyring.json"\n[targets.recsys]\nworkspace = "{tmp_path}/model"'
+        assert f"`keyring` must lie apart from the data (it is below {tmp_path}/{folder})" in refusal(tmp_path, keyring)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
@@ -76,6 +77,20 @@ def test_a_database_that_is_no_url_or_of_another_driver_is_named_without_its_pas
     told = refusal(tmp_path, f'database = "{database}"\nport = 8000\n{GOOD}')
     assert "`database` must be a URL that begins with sqlite:// or postgresql+psycopg://" in told
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+@pytest.mark.parametrize(
+    "name", ["batch_window_minutes", "batch_margin_days", "retrain_every_days", "lease_seconds", "requests_per_second"]
+)
+def test_what_no_clock_can_tell_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    rest = GOOD.replace("batch_window_minutes = 30", "")
+    assert f"`{name}`: input should be" in refusal(tmp_path, f"{name} = {value}\n{rest}")
+
+
+def test_what_is_no_folder_is_named(tmp_path: Path) -> None:
+    told = refusal(tmp_path, "[targets.recsys]\nworkspace = 5\n[targets.other]\nworkspace = ['model']")
+    assert "`targets.recsys.workspace` must be text" in told and "`targets.other.workspace` must be text" in told
 
 
 def test_what_cannot_be_read_is_named_without_its_value(tmp_path: Path) -> None:

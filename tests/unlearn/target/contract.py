@@ -274,6 +274,31 @@ class TargetContract(ABC):
         self.serve(folder, first)
         assert self.mentioned(folder, [*first.subjects, *second.subjects]) == set()
 
+    def test_a_version_that_was_overtaken_keeps_nobody_of_the_later_batch(self, folder: Path) -> None:
+        first, second = self.batch(0, id="b1"), self.batch(1, id="b2")
+        target = self.open(folder)
+        target.remove(first)
+        version = target.unlearn(first, retrain=False)
+        self.serve(folder, second)  # while the first one's verification raises, say
+        assert self.mentioned(folder, second.subjects) == set()
+        for step in (target.verify, target.publish):
+            with pytest.raises(StaleVersion):
+                step(first, version)
+        target.rollback(first, version)
+        self.serve(folder, first, retrain=True)
+        assert self.mentioned(folder, [*first.subjects, *second.subjects]) == set()
+
+    def test_a_purge_repeated_late_leaves_later_versions_alone(self, folder: Path) -> None:
+        first, second = self.batch(0, id="b1"), self.batch(1, id="b2")
+        target = self.open(folder)
+        self.serve(folder, first)
+        target.remove(second)
+        version = target.unlearn(second, retrain=False)
+        assert not any(target.purge(first).values())
+        assert target.verify(second, version).passed
+        target.publish(second, version)
+        assert self.published(folder) == version.digest
+
     def test_suppression_is_seen_by_other_processes_and_outlives_them(self, folder: Path) -> None:
         person, other = self.people()[:2]
         serving = self.open(folder)

@@ -136,12 +136,16 @@ def _parsed(service: Service, body: bytes) -> ErasureRequest:
         raise malformed(error, FIELDS) from None
     known = service.identity_types
     unknown = [
-        Fault(pointer=f"/subject_identities/{place}/identity_type", detail="unsupported_identity_type")
-        for place, one in enumerate(asked.subject_identities)
-        if one.identity_type not in known
-    ]
+        Fault(pointer=f"/subject_identities/{place}/{'identity_value' if one.type in known else 'identity_type'}",
+              detail="unsupported_interaction" if one.type in known else "unsupported_identity_type")
+        for place, one in enumerate(asked.subjects)
+        if not service.knows(one)
+    ]  # fmt: skip
     if unknown:
         raise Failure(
-            400, "unsupported identity", "Nothing here knows people by that type; see /v2/discovery.", unknown
+            400,
+            "unsupported identity",
+            "Nothing here knows people by that type, or an interaction of theirs as it is written; see /v2/discovery.",
+            unknown,
         )
     return asked

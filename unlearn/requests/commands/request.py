@@ -44,9 +44,12 @@ def create(
 
     from unlearn.outputs import obstacle
     from unlearn.requests.api.models import UUID_V4
+    from unlearn.requests.callers import misnamed
     from unlearn.requests.commands.at_once import served
 
-    problems = [] if regulation in ("gdpr", "ccpa") else [f"`regulation` must be gdpr or ccpa (got {regulation!r})"]
+    problems = misnamed(caller)
+    if regulation not in ("gdpr", "ccpa"):
+        problems.append(f"`regulation` must be gdpr or ccpa (got {regulation!r})")
     if id is not None and not re.match(UUID_V4, id):
         problems.append(f"`id` must be a UUID of version 4 in lower case (got {id!r})")
     if certificate is not None and not certificate.absolute().parent.is_dir():
@@ -57,10 +60,11 @@ def create(
         raise ValueError("\n".join(problems))
     subjects = tuple(map(subject, identity))
     with opened(config) as service:
-        if unknown := sorted({one.type for one in subjects} - set(service.identity_types)):
+        if unknown := sorted({one.type for one in subjects if not service.knows(one)}):
             known = ", ".join(service.identity_types)
             raise ValueError(
-                f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)})"
+                f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)}); "
+                'an interaction is written ["TYPE","ID","ITEM"], with a type by which its person is known'
             )
         known = certificate is None or _known(service, subjects)
         receipt = service.ask(subjects, id=id, caller=caller, regulation=regulation)
@@ -158,14 +162,16 @@ def retry(
 @app.command()
 @command
 def reapply(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
-    """After a backup was restored: ask again for everybody who was erased and is in a target all the same."""
+    """After a backup was restored: ask again for whoever and whatever was erased and is in a target all the same."""
     from unlearn.requests.restoring import returned
 
     with opened(config) as service:
         found = returned(service.ledger, service.targets)
         id = service.ask(found.people).subject_request_id if found.people else None
     if not json_:
-        typer.echo(f"{len(found.people)} people were back" + (f"; {id} asks for them again" if id else ""))
+        typer.echo(
+            f"{len(found.people)} people or interactions were back" + (f"; {id} asks for them again" if id else "")
+        )
         for name in found.not_examined:
             typer.echo(f"{name}: cannot say whom it holds; examine it by hand")
     return {"people": len(found.people), "id": id, "not_examined": list(found.not_examined)}

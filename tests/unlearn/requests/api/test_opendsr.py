@@ -122,6 +122,28 @@ def test_an_identity_that_cannot_be_used_is_refused_without_quoting_it(
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        CANARY,
+        f'["{KIND}","{CANARY}",9]',
+        f'["{KIND}","{CANARY}"]',
+        f'["email","{CANARY}","book"]',
+        f'["interaction","{CANARY}","book"]',
+        f'["{KIND}","{CANARY}","\\ud800"]',
+    ],
+)
+def test_an_interaction_that_no_target_would_find_is_not_acknowledged(client: Client, value: str) -> None:
+    client.shop.identity_types = frozenset({KIND, "interaction"})
+    identity = {"identity_type": "interaction", "identity_value": value, "identity_format": "raw"}
+    answer = client.create(body(PEOPLE[0], "x") | {"subject_identities": [identity]})
+    faults = problem(answer, 400, "unsupported identity")["errors"]
+    assert faults == [{"pointer": "/subject_identities/0/identity_value", "detail": "unsupported_interaction"}]
+    assert CANARY not in answer.text
+    identity["identity_value"] = f'["{KIND}","{PEOPLE[0]}","book"]'
+    assert client.create(body() | {"subject_identities": [identity]}).status_code == 201
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"regulation": "\\ud800"}', b"[" * 50_000, b"null"]
 )
 def test_what_is_no_json_object_is_refused(client: Client, content: bytes) -> None:
