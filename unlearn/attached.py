@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from unlearn.devices import elapsed
@@ -103,7 +104,8 @@ class Recipe:
         """`function(module, *arguments)` with the module holding `params`; fixed tensors are lent as copies."""
         tensors = {f"module.{name}": value for name, value in params.items()}
         tensors |= {name: value.clone() for name, value in self.call.named_buffers()}
-        return functional_call(self.call, tensors, (function, *arguments))
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no second derivative
+            return functional_call(self.call, tensors, (function, *arguments))
 
     def initial(self, seed: int, like: Params) -> Params:
         """Fresh parameters from the module's own `reset_parameters`, drawn on the CPU whatever the device."""
