@@ -93,6 +93,9 @@ class Recipe:
     ) -> Recipe:
         """A recipe around a private copy of `module` in evaluation mode."""
         inner = copy.deepcopy(module).eval()
+        for part in inner.modules():
+            if isinstance(part, nn.Embedding | nn.EmbeddingBag):
+                part.sparse = False  # gradients here are parts of one vector
         for value in inner.parameters():
             if (
                 value.requires_grad

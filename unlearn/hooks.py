@@ -54,7 +54,11 @@ def attach(
         ValueError: listing all that keeps the module from being attached.
     """
     problems: list[str] = []
-    params = {name: value.detach().clone() for name, value in module.named_parameters() if value.requires_grad}
+    params = {
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in module.named_parameters()
+        if value.requires_grad
+    }
     if not params:
         problems.append("`module` must have a parameter that requires a gradient (got none)")
     if len(kinds := {(value.dtype, value.device) for value in params.values()}) > 1:

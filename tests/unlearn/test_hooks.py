@@ -304,25 +304,3 @@ def test_a_small_network_can_be_attached() -> None:
     assert result.problem.n_records == 48
     assert result.residual_before > 0.1
     assert result.residual_ratio <= 1e-4
-
-
-def test_attention_is_differentiated_twice() -> None:
-    class Attending(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer, self.out = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True), nn.Linear(4, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.out(self.layer(x)[:, -1])
-
-    torch.manual_seed(0)
-    data = (torch.randn(12, 5, 4, dtype=DTYPE), torch.arange(12) % 3)
-    problem = attach(Attending().to(DTYPE), cross_entropy, data, penalty=0.1)
-    direction = {name: torch.randn_like(value) for name, value in problem.params.items()}
-    ends = [
-        problem.value_and_gradient({name: value + h * direction[name] for name, value in problem.params.items()})[1]
-        for h in (1e-6, -1e-6)
-    ]
-    expected = (flatten(ends[0]) - flatten(ends[1])) / 2e-6
-    found = flatten(problem.hessian_product(problem.params, direction))
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
