@@ -240,7 +240,22 @@ def test_what_cannot_be_attached_says_all_that_is_wrong() -> None:
         attach(nn.ReLU(), squared, regression())
     with pytest.raises(ValueError, match=r"not reduced \(got shape \[\]\)"):
         attach(nn.Linear(5, 1).to(DTYPE), lambda module, data: squared(module, data).sum(), regression())
+    outside = nn.Linear(5, 1).to(DTYPE)
+    for independent in (
+        lambda module, data: squared(outside, data),
+        lambda module, data: squared(module, data).detach(),
+    ):
+        with pytest.raises(ValueError, match="must depend on the parameters of the module that it is given"):
+            attach(nn.Linear(5, 1).to(DTYPE), independent, regression())
+    with pytest.raises(ValueError, match=r"`penalty` must be at least 0 and finite for `attach` \(got nan\)"):
+        attach(nn.Linear(5, 1).to(DTYPE), squared, regression(), penalty=float("nan"))
     x, y = regression()
+    with pytest.raises(ValueError, match=r"(?s)data\[1\]\[9\]: float\n  - and 30 more\nPass `remove`"):
+        attach(
+            nn.Linear(5, 1).to(DTYPE),
+            lambda module, data: squared(module, (data[0], torch.tensor(data[1]))),
+            (x, y.tolist()),
+        )
     with pytest.raises(ValueError, match=r"(?s)data\['graph'\]: \[2, 7\].*data\['name'\]: str.*Pass `remove`"):
         attach(
             nn.Linear(5, 1).to(DTYPE),
