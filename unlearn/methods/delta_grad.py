@@ -214,4 +214,4 @@ def _room(model: Descended) -> tuple[Tensor, Tensor]:
 
 
 def _state(record: Record, seconds: float) -> State:
-    return State(record, seconds, 2 * record.points.numel() * record.points.element_size() / 2**20)
+    return State(record, seconds, (record.points.nbytes + record.gradients.nbytes) / 1e6)
