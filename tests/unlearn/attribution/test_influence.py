@@ -15,9 +15,9 @@ from recsys.data import Interactions
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
-from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data
-from unlearn.attribution import Influence, Removal, losses
-from unlearn.forget import ForgetSet
+from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data, tiny_recommender
+from unlearn.attribution import GradientDot, Influence, Removal, losses
+from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
 from unlearn.params import Params
 from unlearn.problem import Problem
@@ -122,6 +122,17 @@ def test_the_second_order_of_a_group_is_nearer_to_retraining_than_the_sum_of_its
     every = Influence(tolerance=1e-10).fit(problem).scores(predictions).values
     torch.testing.assert_close(first[1], every[8:16].sum(0))
     assert float((second - truth).norm()) < 0.6 * float((first - truth).norm())
+
+
+def test_a_group_that_there_is_nothing_to_say_of_is_refused() -> None:
+    for attributor in (Influence(), GradientDot(), Removal(method("influence"))):
+        with pytest.raises(UnknownIds, match="99"):
+            attributor.fit(ridge().fit()).scores(predictions, [ForgetSet(records=(1, 99))])
+    problem = tiny_recommender(model="social_lightgcn").fit()
+    ties = problem.units("tie").forget_set(np.arange(2))
+    with pytest.raises(ValueError, match="got ties, which are none"):
+        Influence().fit(problem).scores(pair_scores(PAIRS), [ties])
+    assert Removal(method("graph_drop")).fit(problem).scores(pair_scores(PAIRS), [ties]).values.any()
 
 
 def test_approximate_inverses_say_how_much_they_leave_out() -> None:
