@@ -186,7 +186,10 @@ class UnlearnerContract(ABC):
         result = unlearner.forget(case.problem, ForgetSet(), state)
         assert result.problem is unlearner.subject(case.problem, state)
         assert result.state is state
-        assert (result.records_removed, result.n_rows_changed, result.residual_ratio) == (0, 0, 1.0)
+        assert (result.records_removed, result.n_rows_changed) == (0, 0)
+        served = result.problem
+        expected = served.residual() if isinstance(served, Problem) and not served.stochastic else None
+        assert result.residual_before == result.residual_after == expected
 
     def test_nothing_given_is_mutated(self, unlearner: Unlearner, case: Case) -> None:
         before = snapshot(case.problem, case)
