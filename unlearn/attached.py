@@ -163,6 +163,11 @@ class AttachedProblem(Problem):
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         losses = self.recipe.run(params, self.recipe.losses, self.payload)
+        if len(losses) != self.n_records:
+            raise ValueError(
+                f"`losses` must return one loss for each of the {self.n_records} records that are there (got "
+                f"{len(losses)}); `remove` must take out of the data just those that it is given"
+            )
         if self.weights is not None:
             losses = losses * self.weights.to(losses)
         return losses if records is None else losses[records.to(losses.device)]

@@ -192,6 +192,16 @@ def test_rows_are_removed_from_any_nesting_of_tensors(shape: str) -> None:
     assert len(x) == problem.n_records == 40
 
 
+@pytest.mark.parametrize("left", [slice(None), slice(3, None)])
+def test_records_that_are_not_removed_as_asked_are_noticed(left: slice) -> None:
+    def remove(data: tuple[Tensor, Tensor], gone: Tensor) -> tuple[Tensor, Tensor]:
+        return data[0][left], data[1][left]
+
+    problem = attach(nn.Linear(5, 1).to(DTYPE), squared, regression(), penalty=0.1, remove=remove)
+    with pytest.raises(ValueError, match=r"one loss for each of the 38 records .*\(got (40|37)\); `remove` must"):
+        method("reconverge").forget(problem, ForgetSet(records=(0, 1)))
+
+
 def test_records_keep_their_number_when_others_leave() -> None:
     problem = ridge().without(ForgetSet(records=(0, 1)))
     assert problem.records(ForgetSet(records=(2, 39))).tolist() == [0, 37]
