@@ -91,6 +91,11 @@ def attach(
             "`losses` must depend on the parameters of the module that it is given (got losses without a gradient in "
             "them): it must call its first argument, no module from outside, and detach nothing"
         )
+    if not torch.allclose(found, recipe.run(moving, losses, data), equal_nan=True):
+        raise ValueError(
+            "`losses` must be the same whenever they are asked for (got others at once); a dropout or noise must go by "
+            "`module.training`, which is off"
+        )
     return AttachedProblem(
         params=params,
         data=_removable(data, len(found), remove),

@@ -257,6 +257,12 @@ def test_what_cannot_be_attached_says_all_that_is_wrong() -> None:
     ):
         with pytest.raises(ValueError, match="must depend on the parameters of the module that it is given"):
             attach(nn.Linear(5, 1).to(DTYPE), independent, regression())
+    with pytest.raises(ValueError, match=r"must be the same whenever.*`module\.training`"):
+        attach(
+            nn.Linear(5, 1).to(DTYPE),
+            lambda module, data: squared(module, (nn.functional.dropout(data[0], 0.5), data[1])),
+            regression(),
+        )
     with pytest.raises(ValueError, match=r"`penalty` must be at least 0 and finite for `attach` \(got nan\)"):
         attach(nn.Linear(5, 1).to(DTYPE), squared, regression(), penalty=float("nan"))
     x, y = regression()
