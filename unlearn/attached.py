@@ -176,8 +176,10 @@ class AttachedProblem(Problem):
         """The forgotten by themselves, where that makes no difference to their losses; all records else."""
         records = self.records(forget)
         if isinstance(self.data, NumberedRecords):
-            others = set(self.data.numbers.tolist()) - set(forget.records)
-            alone = self.without(ForgetSet(records=tuple(others)))
+            others = torch.ones(self.n_records, dtype=torch.bool)
+            others[records] = False
+            gone = others.nonzero().flatten()
+            alone = self._left(self.data.cut(gone), gone)
             with torch.no_grad():
                 together = self.record_losses(self.params, records)
                 if torch.allclose(alone.record_losses(self.params), together, rtol=1e-4, atol=1e-6):
@@ -217,12 +219,16 @@ class AttachedProblem(Problem):
         return torch.as_tensor(self.data.positions(forget), dtype=torch.int64)
 
     def without(self, forget: ForgetSet) -> Self:
+        return self._left(self.data.without(forget), self.records(forget))
+
+    def _left(self, data: Removable, gone: Tensor) -> Self:
+        """This problem over data that the records at these positions have left."""
         weights = self.weights
         if weights is not None:
             kept = torch.ones(self.n_records, dtype=torch.bool)
-            kept[self.records(forget)] = False
+            kept[gone] = False
             weights = weights[kept.to(weights.device)]
-        return replace(self, data=self.data.without(forget), weights=weights)
+        return replace(self, data=data, weights=weights)
 
     def units(self, unit: Unit) -> Units:
         data: Any = self.data
