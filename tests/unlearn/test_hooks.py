@@ -77,6 +77,21 @@ def test_adam_training_approaches_the_closed_form() -> None:
     assert (flatten(fitted.params) - ridge_solution(*regression())).norm() < 1e-3
 
 
+def test_the_rate_of_adam_decays_after_every_step() -> None:
+    x, y = regression()
+    problem = ridge(solver="adam", epochs=7, lr=0.1, decay=0.5)
+    start = torch.zeros(1, 5, dtype=DTYPE)
+    w = start.clone().requires_grad_()
+    adam = torch.optim.Adam([w], lr=0.1)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(adam, 0.5)
+    for _ in range(7):
+        adam.zero_grad()
+        (0.5 * (x @ w[0] - y).square().sum() + 0.5 * RIDGE_PENALTY * w.square().sum()).backward()
+        adam.step()
+        schedule.step()
+    torch.testing.assert_close(problem.fit({"weight": start}).params["weight"], w.detach(), rtol=1e-6, atol=1e-9)
+
+
 def test_a_bar_is_shown_on_a_terminal_only_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     plain, shown = (ridge(solver="adam", epochs=20, lr=1e-2, progress=bar).fit() for bar in (False, True))
     assert all(torch.equal(value, shown.params[name]) for name, value in plain.params.items())
