@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
 from unlearn.devices import elapsed
@@ -92,6 +93,9 @@ class Recipe:
     ) -> Recipe:
         """A recipe around a private copy of `module` in evaluation mode."""
         inner = copy.deepcopy(module).eval()
+        for part in inner.modules():
+            if isinstance(part, nn.Embedding | nn.EmbeddingBag):
+                part.sparse = False  # gradients here are parts of one vector
         for value in inner.parameters():
             if (
                 value.requires_grad
@@ -103,7 +107,8 @@ class Recipe:
         """`function(module, *arguments)` with the module holding `params`; fixed tensors are lent as copies."""
         tensors = {f"module.{name}": value for name, value in params.items()}
         tensors |= {name: value.clone() for name, value in self.call.named_buffers()}
-        return functional_call(self.call, tensors, (function, *arguments))
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no second derivative
+            return functional_call(self.call, tensors, (function, *arguments))
 
     def initial(self, seed: int, like: Params) -> Params:
         """Fresh parameters from the module's own `reset_parameters`, drawn on the CPU whatever the device."""
@@ -158,6 +163,11 @@ class AttachedProblem(Problem):
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         losses = self.recipe.run(params, self.recipe.losses, self.payload)
+        if len(losses) != self.n_records:
+            raise ValueError(
+                f"`losses` must return one loss for each of the {self.n_records} records that are there (got "
+                f"{len(losses)}); `remove` must take out of the data just those that it is given"
+            )
         if self.weights is not None:
             losses = losses * self.weights.to(losses)
         return losses if records is None else losses[records.to(losses.device)]
@@ -166,8 +176,10 @@ class AttachedProblem(Problem):
         """The forgotten by themselves, where that makes no difference to their losses; all records else."""
         records = self.records(forget)
         if isinstance(self.data, NumberedRecords):
-            others = set(self.data.numbers.tolist()) - set(forget.records)
-            alone = self.without(ForgetSet(records=tuple(others)))
+            others = torch.ones(self.n_records, dtype=torch.bool)
+            others[records] = False
+            gone = others.nonzero().flatten()
+            alone = self._left(self.data.cut(gone), gone)
             with torch.no_grad():
                 together = self.record_losses(self.params, records)
                 if torch.allclose(alone.record_losses(self.params), together, rtol=1e-4, atol=1e-6):
@@ -207,12 +219,16 @@ class AttachedProblem(Problem):
         return torch.as_tensor(self.data.positions(forget), dtype=torch.int64)
 
     def without(self, forget: ForgetSet) -> Self:
+        return self._left(self.data.without(forget), self.records(forget))
+
+    def _left(self, data: Removable, gone: Tensor) -> Self:
+        """This problem over data that the records at these positions have left."""
         weights = self.weights
         if weights is not None:
             kept = torch.ones(self.n_records, dtype=torch.bool)
-            kept[self.records(forget)] = False
+            kept[gone] = False
             weights = weights[kept.to(weights.device)]
-        return replace(self, data=self.data.without(forget), weights=weights)
+        return replace(self, data=data, weights=weights)
 
     def units(self, unit: Unit) -> Units:
         data: Any = self.data

@@ -43,6 +43,11 @@ def _canonical_pairs(values: Iterable[object]) -> tuple[object, ...]:
     return tuple(sorted({_pair(value) for value in values}, key=_order))
 
 
+def _is_id(value: object) -> bool:
+    # A bool is an int to Python: a mask over all records would pass for records 0 and 1.
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
 def _pair(value: object) -> object:
     # A string is iterable too, but never meant as the pair of its letters; what is no pair is reported later.
     if isinstance(value, str) or not isinstance(value, Iterable):
@@ -80,18 +85,18 @@ class ForgetSet:
             f"`{name}` must hold ints or strs (got {type(value).__name__} {value!r})"
             for name in ("users", "items")
             for value in getattr(self, name)
-            if not isinstance(value, int | str)
+            if not _is_id(value)
         ]
         problems += [
             f"`{name}` must hold pairs of ints or strs (got {pair!r})"
             for name in ("interactions", "ties")
             for pair in getattr(self, name)
-            if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(part, int | str) for part in pair)
+            if not isinstance(pair, tuple) or len(pair) != 2 or not all(_is_id(part) for part in pair)
         ]
         problems += [
             f"`records` must hold indices of at least 0 (got {record!r})"
             for record in self.records
-            if not isinstance(record, int) or record < 0  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not _is_id(record) or isinstance(record, str) or record < 0
         ]
         if problems:
             raise ValueError("This forget set cannot be read:\n  " + "\n  ".join(problems))

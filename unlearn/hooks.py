@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,6 +16,8 @@ from unlearn.problem import Problem
 from unlearn.records import NumberedRecords, Removable, Remove, leaves, remove_rows
 
 __all__ = ["AttachedOptions", "AttachedProblem", "attach", "gradient_restriction"]
+
+_SHOWN = 10
 
 
 def attach(
@@ -54,7 +57,11 @@ def attach(
         ValueError: listing all that keeps the module from being attached.
     """
     problems: list[str] = []
-    params = {name: value.detach().clone() for name, value in module.named_parameters() if value.requires_grad}
+    params = {
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in module.named_parameters()
+        if value.requires_grad
+    }
     if not params:
         problems.append("`module` must have a parameter that requires a gradient (got none)")
     if len(kinds := {(value.dtype, value.device) for value in params.values()}) > 1:
@@ -64,19 +71,34 @@ def attach(
             f"`module` must not cache its graph, or forgotten edges live on (got `cached=True` in "
             f"{', '.join(name or type(module).__name__ for name in cached)}); build it with `cached=False`"
         )
-    if penalty < 0:
-        problems.append(f"`penalty` must be at least 0 for `attach` (got {penalty})")
+    if not 0 <= penalty < math.inf:
+        problems.append(f"`penalty` must be at least 0 and finite for `attach` (got {penalty})")
     if problems:
         raise ValueError("this module cannot be attached:\n  - " + "\n  - ".join(problems))
 
     recipe = Recipe.of(module, losses, penalty, background, outputs, predictions)
-    with torch.no_grad():
-        shape = tuple(recipe.run(params, losses, data).shape)
-    if len(shape) != 1:
-        raise ValueError(f"`losses` must return one loss a record, shape [n], not reduced (got shape {list(shape)})")
+    moving = {name: value.detach().requires_grad_() for name, value in params.items()}
+    found = recipe.run(moving, losses, data)
+    if found.dim() != 1:
+        raise ValueError(
+            f"`losses` must return one loss a record, shape [n], not reduced (got shape {list(found.shape)})"
+        )
+    reached: tuple[Any, ...] = ()
+    if found.requires_grad:
+        reached = torch.autograd.grad(found.sum(), list(moving.values()), allow_unused=True)
+    if all(gradient is None for gradient in reached):
+        raise ValueError(
+            "`losses` must depend on the parameters of the module that it is given (got losses without a gradient in "
+            "them): it must call its first argument, no module from outside, and detach nothing"
+        )
+    if not torch.allclose(found, recipe.run(moving, losses, data), equal_nan=True):
+        raise ValueError(
+            "`losses` must be the same whenever they are asked for (got others at once); a dropout or noise must go by "
+            "`module.training`, which is off"
+        )
     return AttachedProblem(
         params=params,
-        data=_removable(data, shape[0], remove),
+        data=_removable(data, len(found), remove),
         recipe=recipe,
         options=AttachedOptions() if options is None else options,
         history=History(hooks=tuple(hooks)),
@@ -96,9 +118,11 @@ def _removable(data: Any, n: int, remove: Remove | None) -> Removable:
         if not isinstance(value, Tensor) or not value.dim() or len(value) != n
     ]
     if wrong:
+        more = [f"  - and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
         raise ValueError(
             f"`data` must consist of tensors with one row for each of the {n} records, so that rows can be removed; "
-            "got:\n" + "\n".join(wrong) + "\nPass `remove`, which says what the data is without some records."
+            "got:\n"
+            + "\n".join([*wrong[:_SHOWN], *more, "Pass `remove`, which says what the data is without some records."])
         )
     return NumberedRecords(data, torch.arange(n), remove_rows)
 
@@ -119,15 +143,15 @@ def gradient_restriction(alpha: float, *, batch: int | None = 64) -> TrainingHoo
             which leaves the solution of a converged training where it was.
 
     Raises:
-        ValueError: `alpha` is negative or `batch` is not positive.
+        ValueError: `alpha` is negative or not finite, or `batch` is not positive.
 
     Differences from the paper: the norm is of the whole gradient, where the released code adds up the norms of its
     tensors; losses are summed instead of averaged, in both terms, which leaves their balance as it was; batches do not
     change from epoch to epoch. The paper's text has the norm of a single record (`batch=1`), its code that of a batch.
     """
     problems: list[str] = []
-    if alpha < 0:
-        problems.append(f"`alpha` must be at least 0 for `gradient_restriction` (got {alpha})")
+    if not 0 <= alpha < math.inf:
+        problems.append(f"`alpha` must be at least 0 and finite for `gradient_restriction` (got {alpha})")
     if batch is not None and batch < 1:
         problems.append(f"`batch` must be a positive integer or None for `gradient_restriction` (got {batch})")
     if problems:

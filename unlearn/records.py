@@ -59,7 +59,10 @@ class NumberedRecords:
         return torch.from_numpy(np.flatnonzero(np.isin(self.numbers.numpy(), wanted)))
 
     def without(self, forget: ForgetSet) -> NumberedRecords:
-        gone = self.positions(forget)
+        return self.cut(self.positions(forget))
+
+    def cut(self, gone: Tensor) -> NumberedRecords:
+        """The records without those at these positions, ascending."""
         kept = torch.ones(len(self), dtype=torch.bool)
         kept[gone] = False
         return replace(self, data=self.remove(self.data, gone), numbers=self.numbers[kept])

@@ -104,4 +104,4 @@ def _megabytes(ensemble: ShardedRecommender) -> float:
         held += [*vars(shard).values(), *problem.params.values(), *vars(problem.graph).values()]
         held += vars(problem.data).values()
     strided = [x for x in held if isinstance(x, np.ndarray) or (isinstance(x, Tensor) and x.layout == torch.strided)]
-    return sum(x.nbytes for x in strided) / 2**20
+    return sum(x.nbytes for x in strided) / 1e6

@@ -84,6 +84,14 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
         assert part in message
 
 
+def test_a_mask_is_no_collection_of_ids() -> None:
+    mask = np.array([False, False, True])
+    with pytest.raises(ValueError, match=r"(?s)`users` must hold ints or strs \(got bool.*at least 0 \(got True\)"):
+        ForgetSet(users=mask, records=mask)
+    with pytest.raises(ValueError, match=r"pairs of ints or strs \(got \(1, True\)\)"):
+        ForgetSet(ties=((1, True),))
+
+
 def test_a_string_is_no_collection_of_its_letters() -> None:
     with pytest.raises(ValueError, match="`users` must be a collection"):
         ForgetSet(users="ab")

@@ -77,6 +77,21 @@ def test_adam_training_approaches_the_closed_form() -> None:
     assert (flatten(fitted.params) - ridge_solution(*regression())).norm() < 1e-3
 
 
+def test_the_rate_of_adam_decays_after_every_step() -> None:
+    x, y = regression()
+    problem = ridge(solver="adam", epochs=7, lr=0.1, decay=0.5)
+    start = torch.zeros(1, 5, dtype=DTYPE)
+    w = start.clone().requires_grad_()
+    adam = torch.optim.Adam([w], lr=0.1)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(adam, 0.5)
+    for _ in range(7):
+        adam.zero_grad()
+        (0.5 * (x @ w[0] - y).square().sum() + 0.5 * RIDGE_PENALTY * w.square().sum()).backward()
+        adam.step()
+        schedule.step()
+    torch.testing.assert_close(problem.fit({"weight": start}).params["weight"], w.detach(), rtol=1e-6, atol=1e-9)
+
+
 def test_a_bar_is_shown_on_a_terminal_only_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     plain, shown = (ridge(solver="adam", epochs=20, lr=1e-2, progress=bar).fit() for bar in (False, True))
     assert all(torch.equal(value, shown.params[name]) for name, value in plain.params.items())
@@ -192,6 +207,16 @@ def test_rows_are_removed_from_any_nesting_of_tensors(shape: str) -> None:
     assert len(x) == problem.n_records == 40
 
 
+@pytest.mark.parametrize("left", [slice(None), slice(3, None)])
+def test_records_that_are_not_removed_as_asked_are_noticed(left: slice) -> None:
+    def remove(data: tuple[Tensor, Tensor], gone: Tensor) -> tuple[Tensor, Tensor]:
+        return data[0][left], data[1][left]
+
+    problem = attach(nn.Linear(5, 1).to(DTYPE), squared, regression(), penalty=0.1, remove=remove)
+    with pytest.raises(ValueError, match=r"one loss for each of the 38 records .*\(got (40|37)\); `remove` must"):
+        method("reconverge").forget(problem, ForgetSet(records=(0, 1)))
+
+
 def test_records_keep_their_number_when_others_leave() -> None:
     problem = ridge().without(ForgetSet(records=(0, 1)))
     assert problem.records(ForgetSet(records=(2, 39))).tolist() == [0, 37]
@@ -240,7 +265,28 @@ def test_what_cannot_be_attached_says_all_that_is_wrong() -> None:
         attach(nn.ReLU(), squared, regression())
     with pytest.raises(ValueError, match=r"not reduced \(got shape \[\]\)"):
         attach(nn.Linear(5, 1).to(DTYPE), lambda module, data: squared(module, data).sum(), regression())
+    outside = nn.Linear(5, 1).to(DTYPE)
+    for independent in (
+        lambda module, data: squared(outside, data),
+        lambda module, data: squared(module, data).detach(),
+    ):
+        with pytest.raises(ValueError, match="must depend on the parameters of the module that it is given"):
+            attach(nn.Linear(5, 1).to(DTYPE), independent, regression())
+    with pytest.raises(ValueError, match=r"must be the same whenever.*`module\.training`"):
+        attach(
+            nn.Linear(5, 1).to(DTYPE),
+            lambda module, data: squared(module, (nn.functional.dropout(data[0], 0.5), data[1])),
+            regression(),
+        )
+    with pytest.raises(ValueError, match=r"`penalty` must be at least 0 and finite for `attach` \(got nan\)"):
+        attach(nn.Linear(5, 1).to(DTYPE), squared, regression(), penalty=float("nan"))
     x, y = regression()
+    with pytest.raises(ValueError, match=r"(?s)data\[1\]\[9\]: float\n  - and 30 more\nPass `remove`"):
+        attach(
+            nn.Linear(5, 1).to(DTYPE),
+            lambda module, data: squared(module, (data[0], torch.tensor(data[1]))),
+            (x, y.tolist()),
+        )
     with pytest.raises(ValueError, match=r"(?s)data\['graph'\]: \[2, 7\].*data\['name'\]: str.*Pass `remove`"):
         attach(
             nn.Linear(5, 1).to(DTYPE),

@@ -44,7 +44,11 @@ class Attribution(ABC):
 
     @abstractmethod
     def scores(self, queries: Query, of: Tensor | Groups | None = None) -> Scores:
-        """Scores of all records (None), of the records with these indices [r], or of groups of records."""
+        """Scores of all records (None), of the records with these indices [r], or of groups of records.
+
+        Raises:
+            UnknownIds: a group names what the data does not hold.
+        """
 
 
 class Attributor(ABC):
@@ -74,9 +78,17 @@ def losses(problem: Problem, records: Tensor) -> Query:
 
 
 def chosen(values: Tensor, problem: Problem, of: Tensor | Groups | None) -> Tensor:
-    """Rows of `values` [n records, q]: all, some, or for each group the sum of its members'."""
+    """Rows of `values` [n records, q]: all, some, or for each group the sum of its members'.
+
+    Raises:
+        UnknownIds: a group names what the data does not hold.
+        ValueError: a group names ties, which are no records.
+    """
     if of is None:
         return values
     if isinstance(of, Tensor):
         return values[of]
-    return torch.stack([values[problem.records(group)].sum(0) for group in of]) if of else values[:0]
+    groups = [problem.resolve(group) for group in of]
+    if any(group.ties for group in groups):
+        raise ValueError("`of` must be groups of records (got ties, which are none); take `Removal`")
+    return torch.stack([values[problem.records(group)].sum(0) for group in groups]) if groups else values[:0]

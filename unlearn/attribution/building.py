@@ -36,7 +36,7 @@ def build(
 
     Raises:
         StoreError: the folder holds something else.
-        ValueError: digests are not 32 bytes each or not unique, or a feature is not finite.
+        ValueError: digests are not 32 bytes each or not unique, or features are not finite or of another shape.
     """
     if {len(digest) for digest in digests} - {DIGEST} or len(set(digests)) < len(digests):
         raise ValueError(f"`digests` must be {DIGEST} bytes each and unique for `build`")
@@ -63,6 +63,10 @@ def build(
     for start in tqdm(starts, desc="gradients", disable=None, leave=False):
         stop = min(start + chunk, len(digests))
         found = features(torch.arange(start, stop)).float()
+        if found.shape != (stop - start, width):
+            raise ValueError(
+                f"`features` must return shape [{stop - start}, {width}] for `build` (got {list(found.shape)})"
+            )
         sizes = found.norm(dim=1)
         if not bool(sizes.isfinite().all()):
             raise ValueError(f"features must be finite for `build` (got nan or inf among records {start} to {stop})")

@@ -41,7 +41,8 @@ class Influence(Attributor):
     (`unlearn.curvature.ekfac`). Residuals are of the equation with the whole curvature in all three, so they say how
     much an approximation leaves out.
 
-    Where training sampled and kept Adam's moments, `adam_damping` joins the curvature.
+    Where training sampled and kept Adam's moments, `adam_damping` joins the curvature; of "ekfac", which takes one
+    number, its mean.
 
     Args:
         share: of the records that is thought to be there. Below 1 the model is trained on with every record at this
@@ -93,7 +94,7 @@ class Influence(Attributor):
         if self.solver == "rows":
             solve = row_blocks(problem, operator=operator).inverse(damping)
         else:
-            solve = partial(ekfac(problem).solve, damping=self.damping)
+            solve = partial(ekfac(problem).solve, damping=float(torch.as_tensor(damping).mean()))
         whole = damped(operator, damping)
 
         def inverse(b: Tensor) -> tuple[Tensor, float]:

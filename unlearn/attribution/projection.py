@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unlearn.invalid import require
 from unlearn.streams import bits, normals, uniforms
 
 _BLOCK = 2**22  # entries of a dense projection held at a time
@@ -23,7 +24,7 @@ class Projection(ABC):
     Keyed draws: the same arguments are the same projection, wherever and whenever.
 
     Raises:
-        ValueError: `size` or `width` is no positive integer.
+        ValueError: listing every argument that is out of range.
     """
 
     name: ClassVar[str]
@@ -32,17 +33,26 @@ class Projection(ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"`{name}` must be a positive integer for `{type(self).__name__}` (got {getattr(self, name)})"
-            for name in ("size", "width")
-            if getattr(self, name) < 1
-        ]
-        if wrong:
-            raise ValueError("\n".join(wrong))
+        require(
+            self,
+            size=("a positive integer", self.size >= 1),
+            width=("a positive integer", self.width >= 1),
+        )
+
+    def __call__(self, gradients: Tensor) -> Tensor:
+        """P g for each of the gradients: [r, size] -> [r, width].
+
+        Raises:
+            ValueError: they are of another size.
+        """
+        if gradients.dim() != 2 or gradients.shape[1] != self.size:
+            raise ValueError(
+                f"`gradients` must have shape [r, {self.size}] for `{self.name}` (got {list(gradients.shape)})"
+            )
+        return self._projected(gradients)
 
     @abstractmethod
-    def __call__(self, gradients: Tensor) -> Tensor:
-        """P g for each of the gradients: [r, size] -> [r, width]."""
+    def _projected(self, gradients: Tensor) -> Tensor: ...
 
     def arguments(self) -> dict[str, Any]:
         """What makes it again; goes into a store's manifest."""
@@ -72,7 +82,7 @@ class CountSketch(Projection):
         signs = np.where(uniforms(self.seed, "sketch/sign", coordinates) < 0.5, 1.0, -1.0)
         return torch.from_numpy(buckets), torch.from_numpy(signs.astype(np.float32))
 
-    def __call__(self, gradients: Tensor) -> Tensor:
+    def _projected(self, gradients: Tensor) -> Tensor:
         buckets, signs = self._hashes
         out = gradients.new_zeros(len(gradients), self.width)
         return out.index_add_(1, buckets.to(out.device), gradients * signs.to(gradients))
@@ -98,7 +108,7 @@ class Dense(Projection):
 
     name = "dense"
 
-    def __call__(self, gradients: Tensor) -> Tensor:
+    def _projected(self, gradients: Tensor) -> Tensor:
         out = gradients.new_zeros(len(gradients), self.width)
         columns = np.arange(self.width)[None, :]
         for rows in np.array_split(np.arange(self.size), -(-self.size * self.width // _BLOCK)):

@@ -80,8 +80,13 @@ class GradientStore:
         Their bytes are in no file of the folder afterwards. Where a removed row had been in the sample that the first
         stage's basis was fitted to, the basis is fitted and applied again without it. This object must not be used
         afterwards.
+
+        Raises:
+            ValueError: a digest is not 32 bytes; nothing has changed.
         """
         wanted = {bytes(digest) for digest in digests}
+        if {len(digest) for digest in wanted} - {DIGEST}:
+            raise ValueError(f"`digests` must be {DIGEST} bytes each for `GradientStore.remove`")
         held = self.digests.view(f"V{DIGEST}").reshape(-1)
         gone = np.flatnonzero(np.isin(held, np.array(list(wanted), dtype=f"V{DIGEST}"))) if wanted else np.empty(0, int)
         if not len(gone):
@@ -100,6 +105,8 @@ def _check(queries: Tensor, width: int, k: int, budget: int) -> None:
     wrong: list[str] = []
     if queries.dim() != 2 or queries.shape[1] != width:
         wrong.append(f"`queries` must have shape [q, {width}] (got {list(queries.shape)})")
+    if not bool(queries.isfinite().all()):
+        wrong.append("`queries` must be finite (got nan or inf)")
     if k < 1:
         wrong.append(f"`k` must be a positive integer (got {k})")
     if budget < 1:

@@ -152,7 +152,7 @@ class Unlearner(ABC):
         forget = problem.resolve(forget)
         if not forget:
             served = self.subject(problem, state)
-            return self._result(served, served, state, forget, 0, 0.0, (0.0, 0.0), fallback=False)
+            return self._result(served, served, state, forget, 0, 0.0, _residuals(served, served), fallback=False)
         removed = int(problem.records(forget).numel())
         remaining = self._remaining(problem, forget)
         with whole_or_not_at_all():

@@ -189,6 +189,8 @@ def curvature_product(moves: list[Tensor], turns: list[Tensor], vector: Tensor) 
         ]
     )
     right = torch.cat([sigma * (s @ vector), y @ vector]).double()
+    if not bool(inner.isfinite().all() and right.isfinite().all()):  # a replay that diverged; LAPACK would refuse
+        return torch.full_like(vector, torch.nan)
     # On the CPU, where there is a driver that stands singular systems; this one has twice as many rows as differences.
     weights = torch.linalg.lstsq(inner.cpu(), right[:, None].cpu(), driver="gelsd").solution.squeeze(1).to(vector)
     return sigma * vector - sigma * (weights[: len(s)] @ s) - weights[len(s) :] @ y
@@ -212,4 +214,4 @@ def _room(model: Descended) -> tuple[Tensor, Tensor]:
 
 
 def _state(record: Record, seconds: float) -> State:
-    return State(record, seconds, 2 * record.points.numel() * record.points.element_size() / 2**20)
+    return State(record, seconds, (record.points.nbytes + record.gradients.nbytes) / 1e6)

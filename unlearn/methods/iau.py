@@ -123,7 +123,8 @@ class IAU(GradientMethod):
         """The damped diagonal Fisher [p]."""
         every = torch.arange(remaining.n_records)
         diagonal = squared_gradients(remaining, params, every).div_(max(remaining.n_records, 1))
-        return diagonal.add_(self.damping * float(diagonal.double().mean()))
+        diagonal.add_(self.damping * float(diagonal.double().mean()))
+        return diagonal.clamp_min_(torch.finfo(diagonal.dtype).tiny)  # where nothing has a gradient, nothing moves
 
 
 def _touched(problem: Problem, forget: ForgetSet) -> Tensor:

@@ -67,7 +67,7 @@ class SSD(Unlearner):
         self._check(problem)
         started = time.perf_counter()
         squares = self._squares(problem, torch.arange(problem.n_records))
-        return State(squares, elapsed(started), squares.numel() * squares.element_size() / 2**20)
+        return State.of(squares, seconds=elapsed(started))
 
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None

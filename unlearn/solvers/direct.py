@@ -19,7 +19,7 @@ def direct(operator: Operator, b: Tensor, *, damping: Damping = 0.0) -> Solve:
     Memory and time: p^2 numbers, p products and p^3 operations; for at most 5,000 unknowns.
 
     Raises:
-        ValueError: there are more unknowns, or `damping` is negative.
+        ValueError: there are more unknowns, `damping` is negative, or A + damping is singular.
     """
     wrong = damping_problem(damping, "direct")
     if operator.size > _LIMIT:
@@ -29,7 +29,9 @@ def direct(operator: Operator, b: Tensor, *, damping: Damping = 0.0) -> Solve:
     matrix = operator.matrix()
     matrix = 0.5 * (matrix + matrix.T)
     matrix.diagonal().add_(damping)
-    x = torch.linalg.solve(matrix, b)
+    x, failed = torch.linalg.solve_ex(matrix, b)
+    if failed:
+        raise ValueError("`operator` with the damping must not be singular for `direct`; raise `damping`")
     values, vectors = torch.linalg.eigh(matrix)
     size = norm(b)
     return Solve(

@@ -57,7 +57,7 @@ class Landscape(ABC):
 class FunctionLandscape(Landscape):
     """Any differentiable function, searched by bracketing for the strong Wolfe conditions.
 
-    Nocedal and Wright, "Numerical Optimization", 2006, algorithms 3.5 and 3.6, with cubic interpolation.
+    Nocedal and Wright, "Numerical Optimization", 2006, algorithms 3.5 and 3.6, with quadratic interpolation.
     """
 
     armijo, wolfe = 1e-4, 0.9
@@ -91,7 +91,9 @@ class FunctionLandscape(Landscape):
             derivative = float(gradient @ direction)
             if value < best[1] or (value <= value0 + noise and abs(derivative) < abs(slope)):
                 best = (length, value, gradient)
-            if value > value0 + self.armijo * length * slope + noise or (low > 0 and value > low_value + noise):
+            # Written so that NaN, outside of where the function is defined, is too high.
+            lowered = value <= value0 + self.armijo * length * slope + noise
+            if not lowered or (low > 0 and value > low_value + noise):
                 high = length
             elif abs(derivative) <= self.wolfe * abs(slope):
                 best = (length, value, gradient)

@@ -39,6 +39,7 @@ def lissa(
         scale: s; by default the upper end of the largest eigenvalue that a Lanczos run proves (with probability
             .999), which makes the residual fall at every step of a positive definite matrix.
         tolerance: stop at this residual over |b|.
+        max_iterations: products at most, the last for the residual of what is returned.
 
     Memory: three vectors [p], and those of `Operator.largest_eigenvalue`.
 
@@ -74,7 +75,7 @@ def lissa(
     x = b / scale
     residuals = [1.0]
     lowest = math.inf
-    for _ in range(max_iterations):
+    while True:
         rest = b - product(x)
         residuals.append(norm(rest) / size)
         lowest = min(lowest, residuals[-1])
@@ -87,5 +88,7 @@ def lissa(
                 f"{damping if isinstance(damping, float | int) else 'a vector'}), take Gauss-Newton products or "
                 "`trust_region_step`"
             )
+        if len(residuals) > max_iterations:
+            break
         x = x + rest / scale
     return Solve(x, residuals[-1], len(residuals) - 1, residuals[-1] <= tolerance, residuals=tuple(residuals))

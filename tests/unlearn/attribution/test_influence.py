@@ -12,15 +12,18 @@ from torch import Tensor
 
 from recsys.attribution import pair_scores
 from recsys.data import Interactions
-from recsys.objectives import WholeData
+from recsys.objectives import BPR, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
-from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data
-from unlearn.attribution import Influence, Removal, losses
-from unlearn.forget import ForgetSet
+from tests.tolerances import CONVERGED64
+from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data, tiny_recommender
+from unlearn.attribution import GradientDot, Influence, Removal, losses
+from unlearn.curvature import adam_damping, ekfac, hessian_operator
+from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
 from unlearn.params import Params
 from unlearn.problem import Problem
+from unlearn.solvers.operator import Operator
 
 PAIRS = torch.tensor([[0, 3], [5, 1], [7, 8]])
 
@@ -124,6 +127,17 @@ def test_the_second_order_of_a_group_is_nearer_to_retraining_than_the_sum_of_its
     assert float((second - truth).norm()) < 0.6 * float((first - truth).norm())
 
 
+def test_a_group_that_there_is_nothing_to_say_of_is_refused() -> None:
+    for attributor in (Influence(), GradientDot(), Removal(method("influence"))):
+        with pytest.raises(UnknownIds, match="99"):
+            attributor.fit(ridge().fit()).scores(predictions, [ForgetSet(records=(1, 99))])
+    problem = tiny_recommender(model="social_lightgcn").fit()
+    ties = problem.units("tie").forget_set(np.arange(2))
+    with pytest.raises(ValueError, match="got ties, which are none"):
+        Influence().fit(problem).scores(pair_scores(PAIRS), [ties])
+    assert Removal(method("graph_drop")).fit(problem).scores(pair_scores(PAIRS), [ties]).values.any()
+
+
 def test_approximate_inverses_say_how_much_they_leave_out() -> None:
     problem = converged("mf")
     query = pair_scores(PAIRS)
@@ -142,6 +156,22 @@ def test_approximate_inverses_say_how_much_they_leave_out() -> None:
     whole = Influence(solver="rows").fit(ridge().fit()).scores(predictions)
     assert whole.residuals is not None
     assert float(whole.residuals.max()) < 1e-10
+
+
+def test_the_damping_of_early_stopping_joins_every_curvature() -> None:
+    options = TrainingOptions(epochs=6, batch_size=64, learning_rate=0.02, keep=frozenset({"optimizer"}))
+    problem = RecommenderProblem.build(
+        tiny_data(), model="mf", objective=BPR(), options=options, dtype=torch.float64, dim=4
+    ).fit()
+    early, query = adam_damping(problem) + 0.02, pair_scores(PAIRS)
+    leaves = {name: value.clone().requires_grad_() for name, value in problem.params.items()}
+    b = torch.stack([torch.autograd.grad(q, leaves["table"], retain_graph=True)[0] for q in query(problem, leaves)])
+    b = b.flatten(1).T
+    whole = hessian_operator(problem).matrix() + early.diag()
+    fisher = Operator(ekfac(problem).product, len(early)).matrix() + early.mean() * torch.eye(len(early))
+    found = Influence(solver="ekfac", damping=0.02).fit(problem).scores(query).residuals
+    expected = (b - whole @ torch.linalg.solve(fisher, b)).norm(dim=0) / b.norm(dim=0)
+    torch.testing.assert_close(found, expected, **CONVERGED64)
 
 
 def test_the_share_of_the_records_that_is_there_moves_the_point_of_the_linearisation() -> None:

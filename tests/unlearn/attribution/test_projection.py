@@ -55,3 +55,15 @@ def test_the_same_arguments_are_the_same_projection_and_another_seed_is_not(kind
     assert made(kind, 32, 3).arguments()["seed"] == 3
     with pytest.raises(ValueError, match="`width`"):
         made(kind, 0, 3)
+
+
+@pytest.mark.parametrize("kind", ["count_sketch", "rademacher", "gaussian"])
+def test_gradients_of_another_model_are_refused(kind: str) -> None:
+    for shape in ((2, SIZE + 1), (2, SIZE - 1), (2, 1), (SIZE,)):
+        with pytest.raises(ValueError, match=rf"`gradients` must have shape \[r, {SIZE}\]"):
+            made(kind, 32, 3)(torch.zeros(shape))
+
+
+def test_every_bad_argument_is_reported_at_once() -> None:
+    with pytest.raises(ValueError, match='(?s)`size` must.*`width` must.*`kind` must be "rademacher" or "gaussian"'):
+        Dense(0, 0, kind="normal")  # pyright: ignore[reportArgumentType]

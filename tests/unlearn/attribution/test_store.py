@@ -227,6 +227,13 @@ def test_a_store_of_something_else_is_refused(tmp_path: Path) -> None:
         build(tmp_path / "other", [b"short", b"short"], serve, width=WIDTH, source=SOURCE)
     with pytest.raises(ValueError, match="finite"):
         build(tmp_path / "nan", names(50), lambda rows: x[rows] * torch.nan, width=WIDTH, source=SOURCE)
+    for wrong in (lambda rows: x[rows][:, 1:], lambda rows: x[rows[:1]]):
+        with pytest.raises(ValueError, match=rf"`features` must return shape \[50, {WIDTH}\]"):
+            build(tmp_path / "narrow", names(50), wrong, width=WIDTH, source=SOURCE)
+    with pytest.raises(ValueError, match="32 bytes each"):
+        GradientStore.open(tmp_path / "store").remove([names(50)[0].hex().encode()])
+    with pytest.raises(ValueError, match="must be finite"):
+        GradientStore.open(tmp_path / "store").top(torch.full((1, WIDTH), torch.nan), 3)
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "mine.txt").write_text("mine")
     with pytest.raises(StoreError, match="new, empty"):

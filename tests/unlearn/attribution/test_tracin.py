@@ -14,7 +14,7 @@ from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.tolerances import EXACT64
 from tests.unlearn.toys import ridge, tiny_data
-from unlearn.attribution import GradientDot, TracIn, gradient_features, losses, query_features
+from unlearn.attribution import GradientDot, TracIn, features, gradient_features, losses, query_features
 from unlearn.attribution.features import adam_direction
 from unlearn.history import AdamState, Checkpoint
 from unlearn.methods.base import MissingRequirement
@@ -80,6 +80,21 @@ def test_store_features_multiply_to_gradient_products() -> None:
     rows = gradient_features(problem, keep)(torch.arange(20))  # pyright: ignore[reportArgumentType]
     asked = query_features(problem, query, keep)  # pyright: ignore[reportArgumentType]
     torch.testing.assert_close(rows @ asked.T, GradientDot().fit(problem).scores(query).values[:20], **EXACT64)
+
+
+def test_gradients_are_projected_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = stochastic()
+    expected = gradient_features(problem, keep)(torch.arange(20))  # pyright: ignore[reportArgumentType]
+    held: list[int] = []
+
+    def counted(gradients: Tensor) -> Tensor:
+        held.append(len(gradients))
+        return keep(gradients)
+
+    monkeypatch.setattr(features, "_BLOCK", 8 * flatten(problem.params).numel())
+    rows = gradient_features(problem, counted)(torch.arange(20))  # pyright: ignore[reportArgumentType]
+    assert held == [8, 8, 4]
+    torch.testing.assert_close(rows, expected, **EXACT64)
 
 
 def test_parameters_that_a_query_does_not_reach_have_a_gradient_of_zero() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,15 @@ import torch
 from torch import Tensor
 
 from tests.tolerances import CONVERGED64
-from tests.unlearn.methods.exact import SHARP, step
+from tests.unlearn.methods.exact import SHARP, factorised, step
 from tests.unlearn.toys import RIDGE_PENALTY, ridge, ridge_solution
 from unlearn.attached import AttachedProblem
+from unlearn.curvature import hessian_operator
 from unlearn.forget import ForgetSet
 from unlearn.methods import GIF, GroupInfluence
+from unlearn.methods.second_order import removed_gradient
+from unlearn.params import flatten
+from unlearn.solvers.gauge import rotation_projection
 
 ROOM: dict[str, Any] = SHARP
 
@@ -69,6 +74,31 @@ def test_the_first_order_is_the_plain_influence_function() -> None:
     torch.testing.assert_close(
         step(GroupInfluence(order=1, **ROOM), problem, forget), step(GIF(**ROOM), problem, forget), **CONVERGED64
     )
+
+
+@pytest.mark.parametrize("iterations", [1000, 3])
+def test_cleared_rows_are_no_unknowns_and_every_order_has_the_same_damping(iterations: int) -> None:
+    """A user leaves: of the series written out, with the damping that negative curvature asks for where training is
+    stopped early."""
+    problem = factorised().fit(options=replace(factorised().options, max_iterations=iterations))
+    forget = ForgetSet(users=(problem.data.users.ids[3],))
+    remaining = problem.without(forget)
+    unlearner = GroupInfluence(damping=1e-3, tolerance=1e-12, max_products=5000)
+    start, whole = flatten(problem.params), hessian_operator(problem).matrix()
+    left = hessian_operator(remaining, remaining.settled(forget)).matrix()
+    stays = torch.ones_like(problem.params["table"])
+    stays[3] = 0.0
+    stays = stays.view(-1)
+    project = rotation_projection(problem.params["table"])
+    inside = torch.stack([project(column) for column in torch.eye(len(start), dtype=start.dtype)], 1)
+    b = removed_gradient(problem, remaining, forget)
+    damping = unlearner.solve(hessian_operator(problem), b, project)[1]
+    assert (damping > 1.0) is (iterations == 3)
+    inverse = torch.linalg.pinv(inside @ (whole + damping * torch.eye(len(start))) @ inside, hermitian=True)
+    first = inverse @ b
+    second = inverse @ (b + stays * ((whole - left) @ first))
+    found = flatten(unlearner.forget(problem, forget).problem.params)
+    torch.testing.assert_close(found, stays * (start + second), rtol=1e-6, atol=1e-8)
 
 
 def test_a_bad_order_is_refused() -> None:

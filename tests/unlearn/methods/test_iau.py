@@ -233,3 +233,14 @@ def test_every_bad_argument_is_reported_at_once() -> None:
         assert f"`{name}` must be" in str(caught.value)
     with pytest.raises(ValueError, match="`lr_retain` must be given"):
         IAU(update="sgd", scale="sum")
+
+
+def test_where_no_record_has_a_gradient_nothing_moves() -> None:
+    """Margins are all kept, as in a classifier that fits its data: the Fisher's diagonal is 0 as well."""
+    x = torch.tensor([[1.0, 2.0], [2.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
+    module = nn.Linear(2, 1, bias=False).double()
+    nn.init.ones_(module.weight)
+    problem = attach(module, lambda inner, rows: torch.relu(1.0 - inner(rows).squeeze(1)), x)
+    for update in ("fisher", "sgd"):
+        after = IAU(update=update).forget(problem, ForgetSet(records=(1,))).problem
+        assert torch.equal(after.params["weight"], problem.params["weight"])  # pyright: ignore[reportAttributeAccessIssue]

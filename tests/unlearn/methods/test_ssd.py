@@ -82,9 +82,10 @@ def test_it_is_its_equation(small: AttachedProblem) -> None:
     of_all, of_forgotten = squares(small, range(60)) / 60, squares(small, GONE) / 3
     x = flatten(small.params)
     chosen = of_forgotten > 2.0 * of_all
-    expected = torch.where(chosen, x * torch.clamp(1.5 * of_all / of_forgotten, max=1.0), x)
+    expected = torch.where(chosen, x * torch.clamp(3.0 * of_all / of_forgotten, max=1.0), x)
     assert 0.01 < chosen.double().mean() < 0.9
-    found = flatten(after(small, SSD(threshold=2.0, strength=1.5), *GONE).params)
+    assert (chosen & (3.0 * of_all > of_forgotten)).double().mean() > 0.01  # nothing is scaled up
+    found = flatten(after(small, SSD(threshold=2.0, strength=3.0), *GONE).params)
     torch.testing.assert_close(found, expected, **EXACT64)
     assert torch.equal(found[~chosen], x[~chosen])
 
@@ -98,7 +99,7 @@ def test_what_was_prepared_changes_nothing_but_the_time(small: AttachedProblem) 
     second = unlearner.forget(first.problem, ForgetSet(records=MORE), first.state)
     anew = unlearner.forget(first.problem, ForgetSet(records=MORE), unlearner.prepare(first.problem))
     assert torch.equal(flatten(second.problem.params), flatten(anew.problem.params))
-    assert state.megabytes == pytest.approx(8 * flatten(small.params).numel() / 2**20)
+    assert state.megabytes == pytest.approx(8 * flatten(small.params).numel() / 1e6)
 
 
 def error(problem: AttachedProblem, data: tuple[Tensor, Tensor]) -> float:

@@ -83,6 +83,22 @@ def test_the_length_makes_up_for_the_scale_of_another_loss() -> None:
     )
 
 
+def test_where_curvature_is_not_positive_the_length_is_one() -> None:
+    x, _ = regression()
+
+    def concave(module: nn.Module, rows: Tensor) -> Tensor:
+        return -0.5 * module(rows).squeeze(1).square()
+
+    problem = attach(nn.Linear(5, 1, bias=False).double(), concave, x, penalty=0.1)
+    g = -(x @ problem.params["weight"][0])[:, None] * x
+    left = [i for i in range(40) if i not in GONE]
+    fisher = g[left].T @ g[left] + (0.7 + 0.1) * torch.eye(5, dtype=x.dtype)
+    expected = torch.linalg.solve(fisher, g[GONE].sum(0))
+    torch.testing.assert_close(
+        step(WoodFisher(damping=0.7), problem, ForgetSet(records=tuple(GONE))), expected, **EXACT64
+    )
+
+
 def test_random_signs_stand_for_more_records_than_there_is_room_for() -> None:
     problem = fitted(600, 1.0)
     few, many = (error(problem, damping=0.1, samples=n) for n in (10, 300))

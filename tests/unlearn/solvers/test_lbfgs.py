@@ -53,3 +53,14 @@ def test_without_an_accuracy_the_gradient_norm_decides() -> None:
 def test_a_first_step_is_never_the_last() -> None:
     landscape, start, _ = quadratic(1.0)  # solved by one or two steps
     assert lbfgs(landscape, start, accuracy=0.9).iterations >= 2
+
+
+def test_a_step_out_of_where_the_function_is_defined_is_shortened() -> None:
+    """100 x - log x: the first step, of length 1, ends at a negative x."""
+
+    def function(x: Tensor) -> tuple[float, Tensor]:
+        return float((100 * x - x.log()).sum()), 100 - 1 / x
+
+    solution = lbfgs(FunctionLandscape(function), torch.tensor([0.5, 0.02], dtype=torch.float64), tolerance=1e-8)
+    assert solution.converged
+    torch.testing.assert_close(solution.x, torch.full((2,), 0.01, dtype=torch.float64), atol=1e-9, rtol=0)

@@ -141,6 +141,14 @@ def test_nothing_to_solve() -> None:
         assert torch.equal(found.x, zero)
 
 
+def test_the_explicit_solve_refuses_a_singular_matrix() -> None:
+    b = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    for singular in (torch.ones(2, 2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)):
+        with pytest.raises(ValueError, match="must not be singular for `direct`; raise `damping`"):
+            direct(Operator.of(singular), b)
+        assert direct(Operator.of(singular), b, damping=0.5).residual < 1e-14
+
+
 # ---- the Neumann series ---------------------------------------------------------------------------------------------
 
 
@@ -149,9 +157,9 @@ def test_lissa_takes_the_steps_of_the_series() -> None:
     found = lissa(Operator.of(matrix), b, scale=2.0, max_iterations=7)
     contraction = torch.eye(N, dtype=torch.float64) - matrix / 2.0
     series = sum((torch.linalg.matrix_power(contraction, k) @ b for k in range(7)), torch.zeros_like(b)) / 2.0
-    after = lissa(Operator.of(matrix), b, scale=2.0, max_iterations=6)
-    torch.testing.assert_close(after.x, series, **EXACT64)
-    assert found.iterations == 7
+    torch.testing.assert_close(found.x, series, **EXACT64)
+    assert (found.iterations, found.converged) == (7, False)
+    assert found.residual == found.residuals[-1] == pytest.approx(float((b - matrix @ found.x).norm() / b.norm()))
 
 
 def test_lissa_needs_the_square_of_what_cg_needs() -> None:
