@@ -70,6 +70,8 @@ def test_a_selector_with_a_method_is_judged_by_that_method(table: Path) -> None:
         (("--budget", "users:4", "--selector", "nothing"), "`nothing` is no selector"),
         (("--budget", "users:4", "--selector", "bilevel:rate=-1:rounds=0"), "`rounds` must be a positive integer"),
         (("--budget", "users:4", "--selector", "bilevel:lower=x"), "`lower`"),
+        (("--budget", "users:4", "--selector", "max_gap:by=nothing"), "`nothing` is no unlearning method"),
+        (("--budget", "users:4", "--selector", "max_gap:by=sharding"), "`sharding` must serve with a model"),
         (("--budget", "users:4", "--seeds", "0"), "`seeds` must be"),
         (("--budget", "users:4", "--methods", "nothing"), "nothing"),
     ],
