@@ -22,7 +22,7 @@ from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from unlearn.audit import Comparison, compare, record
-from unlearn.audit.comparison import Measurement
+from unlearn.audit.comparison import Measurement, RequestFacts
 from unlearn.audit.measures import auc
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, method
@@ -321,6 +321,17 @@ def render(comparison: Comparison) -> str:
     with console.capture() as captured:
         console.print(comparison.table())
     return captured.get()
+
+
+@pytest.mark.parametrize(("requests", "below"), [(1, (True, False, False)), (1, (True,) * 3), (3, (True, True, False))])
+def test_a_star_is_at_a_gap_that_is_below_its_floor(requests: int, below: tuple[bool, ...]) -> None:
+    """A mean of .34 is not, for one of its three seeds being so."""
+    runs = [divmod(run, requests) for run in range(len(below))]
+    gaps = [{"retrain_gap": 0.01 if one else 0.99, "gap_floor": 0.02, "below_floor": float(one)} for one in below]
+    rows = [Measurement("method", *run, {**gap}, {}) for run, gap in zip(runs, gaps, strict=True)]
+    found = Comparison(tuple(rows), tuple(RequestFacts(*run, {}, None, {}) for run in runs), {}, {})
+    shown = found.central("method")["retrain_gap"]
+    assert shown is not None and ("*" in render(found)) == (shown < 0.02)
 
 
 def test_the_table_has_a_line_a_method(found: Comparison) -> None:
