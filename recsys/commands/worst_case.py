@@ -110,6 +110,7 @@ def one_seed(
     from recsys.commands.build import build_model, described, load_split
     from recsys.scorer import RankingScorer
     from unlearn.audit import compare
+    from unlearn.audit.runner import obstacles
     from unlearn.problem import Problem
     from unlearn.worst_case import trial
 
@@ -119,6 +120,7 @@ def one_seed(
     if not isinstance(model, Problem):
         raise ValueError(f"`model` must be one that an objective trains for `worst-case` (got {setup.model})")
     trained = model.fit()
+    obstacles(methods, trained)  # before the search, not after it
     found = trial(trained, selector, budget, seed=seed)
     key = secrets.token_bytes(32)
     compared = (

@@ -80,5 +80,16 @@ def test_what_cannot_be_asked_is_refused(table: Path, arguments: tuple[str, ...]
     assert told in refusal(2, "worst-case", "--data", table, *arguments, *SMALL)
 
 
+def test_methods_that_cannot_be_applied_are_refused_before_the_search(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("unlearn.worst_case.trial", searched)
+    said = refusal(2, "worst-case", "--data", table, "--budget", "users:4", "--objective", "bpr", "--epochs", "2")
+    assert "`reconverge` needs a training objective to settle" in said
+
+
 def test_closed_forms_have_no_weights(table: Path) -> None:
     assert "an objective trains" in refusal(2, "worst-case", "--data", table, "--model", "ease", "--budget", "users:4")
