@@ -262,6 +262,16 @@ def test_a_trial_judges_all_sets_alike(problem: RecommenderProblem) -> None:
     assert judged(judge, found.random.units) == pytest.approx(value, abs=2e-3)
 
 
+def test_where_the_budget_counts_records_a_unit_weighs_as_many(problem: RecommenderProblem) -> None:
+    room = Budget.parse("users/interactions:15%").room(problem.units("user"))
+    judge = Upper(by="no_op").ready(problem, room, seed=1)
+    rows = torch.tensor([0, 3, 4])
+    losses = judge.asking.losses(problem.params, rows)
+    counts = torch.from_numpy(problem.units("user").counts)[room.rows[rows]].double()
+    assert len(counts.unique()) > 1
+    assert judge.value(rows) == pytest.approx(float(losses @ counts / counts.sum()))
+
+
 def test_where_training_samples_sets_are_judged_by_a_retrain() -> None:
     options = TrainingOptions(seed=1, epochs=3, learning_rate=0.05)
     sampled = RecommenderProblem.build(
