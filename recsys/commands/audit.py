@@ -68,9 +68,16 @@ def audit(
     from unlearn.outputs import require_writable
     from unlearn.specification import unlearners
 
-    if seeds < 1:
-        raise ValueError(f"`seeds` must be a positive integer for `audit` (got {seeds})")
     asked, methods = chosen(metrics), unlearners(method)
+    wrong = [
+        f"`{name}` must be a positive integer for `audit` (got {value})"
+        for name, value in (("seeds", seeds), ("examples", examples))
+        if value < 1
+    ]
+    if not methods:
+        wrong.append(f"`method` must name a method for `audit` (got {method!r})")
+    if wrong:
+        raise ValueError("\n".join(wrong))
     require_writable(json=json_)
     cases = {n: Case.drawn(setup, methods, delete, n, known=known) for n in range(seed, seed + seeds)}
     tracker = opened(track)
@@ -133,16 +140,20 @@ def attacked(
 
     Raises:
         CannotMeasure: `strict`, and a metric lacks what it compares with.
+        MissingRequirement: a method cannot be applied; raised when one model of a pool is trained, not all.
         ValueError: a request is none that attacks can be asked about, or the model is no problem.
     """
     from unlearn.audit.auditing import CONTROL, MISDIRECTED, audit
-    from unlearn.methods.base import method
+    from unlearn.methods.base import MissingRequirement, method
 
     names = [one.name for one in methods]
     if len(set(names)) < len(names):
         raise ValueError(f"`method` must name every method once for `audit` (got {', '.join(names)})")
     inquiries = [inquiry(case, size, seed) for seed, case in cases.items()]
     asked = [method(CONTROL), *(one for one in methods if one.name != CONTROL)]
+    first = inquiries[0].pool.model(0)
+    if lacking := [why for one in asked if (why := one.obstacle(first)) is not None]:
+        raise MissingRequirement("\n".join(lacking))
     evidence = {one.name: [each.of(one) for each in inquiries] for one in asked}
     evidence[MISDIRECTED] = [
         each.of(methods[0], instead=case.scorer.placebo(each.problem, each.forget, seed=each.seed))

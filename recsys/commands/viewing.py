@@ -15,6 +15,8 @@ from unlearn.methods.base import Unlearner
 def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int) -> dict[str, Any]:
     """The views of the first seed's request: its model, two cold retrains, and every method that applies.
 
+    A method that retrains is there already, as what the others are seen beside.
+
     The groups of records are those of the examples that attacks were asked about, seed after seed, in their order.
     """
     seed, case = next(iter(cases.items()))
@@ -28,7 +30,7 @@ def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int)
         {
             one.name: one.forget(model, forget, one.prepare(model)).problem
             for one in methods
-            if one.obstacle(model) is None
+            if one.obstacle(model) is None and one.name != "retrain"
         },
         panel,
         RankingSurroundings(model, forget, panel.left),

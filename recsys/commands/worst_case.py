@@ -38,7 +38,7 @@ def worst_case(
         str,
         typer.Option(
             help="How the set is chosen: bilevel, easiest, most_memorised, max_gap, opposing, hubs or random; with "
-            "arguments as in bilevel:lower=sign:rounds=10, max_gap:by=iau or hubs:over=ties."
+            "arguments as in bilevel:lower=sign:rounds=10, max_gap:by=[iau:lr=0.02] or hubs:over=ties."
         ),
     ] = "bilevel",
     methods: Annotated[
@@ -110,6 +110,7 @@ def one_seed(
     from recsys.commands.build import build_model, described, load_split
     from recsys.scorer import RankingScorer
     from unlearn.audit import compare
+    from unlearn.audit.runner import obstacles
     from unlearn.problem import Problem
     from unlearn.worst_case import trial
 
@@ -119,6 +120,7 @@ def one_seed(
     if not isinstance(model, Problem):
         raise ValueError(f"`model` must be one that an objective trains for `worst-case` (got {setup.model})")
     trained = model.fit()
+    obstacles(methods, trained)  # before the search, not after it
     found = trial(trained, selector, budget, seed=seed)
     key = secrets.token_bytes(32)
     compared = (

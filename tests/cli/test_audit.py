@@ -176,4 +176,28 @@ def test_what_cannot_be_audited_is_refused(table: Path) -> None:
     assert "asks for 2 ties" in refused(delete="ties:2")
     assert "corrupted" in refused("--known", "0.5", delete="users:2")
     assert "every method once" in refused("--method", "iau,iau:lr=0.5")
-    assert "seeds" in refused("--seeds", "0")
+    said = refused("--seeds", "0", "--examples", "-3", "--method", ",")
+    assert all(name in said for name in ("`seeds` must be a positive", "`examples` must be a positive", "`method`"))
+
+
+def test_a_method_that_cannot_be_applied_says_so_before_the_pool_is_trained(table: Path, tmp_path: Path) -> None:
+    done = unlearn(
+        "audit", "--data", table, "--delete", "random:0.1", "--method", "reconverge,two_level", "--seeds", "2",
+        "--folder", tmp_path, *SMALL,
+    )  # fmt: skip
+    assert done.exit_code == 2 and "`two_level` needs training by epochs" in done.stderr
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+
+
+def test_a_retrain_can_be_audited_to_see_what_the_audit_says_of_one(table: Path) -> None:
+    done = unlearn(
+        "audit", "--data", table, "--delete", "random:0.1", "--method", "retrain:coupled=true", "--seeds", "1",
+        "--metrics", "forget_auc", "--models", "12", "--json", "-", *SMALL,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    away = {
+        name: abs((row := rows(said, name)["forget_auc"])["value"] - row["null_floor"]) for name in ("retrain", "no_op")
+    }
+    assert away["retrain"] < 0.5 * away["no_op"]
+    assert said["views"]["ranks"]["models"]["retrain"]["jaccard"]["median"] == 1.0

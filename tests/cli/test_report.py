@@ -52,6 +52,20 @@ def test_a_comparison_alone_makes_a_page(table: Path, tmp_path: Path) -> None:
     assert text.count("Not in this audit") == 7  # power among them: requests of one seed are one run
 
 
+def test_of_a_worst_case_the_page_shows_the_comparison_and_names_nobody(
+    table: Path, data: Interactions, tmp_path: Path
+) -> None:
+    file, page = tmp_path / "worst.json", tmp_path / "page" / "report.html"
+    done = unlearn(
+        "worst-case", "--data", table, "--budget", "users:3", "--selector", "easiest", "--json", file, *SMALL
+    )
+    assert done.exit_code == 0, done.output
+    assert naming(tmp_path, data.users.ids) == {"worst.json"}
+    answer("report", file, "--html", page)
+    assert "gap to the retrain" in page.read_text("utf-8")
+    assert naming(tmp_path, data.users.ids) == {"worst.json"}
+
+
 def test_what_is_no_audit_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     (tmp_path / "wrong.json").write_text("[1]", "utf-8")

@@ -70,12 +70,25 @@ def test_a_selector_with_a_method_is_judged_by_that_method(table: Path) -> None:
         (("--budget", "users:4", "--selector", "nothing"), "`nothing` is no selector"),
         (("--budget", "users:4", "--selector", "bilevel:rate=-1:rounds=0"), "`rounds` must be a positive integer"),
         (("--budget", "users:4", "--selector", "bilevel:lower=x"), "`lower`"),
+        (("--budget", "users:4", "--selector", "max_gap:by=nothing"), "`nothing` is no unlearning method"),
+        (("--budget", "users:4", "--selector", "max_gap:by=sharding"), "`sharding` must serve with a model"),
         (("--budget", "users:4", "--seeds", "0"), "`seeds` must be"),
         (("--budget", "users:4", "--methods", "nothing"), "nothing"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(table: Path, arguments: tuple[str, ...], told: str) -> None:
     assert told in refusal(2, "worst-case", "--data", table, *arguments, *SMALL)
+
+
+def test_methods_that_cannot_be_applied_are_refused_before_the_search(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def searched(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("unlearn.worst_case.trial", searched)
+    said = refusal(2, "worst-case", "--data", table, "--budget", "users:4", "--objective", "bpr", "--epochs", "2")
+    assert "`reconverge` needs a training objective to settle" in said
 
 
 def test_closed_forms_have_no_weights(table: Path) -> None:

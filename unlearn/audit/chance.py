@@ -79,8 +79,9 @@ def relabelled(
     """The statistic [f] of the models' rows as they are, and under random orders of them [draws, f].
 
     Where rows are exchangeable under the null hypothesis, the statistic as it is ranks uniformly among the others, so
-    the test is exact whatever the statistic is. Models of one block depend on each other (in a pool of halves, a subset
-    and its complement): whole blocks trade places, and models within them.
+    the test is exact whatever the statistic is. Models of one block depend on each other: whole blocks trade places,
+    and so do the two models of a pair (in a pool of halves, a subset and its complement). In larger blocks (a subset
+    under several seeds, and its complement) some orders could not have come about, so models stay where they are.
 
     Args:
         blocks: the independent draw that each row belongs to; the rows of a block follow each other, and all blocks
@@ -96,7 +97,9 @@ def relabelled(
         raise ValueError(f"`blocks` must be of one size, each in rows that follow each other (got {list(blocks)})")
     many, within = np.arange(draws)[:, None], np.arange(n).reshape(-1, size)
     places = np.argsort(uniforms(seed, "audit/relabel/blocks", many, np.arange(n // size)), axis=1)
-    inside = np.argsort(uniforms(seed, "audit/relabel/rows", many[..., None], within), axis=2)
+    inside = np.arange(size)
+    if size == 2:
+        inside = np.argsort(uniforms(seed, "audit/relabel/rows", many[..., None], within), axis=2)
     orders = (places[..., None] * size + inside).reshape(draws, n)
     return statistic(np.arange(n)), np.stack([statistic(order) for order in orders])
 

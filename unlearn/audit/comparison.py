@@ -133,7 +133,8 @@ class Comparison:
     def table(self, *, spread: bool = True) -> Table:
         """The main figures for a terminal; a star marks a gap below its floor, n= what only so many runs have.
 
-        `spread` adds to each how it varies, and two more columns; without it the table fits into 80 columns.
+        A mean is below its floor where every seed's gap is, a median where those of most requests are. `spread` adds
+        to each how it varies, and two more columns; without it the table fits into 80 columns.
         """
         columns = list(_COLUMNS) if spread else _NARROW
         quantiled = self.statistic == "quantiles"
@@ -154,7 +155,7 @@ class Comparison:
                 for name in columns
             ]
             gap = columns.index("retrain_gap")
-            cells[gap] += " *" if below else ""
+            cells[gap] += " *" if below == 1.0 else ""
             table.add_row(method, *cells)
         for method in self.reasons:
             table.add_row(method, *("not applied" if name == columns[0] else "-" for name in columns))

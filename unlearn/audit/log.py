@@ -36,8 +36,10 @@ def record(
     # One request is named by its own digest, many by the digest of theirs.
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     counts = {name: sum(r.counts[name] for r in comparison.requests) for name in comparison.requests[0].counts}
+    settings = dict(comparison.settings)
+    of_methods = settings.pop("methods")  # told by their own runs: of many methods it is more than a tracker holds
     with tracker.run(name) as parent:
-        parent.params({"seeds": list(comparison.seeds), "statistic": comparison.statistic, **comparison.settings})
+        parent.params({"seeds": list(comparison.seeds), "statistic": comparison.statistic, **settings})
         for context, of_data in comparison.digests.items():
             parent.dataset(context, digest=of_data, counts={}, context=context)
         parent.dataset("requests", digest=digest, counts=counts, context="forget")
@@ -47,7 +49,7 @@ def record(
         for method in comparison.names:
             tags = lineage(method=method, parent_model=None, request_digest=digest)
             with tracker.run(method, tags=tags, nested=True) as run:
-                run.params(comparison.settings["methods"].get(method, {}))
+                run.params(of_methods.get(method, {}))
                 survivors = {f"{figure}_n": float(n) for figure, n in comparison.survivors(method).items()}
                 run.metrics(comparison.central(method) | survivors)
 

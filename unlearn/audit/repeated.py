@@ -9,7 +9,8 @@ import numpy as np
 
 from unlearn.audit.comparison import Comparison
 from unlearn.audit.finding import Finding, Verdict
-from unlearn.audit.statistics import LEVEL, Test, bootstrap, equivalence, holm, margin_of_retrains, paired
+from unlearn.audit.measures import interval
+from unlearn.audit.statistics import LEVEL, Test, equivalence, holm, margin_of_retrains, paired
 
 FIGURES = ("ndcg_at_20", "recall_at_20", "forget_auc")
 LEAST_AUC, LEAST_SHARE = 0.01, 0.01  # of the forget AUC, and of the retrain's mean utility: what nobody minds
@@ -29,7 +30,7 @@ def findings(comparison: Comparison) -> dict[str, list[Finding]]:
 
     `pass`: within the margin by two one-sided tests; `fail`: not within it, and a paired permutation test, corrected by
     Holm for the figures of the method, finds a difference; else `inconclusive`. With m figures a `fail` takes n seeds,
-    m * 2 / 2^n <= .05: seven for all three. Intervals are bootstrapped over seeds and requests.
+    m * 2 / 2^n <= .05: seven for all three. Intervals are t intervals over seeds.
     """
     return {name: _of_method(comparison, name) for name in comparison.names if name != _RETRAIN}
 
@@ -49,7 +50,7 @@ def _finding(
 ) -> Finding:
     means = _means(groups)
     margin, rule = _margin(comparison, figure)
-    low, high = bootstrap(groups, seed=0)
+    over_seeds = interval(means)
     verdict: Verdict = "inconclusive"
     if len(means) > 1 and margin > 0 and equivalence(means, margin).equivalent:
         verdict = "pass"
@@ -58,9 +59,9 @@ def _finding(
     unseen = f"{_NOT_SHOWN}; a difference within {margin:.3g}, {rule}"
     return Finding(
         metric=f"{figure}_minus_retrain",
-        value=float(np.mean(means)),
-        low=low,
-        high=high,
+        value=over_seeds.mean,
+        low=over_seeds.low,
+        high=over_seeds.high,
         null_floor=0.0,
         resolution=margin,
         requires=("comparison.retrain",),

@@ -51,12 +51,8 @@ def compare(
         MissingRequirement: none of the methods can be applied; likewise.
     """
     resolved = [problem.resolve(forget) for forget in requests]
+    reasons = obstacles(methods, problem)
     methods = _with_baselines(methods, resolved, problem)
-    reasons = {
-        label: reason
-        for one, label in zip(methods, labels(methods), strict=True)
-        if (reason := one.obstacle(problem)) is not None
-    }
     subjects = _subjects(problem, [one for one in methods if one.obstacle(problem) is None], scorer)
     panels = [scorer.panel(problem, forget, seed=seed) for forget in resolved]
     measurements: list[Measurement] = []
@@ -82,6 +78,19 @@ def compare(
         digests=dict(scorer.digests(problem)),
         reasons=reasons,
     )
+
+
+def obstacles(methods: Sequence[Unlearner], problem: Fitted) -> dict[str, str]:
+    """Of the methods that cannot be applied, by what they are called in a comparison: why.
+
+    Raises:
+        MissingRequirement: that is all of them.
+    """
+    named = zip(labels(methods), methods, strict=True)
+    found = {name: reason for name, one in named if (reason := one.obstacle(problem)) is not None}
+    if methods and len(found) == len(methods):
+        raise MissingRequirement("none of the methods can be applied:\n  - " + "\n  - ".join(found.values()))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,14 +139,7 @@ def _round(
 
 
 def _with_baselines(methods: Sequence[Unlearner], requests: Sequence[ForgetSet], problem: Fitted) -> list[Unlearner]:
-    """The methods with the baselines that apply in front.
-
-    Raises:
-        MissingRequirement: none of the methods applies.
-    """
-    obstacles = [one.obstacle(problem) for one in methods]
-    if methods and all(obstacles):
-        raise MissingRequirement("none of the methods can be applied:\n  - " + "\n  - ".join(filter(None, obstacles)))
+    """The methods with the baselines that apply in front."""
     whole = any(forget.users or forget.items for forget in requests)
     present = {one.name for one in methods}
     baselines = [method(name) for name in ("no_op", "graph_drop", *(["row_drop"] if whole else []))]

@@ -1,10 +1,10 @@
-"""Tests and intervals for repeated runs: pairs over seeds, equivalence, two levels of chance, counts, relabelling."""
+"""Tests and intervals for repeated runs: pairs over seeds, equivalence, counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log2, nan
+from math import ceil, log2
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,6 @@ from scipy import special, stats
 
 Floats = NDArray[np.float64]
 LEVEL = 0.05
-_DRAWS = 2_000  # resamples of a bootstrap
 _EXACT = 12  # pairs up to which every sign pattern is enumerated (4,096 of them)
 
 
@@ -130,26 +129,6 @@ def margin_of_retrains(differences: Sequence[float], *, least: float) -> float:
     """
     values = np.asarray(differences, dtype=np.float64)
     return max(least, float(np.sqrt(np.mean(values**2)))) if len(values) else least
-
-
-def bootstrap(groups: Sequence[Sequence[float]], *, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean over groups: groups are drawn with replacement, then values within each.
-
-    Args:
-        groups: one a seed, with one value for each of its forget sets. Never interactions: those of one model depend
-            on each other.
-    """
-    kept = [np.asarray(group, dtype=np.float64) for group in groups if len(group)]
-    if len(kept) < 2:
-        return nan, nan
-    generator = np.random.default_rng(seed)
-    means = np.stack([group[generator.integers(len(group), size=(_DRAWS, len(group)))].mean(1) for group in kept], 1)
-    # Each place of a draw takes a group, and a resample of that group made for this place.
-    chosen = generator.integers(len(kept), size=(_DRAWS, len(kept)))
-    shuffled = np.stack([generator.permutation(_DRAWS) for _ in kept], 1)
-    drawn = means[shuffled, chosen].mean(1)
-    low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)
 
 
 def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> tuple[float, float]:

@@ -18,10 +18,11 @@ from unlearn.audit.contract import Scorer
 from unlearn.audit.measures import auc
 from unlearn.audit.reference import Reference, reference
 from unlearn.audit.retrain_rule import RetrainRule
+from unlearn.audit.runner import obstacles
 from unlearn.audit.timing import undisturbed
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import MissingRequirement, Unlearner
+from unlearn.methods.base import Unlearner
 from unlearn.problem import Fitted
 from unlearn.specification import labels
 
@@ -155,14 +156,11 @@ def streams(
     Raises:
         MissingRequirement: none of the methods can be applied; raised before any work.
     """
-    named = dict(zip(labels(methods), methods, strict=True))
-    reasons = {name: reason for name, one in named.items() if (reason := one.obstacle(problem)) is not None}
-    if methods and len(reasons) == len(methods):
-        raise MissingRequirement("none of the methods can be applied:\n  - " + "\n  - ".join(reasons.values()))
+    reasons = obstacles(methods, problem)
     yardstick = _Yardstick(scorer, seed)
     served = tuple(
         replace(_served(problem, requests, one, yardstick, measure, None), method=name)
-        for name, one in named.items()
+        for name, one in zip(labels(methods), methods, strict=True)
         if name not in reasons
     )
     return Streams(served, dict(settings or {}), dict(scorer.digests(problem)), reasons)

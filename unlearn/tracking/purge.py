@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+_PATIENCE = 60.0  # seconds
+
+
 class PurgeRefused(RuntimeError):
     """The store cannot be made to destroy anything from here."""
 
@@ -27,6 +30,7 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
 
     Raises:
         PurgeRefused: the store is reached over HTTP.
+        sqlite3.OperationalError: see `rewrite`.
     """
     store: Any = client._tracking_client.store  # pyright: ignore[reportPrivateUsage]
     if not hasattr(store, "_hard_delete_run"):
@@ -57,10 +61,16 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
 
 
 def rewrite(path: str) -> None:
-    """Have a SQLite file hold no more than its rows."""
-    with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+    """Have a SQLite file, and the log beside it where there is one, hold no more than its rows.
+
+    Raises:
+        sqlite3.OperationalError: others read it for all of a minute; a second call finishes.
+    """
+    with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as connection:
         connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:  # which SQLite says, and raises nothing
+        raise sqlite3.OperationalError(f"database is locked: deleted rows are still in the log of {path}")
 
 
 def delete_artifacts(where: str) -> None:

@@ -136,11 +136,14 @@ class Ranking(Selector):
         place = scores.argsort(stable=True, descending=True).argsort()
         # By cost times rank, so that weight over cost is the rank, and what fills the budget prefers higher ranks.
         chosen = rounded(room.costs * (1.0 - place / len(room)), room.costs, room.total)
-        return Search(scores.new_zeros(len(room)).index_fill(0, chosen, 1.0))
+        without = int(scores[chosen].isneginf().sum())
+        said = f"`{self.name}` says nothing of {without} of the {len(chosen)} chosen: they are the first there are"
+        weights = scores.new_zeros(len(room)).index_fill(0, chosen, 1.0)
+        return Search(weights, warnings=(said,) if without else ())
 
     @abstractmethod
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
-        """Scores [k], the highest of which are chosen; of equals the earlier unit."""
+        """Scores [k], the highest of which are chosen, of equals the earlier unit; -inf where the rule says nothing."""
 
 
 _SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.selectors")

@@ -52,7 +52,8 @@ class Bilevel(Selector):
             sign steps from the original, along which theta_u does not move with w (the paper's); `method` lets `by`
             unlearn the set that the weights round to. Where training ends short of a minimum, as an early-stopped
             classifier's does, `implicit` leaves the model that was trained: use another.
-        by: the method of `lower="method"`, and the one by which sets of this selector are compared.
+        by: the method (`iau`, or `iau:lr=0.02`) of `lower="method"`, and the one by which sets of this selector are
+            compared.
         start: `uniform` weights m / sum c; `random` are 0 and 1 as in the released code, which a small rate never
             leaves again: kept to show just that.
         rate: how far a weight moves in a round where its derivative is one standard deviation (that of the first
@@ -71,7 +72,7 @@ class Bilevel(Selector):
     where the search did not move away from its start.
 
     Raises:
-        ValueError: listing every hyper-parameter that is out of range.
+        ValueError: listing every hyper-parameter that is out of range; there is no such method.
     """
 
     name = "bilevel"
@@ -101,6 +102,7 @@ class Bilevel(Selector):
             },
             folds=("an integer of at least 2", self.folds >= 2),
         )
+        self.judged_by()  # knows the method
 
     def judged_by(self) -> Upper:
         return Upper(self.objective, self.by, self.folds)

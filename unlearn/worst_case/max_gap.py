@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from unlearn.invalid import require
 from unlearn.problem import Problem
 from unlearn.worst_case.base import Ranking, register
 from unlearn.worst_case.budget import Room
@@ -23,13 +24,20 @@ class MaxGap(Ranking):
     are hard because of who else is in them need `bilevel`.
 
     Args:
-        by: the method.
+        by: the method, as in `iau` or `iau:lr=0.02`.
         folds: the more, the more like the budget's own set a fold is, and the dearer.
+
+    Raises:
+        ValueError: there is no such method, or too few folds.
     """
 
     name = "max_gap"
     by: str = "graph_drop"
     folds: int = 5
+
+    def __post_init__(self) -> None:
+        require(self, folds=("an integer of at least 2", self.folds >= 2))
+        self.judged_by()  # knows the method
 
     def judged_by(self) -> Upper:
         return Upper("max_gap", self.by, self.folds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from unlearn.invalid import require
 from unlearn.problem import Problem
 from unlearn.worst_case.asking import Asking
 from unlearn.worst_case.base import Ranking, register
@@ -24,10 +25,16 @@ class MostMemorised(Ranking):
 
     **Differences from the paper:** losses in place of accuracies; `folds` models, one of which leaves the unit out, in
     place of thousands that leave out 30 %; `unlearn worst-case` needs a ranking, not an estimate.
+
+    Raises:
+        ValueError: too few folds.
     """
 
     name = "most_memorised"
     folds: int = 5
+
+    def __post_init__(self) -> None:
+        require(self, folds=("an integer of at least 2", self.folds >= 2))
 
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
         return memorisation(problem, room, self.folds, seed=seed)

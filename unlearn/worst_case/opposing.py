@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unlearn.invalid import require
 from unlearn.params import flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.solvers.jacobian import Jacobian
@@ -32,11 +33,21 @@ class Opposing(Ranking):
 
     **Differences from the paper:** pairs of single units by their inner products at the end of training, where the
     paper finds groups by how their losses change between steps.
+
+    Raises:
+        ValueError: listing every hyper-parameter that is out of range.
     """
 
     name = "opposing"
     directions: int = 128
     candidates: int = 4096
+
+    def __post_init__(self) -> None:
+        require(
+            self,
+            directions=("a positive integer", self.directions >= 1),
+            candidates=("an integer of at least 2", self.candidates >= 2),
+        )
 
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
         sketch = gradient_sketch(problem, room, self.directions, seed=seed)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from unlearn.methods.base import State, Unlearner, method
+from unlearn.methods.base import MissingRequirement, State, Unlearner, VerificationFailed, method
 from unlearn.problem import Problem
+from unlearn.specification import unlearner
 from unlearn.worst_case.asking import Asking
 from unlearn.worst_case.budget import Room
 from unlearn.worst_case.held_out import folds, held_out_losses
@@ -28,25 +29,38 @@ class Upper:
 
     l_i is the mean loss of unit i's records, asked as `Asking` says; c_i is 1, or the records of the unit where the
     budget counts those.
+
+    Args:
+        by: the method, with arguments where there are some: `iau:lr=0.02`.
+
+    Raises:
+        ValueError: there is no such method, or an argument is not one of its own.
     """
 
     objective: Objective = "still_fitted"
     by: str = "reconverge"
     folds: int = 5
 
+    def __post_init__(self) -> None:
+        unlearner(self.by)
+
     def ready(self, problem: Problem, room: Room, *, seed: int) -> Judge:
         """The judge of forget sets of one problem; `max_gap` trains its references here.
 
         Raises:
-            MissingRequirement: the method cannot be applied to this problem; raised before any work.
+            MissingRequirement: the method cannot be applied to this problem, or serves with a model that is none.
         """
-        unlearner = settling(problem) if self.by == "reconverge" else method(self.by)
-        state = unlearner.prepare(problem)
+        served = settling(problem) if self.by == "reconverge" else unlearner(self.by)
+        state = served.prepare(problem)
+        if not isinstance(other := served.subject(problem, state), Problem):
+            raise MissingRequirement(
+                f"`{self.by}` must serve with a model that has weights to judge sets by (got a {type(other).__name__})"
+            )
         asking = Asking.of(problem, room, seed=seed)
         reference = torch.zeros(len(room), dtype=torch.float64)
         if self.objective == "max_gap":
             reference = held_out_losses(problem, asking, self.folds, seed=seed)
-        return Judge(asking, unlearner, state, reference)
+        return Judge(asking, served, state, reference)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +77,20 @@ class Judge:
         return self.asking.room
 
     def unlearned(self, rows: Tensor) -> Problem:
-        """The problem after the units at these places were forgotten."""
+        """The problem after the units at these places were forgotten.
+
+        Raises:
+            VerificationFailed: the method ended with numbers that are not finite, by which no sets compare.
+        """
         forget = self.room.forget_set(rows)
-        result = self.unlearner.forget(self.asking.problem, forget, self.state)
-        assert isinstance(result.problem, Problem)
-        return result.problem
+        after = self.unlearner.forget(self.asking.problem, forget, self.state).problem
+        assert isinstance(after, Problem)
+        if not all(bool(value.isfinite().all()) for value in after.params.values()):
+            raise VerificationFailed(
+                f"`{self.unlearner.name}` ended with parameters that are not finite for {forget!r}; judge sets by "
+                "another method, or give it other arguments"
+            )
+        return after
 
     def value(self, rows: Tensor) -> float:
         """The upper objective of these units, after unlearning them."""

@@ -6,11 +6,15 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from unlearn.audit.attacks import Evidence, Swap
 from unlearn.audit.chance import Chance, Relabelling, relabelled
+from unlearn.audit.pool import Plan
+from unlearn.audit.signals import Signals
 
 
 @given(st.integers(0, 10_000), st.floats(-4, 4), st.sampled_from(["both", "upper", "lower"]))
@@ -45,6 +49,25 @@ def test_blocks_move_as_one() -> None:
     assert len({tuple(row) for row in orders.tolist()}) == math.factorial(3) * 2**3
     with pytest.raises(ValueError, match="follow each other"):
         relabelled(lambda order: order.astype(np.float64), [0, 1, 0, 1], draws=1, seed=0)
+
+
+def test_a_subset_under_several_seeds_is_one_draw_however_many_models_it_has() -> None:
+    """A half decides its signals and membership does not: an attack errs no more often than without further seeds."""
+
+    def alarms(times: int) -> int:
+        found = 0
+        for seed in range(200):
+            rng = np.random.default_rng(seed)
+            plan = Plan.halves(14, 16, seed).repeated(times)
+            halves = 2 * rng.normal(size=(16, 1)) + rng.normal(size=(16, 14))
+            values = halves.repeat(times, 0) + 0.1 * rng.normal(size=(16 * times, 14))
+            told = Signals(torch.from_numpy(values), plan.member, torch.tensor(plan.blocks))
+            (one,) = Swap(draws=99).findings(Evidence({"unlearned.forget": told}, seed))
+            found += one.verdict == "fail"
+        return found
+
+    assert alarms(1) <= 16
+    assert alarms(2) <= 16
 
 
 def test_one_seed_is_judged_as_it_was_and_several_by_the_mean_of_figure_and_draws() -> None:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,12 @@ from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from unlearn.audit import Comparison, compare, record
+from unlearn.audit.comparison import Measurement, RequestFacts
 from unlearn.audit.measures import auc
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, method
 from unlearn.problem import Problem
+from unlearn.tracking import MlflowTracker
 
 FIGURES = {
     "recall_at_20", "ndcg_at_20", "recall_at_20_low", "ndcg_at_20_high", "forget_auc", "retrain_auc", "retrain_gap",
@@ -296,10 +299,21 @@ def test_record_tells_a_tracker_everything(found: Comparison, content: dict[str,
         assert told["nested"]
         assert told["tags"]["unlearn.request_digest"] == digest
         assert told["metrics"] == found.central(child) or child == "diverging"  # NaN equals nothing
+        assert told["params"] == found.settings["methods"].get(child, {})
     unkeyed = tuple(type(r)(r.seed, r.request, r.counts, None, r.raw) for r in found.requests)
     nameless = Comparison(found.measurements, unkeyed, found.settings, found.digests)
     with pytest.raises(ValueError, match="`key`"):
         record(nameless, tracker)
+
+
+def test_a_tracker_holds_a_comparison_of_any_number_of_methods(found: Comparison, location: Path) -> None:
+    many = {f"reconverge:max_iterations={n}": method("reconverge").arguments() for n in range(100)}
+    rows = tuple(Measurement(name, 0, 0, {"seconds": 1.0}, {}) for name in many)
+    tracker = MlflowTracker(location)
+    record(Comparison(rows, found.requests, {"methods": many}, found.digests), tracker)
+    runs = tracker._client.search_runs([tracker.experiment_id])
+    assert {run.info.run_name for run in runs} == {"evaluation", *many}
+    assert {run.info.status for run in runs} == {"FINISHED"}
 
 
 def render(comparison: Comparison) -> str:
@@ -307,6 +321,17 @@ def render(comparison: Comparison) -> str:
     with console.capture() as captured:
         console.print(comparison.table())
     return captured.get()
+
+
+@pytest.mark.parametrize(("requests", "below"), [(1, (True, False, False)), (1, (True,) * 3), (3, (True, True, False))])
+def test_a_star_is_at_a_gap_that_is_below_its_floor(requests: int, below: tuple[bool, ...]) -> None:
+    """A mean of .34 is not, for one of its three seeds being so."""
+    runs = [divmod(run, requests) for run in range(len(below))]
+    gaps = [{"retrain_gap": 0.01 if one else 0.99, "gap_floor": 0.02, "below_floor": float(one)} for one in below]
+    rows = [Measurement("method", *run, {**gap}, {}) for run, gap in zip(runs, gaps, strict=True)]
+    found = Comparison(tuple(rows), tuple(RequestFacts(*run, {}, None, {}) for run in runs), {}, {})
+    shown = found.central("method")["retrain_gap"]
+    assert shown is not None and ("*" in render(found)) == (shown < 0.02)
 
 
 def test_the_table_has_a_line_a_method(found: Comparison) -> None:

@@ -111,3 +111,14 @@ def test_without_a_second_retrain_the_least_margin_is_left() -> None:
     facts = tuple(RequestFacts(one.seed, one.request, one.counts, None, {}) for one in whole.requests)
     found = only(Comparison(whole.measurements, facts, whole.settings, whole.digests))
     assert (found.verdict, found.resolution) == ("fail", 0.01)
+
+
+@pytest.mark.parametrize(("seeds", "requests"), [(3, 1), (3, 10)])
+def test_a_95_percent_interval_holds_the_difference_in_95_of_100_evaluations(seeds: int, requests: int) -> None:
+    """With the three seeds of a default run, too, and however many requests of a seed have its difference in common."""
+    found = [
+        only(drawn(0.01, seeds=seeds, requests=requests, of_seeds=0.01, noise=0.01, seed=seed)) for seed in range(400)
+    ]
+    assert 0.92 <= np.mean([one.low <= 0.01 * FIGURES["forget_auc"] <= one.high for one in found]) <= 0.98
+    alone = only(drawn(seeds=1, requests=requests))
+    assert np.isnan(alone.low) and np.isnan(alone.high)

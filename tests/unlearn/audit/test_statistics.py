@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from unlearn.audit.statistics import (
-    bootstrap,
     clopper_pearson,
     equivalence,
     holm,
@@ -97,16 +96,3 @@ def test_clopper_pearson_closed_forms() -> None:
     assert stats.binom.cdf(7, 20, high) == pytest.approx(0.025)
     with pytest.raises(ValueError, match="successes"):
         clopper_pearson(3, 2)
-
-
-def test_the_bootstrap_draws_seeds_before_requests() -> None:
-    generator = np.random.default_rng(1)
-    centres = generator.normal(size=12)
-    groups = [list(centre + 0.01 * generator.normal(size=30)) for centre in centres]
-    low, high = bootstrap(groups, seed=0)
-    # The spread is that of twelve seeds, as a t interval has it, and not that of 360 requests.
-    half = stats.t.ppf(0.975, 11) * stats.sem([np.mean(group) for group in groups])
-    assert (high - low) / 2 == pytest.approx(half, rel=0.2)
-    assert low < np.mean(groups) < high
-    assert bootstrap(groups, seed=0) == (low, high)
-    assert all(math.isnan(end) for end in bootstrap(groups[:1], seed=0))

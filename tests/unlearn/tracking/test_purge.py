@@ -88,6 +88,26 @@ def test_deleted_rows_leave_the_database_file(tmp_path: Path) -> None:
     assert holders(tmp_path, gone) == []
 
 
+def test_a_log_that_somebody_reads_is_not_said_to_be_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, file = secrets.token_hex(16), tmp_path / "rows.db"
+    monkeypatch.setattr("unlearn.tracking.purge._PATIENCE", 0.1)
+    with contextlib.closing(sqlite3.connect(file)) as writer, contextlib.closing(sqlite3.connect(file)) as reader:
+        writer.execute("PRAGMA journal_mode = WAL")  # of stores that `mlflow migrate-filestore` makes
+        writer.execute("CREATE TABLE note (text TEXT)")
+        writer.execute("INSERT INTO note VALUES (?)", (gone,))
+        writer.commit()
+        writer.execute("DELETE FROM note")
+        writer.commit()
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM note").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            rewrite(str(file))
+        assert holders(tmp_path, gone) != []
+        reader.execute("COMMIT")
+        rewrite(str(file))
+        assert holders(tmp_path, gone) == []
+
+
 def traced(tracker: MlflowTracker, note: str, **by: str) -> str:
     """A trace that says `note`, made by a run (`sourceRun`) or a model (`modelId`), with an artifact."""
     made = TraceInfo(

@@ -52,6 +52,21 @@ def test_a_budget_that_does_not_fit(problem: RecommenderProblem) -> None:
         Budget("user", 1.5)
 
 
+@pytest.mark.parametrize(
+    ("scores", "strata"),
+    [
+        ([1, 2, 3], [0, 1, 2]),
+        ([6, 5, 4, 3, 2, 1], [2, 2, 1, 1, 0, 0]),
+        ([1, 2, 3, 4], [0, 0, 1, 2]),
+        ([7, 7, 7, 1], [0, 0, 0, 0]),
+        ([2, 1, 2, 2, 2, 2], [0, 0, 0, 0, 0, 0]),
+        ([], []),
+    ],
+)
+def test_thirds(scores: list[float], strata: list[int]) -> None:
+    assert thirds(torch.tensor(scores, dtype=DTYPE)).tolist() == strata
+
+
 def test_strata(problem: RecommenderProblem) -> None:
     room = Budget("user", 3).room(problem.units("user"))
     users, items = problem.data.degrees()

@@ -15,7 +15,7 @@ from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.tolerances import EXACT64
 from tests.unlearn.toys import ridge, tiny_data
-from unlearn.methods.base import MissingRequirement, method
+from unlearn.methods.base import MissingRequirement, VerificationFailed, method
 from unlearn.params import flatten
 from unlearn.worst_case import (
     Bilevel,
@@ -88,6 +88,45 @@ def test_max_gap_of_a_method_that_does_nothing_is_the_memorisation() -> None:
     exact = MaxGap(by="retrain", folds=8).scores(fitted, room, 0)
     assert float(exact.abs().max()) < 1e-6 < float(scores.abs().max())
     assert MaxGap(by="no_op").judged_by() == Upper("max_gap", "no_op", 5)
+
+
+def test_sets_are_judged_by_a_method_with_arguments_of_its_own(problem: RecommenderProblem) -> None:
+    room = Budget("interaction", 8).room(problem.units("interaction"))
+    judge = MaxGap(by="iau:lr=0.02:steps=3", folds=2).judged_by().ready(problem, room, seed=0)
+    assert judge.unlearner == method("iau", lr=0.02, steps=3)
+    for one in (MaxGap, Bilevel):
+        with pytest.raises(ValueError, match="`nothing` is no unlearning method"):
+            one(by="nothing")
+        with pytest.raises(ValueError, match="`x` is no argument of `iau`"):
+            one(by="iau:x=1")
+
+
+def test_what_sets_cannot_be_judged_by_is_refused(problem: RecommenderProblem) -> None:
+    with pytest.raises(MissingRequirement, match="`sharding` must serve with a model that has weights"):
+        MaxGap(by="sharding", folds=2).select(problem, "interactions:8")
+    with pytest.raises(VerificationFailed, match="`gradient_ascent` ended with parameters that are not finite"):
+        MaxGap(by="gradient_ascent:lr=1e300", folds=2).select(problem, "interactions:8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [(MaxGap, {"folds": 1}), (MostMemorised, {"folds": 1}), (Opposing, {"directions": 0, "candidates": 1})],
+)
+def test_what_is_out_of_range_is_refused_before_the_search(kind: Any, arguments: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"(?s)" + ".*".join(f"`{name}` must be" for name in arguments)):
+        kind(**arguments)
+
+
+def test_a_rule_that_says_nothing_of_what_fills_the_budget_says_so(problem: RecommenderProblem) -> None:
+    few = Opposing(candidates=10)
+    room = Budget("interaction", 9).room(problem.units("interaction"))
+    paired = few.scores(problem, room, 0).isfinite()
+    assert 0 < int(paired.sum()) < 9
+    found = few.select(problem, "interactions:9")
+    assert set(found.units.tolist()) == set([*room.rows[paired].tolist(), *room.rows[~paired].tolist()][:9])
+    without = 9 - int(paired.sum())
+    assert found.warnings == (f"`opposing` says nothing of {without} of the 9 chosen: they are the first there are",)
+    assert Opposing().select(problem, "interactions:9").warnings == ()
 
 
 def test_opposing_pairs_cancel(problem: RecommenderProblem) -> None:
@@ -221,6 +260,16 @@ def test_a_trial_judges_all_sets_alike(problem: RecommenderProblem) -> None:
     assert isinstance(exact, RecommenderProblem)
     value = float(judge.asking.losses(exact.params, found.random.units).mean())
     assert judged(judge, found.random.units) == pytest.approx(value, abs=2e-3)
+
+
+def test_where_the_budget_counts_records_a_unit_weighs_as_many(problem: RecommenderProblem) -> None:
+    room = Budget.parse("users/interactions:15%").room(problem.units("user"))
+    judge = Upper(by="no_op").ready(problem, room, seed=1)
+    rows = torch.tensor([0, 3, 4])
+    losses = judge.asking.losses(problem.params, rows)
+    counts = torch.from_numpy(problem.units("user").counts)[room.rows[rows]].double()
+    assert len(counts.unique()) > 1
+    assert judge.value(rows) == pytest.approx(float(losses @ counts / counts.sum()))
 
 
 def test_where_training_samples_sets_are_judged_by_a_retrain() -> None:

@@ -23,7 +23,7 @@ class Challenge(Metric):
     """F = mean over deleted examples of 2^-floor(epsilon / .5), epsilon the largest over thresholds: uncalibrated.
 
     Triantafillou et al., "Are We Making Progress in Unlearning?" (2024, arXiv 2406.09073). The same models choose the
-    threshold and count its errors, so two equal samples read an epsilon near 1.1 and F near .4 where 1 would be
+    threshold and count its errors, so two equal samples read an epsilon near 1.1 and F near .35 where 1 would be
     perfect: compare it with its null value and with nothing else. No verdict hangs on it; `epsilon` is the calibrated
     bound.
 

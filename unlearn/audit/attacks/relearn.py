@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ class Relearn(Metric):
     """Steps of training on the forgotten until its loss is as low as it had been, over those that a retrain needs.
 
     Well below the floor information is left; well above it the method went further than forgetting. A model that does
-    not get there counts with one step more than were made. The level to reach is the mean over models of the loss
-    before the deletion, the same for both kinds.
+    not get there counts with one step more than were made; where no retrain needs any, one of them counts with one. The
+    level to reach is the mean over models of the loss before the deletion, the same for both kinds.
     """
 
     name = "relearn"
@@ -39,10 +40,10 @@ class Relearn(Metric):
 
         def statistic(order: NDArray[np.intp]) -> Floats:
             left, right = steps[order[:n]].mean(), steps[order[n:]].mean()
-            return np.array([left / right if right else 1.0])
+            return np.array([left / (right or 1 / (len(order) - n)) if left or right else 1.0])
 
         found, null = relabelled(statistic, mine.draws + others.draws, draws=self.draws, seed=self.seed + evidence.seed)
-        return {"relearn_ratio": Relabelling(float(found[0]), null[:, 0])}
+        return {"relearn_ratio": Relabelling(float(found[0]), null[:, 0], within=(0.0, inf))}
 
 
 def steps_until(curves: Floats, target: float) -> Floats:

@@ -107,9 +107,9 @@ class ModelPool:
                 Of records it is `problem.units(plan.unit).owners`.
 
         Raises:
-            ValueError: `units` does not fit what the signal returns.
+            ValueError: `units` does not fit what the signal returns, or that is not finite.
         """
-        return self._collect(lambda model: _vector(signal(model)), units, "signals")
+        return self._collect(lambda model: _vector(signal(model)), units, "signal")
 
     def unlearned(
         self, method: Unlearner, forget: ForgetSet, signal: Signal, *, units: Tensor | None = None
@@ -121,6 +121,7 @@ class ModelPool:
         Raises:
             UnknownIds: `forget` names what the problem does not hold.
             MissingRequirement: the method cannot be applied.
+            ValueError: as for `signals`.
         """
         forget = self.problem.resolve(forget)
 
@@ -161,6 +162,8 @@ class ModelPool:
 
     def _collect(self, said: Callable[[Problem], Tensor], units: Tensor | None, description: str) -> Signals:
         values = torch.stack(self._each(lambda trainer, j: said(trainer.model(j)), description))
+        if wrong := int((~values.isfinite()).sum()):
+            raise ValueError(f"`{description}` must end in finite signals (got {wrong} of {values.numel()} others)")
         if units is None:
             units = torch.arange(self.plan.member.shape[1])
         if units.shape != values.shape[1:]:

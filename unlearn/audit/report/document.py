@@ -9,10 +9,13 @@ from typing import Any
 
 _SCORES = 120_000  # about one megabyte of them
 _OF_AUDIT = {"findings", "comparison", "views", "signals"}
+_OF_COMPARISON = ("format", "statistic", "methods", "settings", "seeds", "digests", "raw")
 
 
 def read(files: Sequence[Path]) -> dict[str, Any]:
     """One document from the JSON of `unlearn audit`, `unlearn evaluate` and streams, in any order.
+
+    Of the JSON of `unlearn worst-case` it is the comparison on the set that was found, without the ids of that set.
 
     Raises:
         ValueError: listing every file that is no JSON of these, and every part that two files bring.
@@ -70,5 +73,5 @@ def _parts(content: Any) -> dict[str, Any] | None:
     if content.keys() >= {"streams", "reasons", "settings"}:
         return {"streams": list(content["streams"])}
     if content.keys() >= {"statistic", "methods", "raw"}:
-        return {"comparison": dict(content)}
+        return {"comparison": {name: content[name] for name in _OF_COMPARISON if name in content}}
     return dict(content) if content.keys() & _OF_AUDIT else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from tests.unlearn.audit.attacks.gaussians import halves
 from unlearn.audit.attacks import (
@@ -97,6 +98,20 @@ def test_differences_in_differences_of_steps() -> None:
 def test_the_published_power_of_one_run(m: int, guesses: int, right: int, bound: float) -> None:
     assert epsilon_bound(m, guesses, right, delta=0.0) == pytest.approx(bound, abs=0.05)
     assert abs(epsilon_bound(m, guesses, right) - epsilon_bound(m, guesses, right, delta=0.0)) < 0.03
+
+
+@pytest.mark.parametrize(("m", "guesses", "right"), [(40, 20, 18), (200, 40, 35), (30, 30, 24)])
+def test_the_bound_of_one_run_is_where_the_published_p_value_is_5_percent(m: int, guesses: int, right: int) -> None:
+    """The p-value term by term, as in the appendix of arXiv 2305.08846."""
+    delta = 1e-3
+    bound = epsilon_bound(m, guesses, right, delta=delta)
+    q = 1 / (1 + exp(-bound))
+    alpha = total = 0.0
+    for i in range(1, right + 1):
+        total += float(binom.pmf(right - i, guesses, q))
+        alpha = max(alpha, total / i)
+    assert binom.sf(right - 1, guesses, q) + 2 * m * delta * alpha == pytest.approx(0.05, abs=1e-4)
+    assert 0.0 < bound < epsilon_bound(m, guesses, right, delta=0.0) - 0.02
 
 
 def test_half_of_the_guesses_right_prove_nothing() -> None:

@@ -50,6 +50,23 @@ def test_the_largest_sample_is_in_a_bin_and_the_mask_counts() -> None:
     assert gaussian_divergence(with_noise, sample, mine)[0] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_margins_are_clipped_at_100_and_at_nothing_nearer() -> None:
+    sample = np.linspace(0.0, 1.0, 64)[:, None]
+    everyone = np.ones(sample.shape, dtype=bool)
+    assert binned_divergence(sample + 200.0, sample + 300.0, everyone)[0] == pytest.approx(0.0, abs=1e-9)
+    assert binned_divergence(sample + 80.0, sample + 90.0, everyone)[0] > 1.0
+
+
+def test_the_figures_are_mean_and_95th_percentile_over_examples() -> None:
+    values = np.random.default_rng(0).normal(size=(80, 9)) * np.arange(1, 10) + np.arange(9)
+    left, right = several(values[:40] + np.arange(9) ** 2), several(values[40:], first=40)
+    everyone = np.ones((40, 9), dtype=bool)
+    far = gaussian_divergence(left.values.numpy(), right.values.numpy(), everyone)
+    found = KLoM(draws=39).read(Evidence({"unlearned.forget": left, "retrained.forget": right}))
+    assert found["klom_forget_mean"].value == pytest.approx(far.mean())
+    assert found["klom_forget_p95"].value == pytest.approx(np.quantile(far, 0.95))
+
+
 def test_20_bins_below_64_models_are_refused() -> None:
     signals = np.random.default_rng(0).normal(size=(40, 3))
     few = Evidence({"unlearned.forget": several(signals), "retrained.forget": several(signals, first=40)})

@@ -7,6 +7,8 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import norm
 
 from tests.unlearn.audit.attacks.gaussians import halves
@@ -65,6 +67,33 @@ def test_few_models_share_one_variance_and_many_have_their_own() -> None:
     assert np.abs(scaled - shared).max() > 0.1
 
 
+def test_the_variance_of_an_example_is_that_of_its_samples() -> None:
+    signals = halves(132, 3, shift=0.7)
+    values, member, blocks = signals.values.numpy(), signals.member.numpy(), np.array(signals.draws)
+    found = likelihood_ratios(values, member, signals.draws)
+    for j, e in np.ndindex(132, 3):
+        others = blocks != blocks[j]
+        mine, never = (values[others & (member[:, e] == kind), e] for kind in (True, False))
+        expected = norm.logpdf(values[j, e], mine.mean(), mine.std(ddof=1))
+        expected -= norm.logpdf(values[j, e], never.mean(), never.std(ddof=1))
+        assert found[j, e] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([100, 149, 250, 1_000]), st.booleans())
+def test_a_rate_is_the_best_of_all_thresholds_that_keep_the_level(seed: int, negatives: int, ties: bool) -> None:
+    scores = np.random.default_rng(seed).normal(size=(1, 80 + negatives)) + np.r_[np.ones(80), np.zeros(negatives)]
+    scores = scores.round(1) if ties else scores
+    member = (np.arange(80 + negatives) < 80)[None]
+    found = figures(scores, member)[2:]
+    for level, rate in zip((0.01, 0.001), found, strict=True):
+        allowed = [
+            float((scores[member] > bar).mean())
+            for bar in scores[~member]
+            if (scores[~member] > bar).mean() <= level + 1e-12
+        ]
+        assert np.isnan(rate) if negatives * level < 1 else rate == pytest.approx(max(allowed))
+
+
 def test_a_rate_needs_as_many_negatives_as_it_has_levels() -> None:
     generator = np.random.default_rng(0)
     scores, member = generator.normal(size=(20, 30)), np.arange(600).reshape(20, 30) % 2 == 0
@@ -90,6 +119,23 @@ def test_rmia_is_its_definition() -> None:
         assert found[j, i] == pytest.approx((ratio >= gamma).mean())
     with pytest.raises(ValueError, match="`a` must lie.*\n`gamma` must be positive"):
         RMIA(a=2.0, gamma=0.0)
+
+
+def test_a_ratio_equal_to_gamma_reaches_it() -> None:
+    """Whoever says the same of an example as of the population, relative to the others, reaches all of it at 1."""
+    values = np.zeros((6, 2))
+    member = np.array([[1, 0]] * 3 + [[0, 1]] * 3, dtype=bool)
+    found = relative(values, member, ranked(np.zeros((6, 4)), range(6)), range(6))
+    assert (found == 1.0).all()
+
+
+def test_swap_counts_what_was_pushed_below_the_never_seen() -> None:
+    signals = halves(200, 200, shift=-1.0)
+    values = signals.values - signals.values.mean(0)
+    pushed = Evidence({"unlearned.forget": Signals(values, signals.member, signals.blocks)})
+    (found,) = Swap(draws=39).read(pushed).values()
+    assert found.value == pytest.approx(1 - (2 * norm.cdf(0.5) - 1), abs=0.02)
+    assert found.alarm
 
 
 def test_rmia_of_gaussians_is_the_normal_integral() -> None:

@@ -47,6 +47,16 @@ def test_a_model_that_learns_again_at_once_fails_and_one_as_slow_as_a_retrain_do
         assert found.value == pytest.approx(4 / 9 if verdict == "fail" else 1.0, abs=0.02)
 
 
+def test_what_went_further_than_a_retrain_that_has_nothing_to_learn_fails() -> None:
+    level = np.full((20, 21), 1.0)
+    falling = 2.0 - 0.1 * np.arange(21.0) + np.zeros((20, 1))
+    evidence = {"before.relearning": several(-level), "retrained.relearning": several(-level, first=20)}
+    (far,) = Relearn().findings(Evidence(evidence | {"unlearned.relearning": several(-falling)}))
+    assert (far.value, far.verdict) == (pytest.approx(10 / (1 / 20)), "fail")
+    (equal,) = Relearn().findings(Evidence(evidence | {"unlearned.relearning": several(-level)}))
+    assert (equal.value, equal.low, equal.verdict) == (1.0, 1.0, "inconclusive")
+
+
 def test_the_share_of_an_unknown_effect_that_is_left() -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, size=(3, 20, 8))
     evidence = Evidence(

@@ -117,6 +117,8 @@ def test_unlearned_models_have_forgotten_their_own_part(tmp_path: Path) -> None:
         assert torch.equal(after.values[j], before.values[j]) != bool(member[:3].any())
     with pytest.raises(UnknownIds):
         pool.unlearned(method("no_op"), ForgetSet(records=(40,)), losses)
+    with pytest.raises(ValueError, match="`no_op` must end in finite signals .got 160 of 160"):
+        pool.unlearned(method("no_op"), forget, lambda model: losses(model) / 0.0)
 
 
 def test_content_names_the_model(tmp_path: Path) -> None:
