@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
@@ -48,7 +47,7 @@ def detect(lines: pd.Series[str], problems: Problems) -> Format:
     first: str = head.iloc[0]
     if is_atomic(first):
         return "recbole"
-    if "::" in first or (re.match(r"userid,movieid,rating", first, re.IGNORECASE)):
+    if "::" in first:
         return "movielens"
     rows = [fields(line) for line in head]
     if not all(NUMBER.fullmatch(field) for field in rows[0]):
@@ -88,11 +87,12 @@ def _recbole(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table
 
 
 def _movielens(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
-    """u.data (tabs), ratings.dat ("::") and ratings.csv (header and commas): user, item, rating, time."""
+    """u.data (tabs) and ratings.dat ("::"): user, item, rating, time; ratings.csv has a header that tells."""
     first: str = lines.iloc[0]
-    headed = not NUMBER.fullmatch(fields(first)[0])
-    body = lines.iloc[1:] if headed else lines
-    frame = delimited(body, separator(first), ["user", "item", "rating", "time"], problems)
+    if not NUMBER.fullmatch(fields(first)[0]):
+        return _csv(lines, asked, problems)
+    names = ["user", "item", "rating", "time"][: len(fields(first))]
+    frame = delimited(lines, separator(first), names, problems)
     return Table(frame, find_columns(frame, asked, problems))
 
 

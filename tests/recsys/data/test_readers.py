@@ -42,6 +42,9 @@ FILES = {
     "u.data": ("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n2\t2\t5\t99\n", [(1, 2, 100), (2, 2, 99)]),
     "ratings.dat": ("ratings.dat", "1::2::4::100\n1::3::3.5::101\n", [(1, 2, 100)]),
     "ratings.csv": ("ratings.csv", "userId,movieId,rating,timestamp\n1,2,4.0,100\n1,3,1.0,101\n", [(1, 2, 100)]),
+    "ratings.csv without times": ("x.csv", "userId,movieId,rating\n1,2,4.0\n1,3,1.0\n", [(1, 2)]),
+    "ratings.csv with tags": ("x.csv", "userId,movieId,rating,tag,timestamp\n1,2,4.0,x,100\n", [(1, 2, 100)]),
+    "ratings.dat without times": ("ratings.dat", "1::2::4\n1::3::3.5\n", [(1, 2)]),
     "csv": ("x.csv", '\ufeffitem,user,extra\n"a,b",u2,x\nc,u1,"y"\n', [("u1", "c"), ("u2", "a,b")]),
     "csv with semicolons": ("x.csv", "user_id;product_id;count\n1;2;3\n", [(1, 2, 3)]),
     "recbole": (
@@ -84,6 +87,9 @@ def test_named_format_settles_what_content_cannot(write):
         read(path)
     assert rows(read(path, format="lightgcn")) == [(0, 1), (0, 2), (1, 4), (1, 5)]
     assert rows(read(path, format="triples")) == [(0, 1, 2), (1, 4, 5)]
+    for name in ("u.data", "ratings.dat", "ratings.csv"):
+        _, text, expected = FILES[name]
+        assert rows(read(write(name, text), format="movielens")) == expected
     with pytest.raises(InvalidInteractions, match="must be one of lightgcn, triples"):
         read(path, format="xml")
 
