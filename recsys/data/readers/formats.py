@@ -8,9 +8,11 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from recsys.data.readers.lightgcn import one_line_a_user
 from recsys.data.readers.recbole import atomic_columns
+from recsys.data.readers.snapshot import is_parquet
 from recsys.data.readers.table import Columns, Table, find_columns
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic, is_atomic
@@ -27,10 +29,8 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
     if format is not None and format not in FORMATS:
         problems.add(f"`format` must be one of {', '.join(FORMATS)} (got {format!r}); leave it out to detect it")
         problems.fail()
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    if is_parquet if format is None else format == "parquet":
-        frame = pd.read_parquet(path)
+    if is_parquet(path) if format is None else format == "parquet":
+        frame = _parquet(path, problems)
         return Table(frame, find_columns(frame, asked, problems))
     lines = read_lines(path, problems)
     table = _READERS[format or detect(lines, problems)](lines, asked, problems)
@@ -39,6 +39,14 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
         if name in frame.columns:
             frame[name] = whole_or_text(frame[name])
     return Table(frame, table.columns)
+
+
+def _parquet(path: Path, problems: Problems) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (pa.ArrowException, OSError) as error:
+        problems.add(f"the file must be whole Parquet (got an error: {error}); write or fetch it again")
+        problems.fail()
 
 
 def detect(lines: pd.Series[str], problems: Problems) -> Format:
@@ -112,10 +120,8 @@ _READERS: dict[str, Callable[[pd.Series[str], Columns, Problems], Table]] = {
 
 def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
     """Two columns of user ids from a .net file, a Parquet table, or a text of pairs with or without a header."""
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    if is_parquet:
-        return pd.read_parquet(path).iloc[:, :2]
+    if is_parquet(path):
+        return _parquet(path, problems).iloc[:, :2]
     frame = pairs(read_lines(path, problems), ["source", "target"], problems)
     return frame.iloc[:, :2].apply(whole_or_text)
 

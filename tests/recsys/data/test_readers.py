@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from recsys.data import Columns, Interactions, Split, read, read_features, read_split
+from recsys.data import Columns, Interactions, Split, from_parquet, read, read_features, read_split, to_parquet
 from recsys.errors import InvalidInteractions
 
 
@@ -296,6 +296,25 @@ def test_problems_of_all_files_come_together(write):
     text = str(caught.value)
     for part in ("train.txt: a user and item", "test.txt: a line must have", "two different users"):
         assert part in text
+
+
+def test_parquet_that_is_cut_off_is_a_problem_among_others(write, tmp_path):
+    whole = tmp_path / "whole.parquet"
+    pd.DataFrame({"user": [1, 2], "item": [3, 4]}).to_parquet(whole)
+    cut, text = tmp_path / "cut.parquet", write("x.csv", "user,item\n1,3\n")
+    cut.write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(InvalidInteractions) as caught:
+        read_split(cut, write("test.txt", "1 1\n1 6 --5\n2 7 8 9\n"), ties=cut)
+    for part in ("cut.parquet: the file must be whole Parquet", "test.txt: a line must"):
+        assert part in str(caught.value)
+    assert len([problem for problem in caught.value.problems if "whole Parquet" in problem]) == 2
+    with pytest.raises(InvalidInteractions, match=r"x.csv: the file must be whole Parquet"):
+        read(text, format="parquet")
+    for end in (20, 2):
+        to_parquet(read(text), whole)
+        cut.write_bytes(whole.read_bytes()[:-end])
+        with pytest.raises(InvalidInteractions, match="must be a whole file of `to_parquet`"):
+            from_parquet(cut)
 
 
 def test_a_validation_file_is_used_as_it_is(write, tmp_path):
