@@ -164,8 +164,8 @@ def _check(
     ]
     if (test.n_users, test.n_items) != shape:
         problems.append(f"`test` must have the rows of `train`, {shape} (got {(test.n_users, test.n_items)})")
-    bad = [k for k in ks if not isinstance(k, int) or isinstance(k, bool) or k < 1]  # pyright: ignore[reportUnnecessaryIsInstance]
-    if bad or not ks:
+    bad = [k for k in ks if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1]  # pyright: ignore[reportUnnecessaryIsInstance]
+    if bad or not len(ks):
         problems.append(f"`ks` must be positive integers for `evaluate` (got {list(ks)})")
     if users_subset is not None and ((users_subset < 0) | (users_subset >= shape[0])).any():
         problems.append(f"`users_subset` must hold rows of 0 to {shape[0] - 1}")

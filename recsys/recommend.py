@@ -142,7 +142,7 @@ class BaseRanker(ABC):
         unknown: Any,
     ) -> None:
         problems: list[str] = []
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             problems.append(f"`k` must be a positive integer for `recommend` (got {k!r})")
         if unknown not in ("raise", "skip", "popular"):
             problems.append(f'`unknown` must be "raise", "skip" or "popular" for `recommend` (got {unknown!r})')

@@ -121,6 +121,12 @@ def test_equals_pyg(split: tuple[Interactions, Interactions], tables: tuple[Tens
         assert ours[f"{name}_at_{k}"] == pytest.approx(float(metric.compute()), rel=1e-5), name
 
 
+def test_list_lengths_may_be_numpys(split: tuple[Interactions, Interactions], tables: tuple[Tensor, Tensor]) -> None:
+    train, test = split
+    one, other = (evaluate(*tables, train=train, test=test, ks=ks).summary() for ks in (KS, list(np.array(KS))))
+    assert one == other
+
+
 def test_equal_scores_rank_by_row(split: tuple[Interactions, Interactions]) -> None:
     train, test = split
     coarse = torch.ones(N_USERS, 1), torch.arange(N_ITEMS).remainder(3).float()[:, None]

@@ -31,6 +31,7 @@ def test_one_user_gives_one_list_and_many_give_a_table(ranker: Ranker) -> None:
     assert many.ids.tolist() == [["q", "r"], ["p", "q"]]
     assert many.users == ("bob", "ann")
     assert ranker.recommend([], k=2).ids.shape == (0, 2)
+    assert ranker.recommend("ann", k=np.int64(2)).ids.tolist() == ["p", "q"]
 
 
 def test_equal_scores_come_in_order_of_rows(ranker: Ranker) -> None:
