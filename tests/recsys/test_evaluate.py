@@ -176,6 +176,18 @@ def test_terciles() -> None:
     assert terciles(np.zeros(2, np.int64)).tolist() == [-1, -1]
 
 
+def test_rows_that_stand_for_others_are_no_truth(tables: tuple[Tensor, Tensor]) -> None:
+    frame = pd.DataFrame({"user": ["a", "b"], "item": ["x", "y"]})
+    train, test = (Interactions.from_frame(frame.replace("b", name)) for name in "bc")
+    users, items = torch.eye(2), torch.eye(2)
+    with pytest.raises(ValueError, match="`test` must have the rows of `train`"):
+        evaluate(users, items, train=train, test=test)
+    # Who is forgotten on either side is no contradiction.
+    gone = train.without(ForgetSet(users=("b",)))
+    for left, right in ((gone, train), (train, gone), (gone, test)):
+        evaluate(users, items, train=left, test=right)
+
+
 def test_every_problem_at_once(split: tuple[Interactions, Interactions], tables: tuple[Tensor, Tensor]) -> None:
     train, test = split
     users = tables[0].clone()
