@@ -29,7 +29,8 @@ class Interactions:
 
     Shapes:
         indptr int64 [n_users + 1]; indices int64 [nnz], ascending and unique within a user's row;
-        weight float32 [nnz]; time float64 [nnz] (the unit of the source, usually seconds);
+        weight float32 [nnz] (kept, but models here count every interaction as 1, one of weight 0 or less, too);
+        time float64 [nnz] (the unit of the source, usually seconds);
         ties int64 [m, 2]: directed pairs of user rows, lexicographically sorted, unique, no self-ties.
     """
 

@@ -52,11 +52,11 @@ def read(
     """Interactions of a file, or of a folder in a known layout; a folder with a published split gives a `Split`.
 
     The format is found by content, unless named. `user` to `time` name columns that have unusual names. Ratings of at
-    least `threshold` become interactions, the others are left out; None keeps all, as weights. Ids that are whole
-    numbers become int, any other id makes the whole vocabulary str. Items of a published test that its training part
-    never saw are kept; `read_split` can refuse them. `validation` and `seed` as in `splits.given`. `left_out` is told
-    how many ratings were below the threshold. What `to_parquet` wrote comes back as it was, with its ties, unless
-    columns or other ties are named.
+    least `threshold` become interactions, the others are left out; None keeps all, as weights, which no model reads.
+    Ids that are whole numbers become int, any other id makes the whole vocabulary str. Items of a published test that
+    its training part never saw are kept; `read_split` can refuse them. `validation` and `seed` as in `splits.given`.
+    `left_out` is told how many ratings were below the threshold. What `to_parquet` wrote comes back as it was, with its
+    ties, unless columns or other ties are named.
 
     Raises: InvalidInteractions listing every problem of every file, with line numbers.
     """
