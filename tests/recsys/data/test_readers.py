@@ -360,6 +360,18 @@ def test_features_are_typed(write):
     assert table["code"].tolist() == ["01", "2"]
 
 
+def test_features_that_are_no_numbers_are_named(write):
+    path = write(
+        "x.item",
+        "item_id:token\tyear:float\tvec:float_seq\n1\t1995\t.5 x\n2\tlate\t\n3\t\t-1e3 nan\n4\t1 2\t7\n",
+    )
+    with pytest.raises(InvalidInteractions) as caught:
+        read_features(path)
+    assert len(caught.value.problems) == 2
+    for part in ("`year` must hold a number (2 bad, line 3, 5)", "`vec` must hold numbers (1 bad, line 2)"):
+        assert part in str(caught.value)
+
+
 def test_reading_gives_interactions_with_ties(write):
     path, ties = write("x.csv", "user,item\na,1\nb,1\n"), write("t.csv", "from,to\na,c\n")
     data = read(path, ties=ties)
