@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
@@ -139,6 +140,20 @@ def test_steps_are_as_many_with_a_user_as_without(model: str, objective: Sampled
         assert problem.history.optimizer is not None
         assert problem.history.optimizer.steps == 2 * len(data)
         assert all(bool(value.isfinite().all()) for value in problem.params.values())
+
+
+@pytest.mark.parametrize("objective", [BPR(), SampledSoftmax(negatives=64), NBPO()])
+def test_rows_of_forgotten_items_stay_zero_where_hardly_anything_else_is_left_to_draw(
+    objective: SampledObjective,
+) -> None:
+    everything = pd.DataFrame([(user, item) for user in range(8) for item in range(12)], columns=["user", "item"])
+    data = Interactions.from_frame(everything)
+    options = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)
+    left = RecommenderProblem.build(data, model="mf", objective=objective, dim=4, options=options).without(
+        ForgetSet(items=tuple(range(3, 12)))
+    )
+    for name, value in left.fit().params.items():
+        assert name not in left.row_parameters or not bool(value[data.n_users + 3 :].any())
 
 
 def test_initial_rows_follow_the_id_not_the_position(data: Interactions) -> None:
