@@ -74,7 +74,8 @@ class Interactions:
         """Interactions from a frame with one row each; `ties` is a frame of two columns of user ids.
 
         Ids get rows in ascending order, unless vocabularies are given. `duplicates` says what becomes of a pair that
-        occurs more than once: "sum" adds the weights (where there are none, counts the rows) and keeps the last time.
+        occurs more than once, in the order of the rows: "sum" adds the weights (where there are none, counts the rows)
+        and keeps the last row's time, which need not be the latest.
 
         Raises: InvalidInteractions listing every problem with the labels of its rows (`frame.index`).
         """
