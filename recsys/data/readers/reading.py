@@ -118,13 +118,14 @@ def _check_held_out(
     unseen: Literal["raise", "keep"],
     problems: Problems,
 ) -> None:
-    """Notes interactions that are in train too and, under `unseen="raise"`, ids that never are."""
+    """Notes interactions that are in a part before it too and, under `unseen="raise"`, ids that train never has."""
     file = f"{path.name}: "
     frame, columns, train = tables[name].frame, tables[name].columns, parts["train"]
     users = train.users.rows(frame[columns.user].to_numpy())
     items = train.items.rows(frame[columns.item].to_numpy())
-    required = f"{file}an interaction must not be in train too"
-    problems.rows(train.contains(users, items), frame.index, required, "remove it from one of them")
+    for other in list(parts)[: list(parts).index(name)]:
+        required = f"{file}an interaction must not be in {other} too"
+        problems.rows(parts[other].contains(users, items), frame.index, required, "remove it from one of them")
     if unseen == "keep":
         return
     for side, rows, degree in zip(("user", "item"), (users, items), train.degrees(), strict=True):

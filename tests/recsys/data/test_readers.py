@@ -191,6 +191,15 @@ def test_unseen_and_overlapping_lines_of_a_test_file(write):
     assert len(read_split(train, clean, unseen="keep").test) == 4
 
 
+def test_validation_and_test_share_nothing_either(write):
+    """Else the test would be trained on: the final model learns from train and validation."""
+    train, valid, test = (write(f"{n}.txt", f"{text}\n") for n, text in (("a", "0 1\n1 2"), ("b", "0 2"), ("c", "0 2")))
+    with pytest.raises(
+        InvalidInteractions, match=r"c.txt: an interaction must not be in validation too \(1 bad, line 1\)"
+    ):
+        read_split(train, test, validation_file=valid)
+
+
 RECBOLE = {
     "usual names in the other order": ("item_id user_id", (None, None), (1, 0)),
     "a session before them": ("session_id user_id item_id", (None, None), (1, 2)),
