@@ -171,6 +171,8 @@ def _compile(
         problems = Problems(ties_path.name, InvalidInteractions)
         with suppress(InvalidInteractions):  # it is in `problems`
             ties = read_ties(ties_path, problems)
+            # What is wrong with them as ties of users is told among the problems of train.
+            ties.index.name = f"{ties_path.name}, {ties.index.name or 'row'}"
         found += [f"{ties_path.name}: {problem}" for problem in problems.found]
     tables, ties = _one_kind(tables, ties)
     parts: dict[str, Interactions] = {}

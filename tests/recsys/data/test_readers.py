@@ -303,7 +303,11 @@ def test_problems_of_all_files_come_together(write):
     with pytest.raises(InvalidInteractions) as caught:
         read_split(train, test, ties=ties)
     text = str(caught.value)
-    for part in ("train.txt: a user and item", "test.txt: a line must have", "two different users"):
+    for part in (
+        "train.txt: a user and item",
+        "test.txt: a line must have",
+        "two different users (1 bad, ties.txt, line 1)",
+    ):
         assert part in text
 
 
