@@ -70,7 +70,8 @@ def evaluate(
         users_subset: user rows [q] to evaluate; all where None.
 
     Raises:
-        ValueError: shapes do not fit, a table is not finite, a `k` is not a positive integer, or a row does not exist.
+        ValueError: shapes do not fit, a table is not finite, a `k` is not a positive integer, a row does not exist, or
+            `test` has other ids in the rows of `train`.
     """
     _check(users, items, train, test, ks, users_subset)
     return evaluate_scores(dot_products(users, items), train=train, test=test, ks=ks, users_subset=users_subset)
@@ -164,8 +165,10 @@ def _check(
     ]
     if (test.n_users, test.n_items) != shape:
         problems.append(f"`test` must have the rows of `train`, {shape} (got {(test.n_users, test.n_items)})")
-    bad = [k for k in ks if not isinstance(k, int) or isinstance(k, bool) or k < 1]  # pyright: ignore[reportUnnecessaryIsInstance]
-    if bad or not ks:
+    elif not (test.users.agrees_with(train.users) and test.items.agrees_with(train.items)):
+        problems.append("`test` must have the rows of `train` (got other ids in some); read or split them together")
+    bad = [k for k in ks if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1]  # pyright: ignore[reportUnnecessaryIsInstance]
+    if bad or not len(ks):
         problems.append(f"`ks` must be positive integers for `evaluate` (got {list(ks)})")
     if users_subset is not None and ((users_subset < 0) | (users_subset >= shape[0])).any():
         problems.append(f"`users_subset` must hold rows of 0 to {shape[0] - 1}")

@@ -142,12 +142,21 @@ class BaseRanker(ABC):
         unknown: Any,
     ) -> None:
         problems: list[str] = []
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             problems.append(f"`k` must be a positive integer for `recommend` (got {k!r})")
         if unknown not in ("raise", "skip", "popular"):
             problems.append(f'`unknown` must be "raise", "skip" or "popular" for `recommend` (got {unknown!r})')
         if exclude is not None and not isinstance(exclude, Interactions):
             problems.append(f"`exclude` must be Interactions for `recommend` (got {type(exclude).__name__})")
+        elif exclude is not None and len(exclude):  # ids of another kind would match nobody and nothing
+            problems += [
+                f"`exclude` must have {name} of kind {ours.kind}, as the model has (got {theirs.kind}); convert its ids"
+                for name, ours, theirs in (
+                    ("users", self.user_ids, exclude.users),
+                    ("items", self.item_ids, exclude.items),
+                )
+                if ours.kind != theirs.kind
+            ]
         if unknown == "popular" and self.popularity is None:
             problems.append('`unknown="popular"` needs item popularity, which this ranker was made without')
         other = len(problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,9 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
     path = directory / "manifest.json"
     if not path.is_file():
         raise StoredModelError(f"{directory} must hold a stored model (there is no manifest.json); save it again")
-    manifest = json.loads(path.read_text("utf-8"))
+    manifest = _manifest(path)
+    if not manifest:
+        raise StoredModelError(f"{directory} must have a whole manifest.json (it was cut off); save the model again")
     if manifest.get("format") != FORMAT:
         raise StoredModelError(
             f"{directory} must be of format {FORMAT} (got {manifest.get('format')!r}); save it again with this version"
@@ -209,6 +212,13 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
     raise StoredModelError(f"{directory} cannot be loaded:\n  - " + "\n  - ".join(problems) + "\nSave the model again.")
 
 
+def _manifest(path: Path) -> dict[str, Any]:
+    """What the file says; nothing where it is no JSON, as when writing it was cut off."""
+    with suppress(ValueError):
+        return json.loads(path.read_text("utf-8"))
+    return {}
+
+
 def _check_params(directory: Path, params: Params, expected: dict[str, Any]) -> None:
     """Names and shapes; a table may be wider than the model was built with, for rank may have grown."""
     problems = [
@@ -228,7 +238,7 @@ def _refuse(directory: Path, digest: str, overwrite: bool) -> None:
     if overwrite or not directory.exists() or not any(directory.iterdir()):
         return
     manifest = directory / "manifest.json"
-    there = json.loads(manifest.read_text("utf-8")).get("digest") if manifest.is_file() else "no model"
+    there = _manifest(manifest).get("digest", "no model") if manifest.is_file() else "no model"
     if there != digest:
         raise FileExistsError(
             f"`directory` must be empty or hold this very model for `save` (got {directory} with {there}); "

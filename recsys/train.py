@@ -183,13 +183,17 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
 
 
 def coupled_batches(graph: BipartiteGraph, epoch: int, batches: int, seed: int) -> list[Tensor]:
-    """One epoch's records as `batches` index tensors: each record's batch is a draw of its own."""
+    """One epoch's records as `batches` index tensors: each record's batch is a draw of its own.
+
+    Some may be empty. A step is taken on them, too: without a user everybody else's steps are as many as with them, and
+    draw by the same numbers.
+    """
     rows, cols = graph.rows.cpu().numpy(), graph.cols.cpu().numpy()
     draw = uniforms(seed, "batches", epoch, graph.user_keys[rows], graph.item_keys[cols])
     member = (draw * batches).astype(np.int64)
     order = np.argsort(draw, kind="stable")
     cuts = np.searchsorted(member[order], np.arange(1, batches))
-    return [torch.from_numpy(part).to(graph.rows.device) for part in np.split(order, cuts) if len(part)]
+    return [torch.from_numpy(part).to(graph.rows.device) for part in np.split(order, cuts)]
 
 
 def _snapshot(params: Params) -> Params:

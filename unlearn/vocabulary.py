@@ -107,6 +107,13 @@ class Vocabulary:
             return False
         return np.array_equal(self.ids[self.alive], other.ids[self.alive])
 
+    def agrees_with(self, other: Vocabulary) -> bool:
+        """Whether both have the same number of rows, and the same id in each that is alive in both."""
+        if len(self) != len(other):
+            return False
+        both = self.alive & other.alive
+        return np.array_equal(self.ids[both], other.ids[both])
+
     def __hash__(self) -> int:
         return hash((self.kind, self.keys.tobytes()))
 

@@ -105,7 +105,7 @@ class ImplicitAls(ClosedForm):
         changed = {"users": np.unique(before.user_rows()[gone]), "items": np.unique(before.indices[gone])}
         histories = {"users": self.data.csr()}
         histories["items"] = csr_array(histories["users"].T)
-        tables, moves = dict(self.params), dict[str, Tensor]()
+        tables, moves = {name: self.params[name] for name in histories}, dict[str, Tensor]()
         for name, other in (("users", "items"), ("items", "users")):
             rows = torch.from_numpy(changed[name])
             solved = self._solve(csr_array(histories[name][changed[name]]), tables[other])

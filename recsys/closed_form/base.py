@@ -22,6 +22,13 @@ from unlearn.problem import SelfUnlearning
 from unlearn.registry import Registry
 
 
+class _Unfitted(dict[str, Tensor]):
+    """No parameters: whoever asks for one is told why."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise ValueError(f"this recommender has not been fitted and has no `{name}`; call `fit` first")
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClosedForm(FittedRecommender, SelfUnlearning):
     """A recommender that linear algebra solves from the data, and updates when data leave.
@@ -32,7 +39,7 @@ class ClosedForm(FittedRecommender, SelfUnlearning):
 
     name: ClassVar[str]
     data: Interactions
-    params: Params = field(default_factory=dict)  # empty until fitted
+    params: Params = field(default_factory=_Unfitted)
     history: History = field(default_factory=History)
     dtype: torch.dtype = torch.float32
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,8 +26,8 @@ def explain(
     """Which interactions, the user's own and others', made a recommendation, by the influence function.
 
     A contribution is about how much lower the score would be without the interaction; negative: how much higher.
-    Whoever asked to be forgotten gets no answer, and is in none: where people are suppressed, the service's settings
-    are read.
+    Whoever asked to be forgotten gets no answer, and is in none, nor is a single interaction that is to be forgotten:
+    where people are suppressed, the service's settings are read.
     """
     import torch
     from rich.console import Console
@@ -35,6 +36,7 @@ def explain(
     from recsys.attribution import pair_scores
     from recsys.commands import workspace
     from recsys.commands.suppressed import serving
+    from recsys.plugin.serving import without_erased
     from recsys.problem import RecommenderProblem
     from unlearn.attribution import Influence
     from unlearn.forget import UnknownIds
@@ -52,9 +54,14 @@ def explain(
     if target is not None and target.blocks(user_id):
         raise UnknownIds(f"`user` must be somebody who did not ask to be forgotten (got {user}): they are suppressed")
     if item is None:
-        item_id = problem.ranker().recommend(user_id, k=1, exclude=data).ids[0]
+        best = partial(problem.ranker().recommend, user_id, k=1, exclude=data)
+        shown = best() if target is None else without_erased(target, user_id, lambda more: best(suppress=more))
+        if (item_id := shown.ids[0]) is None:
+            raise ValueError(f"`user` must have something left to be recommended (got {user}); name what with --item")
     else:
         (item_id,) = data.items.parse([item])
+        if target is not None and target.blocks(user_id, item_id):
+            raise UnknownIds(f"`item` must not be what {user} asked to be forgotten (got {item}): it is suppressed")
     pair = torch.tensor([[int(data.users.rows([user_id])[0]), int(data.items.rows([item_id])[0])]])
     found = Influence().fit(problem).scores(pair_scores(pair))
     assert found.residuals is not None
@@ -63,7 +70,7 @@ def explain(
     lines: list[dict[str, Any]] = []
     for at in values.abs().argsort(descending=True, stable=True).numpy():
         (of,), (what,) = data.users.take(user_rows[[at]]), data.items.take(item_rows[[at]])
-        if target is None or not target.blocks(of):
+        if target is None or not (target.blocks(of) or target.blocks(of, what)):
             lines.append({"user": of, "item": what, "contribution": float(values[at]), "own": of == user_id})
         if len(lines) == k:
             break

@@ -58,6 +58,8 @@ def forget(
     pairs, tied = ([tuple(text.split(",")) for text in given or []] for given in (interaction, tie))
     wrong += [f"`interaction` must be USER,ITEM (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
     wrong += [f"`tie` must be USER,USER (got {','.join(pair)!r})" for pair in tied if len(pair) != 2]
+    if not (user or item or interaction or tie):
+        wrong.append("`user`, `item`, `interaction` or `tie` must be given: nothing was named that is to be forgotten")
     wrong += [text for text in [unusable(device)] if text is not None]
     if wrong:
         raise ValueError("\n".join(wrong))

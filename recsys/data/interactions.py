@@ -29,7 +29,8 @@ class Interactions:
 
     Shapes:
         indptr int64 [n_users + 1]; indices int64 [nnz], ascending and unique within a user's row;
-        weight float32 [nnz]; time float64 [nnz] (the unit of the source, usually seconds);
+        weight float32 [nnz] (kept, but models here count every interaction as 1, one of weight 0 or less, too);
+        time float64 [nnz] (the unit of the source, usually seconds);
         ties int64 [m, 2]: directed pairs of user rows, lexicographically sorted, unique, no self-ties.
     """
 
@@ -73,7 +74,8 @@ class Interactions:
         """Interactions from a frame with one row each; `ties` is a frame of two columns of user ids.
 
         Ids get rows in ascending order, unless vocabularies are given. `duplicates` says what becomes of a pair that
-        occurs more than once: "sum" adds the weights (where there are none, counts the rows) and keeps the last time.
+        occurs more than once, in the order of the rows: "sum" adds the weights (where there are none, counts the rows)
+        and keeps the last row's time, which need not be the latest.
 
         Raises: InvalidInteractions listing every problem with the labels of its rows (`frame.index`).
         """

@@ -99,12 +99,18 @@ def temporal(interactions: Interactions, *, validation: float = 0.1, test: float
     Interactions of the same moment stay together. A user who came after the cut has nothing in train: keeping one
     there would let the future into the training data.
 
-    Raises: InvalidInteractions when the interactions have no times.
+    Raises: InvalidInteractions when the interactions have no times, or so many the latest one that there is no test.
     """
     _check_shares("temporal", validation=validation, test=test)
     times = _times(interactions, "temporal")
-    first, second = np.quantile(times, [1 - validation - test, 1 - test], method="lower")
+    cuts = [1 - validation - test, 1 - test]
+    first, second = np.quantile(times, cuts, method="lower") if len(times) else (0.0, 0.0)
     parts = (times <= first, (times > first) & (times <= second), times > second)
+    if not parts[2].any():
+        raise InvalidInteractions(
+            f"`interactions` must leave some for the test after a moment, for `temporal` (got {len(times)}, of which "
+            f"the latest moment has {int((times == second).sum())}); use a larger share, or `temporal_user`"
+        )
     return Split(*(interactions.take(np.flatnonzero(part)) for part in parts))
 
 

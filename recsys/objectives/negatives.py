@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
+from recsys.ranking import Rows
 from unlearn.streams import integers
 
 _ATTEMPTS = 16
@@ -17,7 +19,7 @@ def uniform_negatives(graph: BipartiteGraph, records: Tensor, per_record: int, *
 
     Each draw is keyed by (seed, epoch, user, item, position, attempt), so that without one user everybody else's
     negatives are bit-identical. A draw that hits a positive or a forgotten item is repeated; after 16 attempts
-    (a user who has nearly everything) it stands.
+    (a user who has nearly everything) it stands, or makes way for the next item that is not forgotten.
     """
     rows, cols = graph.rows[records].cpu().numpy(), graph.cols[records].cpu().numpy()
     users, items = graph.user_keys[rows][:, None], graph.item_keys[cols][:, None]
@@ -35,7 +37,7 @@ def uniform_negatives(graph: BipartiteGraph, records: Tensor, per_record: int, *
         draws[at] = integers(
             seed, "negatives", graph.n_items, epoch, users[at[0], 0], items[at[0], 0], positions[0, at[1]], attempt
         )
-    return torch.from_numpy(draws).to(graph.rows.device)
+    return torch.from_numpy(_remaining(draws, gone)).to(graph.rows.device)
 
 
 def shared_negatives(graph: BipartiteGraph, count: int, *, seed: int, epoch: int, batch: int) -> Tensor:
@@ -47,4 +49,13 @@ def shared_negatives(graph: BipartiteGraph, count: int, *, seed: int, epoch: int
         if not len(again):
             break
         draws[again] = integers(seed, "shared", graph.n_items, epoch, batch, again, attempt)
-    return torch.from_numpy(draws).to(graph.rows.device)
+    return torch.from_numpy(_remaining(draws, gone)).to(graph.rows.device)
+
+
+def _remaining(draws: Rows, gone: NDArray[np.bool_]) -> Rows:
+    """The draws, with the next item that is not forgotten, in a circle, for one that is: its row stays zero."""
+    left = np.flatnonzero(~gone)
+    still = gone[draws]
+    if still.any() and len(left):
+        draws[still] = left[np.searchsorted(left, draws[still]) % len(left)]
+    return draws

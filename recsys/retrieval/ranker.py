@@ -72,7 +72,7 @@ class RetrievalRanker(BaseRanker):
                 ("users", self.data.users, self.candidates.user_ids),
                 ("items", self.data.items, self.candidates.item_ids),
             )
-            if not _same_rows(ours, theirs)
+            if not ours.agrees_with(theirs)
         ]
         if problems:
             raise ValueError("\n".join(problems))
@@ -130,10 +130,3 @@ class RetrievalRanker(BaseRanker):
         if len(np.unique(order)) != len(order) or not np.isin(order, np.arange(len(candidates))).all():
             raise ValueError(f"a generator must name places of {len(candidates)} candidates, each at most once")
         return candidates[order]
-
-
-def _same_rows(ours: Vocabulary, theirs: Vocabulary) -> bool:
-    if len(ours) != len(theirs):
-        return False
-    both = ours.alive & theirs.alive
-    return ours.take(np.flatnonzero(both)) == theirs.take(np.flatnonzero(both))

@@ -43,6 +43,23 @@ def test_explanations_neither_answer_them_nor_name_them(config: Path, model: Pat
     assert answer(*asked)["interactions"] == [line for line in before if line["user"] != gone]
 
 
+def test_explanations_hold_nothing_of_a_single_interaction_that_is_to_be_forgotten(
+    config: Path, model: Path, data: Interactions
+) -> None:
+    user, other = map(str, data.users.ids[[3, 5]])
+    asked = ("explain", "--model", model, "--k", str(len(data)), "--user")
+    before, best = answer(*asked, other)["interactions"], answer(*asked, user)["item"]
+    (had, *_) = [line["item"] for line in before if line["user"] == user]
+    for item in (had, best):
+        single = json.dumps(["controller_customer_id", user, str(item)])
+        answer("request", "create", "--identity", f"interaction={single}")
+    told = {"user": user, "item": had}
+    assert answer(*asked, other)["interactions"] == [line for line in before if not told.items() <= line.items()]
+    assert answer(*asked, user)["item"] not in (had, best)
+    for item in (had, best):
+        assert str(item) in refusal(3, *asked, user, "--item", str(item))
+
+
 def test_a_request_that_is_taken_back_is_no_suppression(config: Path, model: Path, data: Interactions) -> None:
     user = str(data.users.ids[3])
     before, made = items(model, user), answer("request", "create", "--identity", user)

@@ -42,3 +42,12 @@ def test_a_pair_of_ones_own_choice(model: Path, data: Interactions) -> None:
     assert (said["user"], said["item"], len(said["interactions"])) == ("u000003", 105, 3)
     assert "nobody" in refusal(3, "explain", "--model", model, "--user", "nobody")
     assert "`k`" in refusal(2, "explain", "--model", model, "--user", "u000003", "--k", "0")
+
+
+def test_who_has_everything_has_no_best_recommendation(tmp_path: Path) -> None:
+    table, model = tmp_path / "x.csv", tmp_path / "everything"
+    table.write_text("user,item\na,x\na,y\nb,x\n")
+    answer("train", "--data", table, "--out", model, "--dim", "2")
+    said = refusal(2, "explain", "--model", model, "--user", "a")
+    assert "something left to be recommended (got a)" in said and "--item" in said
+    assert answer("explain", "--model", model, "--user", "a", "--item", "y")["interactions"]

@@ -62,6 +62,12 @@ def test_unknown_ids_change_nothing_unless_skipped(model: Path, data: Interactio
     refusal(3, *asked[:5])  # a second time, it is unknown
 
 
+def test_a_request_that_names_nothing_is_refused(model: Path) -> None:
+    before = digest(model)
+    assert "nothing was named" in refusal(2, "forget", "--model", model)
+    assert digest(model) == before
+
+
 def test_a_failed_verification_changes_nothing(model: Path, data: Interactions) -> None:
     before, pair = digest(model), data.frame().iloc[10]
     asked = ("forget", "--model", model, "--interaction", f"{pair['user']},{pair['item']}")

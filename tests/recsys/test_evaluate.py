@@ -121,6 +121,12 @@ def test_equals_pyg(split: tuple[Interactions, Interactions], tables: tuple[Tens
         assert ours[f"{name}_at_{k}"] == pytest.approx(float(metric.compute()), rel=1e-5), name
 
 
+def test_list_lengths_may_be_numpys(split: tuple[Interactions, Interactions], tables: tuple[Tensor, Tensor]) -> None:
+    train, test = split
+    one, other = (evaluate(*tables, train=train, test=test, ks=ks).summary() for ks in (KS, list(np.array(KS))))
+    assert one == other
+
+
 def test_equal_scores_rank_by_row(split: tuple[Interactions, Interactions]) -> None:
     train, test = split
     coarse = torch.ones(N_USERS, 1), torch.arange(N_ITEMS).remainder(3).float()[:, None]
@@ -168,6 +174,18 @@ def test_terciles() -> None:
     assert terciles(degrees).tolist() == [-1, 0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert terciles(np.array([5, 5, 5])).tolist() == [0, 0, 0]
     assert terciles(np.zeros(2, np.int64)).tolist() == [-1, -1]
+
+
+def test_rows_that_stand_for_others_are_no_truth(tables: tuple[Tensor, Tensor]) -> None:
+    frame = pd.DataFrame({"user": ["a", "b"], "item": ["x", "y"]})
+    train, test = (Interactions.from_frame(frame.replace("b", name)) for name in "bc")
+    users, items = torch.eye(2), torch.eye(2)
+    with pytest.raises(ValueError, match="`test` must have the rows of `train`"):
+        evaluate(users, items, train=train, test=test)
+    # Who is forgotten on either side is no contradiction.
+    gone = train.without(ForgetSet(users=("b",)))
+    for left, right in ((gone, train), (train, gone), (gone, test)):
+        evaluate(users, items, train=left, test=right)
 
 
 def test_every_problem_at_once(split: tuple[Interactions, Interactions], tables: tuple[Tensor, Tensor]) -> None:

@@ -31,6 +31,7 @@ def test_one_user_gives_one_list_and_many_give_a_table(ranker: Ranker) -> None:
     assert many.ids.tolist() == [["q", "r"], ["p", "q"]]
     assert many.users == ("bob", "ann")
     assert ranker.recommend([], k=2).ids.shape == (0, 2)
+    assert ranker.recommend("ann", k=np.int64(2)).ids.tolist() == ["p", "q"]
 
 
 def test_equal_scores_come_in_order_of_rows(ranker: Ranker) -> None:
@@ -55,6 +56,17 @@ def test_exclusion_goes_by_id_where_rows_differ(ranker: Ranker) -> None:
     )
     found = ranker.recommend(["ann", "bob", "cyd"], k=1, exclude=other)
     assert found.ids.tolist() == [["p"], ["q"], ["p"]]
+
+
+def test_ids_of_another_kind_are_no_exclusion() -> None:
+    names = Vocabulary(["1", "2"])
+    ranker = Ranker(torch.eye(2), torch.eye(2), names, names)
+    seen = Interactions.from_frame(pd.DataFrame({"user": [1, 2], "item": [1, 2]}))
+    with pytest.raises(ValueError, match=r"users of kind str, .*\(got int\).*\n.*items of kind str"):
+        ranker.recommend("1", k=1, exclude=seen)
+    assert ranker.recommend("1", k=1, exclude=seen.take(np.empty(0, np.int64))).ids.tolist() == ["1"]
+    same = Interactions.from_frame(seen.frame().astype(str))
+    assert ranker.recommend("1", k=1, exclude=same).ids.tolist() == ["2"]
 
 
 def test_unknown_users(ranker: Ranker) -> None:

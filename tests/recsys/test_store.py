@@ -110,6 +110,21 @@ def test_a_changed_or_missing_file_is_an_error(problem: RecommenderProblem, tmp_
         load_ranker(tmp_path / "nowhere")
 
 
+def test_a_manifest_that_was_cut_off_is_an_error_and_no_model(problem: RecommenderProblem, tmp_path: Path) -> None:
+    save(problem, tmp_path)
+    manifest = tmp_path / "manifest.json"
+    whole = manifest.read_bytes()
+    for end in (0, 1, len(whole) // 2, len(whole) - 3):
+        manifest.write_bytes(whole[:end])
+        for ask in (lambda: load(tmp_path, problem.data), lambda: load_ranker(tmp_path)):
+            with pytest.raises(StoredModelError, match=r"manifest.json \(it was cut off\)"):
+                ask()
+        with pytest.raises(FileExistsError, match="with no model"):
+            save(problem, tmp_path)
+    save(problem, tmp_path, overwrite=True)
+    assert load(tmp_path, problem.data).params.keys() == problem.params.keys()
+
+
 def test_a_manifest_that_was_made_to_fit_other_files_is_an_error(problem: RecommenderProblem, tmp_path: Path) -> None:
     """Whoever changes a file can write its new digest into the manifest, but not into a certificate."""
     save(problem, tmp_path / "one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
@@ -116,17 +117,43 @@ def test_without_one_user_everybody_elses_rows_and_batches_are_bit_identical(dat
     assert torch.equal(before.params["table"][others], fresh[others])
     assert fresh[gone].abs().sum() == 0
 
-    def pairs(problem: RecommenderProblem, epoch: int) -> list[set[tuple[int, int]]]:
+    def pairs(problem: RecommenderProblem, epoch: int, batches: int) -> list[set[tuple[int, int]]]:
         graph = problem.graph
         return [
             {(int(graph.rows[e]), int(graph.cols[e])) for e in batch}
-            for batch in coupled_batches(graph, epoch, 5, seed=0)
+            for batch in coupled_batches(graph, epoch, batches, seed=0)
         ]
 
-    for epoch in (1, 2):
-        expected = [{pair for pair in batch if pair[0] != gone} for batch in pairs(before, epoch)]
-        assert expected == pairs(after, epoch)
-    assert pairs(before, 1) != pairs(before, 2)
+    for epoch, batches in ((1, 5), (2, 5), (1, len(data))):  # of so many batches some are empty, others are emptied
+        expected = [{pair for pair in batch if pair[0] != gone} for batch in pairs(before, epoch, batches)]
+        assert expected == pairs(after, epoch, batches) and len(expected) == batches
+    assert pairs(before, 1, 5) != pairs(before, 2, 5)
+
+
+@pytest.mark.parametrize("objective", [BPR(), SampledSoftmax(negatives=4), NBPO()])
+@pytest.mark.parametrize("model", ["mf", "sgl"])
+def test_steps_are_as_many_with_a_user_as_without(model: str, objective: SampledObjective, data: Interactions) -> None:
+    options = TrainingOptions(epochs=2, batch_size=1, keep=frozenset({"optimizer"}))
+    before = RecommenderProblem.build(data, model=model, objective=objective, dim=4, options=options).fit()
+    after = before.without(ForgetSet(users=("u03", "u05"))).fit()
+    for problem in (before, after):
+        assert problem.history.optimizer is not None
+        assert problem.history.optimizer.steps == 2 * len(data)
+        assert all(bool(value.isfinite().all()) for value in problem.params.values())
+
+
+@pytest.mark.parametrize("objective", [BPR(), SampledSoftmax(negatives=64), NBPO()])
+def test_rows_of_forgotten_items_stay_zero_where_hardly_anything_else_is_left_to_draw(
+    objective: SampledObjective,
+) -> None:
+    everything = pd.DataFrame([(user, item) for user in range(8) for item in range(12)], columns=["user", "item"])
+    data = Interactions.from_frame(everything)
+    options = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)
+    left = RecommenderProblem.build(data, model="mf", objective=objective, dim=4, options=options).without(
+        ForgetSet(items=tuple(range(3, 12)))
+    )
+    for name, value in left.fit().params.items():
+        assert name not in left.row_parameters or not bool(value[data.n_users + 3 :].any())
 
 
 def test_initial_rows_follow_the_id_not_the_position(data: Interactions) -> None:

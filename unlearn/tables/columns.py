@@ -22,7 +22,7 @@ def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Pro
     if column is None:
         return nothing
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
+        column = pd.Series(np.asarray(column), column.index)  # of whatever type holds what is missing, too
     if pd.api.types.is_bool_dtype(column):
         problems.add(f"`{name}` must hold ids (got booleans); name the column that holds them")
         return nothing

@@ -28,10 +28,12 @@ def every_line(path: Path, problems: Problems) -> list[str]:
             problems.add(f"the compressed file must be whole (got an error: {error}); fetch it again")
             problems.fail()
     try:
-        return content.decode("utf-8-sig").splitlines()
+        text = StringIO(content.decode("utf-8-sig"), newline=None)
     except UnicodeDecodeError as error:
         problems.add(f"the text must be UTF-8 (got byte {error.object[error.start]:#x} at {error.start}); convert it")
         problems.fail()
+    # Not `splitlines`, which also ends a line at characters that a title may hold, such as U+2028.
+    return [line.removesuffix("\n") for line in text]
 
 
 def read_lines(path: Path, problems: Problems) -> pd.Series[str]:

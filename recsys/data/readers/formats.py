@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from recsys.data.readers.lightgcn import one_line_a_user
 from recsys.data.readers.recbole import atomic_columns
+from recsys.data.readers.snapshot import is_parquet
 from recsys.data.readers.table import Columns, Table, find_columns
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic, is_atomic
@@ -28,10 +29,8 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
     if format is not None and format not in FORMATS:
         problems.add(f"`format` must be one of {', '.join(FORMATS)} (got {format!r}); leave it out to detect it")
         problems.fail()
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    if is_parquet if format is None else format == "parquet":
-        frame = pd.read_parquet(path)
+    if is_parquet(path) if format is None else format == "parquet":
+        frame = _parquet(path, problems)
         return Table(frame, find_columns(frame, asked, problems))
     lines = read_lines(path, problems)
     table = _READERS[format or detect(lines, problems)](lines, asked, problems)
@@ -42,13 +41,21 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
     return Table(frame, table.columns)
 
 
+def _parquet(path: Path, problems: Problems) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (pa.ArrowException, OSError) as error:
+        problems.add(f"the file must be whole Parquet (got an error: {error}); write or fetch it again")
+        problems.fail()
+
+
 def detect(lines: pd.Series[str], problems: Problems) -> Format:
     """Format of a text file from its first thousand lines."""
     head = lines.iloc[:1000]
     first: str = head.iloc[0]
     if is_atomic(first):
         return "recbole"
-    if "::" in first or (re.match(r"userid,movieid,rating", first, re.IGNORECASE)):
+    if "::" in first:
         return "movielens"
     rows = [fields(line) for line in head]
     if not all(NUMBER.fullmatch(field) for field in rows[0]):
@@ -88,11 +95,12 @@ def _recbole(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table
 
 
 def _movielens(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
-    """u.data (tabs), ratings.dat ("::") and ratings.csv (header and commas): user, item, rating, time."""
+    """u.data (tabs) and ratings.dat ("::"): user, item, rating, time; ratings.csv has a header that tells."""
     first: str = lines.iloc[0]
-    headed = not NUMBER.fullmatch(fields(first)[0])
-    body = lines.iloc[1:] if headed else lines
-    frame = delimited(body, separator(first), ["user", "item", "rating", "time"], problems)
+    if not NUMBER.fullmatch(fields(first)[0]):
+        return _csv(lines, asked, problems)
+    names = ["user", "item", "rating", "time"][: len(fields(first))]
+    frame = delimited(lines, separator(first), names, problems)
     return Table(frame, find_columns(frame, asked, problems))
 
 
@@ -112,10 +120,8 @@ _READERS: dict[str, Callable[[pd.Series[str], Columns, Problems], Table]] = {
 
 def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
     """Two columns of user ids from a .net file, a Parquet table, or a text of pairs with or without a header."""
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    if is_parquet:
-        return pd.read_parquet(path).iloc[:, :2]
+    if is_parquet(path):
+        return _parquet(path, problems).iloc[:, :2]
     frame = pairs(read_lines(path, problems), ["source", "target"], problems)
     return frame.iloc[:, :2].apply(whole_or_text)
 

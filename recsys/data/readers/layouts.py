@@ -46,7 +46,7 @@ def find_layout(folder: Path) -> Layout:
     if len(whole) == 1:
         return Layout(folder / whole[0], None, None, ties)
     raise InvalidInteractions(
-        f"the folder `{folder.name}` must hold one data set in a known layout: train.txt and test.txt, data1.txt and "
+        f"the folder `{folder}` must hold one data set in a known layout: train.txt and test.txt, data1.txt and "
         f"test1.txt, one .inter file, or one of {', '.join(_WHOLE)} (got {', '.join(names[:10]) or 'nothing'}); "
         "read the file itself, or the parts with `read_split`"
     )

@@ -33,11 +33,9 @@ def from_edge_index(
     Raises: InvalidInteractions listing every edge out of range or repeated, by its column.
     """
     problems = Problems("`edge_index`", InvalidInteractions)
-    if edge_index.ndim != 2 or edge_index.shape[0] != 2 or edge_index.is_floating_point():
-        problems.add(f"it must be integer [2, E] (got {edge_index.dtype} {list(edge_index.shape)}); pass edge indices")
-        problems.fail()
-    frame = pd.DataFrame(edge_index.detach().cpu().numpy().T, columns=["user", "item"])
-    frame.index.name = "edge"
+    _check_edges(edge_index, "it", problems)
+    problems.raise_any()
+    frame = _edges(edge_index, ["user", "item"])
     if homogeneous:
         turned = frame["user"] >= n_users
         back = frame[turned].rename(columns={"user": "item", "item": "user"})
@@ -84,14 +82,15 @@ def from_hetero(
         problems.add(f"there must be one edge type from {user} to {item} (got {main} of {data.edge_types}); keep one")
     if len(social) > 1:
         problems.add(f"there must be at most one edge type among {user} (got {social}); keep one")
-    absent = [name for name in (weight, time) if name is not None and len(main) == 1 and name not in data[main[0]]]
-    if absent:
-        problems.add(f"edge attributes {absent} must exist (got {list(data[main[0]].keys())}); name the right ones")
+    for kind in (*main, *social):
+        _check_edges(data[kind].get("edge_index"), f"`edge_index` of {kind}", problems)
+    if len(main) == 1:
+        _check_attributes(data[main[0]], [name for name in (weight, time) if name is not None], problems)
     problems.raise_any()
     frame = _edges(data[main[0]].edge_index, ["user", "item"])
     for part, name in (("weight", weight), ("time", time)):
         if name is not None:
-            frame[part] = data[main[0]][name].detach().cpu().numpy()
+            frame[part] = data[main[0]][name].detach().cpu().numpy().reshape(-1)
     frame.attrs["source"] = "this HeteroData"
     return Interactions.from_frame(
         frame,
@@ -102,6 +101,24 @@ def from_hetero(
         items=Vocabulary(range(counts[item])),
         duplicates=duplicates,
     )
+
+
+def _check_edges(edges: Any, name: str, problems: Problems) -> None:
+    if edges is None:
+        problems.add(f"{name} must exist (got none); set it, `adj_t` or labels alone are not read")
+    elif edges.ndim != 2 or edges.shape[0] != 2 or edges.is_floating_point():
+        problems.add(f"{name} must be integer [2, E] (got {edges.dtype} {list(edges.shape)}); pass edge indices")
+
+
+def _check_attributes(edges: Any, names: list[str], problems: Problems) -> None:
+    if absent := [name for name in names if name not in edges]:
+        problems.add(f"edge attributes {absent} must exist (got {list(edges.keys())}); name the right ones")
+    problems.found += [
+        f"edge attribute `{name}` must hold a number for each of {edges.num_edges} edges "
+        f"(got {list(edges[name].shape)}); take one column of it"
+        for name in names
+        if name in edges and edges[name].numel() != edges.num_edges
+    ]
 
 
 def _edges(edge_index: Any, names: list[str]) -> pd.DataFrame:

@@ -52,11 +52,11 @@ def read(
     """Interactions of a file, or of a folder in a known layout; a folder with a published split gives a `Split`.
 
     The format is found by content, unless named. `user` to `time` name columns that have unusual names. Ratings of at
-    least `threshold` become interactions, the others are left out; None keeps all, as weights. Ids that are whole
-    numbers become int, any other id makes the whole vocabulary str. Items of a published test that its training part
-    never saw are kept; `read_split` can refuse them. `validation` and `seed` as in `splits.given`. `left_out` is told
-    how many ratings were below the threshold. What `to_parquet` wrote comes back as it was, with its ties, unless
-    columns or other ties are named.
+    least `threshold` become interactions, the others are left out; None keeps all, as weights, which no model reads.
+    Ids that are whole numbers become int, any other id makes the whole vocabulary str. Items of a published test that
+    its training part never saw are kept; `read_split` can refuse them. `validation` and `seed` as in `splits.given`.
+    `left_out` is told how many ratings were below the threshold. What `to_parquet` wrote comes back as it was, with its
+    ties, unless columns or other ties are named.
 
     Raises: InvalidInteractions listing every problem of every file, with line numbers.
     """
@@ -118,13 +118,14 @@ def _check_held_out(
     unseen: Literal["raise", "keep"],
     problems: Problems,
 ) -> None:
-    """Notes interactions that are in train too and, under `unseen="raise"`, ids that never are."""
+    """Notes interactions that are in a part before it too and, under `unseen="raise"`, ids that train never has."""
     file = f"{path.name}: "
     frame, columns, train = tables[name].frame, tables[name].columns, parts["train"]
     users = train.users.rows(frame[columns.user].to_numpy())
     items = train.items.rows(frame[columns.item].to_numpy())
-    required = f"{file}an interaction must not be in train too"
-    problems.rows(train.contains(users, items), frame.index, required, "remove it from one of them")
+    for other in list(parts)[: list(parts).index(name)]:
+        required = f"{file}an interaction must not be in {other} too"
+        problems.rows(parts[other].contains(users, items), frame.index, required, "remove it from one of them")
     if unseen == "keep":
         return
     for side, rows, degree in zip(("user", "item"), (users, items), train.degrees(), strict=True):
@@ -170,6 +171,8 @@ def _compile(
         problems = Problems(ties_path.name, InvalidInteractions)
         with suppress(InvalidInteractions):  # it is in `problems`
             ties = read_ties(ties_path, problems)
+            # What is wrong with them as ties of users is told among the problems of train.
+            ties.index.name = f"{ties_path.name}, {ties.index.name or 'row'}"
         found += [f"{ties_path.name}: {problem}" for problem in problems.found]
     tables, ties = _one_kind(tables, ties)
     parts: dict[str, Interactions] = {}

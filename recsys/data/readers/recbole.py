@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recsys.data.readers.table import Columns, usual_column
@@ -11,7 +13,7 @@ from recsys.errors import InvalidInteractions
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic
 from unlearn.tables.columns import whole_or_text
-from unlearn.tables.text import read_lines
+from unlearn.tables.text import NUMBER, read_lines
 
 
 def atomic_columns(types: dict[str, str], asked: Columns) -> Columns:
@@ -44,11 +46,23 @@ def read_features(path: str | Path) -> pd.DataFrame:
     for name, kind in types.items():
         if kind == "token":
             frame[name] = whole_or_text(frame[name])
-        elif kind == "float":
-            frame[name] = pd.to_numeric(frame[name], errors="coerce")
+        elif kind == "token_seq":
+            frame[name] = pd.Series([text.split() for text in frame[name]], frame.index, dtype=object)
         else:
-            number = float if kind == "float_seq" else str
-            lists = [[number(value) for value in text.split()] for text in frame[name]]
-            frame[name] = pd.Series(lists, frame.index, dtype=object)
+            frame[name] = _numbers(frame[name], several=kind == "float_seq", problems=problems)
     problems.raise_any()
     return frame
+
+
+def _numbers(column: pd.Series[str], *, several: bool, problems: Problems) -> pd.Series[Any]:
+    """The number of each field, NaN where it is empty, or the list of `several`; bad rows are noted."""
+    fields = [text.split() for text in column]
+    wrong = [not (several or len(field) <= 1) or not all(map(NUMBER.fullmatch, field)) for field in fields]
+    required = f"`{column.name}` must hold {'numbers' if several else 'a number'}"
+    problems.rows(
+        np.array(wrong, dtype=np.bool_), column.index, required, "correct these lines, or leave the field empty"
+    )
+    numbers = [[] if bad else [float(value) for value in field] for field, bad in zip(fields, wrong, strict=True)]
+    if several:
+        return pd.Series(numbers, column.index, dtype=object)
+    return pd.Series([values[0] if values else np.nan for values in numbers], column.index, dtype=np.float64)

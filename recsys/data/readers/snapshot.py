@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
@@ -27,12 +29,19 @@ def own_ties(path: Path) -> Path | None:
     return ties if ties.exists() and is_snapshot(path) else None
 
 
-def is_snapshot(path: Path) -> bool:
-    """Whether a file was written by `to_parquet`."""
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins like Parquet."""
     with path.open("rb") as file:
-        if file.read(4) != b"PAR1":
-            return False
-    return VOCABULARIES["users"] in (pq.read_schema(path).metadata or {})
+        return file.read(4) == b"PAR1"
+
+
+def is_snapshot(path: Path) -> bool:
+    """Whether a file was written by `to_parquet`, and has its end."""
+    if not is_parquet(path):
+        return False
+    with suppress(pa.ArrowException, OSError):
+        return VOCABULARIES["users"] in (pq.read_schema(path).metadata or {})
+    return False
 
 
 def from_parquet(path: str | Path) -> Interactions:
@@ -42,7 +51,9 @@ def from_parquet(path: str | Path) -> Interactions:
     """
     path = Path(path)
     if not is_snapshot(path):
-        raise InvalidInteractions(f"`{path.name}` must be a file of `to_parquet` (got another); read it with `read`")
+        raise InvalidInteractions(
+            f"`{path.name}` must be a whole file of `to_parquet` (got another); read it with `read`"
+        )
     table = pq.read_table(path)
     metadata: dict[bytes, bytes] = table.schema.metadata
     users, items = (Vocabulary.from_json(json.loads(metadata[name])) for name in VOCABULARIES.values())

@@ -50,7 +50,8 @@ class Recipe:
 
     def batches(self, problem: RecommenderProblem, epoch: int) -> list[Tensor]:
         """One epoch's interactions of the problem, a step each."""
-        return coupled_batches(problem.graph, epoch, -(-problem.n_records // self.batch_size), self.seed)
+        every = coupled_batches(problem.graph, epoch, -(-problem.n_records // self.batch_size), self.seed)
+        return [records for records in every if len(records)]
 
 
 def corrected(encoder: Encoder, params: Params, of_model: Params, deletion: Deletion, readout: Tensor) -> Params:

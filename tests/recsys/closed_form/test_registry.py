@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,20 @@ def test_every_closed_form_is_under_test() -> None:
 def test_an_unknown_name_lists_the_known_ones(data: Interactions) -> None:
     with pytest.raises(KeyError, match="`svd` is no closed form; there are als, ease, graph_filter"):
         closed_form("svd", data)
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_what_was_never_fitted_says_so(name: str, data: Interactions) -> None:
+    model = closed_form(name, data, **ARGUMENTS[name])
+    asked: list[Callable[[], object]] = [
+        lambda: model.ranker().recommend("u03", k=2),
+        lambda: model.fold_in(data.csr()),
+    ]
+    if name != "graph_filter":  # which decomposes small data anew
+        asked.append(lambda: model.forget(ForgetSet(users=("u03",))))
+    for ask in asked:
+        with pytest.raises(ValueError, match="call `fit` first"):
+            ask()
 
 
 def test_arguments_build_the_same_model_again(model: ClosedForm) -> None:

@@ -131,6 +131,11 @@ def test_kinds_of_columns():
     data = Interactions.from_frame(frame(user=nullable, item=category))
     assert data.users.kind == "int"
     assert data.items.take([0, 1]) == ["x", "y"]
+    codes = pd.Categorical([7, 9, 7])
+    assert Interactions.from_frame(frame(user=codes, item=[1, 2, 3])).users.take([0, 1]) == [7, 9]
+    for absent in (pd.Categorical([7, None]), pd.Categorical(["x", None])):
+        with pytest.raises(InvalidInteractions, match=r"`user` must not be missing \(1 bad, row 1\)"):
+            Interactions.from_frame(frame(user=absent, item=[1, 2]))
     assert Interactions.from_frame(frame(user=[1.0, 2.0], item=[1, 2])).users.take([1]) == [2]
     with pytest.raises(InvalidInteractions, match="booleans"):
         Interactions.from_frame(frame(user=[True, False], item=[1, 2]))

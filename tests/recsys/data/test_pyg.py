@@ -69,3 +69,25 @@ def test_hetero_problems_come_together():
         from_hetero(hetero(), weight="plays")
     with pytest.raises(InvalidInteractions, match="node type `movie`"):
         from_hetero(hetero(), item="movie")
+
+
+def test_edges_and_attributes_of_the_wrong_shape_are_problems():
+    data = hetero()
+    data["user", "rates", "item"].stars = torch.rand(3, 2)
+    data["user", "rates", "item"].at = torch.arange(2)
+    data["user", "knows", "user"].edge_index = torch.rand(2, 3)
+    with pytest.raises(InvalidInteractions) as caught:
+        from_hetero(data, weight="stars", time="at")
+    assert len(caught.value.problems) == 3
+    for part in ("integer [2, E] (got torch.float32 [2, 3])", "`stars` must hold a number", "`at` must hold a number"):
+        assert part in str(caught.value)
+    column = hetero()
+    column["user", "rates", "item"].stars = torch.tensor([[1.0], [2.0], [3.0]])
+    assert rows(from_hetero(column, weight="stars")) == rows(from_hetero(hetero(), weight="stars"))
+    for edges in (torch.tensor([0, 1]), EDGES.T, EDGES.double()):
+        data["user", "rates", "item"].edge_index = edges
+        with pytest.raises(InvalidInteractions, match=r"integer \[2, E\]"):
+            from_hetero(data)
+    del data["user", "rates", "item"].edge_index
+    with pytest.raises(InvalidInteractions, match=r"`edge_index` of .* must exist"):
+        from_hetero(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from recsys.data import Columns, Interactions, Split, read, read_features, read_split
+from recsys.data import Columns, Interactions, Split, from_parquet, read, read_features, read_split, to_parquet
 from recsys.errors import InvalidInteractions
 
 
@@ -42,6 +42,9 @@ FILES = {
     "u.data": ("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n2\t2\t5\t99\n", [(1, 2, 100), (2, 2, 99)]),
     "ratings.dat": ("ratings.dat", "1::2::4::100\n1::3::3.5::101\n", [(1, 2, 100)]),
     "ratings.csv": ("ratings.csv", "userId,movieId,rating,timestamp\n1,2,4.0,100\n1,3,1.0,101\n", [(1, 2, 100)]),
+    "ratings.csv without times": ("x.csv", "userId,movieId,rating\n1,2,4.0\n1,3,1.0\n", [(1, 2)]),
+    "ratings.csv with tags": ("x.csv", "userId,movieId,rating,tag,timestamp\n1,2,4.0,x,100\n", [(1, 2, 100)]),
+    "ratings.dat without times": ("ratings.dat", "1::2::4\n1::3::3.5\n", [(1, 2)]),
     "csv": ("x.csv", '\ufeffitem,user,extra\n"a,b",u2,x\nc,u1,"y"\n', [("u1", "c"), ("u2", "a,b")]),
     "csv with semicolons": ("x.csv", "user_id;product_id;count\n1;2;3\n", [(1, 2, 3)]),
     "recbole": (
@@ -84,6 +87,9 @@ def test_named_format_settles_what_content_cannot(write):
         read(path)
     assert rows(read(path, format="lightgcn")) == [(0, 1), (0, 2), (1, 4), (1, 5)]
     assert rows(read(path, format="triples")) == [(0, 1, 2), (1, 4, 5)]
+    for name in ("u.data", "ratings.dat", "ratings.csv"):
+        _, text, expected = FILES[name]
+        assert rows(read(write(name, text), format="movielens")) == expected
     with pytest.raises(InvalidInteractions, match="must be one of lightgcn, triples"):
         read(path, format="xml")
 
@@ -183,6 +189,15 @@ def test_unseen_and_overlapping_lines_of_a_test_file(write):
     assert "every item must occur in train (3 bad, line 1, 1, 1)" in str(caught.value)
     clean = write("clean.txt", "0 9 5 8 11\n")
     assert len(read_split(train, clean, unseen="keep").test) == 4
+
+
+def test_validation_and_test_share_nothing_either(write):
+    """Else the test would be trained on: the final model learns from train and validation."""
+    train, valid, test = (write(f"{n}.txt", f"{text}\n") for n, text in (("a", "0 1\n1 2"), ("b", "0 2"), ("c", "0 2")))
+    with pytest.raises(
+        InvalidInteractions, match=r"c.txt: an interaction must not be in validation too \(1 bad, line 1\)"
+    ):
+        read_split(train, test, validation_file=valid)
 
 
 RECBOLE = {
@@ -288,8 +303,31 @@ def test_problems_of_all_files_come_together(write):
     with pytest.raises(InvalidInteractions) as caught:
         read_split(train, test, ties=ties)
     text = str(caught.value)
-    for part in ("train.txt: a user and item", "test.txt: a line must have", "two different users"):
+    for part in (
+        "train.txt: a user and item",
+        "test.txt: a line must have",
+        "two different users (1 bad, ties.txt, line 1)",
+    ):
         assert part in text
+
+
+def test_parquet_that_is_cut_off_is_a_problem_among_others(write, tmp_path):
+    whole = tmp_path / "whole.parquet"
+    pd.DataFrame({"user": [1, 2], "item": [3, 4]}).to_parquet(whole)
+    cut, text = tmp_path / "cut.parquet", write("x.csv", "user,item\n1,3\n")
+    cut.write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(InvalidInteractions) as caught:
+        read_split(cut, write("test.txt", "1 1\n1 6 --5\n2 7 8 9\n"), ties=cut)
+    for part in ("cut.parquet: the file must be whole Parquet", "test.txt: a line must"):
+        assert part in str(caught.value)
+    assert len([problem for problem in caught.value.problems if "whole Parquet" in problem]) == 2
+    with pytest.raises(InvalidInteractions, match=r"x.csv: the file must be whole Parquet"):
+        read(text, format="parquet")
+    for end in (20, 2):
+        to_parquet(read(text), whole)
+        cut.write_bytes(whole.read_bytes()[:-end])
+        with pytest.raises(InvalidInteractions, match="must be a whole file of `to_parquet`"):
+            from_parquet(cut)
 
 
 def test_a_validation_file_is_used_as_it_is(write, tmp_path):
@@ -333,6 +371,18 @@ def test_features_are_typed(write):
     assert pd.isna(table["year"].iloc[1])
     assert table["vec"].tolist() == [[0.5, 1.0], []]
     assert table["code"].tolist() == ["01", "2"]
+
+
+def test_features_that_are_no_numbers_are_named(write):
+    path = write(
+        "x.item",
+        "item_id:token\tyear:float\tvec:float_seq\n1\t1995\t.5 x\n2\tlate\t\n3\t\t-1e3 nan\n4\t1 2\t7\n",
+    )
+    with pytest.raises(InvalidInteractions) as caught:
+        read_features(path)
+    assert len(caught.value.problems) == 2
+    for part in ("`year` must hold a number (2 bad, line 3, 5)", "`vec` must hold numbers (1 bad, line 2)"):
+        assert part in str(caught.value)
 
 
 def test_reading_gives_interactions_with_ties(write):

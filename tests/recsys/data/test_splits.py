@@ -129,6 +129,14 @@ def test_what_cannot_be_split_is_refused(data):
     for split in (leave_last_out, temporal_user, temporal):
         with pytest.raises(InvalidInteractions, match=f"times for `{split.__name__}`"):
             split(bare)
+    days = pd.DataFrame({"user": 1, "item": range(10), "time": [1, 1, 1, 1, 2, 2, 3, 3, 3, 3]})
+    for times, latest in ((days["time"], 4), (5, 10)):
+        moments = Interactions.from_frame(days.assign(time=times), time="time")
+        with pytest.raises(InvalidInteractions, match=rf"got 10, of which the latest moment has {latest}\)"):
+            temporal(moments, validation=0.3, test=0.3)
+    assert len(temporal(Interactions.from_frame(days, time="time"), validation=0.3, test=0.45).test) == 4
+    with pytest.raises(InvalidInteractions, match="got 0, of which"):
+        temporal(moments.take(np.empty(0, dtype=np.int64)))
     with pytest.raises(ValueError, match="`validation`") as caught:
         ratio(data, validation=0.0, test=1.0)
     assert "`test`" in str(caught.value)

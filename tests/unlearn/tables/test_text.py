@@ -29,6 +29,15 @@ def test_lines_keep_their_numbers_compressed_or_not(text, tmp_path):
         assert (lines.tolist(), lines.index.tolist(), lines.index.name) == (["a b", "c d"], [1, 3], "line")
 
 
+def test_only_line_ends_end_a_line(tmp_path):
+    path, odd = tmp_path / "x.csv", "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
+    for end in ("\n", "\r\n", "\r"):
+        path.write_bytes(f"user,item,title{end}1,2,{odd}{end}3,4,x".encode())
+        assert every_line(path, noted()) == ["user,item,title", f"1,2,{odd}", "3,4,x"]
+        frame = delimited(read_lines(path, noted()), ",", None, noted())
+        assert frame["title"].tolist() == [odd, "x"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"), [(b"\xff", "UTF-8"), (gzip.compress(b"x" * 99)[:-9], "whole"), (b"\n \n", "at least one line")]
 )
