@@ -106,6 +106,16 @@ def test_metis_has_a_line_a_node(written):
     assert cycle.out_degree().tolist() == [2, 2, 2, 2]
 
 
+def test_large_numbers_in_the_first_line_are_no_head(written):
+    timed = written("1 2 1082040961\n3 4 1082155839\n5 2 1082414391\n")
+    assert listed(read(timed, probability=False)) == [(1, 2, 1.0), (3, 4, 1.0), (5, 2, 1.0)]
+    with pytest.raises(InvalidGraph, match="from 0 to 1"):
+        read(timed)
+    weighted = written("1 2 12\n2 3 7\n")
+    assert listed(read(weighted, probability=False)) == [(1, 2, 1.0), (2, 3, 1.0)]
+    assert listed(read(written("900000000000 1\n5 7\n"))) == [(5, 7, 1.0), (900000000000, 1, 1.0)]
+
+
 def test_problems_of_metis_are_told_by_line(written):
     with pytest.raises(InvalidGraph) as caught:
         read(written("% x\n3 3\n2\n1 3\n7\n"), format="metis")
@@ -137,8 +147,9 @@ def test_every_problem_of_a_file_is_told_with_its_line(written):
 def test_files_that_are_none(written, tmp_path):
     with pytest.raises(InvalidGraph, match="file that exists"):
         read(tmp_path / "missing.txt")
-    with pytest.raises(InvalidGraph, match="none but comments"):
-        read(written("# nothing\n\n"))
+    for nothing in ("# nothing\n\n", "# nothing\n", ""):
+        with pytest.raises(InvalidGraph, match="none but comments"):
+            read(written(nothing))
     with pytest.raises(InvalidGraph, match="must be whole"):
         read(written(gzip.compress(b"1 2\n2 3\n" * 1000)[:-20]))
     with pytest.raises(InvalidGraph, match="UTF-8"):
