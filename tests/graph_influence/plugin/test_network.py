@@ -290,6 +290,9 @@ def test_what_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
         opened(tmp_path / "nowhere")
     with pytest.raises(InvalidGraph, match="weighted cascade"):
         Network.build(graph("uneven"), PLANS["renormalised"])
+    rounded = graph("frozen").with_probability(graph("frozen").probability.round(7))  # nobody could leave it
+    with pytest.raises(InvalidGraph, match="in place of"):
+        Network.build(rounded, PLANS["renormalised"])
     with pytest.raises(InvalidRequest, match="semantics"):
         Network.build(graph("frozen"), replace(PLANS["frozen"], semantics="melted"))  # pyright: ignore[reportArgumentType]
 
