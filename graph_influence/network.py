@@ -148,7 +148,7 @@ def merged(graph: SocialGraph, more: pd.DataFrame | None, semantics: Semantics) 
     if more is None or more.empty:
         return graph
     tails, heads = (graph.nodes.rows(more[name].tolist()) for name in ("source", "target"))
-    p = np.ones(len(more)) if semantics == "renormalised" else pd.to_numeric(more["probability"]).to_numpy(np.float64)
+    p = np.ones(len(more)) if semantics == "renormalised" else more["probability"].to_numpy(np.float64)
     joined = SocialGraph.from_arcs(
         _behind(graph.source[graph.alive], tails),
         _behind(graph.target[graph.alive], heads),
