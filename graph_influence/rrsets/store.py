@@ -47,7 +47,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update did: sets that were drawn again, those of them that came out otherwise, or all of them anew."""
+    """What an update did: how many sets were drawn again, and how many of them came out otherwise.
+
+    Where all were drawn anew (`rebuilt`) nobody compares them, and `changed` counts all.
+    """
 
     redrawn: int
     changed: int
