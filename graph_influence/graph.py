@@ -65,7 +65,7 @@ class SocialGraph:
             InvalidGraph: listing every problem: lengths, rows out of range or forgotten, probabilities outside [0, 1]
                 or not finite, parallel arcs under "raise", sums above 1 under "sum".
         """
-        vocabulary = Vocabulary(np.arange(nodes, dtype=np.int64)) if isinstance(nodes, int) else nodes
+        vocabulary = nodes if isinstance(nodes, Vocabulary) else Vocabulary(np.arange(nodes, dtype=np.int64))
         tails, heads = np.asarray(source, dtype=np.int64).ravel(), np.asarray(target, dtype=np.int64).ravel()
         given = np.asarray(probability, dtype=np.float64)
         problems = Problems("these arcs", InvalidGraph)
