@@ -54,8 +54,11 @@ def test_a_third_column_is_a_probability_unless_it_is_left_alone(written):
     assert listed(read(counted, probability=False)) == EDGES
     named = written("weight,to,from\n0.5,5,3\n0.25,9,5\n")
     assert listed(read(named, source="from", target="to", probability="weight")) == [(3, 5, 0.5), (5, 9, 0.25)]
-    with pytest.raises(InvalidGraph, match=r"`p` must exist \(got `weight`"):
-        read(named, probability="p")
+    assert read(named, source="from", target="to").probability.tolist() == [0.5, 0.25]
+    for name in ("p", True):
+        with pytest.raises(InvalidGraph, match=rf"`{name}` must exist \(got `weight`"):
+            read(named, probability=name)
+    assert read(written("from,to,score\n3,5,0.5\n")).probability.tolist() == [1.0]  # not one by its name
 
 
 def test_direction_and_parallel_arcs_are_options(written):
