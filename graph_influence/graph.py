@@ -65,7 +65,7 @@ class SocialGraph:
             InvalidGraph: listing every problem: lengths, rows out of range or forgotten, probabilities outside [0, 1]
                 or not finite, parallel arcs under "raise", sums above 1 under "sum".
         """
-        vocabulary = Vocabulary(np.arange(nodes, dtype=np.int64)) if isinstance(nodes, int) else nodes
+        vocabulary = nodes if isinstance(nodes, Vocabulary) else Vocabulary(np.arange(nodes, dtype=np.int64))
         tails, heads = np.asarray(source, dtype=np.int64).ravel(), np.asarray(target, dtype=np.int64).ravel()
         given = np.asarray(probability, dtype=np.float64)
         problems = Problems("these arcs", InvalidGraph)
@@ -176,6 +176,14 @@ class SocialGraph:
         )
         problems.raise_any()
 
+    def require_weighted_cascade(self) -> None:
+        """For whoever is to renormalise probabilities later.
+
+        Raises:
+            InvalidGraph: some are not those of weighted cascade, 1 / in-degree.
+        """
+        _require_weighted_cascade(self.probability, self.alive, self.target)
+
     def arcs(self, pairs: Iterable[tuple[Id, Id]]) -> NDArray[np.int64]:
         """Ids [k] of the arcs between external ids (source, target); -1 where there is none."""
         listed = list(pairs)
@@ -280,20 +288,20 @@ class SocialGraph:
         return SocialGraph(Vocabulary(left), in_ptr, source, p, np.ones(len(source), dtype=np.bool_))
 
 
-def _weighted_cascade(alive: NDArray[np.bool_], group: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weighted_cascade(alive: NDArray[np.bool_], group: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """1 / in-degree of the arcs that are there, 0 of the others, [k], for the targets that `group` numbers."""
     degree = np.bincount(group, alive)[group]
     return np.divide(1.0, degree, out=np.zeros(len(alive)), where=alive)
 
 
 def _require_weighted_cascade(
-    probability: NDArray[np.float64], alive: NDArray[np.bool_], group: NDArray[np.int64]
+    probability: NDArray[np.float64], alive: NDArray[np.bool_], group: NDArray[np.integer[Any]]
 ) -> None:
     expected = _weighted_cascade(alive, group)
     other = np.abs(probability - expected) > _SLACK * expected
     if other.any():
         raise InvalidGraph(
             "probabilities must be those of weighted cascade, 1 / in-degree, to be renormalised (got "
-            f"{probability[other][0]:.6g} in place of {expected[other][0]:.6g}); leave them frozen, or apply a scheme "
-            "to the graph that is left"
+            f"{probability[other][0]:.12g} in place of {expected[other][0]:.12g}); leave them frozen, or apply that "
+            "scheme"
         )

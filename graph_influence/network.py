@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
-from graph_influence.errors import InvalidGraph, InvalidRequest
+from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.standing import StandingSeeds, Upkeep
 from graph_influence.rrsets.in_arcs import Model
@@ -79,11 +79,8 @@ class Network:
         if plan.semantics not in get_args(Semantics):
             known = " or ".join(get_args(Semantics))
             raise InvalidRequest(f"`semantics` must be {known} (got {plan.semantics!r})")
-        if plan.semantics == "renormalised" and not np.allclose(graph.probability, weighted_cascade(graph).probability):
-            raise InvalidGraph(
-                "probabilities must be those of weighted cascade, 1 / in-degree, to be renormalised when somebody "
-                "leaves; apply that scheme, or leave them frozen"
-            )
+        if plan.semantics == "renormalised":
+            graph.require_weighted_cascade()
         if surrogate is not None:
             _require_teachable(surrogate, plan)
         network = cls(plan, StandingSeeds(graph, plan.k, model=plan.model, seed=seed, share=plan.share))
@@ -151,7 +148,7 @@ def merged(graph: SocialGraph, more: pd.DataFrame | None, semantics: Semantics) 
     if more is None or more.empty:
         return graph
     tails, heads = (graph.nodes.rows(more[name].tolist()) for name in ("source", "target"))
-    p = np.ones(len(more)) if semantics == "renormalised" else pd.to_numeric(more["probability"]).to_numpy(np.float64)
+    p = np.ones(len(more)) if semantics == "renormalised" else more["probability"].to_numpy(np.float64)
     joined = SocialGraph.from_arcs(
         _behind(graph.source[graph.alive], tails),
         _behind(graph.target[graph.alive], heads),

@@ -32,6 +32,7 @@ CONTRACTS = (
     "forget",
     "history",
     "hooks",
+    "interruption",
     "invalid",
     "parallel",
     "params",

@@ -71,6 +71,21 @@ def asked_to_end() -> Generator[Callable[[], bool]]:
 
 
 @contextmanager
+def undisturbed() -> Generator[None]:
+    """Ctrl-C is heard at the end: around what is quick, and worth nothing half done."""
+    heard = False
+
+    def note(*_: object) -> None:
+        nonlocal heard
+        heard = True
+
+    with _heard(note):
+        yield
+    if heard:
+        signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
 def _heard(handler: Callable[..., Any]) -> Generator[None]:
     """SIGINT goes to `handler`; signals arrive in the main thread alone."""
     if threading.current_thread() is not threading.main_thread():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from numba.core import config
 from tqdm import tqdm
 
 T = TypeVar("T")
+_AHEAD = 4  # chunks a thread that are begun before their turn, so that results of no more are held
 
 
 def in_chunks(
@@ -46,14 +48,20 @@ def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: 
     if threads == 1 or len(parts) == 1:
         yield from (work(*part) for part in parts)
         return
-    futures = [_pool(threads).submit(work, *part) for part in parts]
+    waiting: deque[Future[T]] = deque()
     try:
-        for future in futures:
-            yield future.result()
+        for part in parts:
+            waiting.append(_pool(threads).submit(work, *part))
+            if len(waiting) == _AHEAD * threads:
+                yield waiting[0].result()
+                waiting.popleft()
+        while waiting:
+            yield waiting[0].result()
+            waiting.popleft()
     finally:
-        for future in futures:
+        for future in waiting:
             future.cancel()
-        wait(futures)  # after an interrupt: nobody writes any more
+        wait(waiting)  # after an interrupt: nobody writes any more
 
 
 @cache

@@ -56,13 +56,13 @@ def estimate(
         "criticality": growth,
     }
     if not json_:
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False)  # brackets in a specification are no styles
         console.print(f"{spread.mean:.2f} nodes of {graph.num_alive} (95 %: {low:.2f} to {high:.2f}), seeds included")
         for name, value in by_surrogate.items():
             console.print(f"{value:.2f} by {name}")
         if growth >= 1:
             console.print(
-                f"[yellow]note:[/] activity grows by a factor of {growth:.2f} a step at first, and may take off: the "
+                f"note: activity grows by a factor of {growth:.2f} a step at first, and may take off: the "
                 "simulation is right where surrogates differ"
             )
     return result

@@ -33,7 +33,7 @@ def remove(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="CSV for what is left of a file; folder for a workspace (default: in place)."),
+        typer.Option(help="CSV for the ties left of a file; folder for a workspace (default: in place)."),
     ] = None,
     planned: Planned,
     json_: Json = False,
@@ -108,12 +108,13 @@ def _removed(network: Network, forget: ForgetSet) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     upkeep, surrogate = removed.seeds, removed.surrogate
     pair = upkeep.selection, upkeep.judging
+    rebuilt = any(one.rebuilt for one in pair)
     return {
         "before": before,
         "after": state(),
         "sets_redrawn": sum(one.redrawn for one in pair),
-        "sets_changed": sum(one.changed for one in pair),
-        "rebuilt": any(one.rebuilt for one in pair),
+        "sets_changed": None if rebuilt else sum(one.changed for one in pair),  # nobody compared them
+        "rebuilt": rebuilt,
         "seeds_lost": upkeep.lost,
         "chosen_anew": upkeep.chosen_anew,
         "surrogate": None if surrogate is None else asdict(surrogate),
@@ -143,8 +144,8 @@ def _print(told: Mapping[str, Any], out: Path) -> None:
     table.add_row("proven ratio", *(f"{one['ratio']:.3f}" for one in (before, after)))
     console = Console(markup=False, soft_wrap=True)
     console.print(table)
-    how = "all drawn anew" if told["rebuilt"] else f"{told['sets_redrawn']:,} drawn again"
-    console.print(f"Sets: {how}, {told['sets_changed']:,} came out otherwise, of {before['sets']:,}")
+    otherwise = "" if told["sets_changed"] is None else f", {told['sets_changed']:,} came out otherwise"
+    console.print(f"Sets: {told['sets_redrawn']:,} of {before['sets']:,} drawn again{otherwise}")
     left, come = ([one for one in a["seeds"] if one not in b["seeds"]] for a, b in ((before, after), (after, before)))
     changed = f"without {', '.join(map(str, left))}, with {', '.join(map(str, come)) or 'nobody'} in their place"
     console.print(f"Seeds: {changed if left or come else 'all stand'}{', chosen anew' if told['chosen_anew'] else ''}")

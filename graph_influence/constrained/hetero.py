@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log2
+from math import ceil, floor, inf, log2
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,13 @@ class HeteroIM:
         self, graph: SocialGraph, inviters: Iterable[Id], k: int, accepts: NDArray[np.float64] | None = None
     ) -> FriendLists:
         """As `HeteroIR.recommend`."""
-        pairs = _pairs(graph, inviters, k, accepts, self.size)
+        given = ("eps", self.eps, inf), ("delta", self.delta, 1)
+        wrong = [
+            f"`{name}` must be above 0 and below {most} (got {value})"
+            for name, value, most in given
+            if value is not None and not 0 < value < most
+        ]
+        pairs = _pairs(graph, inviters, k, accepts, self.size, wrong)
         if accepts is not None:
             graph = graph.with_probability(graph.probability * accepts[graph.target])
         sets = RRSets(graph, self.model, seed=purpose(self.seed, "hetero"))
@@ -141,11 +147,17 @@ class HeteroIM:
 
 
 def _pairs(
-    graph: SocialGraph, inviters: Iterable[Id], k: int, accepts: NDArray[np.float64] | None, capacity: int
+    graph: SocialGraph,
+    inviters: Iterable[Id],
+    k: int,
+    accepts: NDArray[np.float64] | None,
+    capacity: int,
+    wrong: Sequence[str] = (),
 ) -> Participants:
-    """Inviters and all their friends, other inviters included."""
+    """Inviters and all their friends, other inviters included; `wrong` is what is known to be wrong already."""
     rows = graph.nodes.rows(inviters)
     problems = Problems("these arguments", InvalidRequest)
+    problems.found.extend(wrong)
     if len(rows) == 0 or len(np.unique(rows)) < len(rows):
         problems.add(f"there must be inviters, each named once (got {len(rows)}, {len(np.unique(rows))} different)")
     if k < 1 or capacity < 1:

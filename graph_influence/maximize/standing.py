@@ -72,8 +72,8 @@ class Standing(ABC, Generic[S, K]):
 
     @property
     def graph(self) -> SocialGraph:
-        """The one that it stands on."""
-        return self.collections.selection.graph
+        """The one that it stands on: that of the collection which follows last, so that it can be asked for again."""
+        return self.collections.judging.graph
 
     @property
     def spread(self) -> Spread:

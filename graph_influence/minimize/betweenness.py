@@ -34,15 +34,18 @@ class Betweenness(Ranking):
         ptr = np.zeros(graph.num_nodes + 1, dtype=np.int64)
         np.cumsum(graph.out_degree(), out=ptr[1:])
 
-        def some(first: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            by_arc, by_node = np.zeros(graph.num_arcs), np.zeros(graph.num_nodes)
-            _add_paths(ptr, graph.target[order], order, first, count, by_arc, by_node)
-            return by_arc, by_node
+        target, place = graph.target[order], 0 if outbreak.unit == "arcs" else 1
 
-        place = 0 if outbreak.unit == "arcs" else 1
+        def some(first: int, _: int) -> NDArray[np.float64]:
+            both = np.zeros(graph.num_arcs), np.zeros(graph.num_nodes)
+            _add_paths(ptr, target, order, first * _CHUNK, _CHUNK, *both)
+            return both[place]
+
+        total = np.zeros(outbreak.units)
         # In whole chunks whatever the number of threads, so that sums are rounded the same.
-        chunks = in_chunks(lambda first, _: some(first * _CHUNK, _CHUNK), -(-graph.num_nodes // _CHUNK), chunk=1)
-        return np.sum([part[place] for part in chunks], axis=0)
+        for part in in_chunks(some, -(-graph.num_nodes // _CHUNK), chunk=1):
+            total += part
+        return total
 
 
 @kernel

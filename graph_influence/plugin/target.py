@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from graph_influence import store, surrogate_store
@@ -121,8 +122,13 @@ class NetworkTarget(WorkspaceTarget[Stored, Begun]):
         needed = COLUMNS[:2] if semantics == "renormalised" else COLUMNS
         if missing := [name for name in needed if name not in frame.columns]:
             raise InvalidGraph(f"new ties must have columns {', '.join(needed)} ({', '.join(missing)} are missing)")
-        frame = frame.reindex(columns=COLUMNS)
         ends = frame[COLUMNS[:2]]
+        p = pd.to_numeric(frame["probability"], errors="coerce") if "probability" in needed else np.nan
+        frame = ends.assign(probability=p)
+        problems = Problems("these ties", InvalidGraph)
+        bad = ~frame["probability"].between(0, 1).to_numpy() & ("probability" in needed)
+        problems.rows(bad, frame.index, "probabilities must be numbers from 0 to 1", "correct them")
+        problems.raise_any()
         blocked = ends.isin([one for one in pd.unique(ends.to_numpy().ravel()) if self.blocks(one)]).any(axis=1)
         with self.workspace.held():
             stored = self.data()

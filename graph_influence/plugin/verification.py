@@ -27,7 +27,7 @@ _FAR = 4.5  # standard errors, which chance exceeds once in 150,000 times
 NOT_COVERED = (
     "backups, exports and copies that this service did not make",
     "seeds and spreads that were handed out before, and what was done by them",
-    "that somebody left: until the next rebuild their ties' places are kept, empty and without a name",
+    "that somebody left: until the next rebuild their ties' places are kept, without a name and as wide as they were",
     "the proof of the seeds, where people leave because they were chosen",
 )
 

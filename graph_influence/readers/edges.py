@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -24,15 +25,15 @@ _PROBABILITIES = ("probability", "prob", "p", "activationprob", "weight", "w")
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns that play each part; None takes the first two, and the third or a usual name.
+    """Names of the columns that play each part; None takes the first two, and of the others one of a usual name.
 
-    `probability=False` leaves a column of probabilities alone. `header` says whether there are names at all; None
-    looks.
+    The third has one where there is no header. `probability=False` leaves a column of probabilities alone. `header`
+    says whether there are names at all; None looks.
     """
 
     source: str | None = None
     target: str | None = None
-    probability: str | bool | None = None
+    probability: str | Literal[False] | None = None
     header: bool | None = None
 
 
@@ -43,20 +44,22 @@ def read_edges(lines: pd.Series[str], columns: Columns, problems: Problems) -> E
     if len(frame.columns) < 2:
         problems.add(f"a line must have at least two fields (got `{lines.iloc[0]}`); check the separator")
         problems.fail()
-    usual = {re.sub(r"[^a-z0-9]", "", str(name).lower()): str(name) for name in reversed(frame.columns[2:])}
+    ends = (columns.source or frame.columns[0], columns.target or frame.columns[1])
+    others = [str(name) for name in reversed(frame.columns) if name not in ends]
+    usual = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in others}
     probability = columns.probability
     if probability is None:
         probability = next((usual[name] for name in _PROBABILITIES if name in usual), False)
-    parts = (columns.source or frame.columns[0], columns.target or frame.columns[1], probability)
-    absent = [f"`{name}`" for name in parts if isinstance(name, str) and name not in frame.columns]
+    parts = (*ends, probability)
+    absent = [f"`{name}`" for name in parts if name is not False and name not in frame.columns]
     if absent:
         have = ", ".join(f"`{name}`" for name in frame.columns)
         problems.add(f"columns {', '.join(absent)} must exist (got {have}); name the columns that hold them")
         problems.fail()
-    ends = same_kind([whole_or_text(frame[name]).to_numpy() for name in parts[:2]])
-    table = pd.DataFrame(dict(zip(_NAMES, ends, strict=False)), index=frame.index)
-    if isinstance(parts[2], str):
-        table["probability"] = frame[parts[2]]
+    ids = same_kind([whole_or_text(frame[name]).to_numpy() for name in ends])
+    table = pd.DataFrame(dict(zip(_NAMES, ids, strict=False)), index=frame.index)
+    if probability is not False:
+        table["probability"] = frame[probability]
     return EdgeTable(table)
 
 

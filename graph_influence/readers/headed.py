@@ -15,6 +15,7 @@ from graph_influence.readers.table import EdgeTable
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Vocabulary
 
+_MOST = np.iinfo(np.int32).max  # nodes that a graph can number
 _WRONG = 0.1  # share by which the number of edges may be wrong for a header to be known as one
 
 
@@ -25,6 +26,8 @@ def is_headed(lines: pd.Series[str]) -> bool:
     if len(header) != 2 or not all(field.isdigit() for field in header) or not rest:
         return False
     n, m = map(int, header)
+    if n > _MOST:  # an id, as large as some are
+        return False
     if len(rest[0].split()) > 2:  # "u v p" below "n m"
         return True
     if abs(len(rest) - m) > _WRONG * m:

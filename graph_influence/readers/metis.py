@@ -6,12 +6,17 @@ they are read over.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
 from graph_influence.readers.table import EdgeTable
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Vocabulary
+
+# n, m, which weights there are, and how many of a node; a longer third number is a time, or a weight of an edge.
+_HEADER = re.compile(r"\s*\d+\s+\d+(\s+[01]{1,3}(\s+\d+)?)?\s*", re.ASCII)
 
 
 def is_metis(lines: pd.Series[str]) -> bool:
@@ -56,8 +61,8 @@ def read_metis(lines: pd.Series[str], problems: Problems) -> EdgeTable:
 
 
 def _header(lines: pd.Series[str]) -> list[str] | None:
-    header: list[str] = lines.iloc[0].split()
-    return header if len(header) in (2, 3, 4) and all(field.isdigit() for field in header) else None
+    first: str = lines.iloc[0]
+    return first.split() if _HEADER.fullmatch(first) else None
 
 
 def _body(lines: pd.Series[str], n: int) -> pd.Series[str]:

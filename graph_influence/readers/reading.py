@@ -30,7 +30,7 @@ def read(
     parallel: Parallel = "first",
     source: str | None = None,
     target: str | None = None,
-    probability: str | bool | None = None,
+    probability: str | Literal[False] | None = None,
     header: bool | None = None,
 ) -> SocialGraph:
     """The graph of a text file, compressed by gzip or not; where it holds no probabilities every arc has 1.
@@ -38,9 +38,10 @@ def read(
     The format is found by content, unless named: "edges" is a pair of ids a line (SNAP, trust files, RecBole's .net,
     "u v p", CSV), "headed" the same below a line "n m", "metis" a line a node. `undirected` adds the reverse of every
     arc; `reverse` turns arcs around, for files whose arcs point at the one who influences (who trusts, follows or votes
-    for whom). `source`, `target` and `probability` name columns; without names they are the first three, and
-    `probability=False` leaves a third one alone. Ids that are whole numbers become int, any other id makes all of them
-    str. `parallel` as in `SocialGraph.from_arcs`.
+    for whom). `source`, `target` and `probability` name columns; without names the first two are the ends, and
+    probabilities are the third, below a header one that it calls so (probability, prob, p, weight, w);
+    `probability=False` leaves it alone. Ids that are whole numbers become int, any other id makes all of them str.
+    `parallel` as in `SocialGraph.from_arcs`.
 
     Raises: InvalidGraph listing every problem of the file, with line numbers.
     """
@@ -68,10 +69,10 @@ def _read(text: list[str], format: Format | None, columns: Columns, problems: Pr
     every = pd.Series(text, index=pd.RangeIndex(1, len(text) + 1, name="line"), dtype=object)
     every = every[[not line.lstrip().startswith(("#", "%")) for line in text]]
     full = np.array([bool(line.strip()) for line in every], dtype=np.bool_)
-    lines, every = every[full], every.iloc[full.argmax() :]
     if not full.any():
         problems.add("there must be at least one line (got none but comments); check that this is the right file")
         problems.fail()
+    lines, every = every[full], every.iloc[full.argmax() :]
     format = detect(every, lines, problems) if format is None else format
     if format == "metis":
         return read_metis(every, problems)

@@ -30,9 +30,9 @@ _SLACK = 1e-9  # by which rounding may lift the in-weights of a node above 1
 class InArcs:
     """Arcs e from `node[w].start` to `node[w + 1].start` run from `tail[e]` to w; a tail of -1 is nobody any more.
 
-    Independent cascade ("ic"): `weight` is the probability, descending within a segment, at a tombstone that of the arc
-    behind it. `scale` of a node whose arcs are all of one probability p is -1 / ln(1 - p), from 0 for p = 1 to infinity
-    for p = 0, and -1 of others.
+    Independent cascade ("ic"): `weight` is the probability, descending within a segment; at a tombstone that of the arc
+    behind it, or its own where it was there when its target was last measured. `scale` of a node whose arcs are all of
+    one probability p is -1 / ln(1 - p), from 0 for p = 1 to infinity for p = 0, and -1 of others.
     Linear threshold ("lt"): `weight` is the running sum of weights within the segment. `scale` is 1 / w where all are
     w, and 0 of other nodes.
 

@@ -27,6 +27,7 @@ from graph_influence.rrsets.in_arcs import InArcs, Model
 from graph_influence.rrsets.rows import Incidence, Rows, mark_held
 from graph_influence.rrsets.sampler import Drawn, draw
 from unlearn.compiled import kernel
+from unlearn.interruption import undisturbed
 from unlearn.invalid import InvalidInput
 
 # Share of the members that stand in sets to be redrawn from which on drawing all sets is quicker. Members tell the
@@ -47,7 +48,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an update did: sets that were drawn again, those of them that came out otherwise, or all of them anew."""
+    """What an update did: how many sets were drawn again, and how many of them came out otherwise.
+
+    Where all were drawn anew (`rebuilt`) nobody compares them, and `changed` counts all.
+    """
 
     redrawn: int
     changed: int
@@ -150,9 +154,8 @@ class RRSets:
                 f"(got {count}, after {len(self)} sets, {self.graph.num_alive} people)"
             )
         drawn = self._drawn(np.arange(len(self), total), self.graph, self.arcs, self._sentinel)
-        self.members = self.members.extended(drawn.length, drawn.members, self.threads)
-        self.covered = np.concatenate([self.covered, drawn.covered])
-        self._sets = None
+        members = self.members.extended(drawn.length, drawn.members, self.threads)
+        self.members, self.covered, self._sets = members, np.concatenate([self.covered, drawn.covered]), None
 
     def update(self, graph: SocialGraph) -> Update:
         """Follow the graph to what is left of it: the store becomes what drawing everything from it would give.
@@ -181,13 +184,16 @@ class RRSets:
             numbers = np.arange(len(self) if graph.num_alive else 0)
         sentinel = self._sentinel & graph.nodes.alive
         drawn = self._drawn(numbers, graph, arcs, sentinel)
-        if rebuild:
-            self.members, self.covered = Rows.empty().extended(drawn.length, drawn.members, self.threads), drawn.covered
-            self._sets, changed = self.members.inverted(graph.num_nodes, self.threads), len(numbers)
-        else:
-            self.covered[numbers] = drawn.covered
-            self.members, self._sets, changed = rewritten(self.members, self.sets, numbers, drawn)
-        self.graph, self.arcs, self._sentinel = graph, arcs, sentinel
+        # Rows are written over in place: of an index that was and sets that were not, nobody would find who left.
+        with undisturbed():
+            if rebuild:
+                self.members = Rows.empty().extended(drawn.length, drawn.members, self.threads)
+                self._sets, changed = self.members.inverted(graph.num_nodes, self.threads), len(numbers)
+                self.covered = drawn.covered
+            else:
+                self.members, self._sets, changed = rewritten(self.members, self.sets, numbers, drawn)
+                self.covered[numbers] = drawn.covered
+            self.graph, self.arcs, self._sentinel = graph, arcs, sentinel
         return Update(len(numbers), changed, rebuild)
 
     def compact(self) -> RRSets:

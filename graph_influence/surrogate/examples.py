@@ -81,6 +81,7 @@ class Regime:
             seed_share=("above 0 and at most 1", 0 < self.seed_share <= 1),
             perturbed=("from 0 to 1", 0 <= self.perturbed <= 1),
             runs=("positive", self.runs > 0),
+            seed=("from 0 to 2^63 - 1", 0 <= self.seed < 2**63),
         )
 
     def draw(self, purpose: str, graphs: int | None = None, *, progress: bool = False) -> list[Examples]:

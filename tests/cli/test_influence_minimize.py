@@ -55,12 +55,13 @@ def test_the_best_ties_are_found_judged_and_compared(network):
     p = [float(line.split()[2]) for line in LINES]
     graph = SocialGraph.from_arcs(*ends.T, p, nodes=9)
     left = graph.without_rows(
-        np.array([], dtype=np.int64), graph.arcs([(ids.index(u), ids.index(v)) for u, v in said["arcs"]])
+        np.array([], dtype=np.int64), graph.arcs([(ids.index(u), ids.index(v)) for u, v in said["arcs_removed"]])
     )
     exact = (6.0 - worlds(left, "ic").spread([0])) / 5.0
     assert abs(said["reduced_ratio"] - exact) < 4 * said["standard_error"] + 1e-12
     assert exact == pytest.approx(3.0 / 5.0)
-    assert said["nodes"] == [] and said["before"]["runs"] == said["after"]["runs"] == 4_000
+    assert (said["nodes"], said["arcs"], said["nodes_blocked"]) == (9, 9, [])  # the graph's size, and the choice
+    assert said["before"]["runs"] == said["after"]["runs"] == 4_000
     assert said["beside"].keys() == {"seed_adjacent", "random"}
     assert said["beside"]["random"]["reduced_ratio"] < said["reduced_ratio"]
     told = unlearn(*options).stdout
@@ -72,13 +73,13 @@ def test_people_are_blocked_and_methods_take_arguments(network):
         "influence", "minimize", network, "--scheme", "given", "--seeds", "a", "--budget", "1", "--unit", "nodes",
         "--method", "advanced_greedy:samples=500",
     )  # fmt: skip
-    assert (said["nodes"], said["arcs"], said["arguments"]["samples"]) == (["b"], [], 500)
+    assert (said["nodes_blocked"], said["arcs_removed"], said["arguments"]["samples"]) == (["b"], [], 500)
     assert said["reduced_ratio"] == pytest.approx(2 / 5, abs=0.02)
     said = answer(
         "influence", "minimize", network, "--seeds", "x", "--budget", "1", "--method", "diffim",
         "--surrogate", "mean_field:rounds=3", "--model", "lt", "--scheme", "weighted_cascade",
     )  # fmt: skip
-    assert said["arcs"] == [["x", "y"]] and said["arguments"]["surrogate"] == "MeanField(rounds=3, model='lt')"
+    assert said["arcs_removed"] == [["x", "y"]] and said["arguments"]["surrogate"] == "MeanField(rounds=3, model='lt')"
 
 
 def test_bad_input_is_told_in_one_go(network, tmp_path):
@@ -110,9 +111,12 @@ def test_a_surrogate_is_trained_stored_and_read(network, tmp_path):
     given = (network, "--scheme", "given", "--seeds", "a")
     found = answer("influence", "estimate", *given, "--surrogate", named, "--surrogate", "mean_field")
     assert list(found["surrogates"]) == [named, "mean_field"] and 4.0 < found["surrogates"][named] <= 6.0
+    bracketed = f"hybrid:path=[{out}]"
+    shown = unlearn("influence", "estimate", *given, "--surrogate", bracketed).stdout
+    assert f"by {bracketed}" in shown.replace("\n", "")
     inside = f"diffim_plus_plus:surrogate=[{named}]"
     choices = [
-        answer("influence", "minimize", *given, "--budget", "2", *flags)["arcs"]
+        answer("influence", "minimize", *given, "--budget", "2", *flags)["arcs_removed"]
         for flags in (("--method", inside), ("--method", "diffim_plus_plus", "--surrogate", named))
     ]
     assert choices[0] == choices[1]

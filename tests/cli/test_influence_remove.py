@@ -78,6 +78,16 @@ def test_people_can_read_it(ties: Path, tmp_path: Path) -> None:
     assert "spread of the seeds" in shown and f"without {seed}" in shown and " ms; kept in" in shown
 
 
+def test_sets_that_were_all_drawn_anew_are_not_said_to_differ(tmp_path: Path) -> None:
+    path, folder = tmp_path / "path.txt", tmp_path / "network"
+    path.write_text("0 1\n1 2\n2 3\n", "utf-8")
+    answer("influence", "prepare", path, "--out", folder, "--k", "1")
+    told = answer("influence", "remove", folder, "--tie", "0,1")  # most sets hold both ends, that of root 0 does not
+    assert told["rebuilt"] and told["sets_redrawn"] == told["before"]["sets"] and told["sets_changed"] is None
+    shown = unlearn("influence", "remove", folder, "--tie", "1,2").stdout
+    assert "drawn again" in shown and "otherwise" not in shown
+
+
 def test_what_cannot_be_done_changes_nothing(ties: Path, tmp_path: Path) -> None:
     folder, wrong = tmp_path / "network", ("influence", "remove")
     answer("influence", "prepare", ties, "--out", folder, *PLAN)

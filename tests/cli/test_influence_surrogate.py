@@ -66,7 +66,7 @@ def test_estimate_and_minimize_read_it_where_it_lies(ties: Path, tmp_path: Path)
         "influence", "minimize", ties, "--seeds", PEOPLE[3], "--budget", "1", "--method", "diffim_plus_plus",
         "--surrogate", named, "--runs", "50",
     )  # fmt: skip
-    assert len(cut["arcs"]) == 1
+    assert len(cut["arcs_removed"]) == 1
     shown = unlearn("influence", "remove", folder, "--user", PEOPLE[3]).stdout
     assert "Surrogate: by reconverge, " in shown and "approximately" in shown
     assert answer("influence", "prepare", ties, "--out", tmp_path / "other", *PLAN)["surrogate"] is None

@@ -38,6 +38,8 @@ def test_loops_are_dropped_and_undirected_edges_go_both_ways_once():
     graph = SocialGraph.from_arcs([0, 1, 1, 2], [1, 0, 1, 1], 0.5, nodes=4, undirected=True)
     assert listed(graph) == [(0, 1, 0.5), (1, 0, 0.5), (1, 2, 0.5), (2, 1, 0.5)]
     assert repr(graph) == "SocialGraph(4 nodes, 4 arcs)"
+    ends = np.array([[0, 1], [1, 3]])
+    assert SocialGraph.from_arcs(*ends, nodes=ends.max() + 1).num_nodes == 4  # a number as numpy has it
 
 
 @pytest.mark.parametrize(("parallel", "p"), [("first", 0.2), ("combine", 1 - 0.8 * 0.5 * 0.9), ("sum", 0.8)])

@@ -12,7 +12,7 @@ import pytest
 from recsys.problem import RecommenderProblem
 from tests.unlearn.toys import tiny_recommender
 from unlearn.forget import ForgetSet
-from unlearn.interruption import Interrupted, answered, ending, whole_or_not_at_all
+from unlearn.interruption import Interrupted, answered, ending, undisturbed, whole_or_not_at_all
 from unlearn.methods import Reconverge, Retrain, Unlearner
 
 
@@ -34,6 +34,17 @@ def swallowed() -> str:
     except KeyboardInterrupt:
         return "what it has reached"
     return "the end"
+
+
+def test_what_is_not_to_be_disturbed_is_ended_first() -> None:
+    done: list[str] = []
+    for around, heard in ((answered, KeyboardInterrupt), (ending, Interrupted)):
+        with around():
+            with pytest.raises(heard), undisturbed():
+                done.append(swallowed())
+            with undisturbed():
+                done.append("undisturbed")
+    assert done == ["the end", "undisturbed"] * 2
 
 
 def test_what_was_swallowed_is_raised_when_the_work_ends() -> None:

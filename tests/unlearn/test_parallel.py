@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -37,3 +38,22 @@ def test_work_goes_on_side_by_side_and_ends_when_it_fails():
     with pytest.raises(KeyboardInterrupt):
         list(in_chunks(fail, 1000, chunk=1, threads=2))
     assert len(begun) < 20
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_are_held_until_they_are_taken_and_a_few_ahead(threads):
+    class Result:
+        """What can be watched."""
+
+    held: weakref.WeakSet[Result] = weakref.WeakSet()
+    lock, most = threading.Lock(), 0
+
+    def work(first, count):
+        with lock:
+            held.add(result := Result())
+        return result
+
+    for _ in in_chunks(work, 400, chunk=1, threads=threads):
+        time.sleep(0.0005)  # the others could be done long before
+        most = max(most, len(held))
+    assert 0 < most <= 4 * threads + 1

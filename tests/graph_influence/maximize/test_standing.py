@@ -110,6 +110,23 @@ def test_fewer_are_left_than_were_asked_for():
     assert sorted(standing.nodes) == [1, 2]
 
 
+def test_what_was_interrupted_can_be_asked_for_again(monkeypatch):
+    graph = weighted_cascade(social(200))
+    standing, expected = (StandingSeeds(graph, 4, share=0.8) for _ in range(2))
+    leaving = ForgetSet(users=(standing.nodes[0],))
+    expected.update(graph.without(leaving))
+    with monkeypatch.context() as patch:
+        patch.setattr(standing.collections.judging, "update", raised)
+        with pytest.raises(KeyboardInterrupt):
+            standing.update(standing.graph.without(leaving))
+    standing.update(standing.graph.without(leaving))
+    assert (standing.nodes, standing.spread, standing.ratio) == (expected.nodes, expected.spread, expected.ratio)
+
+
+def raised(*_):
+    raise KeyboardInterrupt
+
+
 def test_what_cannot_be_followed_changes_nothing():
     graph = social()
     standing = StandingSeeds(graph, K)

@@ -250,6 +250,21 @@ def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: s
         one.value for one in people(30, 20)))).alive.sum()) + 1  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["frozen", "renormalised"])
+def test_a_probability_that_is_none_is_refused_where_there_must_be_one(folder: Path, kind: str) -> None:
+    network, (one, two, three) = opened(folder), (subject.value for subject in people(55, 90, 3))
+    new = pd.DataFrame({"source": [one, one], "target": [two, three], "probability": [0.5, "much"]})
+    if kind == "frozen":
+        with pytest.raises(InvalidGraph, match=r"numbers from 0 to 1 \(1 bad, row 1\)"):
+            network.take_in(new)
+        assert network.data().arrived.empty
+        return
+    assert network.take_in(new).stored == 2  # they will be those of weighted cascade
+    more = pd.DataFrame({"source": [two, three], "target": [one, two], "probability": [1, None]})
+    assert network.take_in(more).stored == 2
+    assert network.data().arrived["probability"].isna().all()
+
+
 def test_drift_grows_until_a_rebuild_and_seeds_stand_again(folder: Path, kind: str) -> None:
     network, drifts = opened(folder), list[float]()
     for number, batch in enumerate(BATCHES):
@@ -290,6 +305,9 @@ def test_what_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
         opened(tmp_path / "nowhere")
     with pytest.raises(InvalidGraph, match="weighted cascade"):
         Network.build(graph("uneven"), PLANS["renormalised"])
+    rounded = graph("frozen").with_probability(graph("frozen").probability.round(7))  # nobody could leave it
+    with pytest.raises(InvalidGraph, match="in place of"):
+        Network.build(rounded, PLANS["renormalised"])
     with pytest.raises(InvalidRequest, match="semantics"):
         Network.build(graph("frozen"), replace(PLANS["frozen"], semantics="melted"))  # pyright: ignore[reportArgumentType]
 

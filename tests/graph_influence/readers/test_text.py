@@ -54,8 +54,11 @@ def test_a_third_column_is_a_probability_unless_it_is_left_alone(written):
     assert listed(read(counted, probability=False)) == EDGES
     named = written("weight,to,from\n0.5,5,3\n0.25,9,5\n")
     assert listed(read(named, source="from", target="to", probability="weight")) == [(3, 5, 0.5), (5, 9, 0.25)]
-    with pytest.raises(InvalidGraph, match=r"`p` must exist \(got `weight`"):
-        read(named, probability="p")
+    assert read(named, source="from", target="to").probability.tolist() == [0.5, 0.25]
+    for name in ("p", True):
+        with pytest.raises(InvalidGraph, match=rf"`{name}` must exist \(got `weight`"):
+            read(named, probability=name)
+    assert read(written("from,to,score\n3,5,0.5\n")).probability.tolist() == [1.0]  # not one by its name
 
 
 def test_direction_and_parallel_arcs_are_options(written):
@@ -106,6 +109,16 @@ def test_metis_has_a_line_a_node(written):
     assert cycle.out_degree().tolist() == [2, 2, 2, 2]
 
 
+def test_large_numbers_in_the_first_line_are_no_head(written):
+    timed = written("1 2 1082040961\n3 4 1082155839\n5 2 1082414391\n")
+    assert listed(read(timed, probability=False)) == [(1, 2, 1.0), (3, 4, 1.0), (5, 2, 1.0)]
+    with pytest.raises(InvalidGraph, match="from 0 to 1"):
+        read(timed)
+    weighted = written("1 2 12\n2 3 7\n")
+    assert listed(read(weighted, probability=False)) == [(1, 2, 1.0), (2, 3, 1.0)]
+    assert listed(read(written("900000000000 1\n5 7\n"))) == [(5, 7, 1.0), (900000000000, 1, 1.0)]
+
+
 def test_problems_of_metis_are_told_by_line(written):
     with pytest.raises(InvalidGraph) as caught:
         read(written("% x\n3 3\n2\n1 3\n7\n"), format="metis")
@@ -137,8 +150,9 @@ def test_every_problem_of_a_file_is_told_with_its_line(written):
 def test_files_that_are_none(written, tmp_path):
     with pytest.raises(InvalidGraph, match="file that exists"):
         read(tmp_path / "missing.txt")
-    with pytest.raises(InvalidGraph, match="none but comments"):
-        read(written("# nothing\n\n"))
+    for nothing in ("# nothing\n\n", "# nothing\n", ""):
+        with pytest.raises(InvalidGraph, match="none but comments"):
+            read(written(nothing))
     with pytest.raises(InvalidGraph, match="must be whole"):
         read(written(gzip.compress(b"1 2\n2 3\n" * 1000)[:-20]))
     with pytest.raises(InvalidGraph, match="UTF-8"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,10 +12,11 @@ import pytest
 
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
-from graph_influence.rrsets import RRSets
+from graph_influence.rrsets import RRSets, deletion
 from tests.graph_influence.rrsets.conftest import social, uneven, weighted_cascade
 from tests.graph_influence.rrsets.rows import same_rows
 from unlearn.forget import ForgetSet
+from unlearn.interruption import answered
 from unlearn.vocabulary import Vocabulary
 
 Weights = Callable[[SocialGraph], SocialGraph]
@@ -150,6 +152,26 @@ def test_many_who_leave_are_a_rebuild_with_the_same_outcome(model):
     assert store.update(graph.without_rows(np.arange(60), NONE)).rebuilt
     assert same_rows(store.members, anew(store).members)
     whole(store)
+
+
+def test_an_interrupt_finds_no_update_half_done(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = weighted_cascade(social())
+    store = RRSets(graph, model, seed=5)
+    store.grow(SETS)
+    left, work = graph.without_rows(np.array([graph.num_nodes - 1]), NONE), deletion._replace
+    assert len(store.sets[graph.num_nodes - 1])
+
+    def pressed(*given: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return work(*given)  # pyright: ignore[reportArgumentType]
+
+    with monkeypatch.context() as patch, answered():
+        patch.setattr(deletion, "_replace", pressed)
+        with pytest.raises(KeyboardInterrupt):
+            store.update(left)
+    store.update(left)  # whoever asks again finds it done, or does it
+    whole(store)
+    assert same_rows(store.members, anew(store).members) and store.graph is left
 
 
 def test_many_updates_take_bounded_room(monkeypatch: pytest.MonkeyPatch):

@@ -252,8 +252,8 @@ def test_the_graphs_are_power_laws_with_shared_weights():
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match="(?s)`least` must be from 10 to `most` .600.*`runs` must be positive"):
-        Regime(runs=0, least=5)
+    with pytest.raises(ValueError, match="(?s)`least` must be from 10 to `most` .600.*`runs` must be.*`seed` must be"):
+        Regime(runs=0, least=5, seed=-1)
     with pytest.raises(ValueError, match="(?s)`epochs` must be positive.*`total` must be at least 0.*`drops` must"):
         TrainingOptions(epochs=0, total=-1.0, drops=-1.0)
     with pytest.raises(ValueError, match="`network` must have parameters"):
