@@ -39,8 +39,8 @@ def init(
     tables = dict(asked)
     if len(tables) < len(asked):
         raise ValueError(
-            f"`target` must have a name of its own each time (got {', '.join(name for name, _ in asked)}); name another "
-            "of the same kind as in other:kind=recsys:workspace=model2"
+            f"`target` must have a name of its own each time (got {', '.join(name for name, _ in asked)}); name "
+            "another of the same kind as in other:kind=recsys:workspace=model2"
         )
     chosen = Settings.chosen({"targets": tables})
     load_targets(tables, Pseudonyms(secrets.token_bytes(32)))  # before any key is made: is there such a workspace?
