@@ -13,6 +13,8 @@ from graph_influence.commands.options import Json, Model, Seed
 from unlearn.command import command
 from unlearn.interruption import answered
 
+_ITS_OWN = "default: the surrogate's own"
+
 
 @command
 def train_surrogate(
@@ -21,10 +23,16 @@ def train_surrogate(
         str, typer.Argument(help="gcn, capped or hybrid; with arguments as in gcn:width=64 or hybrid:rounds=15.")
     ],
     out: Annotated[Path, typer.Option(help="File to write, read by --surrogate gcn:path=FILE.")],
-    graphs: Annotated[int | None, typer.Option(min=1, help="How many random graphs [by the surrogate].")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often each seed set [by the surrogate].")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of Adam, at first [by the surrogate].")] = None,
-    perturbed: Annotated[float | None, typer.Option(help="Share of sets that spread on less than the graph.")] = None,
+    graphs: Annotated[
+        int | None, typer.Option(min=1, help=f"How many random graphs to learn from ({_ITS_OWN}).")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help=f"How often to learn from each seed set ({_ITS_OWN}).")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help=f"Adam's rate at first ({_ITS_OWN}).")] = None,
+    perturbed: Annotated[
+        float | None, typer.Option(help=f"Share of seed sets that spread on less than their graph ({_ITS_OWN}).")
+    ] = None,
     model: Model = "ic",
     device: Annotated[str, typer.Option(help="Where to train, as torch names it: cpu, cuda, cuda:1.")] = "cpu",
     seed: Seed = 0,

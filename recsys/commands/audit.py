@@ -74,6 +74,8 @@ def audit(
         for name, value in (("seeds", seeds), ("examples", examples))
         if value < 1
     ]
+    if jobs < 1 and jobs != -1:
+        wrong.append(f"`jobs` must be a positive integer, or -1 for one a core, for `audit` (got {jobs})")
     if not methods:
         wrong.append(f"`method` must name a method for `audit` (got {method!r})")
     if wrong:

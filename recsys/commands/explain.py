@@ -50,18 +50,26 @@ def explain(
             f"`model` must have an objective that its parameters minimise for `explain` (got {type(problem).__name__})"
         )
     data = problem.data
-    (user_id,) = data.users.parse([user])
+    (user_id,), items = data.users.parse([user]), data.items.parse([] if item is None else [item])
     if target is not None and target.blocks(user_id):
         raise UnknownIds(f"`user` must be somebody who did not ask to be forgotten (got {user}): they are suppressed")
-    if item is None:
+    unknown = [
+        f"`{option}` must be known to the model (got {one}, which is not or was forgotten)"
+        for option, ids, vocabulary in (("user", [user_id], data.users), ("item", items, data.items))
+        for one in ids
+        if one not in vocabulary
+    ]
+    if unknown:
+        raise UnknownIds("\n".join(unknown))
+    if items:
+        (item_id,) = items
+        if target is not None and target.blocks(user_id, item_id):
+            raise UnknownIds(f"`item` must not be what {user} asked to be forgotten (got {item}): it is suppressed")
+    else:
         best = partial(problem.ranker().recommend, user_id, k=1, exclude=data)
         shown = best() if target is None else without_erased(target, user_id, lambda more: best(suppress=more))
         if (item_id := shown.ids[0]) is None:
             raise ValueError(f"`user` must have something left to be recommended (got {user}); name what with --item")
-    else:
-        (item_id,) = data.items.parse([item])
-        if target is not None and target.blocks(user_id, item_id):
-            raise UnknownIds(f"`item` must not be what {user} asked to be forgotten (got {item}): it is suppressed")
     pair = torch.tensor([[int(data.users.rows([user_id])[0]), int(data.items.rows([item_id])[0])]])
     found = Influence().fit(problem).scores(pair_scores(pair))
     assert found.residuals is not None

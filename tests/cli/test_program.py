@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from recsys.data import Interactions
 from tests.cli.run import digest, program, refusal, unlearn
+from unlearn.cli import app
 
 COMMANDS = (
     "demo", "train", "forget", "recommend", "explain", "evaluate", "audit", "worst-case", "report", "methods", "models"
@@ -68,6 +71,10 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
         "delete": ((*evaluate, "--delete", "half"), ("`delete` must be", "(got 'half')")),
         "share": ((*evaluate, "--delete", "random:2"), ("between 0 and 1",)),
         "seeds": ((*evaluate, "--delete", "users:2", "--seeds", "0"), ("`seeds` must be a positive integer",)),
+        "sizes of an audit": (
+            ("audit", "--data", table, "--delete", "users:2", "--seeds", "0", "--examples", "0", "--jobs", "-2"),
+            ("`seeds` must be a positive", "`examples` must be a positive", "`jobs` must be a positive integer, or -1"),
+        ),
         "methods": (
             (*evaluate, "--delete", "users:2", "--methods", "magic,iau:lr=fast:gold=1,fine_tune:lr=-1,iau:lr"),
             (
@@ -130,11 +137,21 @@ def test_the_installed_program_helps_and_exits_as_documented(trained: tuple[Path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
-    helped = unlearn(command, "--help")
+def every(place: Any, *named: str) -> dict[str, Any]:
+    """Every command by the words that call it."""
+    commands = getattr(place, "commands", None)
+    if commands is None:
+        return {" ".join(named): place}
+    return {words: one for name, command in commands.items() for words, one in every(command, *named, name).items()}
+
+
+@pytest.mark.parametrize("words", every(get_command(app)))
+def test_every_command_explains_itself_to_the_letter(words: str) -> None:
+    helped = CliRunner().invoke(app, [*words.split(), "--help"], env={"COLUMNS": "500"})
     assert helped.exit_code == 0
-    assert "--json" in helped.stdout
+    assert ("--json" in helped.stdout) == (words != "serve")
+    parameters = every(get_command(app))[words].params
+    assert [one.name for one in parameters if (one.help or "") not in helped.stdout] == []
 
 
 def test_help_answers_without_loading_torch(tmp_path: Path) -> None:
