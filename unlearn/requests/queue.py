@@ -23,6 +23,7 @@ from unlearn.requests.states import RESTING, RequestEvent, RequestState, Step
 from unlearn.requests.tables import BatchRow, Request, Task
 from unlearn.target import Batch
 
+LONGEST_LEASE = timedelta(days=1)
 _FIRST_DELAY, _LONGEST_DELAY = timedelta(seconds=5), timedelta(hours=1)
 
 
@@ -65,7 +66,11 @@ class Queue:
         """The open batch that is due first and that nobody has, else a new one if it is time for one, else None."""
         now = self._ledger.now()
         with self._ledger.database.write() as session:
-            free = or_(BatchRow.lease_until.is_(None), BatchRow.lease_until < now)
+            # What lies further ahead than any wait lasts was written by a clock that has been put right since.
+            free = or_(
+                BatchRow.lease_until.is_(None), BatchRow.lease_until < now, BatchRow.lease_until > now + LONGEST_LEASE
+            )
+            due = or_(BatchRow.not_before <= now, BatchRow.not_before > now + _LONGEST_DELAY)
             if self._ledger.database.sqlite and session.scalar(
                 select(exists().where(BatchRow.closed_at.is_(None), ~free))
             ):
@@ -74,7 +79,7 @@ class Queue:
             stuck = exists().where(Task.batch_id == BatchRow.id, Task.step == Step.ATTENTION)
             claimable = (
                 select(BatchRow)
-                .where(BatchRow.closed_at.is_(None), free, BatchRow.not_before <= now, or_(waiting, ~stuck))
+                .where(BatchRow.closed_at.is_(None), free, due, or_(waiting, ~stuck))
                 .order_by(BatchRow.due_at, BatchRow.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)

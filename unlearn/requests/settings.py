@@ -15,7 +15,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from unlearn.invalid import InvalidInput
-from unlearn.requests.queue import Batching
+from unlearn.requests.queue import LONGEST_LEASE, Batching
 from unlearn.requests.steps import Escalation
 from unlearn.staging import Staging
 
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     retrain_above_share: float = Field(0.02, ge=0, le=1)
     retrain_above_drift: float = Field(0.05, ge=0, le=1)
     retrain_every_days: float = Field(30, ge=0, le=36_500)  # 0: never
-    lease_seconds: float = Field(60, ge=5, le=86_400)
+    lease_seconds: float = Field(60, ge=5, le=LONGEST_LEASE.total_seconds())
     requests_per_second: float = Field(50, gt=0, allow_inf_nan=False)
     body_limit_bytes: int = Field(65_536, ge=1_024)
 

@@ -129,3 +129,17 @@ def test_a_heartbeat_that_the_database_refuses_is_not_the_last(
     assert house.worker(lease=lease).run_once() and house.status(request).state is RequestState.COMPLETED
     assert len(beats) > 2 and "OperationalError" in caplog.text and "closed the connection" not in caplog.text
     house.ledger.database.close()
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_clock_that_was_ahead_and_is_put_right_keeps_nobody_waiting(house: House, clock: Clock, failed: bool) -> None:
+    request, queue = house.ask(PEOPLE[0]), Queue(house.ledger, house.targets, NOW, lease=timedelta(minutes=1))
+    clock.advance(days=400)
+    claim = queue.claim("dead")
+    assert claim is not None
+    if failed:
+        queue.failed(claim, "OSError")
+    clock.advance(days=-400)
+    assert house.worker().run_once() and house.status(request).state is RequestState.COMPLETED
+    with pytest.raises(LostLease):
+        queue.check_holds(claim)
