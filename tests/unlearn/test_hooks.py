@@ -172,6 +172,26 @@ def test_weights_multiply_the_losses_and_are_differentiable() -> None:
         problem.weighted("user", torch.ones(3))
 
 
+def test_weights_of_weights_multiply() -> None:
+    problem, one, two = ridge().fit(), torch.rand(40, dtype=DTYPE), torch.rand(40, dtype=DTYPE)
+    twice, once = problem.weighted("record", one).weighted("record", two), problem.weighted("record", one * two)
+    torch.testing.assert_close(twice.objective(problem.params), once.objective(problem.params), **EXACT64)
+
+
+def test_the_forgotten_are_set_apart_only_where_others_do_not_matter_to_them() -> None:
+    def centred(module: nn.Module, data: tuple[Tensor, Tensor]) -> Tensor:
+        return squared(module, (data[0] - data[0].mean(0), data[1]))
+
+    for losses, alone in ((squared, True), (centred, False)):
+        problem = attach(nn.Linear(5, 1).to(DTYPE), losses, regression(), penalty=0.1)
+        weighted = problem.weighted("record", torch.linspace(0.1, 1.0, 40, dtype=DTYPE))
+        apart, which = weighted.apart(ForgetSet(records=(7, 2, 31)))
+        assert (which is None) is alone
+        assert apart.n_records == (3 if alone else 40)
+        expected = weighted.record_losses(problem.params)[[2, 7, 31]]
+        torch.testing.assert_close(apart.record_losses(problem.params, which), expected, **EXACT64)
+
+
 def test_touched_rows_are_those_the_losses_depend_on() -> None:
     class Table(nn.Embedding):
         pass

@@ -74,6 +74,21 @@ def test_attribution_weighs_it_by_the_parameter_after_a_step_on_the_remaining() 
     assert len(chosen) > 1
 
 
+def test_a_mask_joins_that_of_the_method_it_holds() -> None:
+    factors = tiny_recommender(model="mf").fit()
+    forget = ForgetSet(
+        interactions=tuple(factors.data.frame()[["user", "item"]].itertuples(index=False, name=None))[:2]
+    )
+    touched = torch.zeros_like(factors.params["table"])
+    for rows in factors.touched(forget, hops=1)["table"]:
+        touched[rows] = 1.0
+    unlearner = Masked(inner="iau:rows=touched", share=0.02)
+    own = mask(unlearner, factors, forget)
+    assert 0 < (own * touched.view(-1)).sum() < touched.sum()
+    moves = (moved(unlearner, factors, forget) != flatten(factors.params)).double()
+    assert torch.equal(moves, own * touched.view(-1))
+
+
 def test_what_is_masked_out_stays_and_the_rest_moves_as_the_inner_method_would(problem: AttachedProblem) -> None:
     unlearner = Masked(inner="iau:lr=0.005", share=0.3)
     held = mask(unlearner, problem, REQUEST).bool()
