@@ -84,10 +84,12 @@ class Audit:
 
     def table(self) -> Table:
         """Every finding for a terminal, and below it what could not be measured."""
-        shown = Table(title="Audit: figures with 95 % intervals", box=SIMPLE_HEAD, pad_edge=False)
+        shown = Table(
+            title="Audit: figures with 95 % intervals", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+        )
         for column in ("method", "metric", "value", "interval", "null", "resolution", "verdict"):
             text = column in ("method", "metric", "verdict")
-            shown.add_column(column, justify="left" if text else "right", no_wrap=text)
+            shown.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=column == "verdict")
         alone = False
         for name, found in self.findings.items():
             adjusted = self.corrected(name)

@@ -17,7 +17,7 @@ FORMAT = 1
 _COLUMNS = {
     "recall_at_20": "Recall@20",
     "ndcg_at_20": "NDCG@20",
-    "forget_auc": "forget AUC",
+    "forget_auc": "forget\nAUC",
     "retrain_gap": "gap",
     "overlap": "overlap",
     "residual_ratio": "residual",
@@ -140,11 +140,11 @@ class Comparison:
         middle, around = ("median", " (90th percentile)") if quantiled else ("mean", " ± half the 95 % interval")
         what = middle + (around if spread else "")
         title = f"Unlearning against retraining: {what}, {len(self.requests)} request(s)"
-        table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("method")
+        table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table.add_column("method", overflow="fold")
         for name in columns:
-            table.add_column(_COLUMNS[name], justify="right")
-        gaps = False
+            table.add_column(_COLUMNS[name], justify="right", overflow="fold")
+        gaps = starred = False
         for method in self.names:
             kept = self.survivors(method)
             gaps = gaps or not kept.keys().isdisjoint(columns)
@@ -153,8 +153,8 @@ class Comparison:
                 _cell(self.figure(method, name), spread) + (f" n={kept[name]}" if name in kept else "")
                 for name in columns
             ]
-            gap = columns.index("retrain_gap")
-            cells[gap] += " *" if below else ""
+            cells[columns.index("retrain_gap")] += " *" if below else ""
+            starred = starred or bool(below)
             table.add_row(method, *cells)
         for method in self.reasons:
             table.add_row(method, *("not applied" if name == columns[0] else "-" for name in columns))
@@ -162,6 +162,8 @@ class Comparison:
         table.caption = "; ".join(
             f"{title} {_cell(self.figure(shared, name), spread)}" for name, title in _COMMON.items()
         )
+        if starred:
+            table.caption += "\n*: less than two retrains differ by, or than further training moves the original"
         if gaps:
             runs = "requests" if quantiled else "seeds"
             table.caption += f"\nn: only so many of the {runs} have the figure"

@@ -91,10 +91,12 @@ class Streams:
         `spread` adds columns that do not fit into 80.
         """
         length = max((len(one.steps) for one in self.streams), default=0)
-        shown = Table(title=f"{length} requests, one after another", box=SIMPLE_HEAD, pad_edge=False)
+        shown = Table(
+            title=f"{length} requests, one after another", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+        )
         wide = ("seed", "residual", "forget AUC") if spread else ()
         for name in ("method", "seconds", "gap, first", "gap, last", "NDCG@20", "retrain due", *wide):
-            shown.add_column(name, justify="left" if name == "method" else "right")
+            shown.add_column(name, justify="left" if name == "method" else "right", overflow="fold")
         for one in self.streams:
             measured = [step.values for step in one.steps if step.values is not None] or [{}]
             first, last = measured[0], measured[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 
 from tests.unlearn.audit.attacks.ridges import Sizes, draw
@@ -51,3 +53,15 @@ def test_a_failure_that_does_not_survive_holm_is_starred() -> None:
     }
     assert starred == {"strong": False, "weak": True, "bound": False}
     assert any("Holm" in line for line in lines)
+
+
+def test_80_columns_show_names_and_figures_whole() -> None:
+    metrics = ("recall_at_20_minus_retrain", "u_lira_tpr_at_0.1_percent")
+    found = Audit({"reconverge:accuracy=0.05": [claim(metric, 0.001) for metric in metrics]}, {})
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(found.table())
+    text = captured.get()
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    figures = [re.findall(r"\b0\.\d{3}\b", line) for line in text.splitlines() if "fail" in line]
+    assert figures == [["0.600", "0.550", "0.500", "0.050"]] * 2

@@ -21,6 +21,7 @@ from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from unlearn.audit import Comparison, compare, record
+from unlearn.audit.comparison import Measurement, RequestFacts
 from unlearn.audit.measures import auc
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, method
@@ -302,10 +303,10 @@ def test_record_tells_a_tracker_everything(found: Comparison, content: dict[str,
         record(nameless, tracker)
 
 
-def render(comparison: Comparison) -> str:
-    console = Console(width=240, force_terminal=False)
+def render(comparison: Comparison, width: int = 240, *, spread: bool = True) -> str:
+    console = Console(width=width, force_terminal=False)
     with console.capture() as captured:
-        console.print(comparison.table())
+        console.print(comparison.table(spread=spread))
     return captured.get()
 
 
@@ -315,3 +316,19 @@ def test_the_table_has_a_line_a_method(found: Comparison) -> None:
     assert "*" not in next(line for line in text.splitlines() if "no_op" in line)
     assert "*" in next(line for line in text.splitlines() if "retrain " in line)
     assert "gap between two retrains" in text
+    assert "*: less than two retrains differ by" in text
+
+
+def test_80_columns_show_names_and_figures_whole() -> None:
+    names = ("reconverge:accuracy=0.05", "reconverge:accuracy=0.01", "retrain")
+    values = {
+        "recall_at_20": 0.3125, "forget_auc": 0.594, "retrain_gap": 9.22e-05, "overlap": 0.938, "score_bound": 0.384,
+        "seconds": 0.0021, "speedup_vs_retrain": 11_234.0,
+    }  # fmt: skip
+    measured = (Measurement(name, 0, 0, values | {"below_floor": float(name == "retrain")}, {}) for name in names)
+    text = render(Comparison(tuple(measured), (RequestFacts(0, 0, {}, None, {}),), {}, {}), 80, spread=False)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    figures = [line.replace(" *", "").split()[1:] for line in lines if line.startswith((" reconverge", " retrain"))]
+    assert figures == [["0.312", "0.594", "9.22e-05", "0.938", "0.384", "0.002", "1.12e+04"]] * 3
+    assert "".join(names) in "".join(line[1:].split(" ")[0] for line in lines)
