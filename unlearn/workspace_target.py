@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from unlearn.blocklist import Blocklist
 from unlearn.forget import ForgetSet
-from unlearn.invalid import Problems
+from unlearn.invalid import InvalidInput, Problems
 from unlearn.staging import Sealed, Staging
 from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, StaleVersion, Subject, Version
 from unlearn.vocabulary import Id, Vocabulary
@@ -19,6 +19,12 @@ from unlearn.workspace import Workspace
 D = TypeVar("D")  # the stored data
 B = TypeVar("B")  # what making a version begins with
 IDENTITY = "controller_customer_id"
+
+
+class InvalidOptions(InvalidInput):
+    """The table cannot be read as settings of a target."""
+
+    reads_as: ClassVar[str] = "settings of a target"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,18 +26,18 @@ from unlearn.specification import unlearner
 from unlearn.staging import Sealed, link
 from unlearn.target import Batch, Counts, Pseudonyms, Removal, Verdict, Version
 from unlearn.vocabulary import Vocabulary
-from unlearn.workspace_target import IDENTITY, Made, WorkspaceTarget, text_options
+from unlearn.workspace_target import IDENTITY, InvalidOptions, Made, WorkspaceTarget, text_options
 
 
 def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> NetworkTarget:
     """The target that a table of settings describes.
 
     Raises:
-        InvalidGraph: an option is unknown or has no usable value; the message lists all of them.
+        InvalidOptions: an option is unknown or has no usable value; the message lists all of them.
         ValueError: there is no such method, or nothing that it could be for.
         FileNotFoundError: the workspace is none.
     """
-    problems = Problems("the options of a social graph", InvalidGraph)
+    problems = Problems("the options of a social graph", InvalidOptions)
     known = ("workspace", "identity_type", "method")
     texts = text_options(options, known, problems, made_by="`unlearn influence prepare`")
     problems.raise_any()

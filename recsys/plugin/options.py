@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from recsys.commands import workspace
-from recsys.errors import InvalidInteractions
 from recsys.store import solved
 from unlearn.devices import unusable
 from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
-from unlearn.workspace_target import IDENTITY, text_options
+from unlearn.workspace_target import IDENTITY, InvalidOptions, text_options
 
 _KNOWN = ("workspace", "identity_type", "method", "tracking", "registered_model", "old_versions", "device")
 _NAME = re.compile(r"[A-Za-z0-9_. -]{1,250}")
@@ -39,10 +38,10 @@ class Options:
         """From a table of settings.
 
         Raises:
-            InvalidInteractions: an option is unknown, has no usable value or is unsafe; the message lists all of them.
+            InvalidOptions: an option is unknown, has no usable value or is unsafe; the message lists all of them.
             FileNotFoundError: the workspace is none.
         """
-        problems = Problems("the options of a recommender", InvalidInteractions)
+        problems = Problems("the options of a recommender", InvalidOptions)
         texts = text_options(options, _KNOWN, problems, made_by="`unlearn train`")
         _check_tracking(texts, problems)
         if (wrong := unusable(texts.get("device", "cpu"))) is not None:

@@ -42,7 +42,7 @@ def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTar
     """The target that a table of settings describes.
 
     Raises:
-        InvalidInteractions: see `Options.read`.
+        InvalidOptions: see `Options.read`.
         FileNotFoundError: the workspace is none.
     """
     return RecommenderTarget(Options.read(options), pseudonyms)

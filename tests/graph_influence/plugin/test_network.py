@@ -29,6 +29,7 @@ from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.staging import Sealed
 from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, Verdict
 from unlearn.vocabulary import Vocabulary
+from unlearn.workspace_target import InvalidOptions
 
 BATCHES = (Batch("b1", people(0, 7)), Batch("b2", people(30)), Batch("b3", people(3, 55)))
 
@@ -283,7 +284,7 @@ def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InvalidGraph) as refused:
+    with pytest.raises(InvalidOptions) as refused:
         target({"workspce": "x", "identity_type": 7}, Pseudonyms(KEY))
     assert all(name in str(refused.value) for name in ("`workspce`", "`identity_type`", "`workspace`"))
     with pytest.raises(FileNotFoundError, match="unlearn influence prepare"):

@@ -17,7 +17,6 @@ from sqlalchemy import select
 
 from recsys import store
 from recsys.commands import workspace
-from recsys.errors import InvalidInteractions
 from recsys.plugin import RecommenderTarget, target
 from recsys.problem import RecommenderProblem
 from tests.oracles.traces import holders
@@ -36,6 +35,7 @@ from unlearn.requests.steps import Escalation
 from unlearn.requests.tables import BatchRow
 from unlearn.requests.worker import Worker
 from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, interaction
+from unlearn.workspace_target import InvalidOptions
 
 NEVER = Escalation(share=2.0, drift=2.0)
 
@@ -219,7 +219,7 @@ def test_unsafe_options_are_refused_with_their_reasons(tmp_path: Path) -> None:
         ({"tracking": "mlflow.db", "registered_model": "a/b"}, "`registered_model` must be"),
         ({"old_versions": "record"}, "must go with `tracking`"),
     ):
-        with pytest.raises(InvalidInteractions) as refused:
+        with pytest.raises(InvalidOptions) as refused:
             target({"workspace": str(folder), **options}, Pseudonyms(bytes(32)))
         assert reason in str(refused.value)
     assert KIND in target({"workspace": str(folder)}, Pseudonyms(bytes(32))).identity_types

@@ -13,7 +13,6 @@ import torch
 
 from recsys.commands import workspace
 from recsys.data import Interactions, synthetic
-from recsys.errors import InvalidInteractions
 from recsys.objectives import WholeData
 from recsys.plugin import RecommenderTarget, Serving, sealed, target
 from recsys.plugin.stored import Stored
@@ -24,6 +23,7 @@ from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import method
 from unlearn.staging import Sealed
 from unlearn.target import Batch, Pseudonyms, Subject, Verdict
+from unlearn.workspace_target import InvalidOptions
 
 
 @pytest.fixture
@@ -198,8 +198,9 @@ def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
 
 
 def test_options_are_checked_all_at_once(folder: Path) -> None:
-    with pytest.raises(InvalidInteractions) as refused:
+    with pytest.raises(InvalidOptions) as refused:
         target({"workspce": "x", "identity_type": 7, "device": "abacus"}, Pseudonyms(KEY))
+    assert "the options of a recommender cannot be read as settings of a target" in str(refused.value)
     assert all(name in str(refused.value) for name in ("`workspce`", "`identity_type`", "`workspace`", "`device`"))
     with pytest.raises(FileNotFoundError):
         opened(folder / "nowhere")
