@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import uuid
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,16 @@ def test_setting_up_leaves_nothing_half_done(model: Path, tmp_path: Path, monkey
     assert (tmp_path / made["keyring"]).stat().st_mode & 0o777 == 0o600
     assert answer("request", "list") == {"requests": []}  # the settings are found where they were made
     assert "must be a new file" in refusal(2, "init", "--target", "recsys:workspace=model")
+
+
+def test_no_target_takes_anothers_place(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(model, tmp_path / "other")
+    both = ("init", "--target", "recsys:workspace=model", "--target")
+    assert "name of its own each time (got recsys, recsys)" in refusal(2, *both, "recsys:workspace=other")
+    made = answer(*both, "other:kind=recsys:workspace=other")
+    tables = tomllib.loads((tmp_path / made["config"]).read_text("utf-8"))["targets"]
+    assert tables == {"recsys": {"workspace": "model"}, "other": {"kind": "recsys", "workspace": "other"}}
 
 
 def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path: Path) -> None:

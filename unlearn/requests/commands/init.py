@@ -18,7 +18,7 @@ def init(
         list[str],
         typer.Option(
             help="What people are to be erased from, as in recsys:workspace=model (what `unlearn train` made); may be "
-            "given more than once."
+            "given more than once, each by a name of its own, as in other:kind=recsys:workspace=model2."
         ),
     ],
     config: Annotated[Path, typer.Option(help="New file of settings.")] = DEFAULT,
@@ -35,7 +35,13 @@ def init(
 
     if config.exists():
         raise FileExistsError(f"`config` must be a new file (got {config}); what is set up already is left alone")
-    tables = dict(map(read, target))
+    asked = [read(one) for one in target]
+    tables = dict(asked)
+    if len(tables) < len(asked):
+        raise ValueError(
+            f"`target` must have a name of its own each time (got {', '.join(name for name, _ in asked)}); name "
+            "another of the same kind as in other:kind=recsys:workspace=model2"
+        )
     chosen = Settings.chosen({"targets": tables})
     load_targets(tables, Pseudonyms(secrets.token_bytes(32)))  # before any key is made: is there such a workspace?
     require_writable(config=config)
