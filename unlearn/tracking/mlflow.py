@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn.interruption import Interrupted
+from unlearn.outputs import obstacle
 from unlearn.tracking.base import Purged
 from unlearn.tracking.mlflow_run import MlflowRun
 from unlearn.tracking.names import text
@@ -28,7 +29,7 @@ class MlflowTracker:
         experiment: the experiment's name; made when missing.
 
     Raises:
-        ValueError: a location that MLflow no longer serves (`file:`), or a directory.
+        ValueError: a location that MLflow no longer serves (`file:`), or a file that cannot be written.
     """
 
     def __init__(self, location: str | Path, *, experiment: str = "unlearn") -> None:
@@ -99,7 +100,7 @@ def _resolve(location: str | Path) -> tuple[str, str | None]:
     if "://" in named and not named.startswith("sqlite:///"):
         return named, None
     path = Path(named.removeprefix("sqlite:///")).expanduser().resolve()
-    if path.is_dir():
-        raise ValueError(f"`location` must name a file (got the directory {named!r}): append 'mlflow.db'")
+    if (why := obstacle(path)) is not None:  # MLflow would try for minutes
+        raise ValueError(f"`location` must be a file that can be written (got {named!r}: {why})")
     path.parent.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{path}", path.with_name(f"{path.stem}-artifacts").as_uri()

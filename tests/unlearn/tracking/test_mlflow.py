@@ -35,6 +35,12 @@ def test_a_child_without_a_parent_is_refused(tracker: MlflowTracker) -> None:
         pass
 
 
+def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    for place in (tmp_path, "/proc/runs.db", "sqlite:////proc/nope/runs.db"):
+        with pytest.raises(ValueError, match="`location` must be a file that can be written"):
+            MlflowTracker(place)
+
+
 @pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_an_exception_ends_the_run_and_goes_on(tracker: MlflowTracker, error: type[BaseException], status: str) -> None:
     with pytest.raises(error), tracker.run("unlucky"):
