@@ -68,8 +68,15 @@ def audit(
     from unlearn.outputs import require_writable
     from unlearn.specification import unlearners
 
-    if seeds < 1:
-        raise ValueError(f"`seeds` must be a positive integer for `audit` (got {seeds})")
+    wrong = [
+        f"`{name}` must be a positive integer for `audit` (got {value})"
+        for name, value in (("seeds", seeds), ("examples", examples))
+        if value < 1
+    ]
+    if jobs < 1 and jobs != -1:
+        wrong.append(f"`jobs` must be a positive integer, or -1 for one a core, for `audit` (got {jobs})")
+    if wrong:
+        raise ValueError("\n".join(wrong))
     asked, methods = chosen(metrics), unlearners(method)
     require_writable(json=json_)
     cases = {n: Case.drawn(setup, methods, delete, n, known=known) for n in range(seed, seed + seeds)}

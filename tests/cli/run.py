@@ -36,7 +36,7 @@ def refusal(code: int, *arguments: str | Path) -> str:
     assert isinstance(result.exception, SystemExit | None)  # no traceback
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
-    if arguments[0] not in ("evaluate", "worst-case"):  # whose --json takes a path
+    if arguments[0] not in ("evaluate", "audit", "worst-case"):  # whose --json takes a path
         said = json.loads(unlearn(*arguments, "--json").stderr)
         assert said["exit_code"] == code
         assert result.stderr.removeprefix("error: ").strip() == said["error"].strip()

@@ -71,6 +71,10 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
         "delete": ((*evaluate, "--delete", "half"), ("`delete` must be", "(got 'half')")),
         "share": ((*evaluate, "--delete", "random:2"), ("between 0 and 1",)),
         "seeds": ((*evaluate, "--delete", "users:2", "--seeds", "0"), ("`seeds` must be a positive integer",)),
+        "sizes of an audit": (
+            ("audit", "--data", table, "--delete", "users:2", "--seeds", "0", "--examples", "0", "--jobs", "-2"),
+            ("`seeds` must be a positive", "`examples` must be a positive", "`jobs` must be a positive integer, or -1"),
+        ),
         "methods": (
             (*evaluate, "--delete", "users:2", "--methods", "magic,iau:lr=fast:gold=1,fine_tune:lr=-1,iau:lr"),
             (
