@@ -48,13 +48,18 @@ def explain(
             f"`model` must have an objective that its parameters minimise for `explain` (got {type(problem).__name__})"
         )
     data = problem.data
-    (user_id,) = data.users.parse([user])
+    (user_id,), items = data.users.parse([user]), data.items.parse([] if item is None else [item])
     if target is not None and target.blocks(user_id):
         raise UnknownIds(f"`user` must be somebody who did not ask to be forgotten (got {user}): they are suppressed")
-    if item is None:
-        item_id = problem.ranker().recommend(user_id, k=1, exclude=data).ids[0]
-    else:
-        (item_id,) = data.items.parse([item])
+    unknown = [
+        f"`{option}` must be known to the model (got {one}, which is not or was forgotten)"
+        for option, ids, vocabulary in (("user", [user_id], data.users), ("item", items, data.items))
+        for one in ids
+        if one not in vocabulary
+    ]
+    if unknown:
+        raise UnknownIds("\n".join(unknown))
+    item_id = items[0] if items else problem.ranker().recommend(user_id, k=1, exclude=data).ids[0]
     pair = torch.tensor([[int(data.users.rows([user_id])[0]), int(data.items.rows([item_id])[0])]])
     found = Influence().fit(problem).scores(pair_scores(pair))
     assert found.residuals is not None

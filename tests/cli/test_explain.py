@@ -40,5 +40,7 @@ def test_what_is_named_first_moves_the_score_as_much_as_it_says(model: Path, dat
 def test_a_pair_of_ones_own_choice(model: Path, data: Interactions) -> None:
     said = answer("explain", "--model", model, "--user", "u000003", "--item", "105", "--k", "3")
     assert (said["user"], said["item"], len(said["interactions"])) == ("u000003", 105, 3)
-    assert "nobody" in refusal(3, "explain", "--model", model, "--user", "nobody")
+    told = refusal(3, "explain", "--model", model, "--user", "nobody", "--item", "1000000")
+    assert "`user` must be known to the model (got nobody" in told and "`item` must be known" in told
+    assert "unknown=" not in told  # there is no such option here
     assert "`k`" in refusal(2, "explain", "--model", model, "--user", "u000003", "--k", "0")
