@@ -56,7 +56,9 @@ def report(
 ) -> Mapping[str, Any]:
     """One HTML page that shows an audit: offline, self-contained, the same bytes for the same JSON."""
     from unlearn.audit.report import read, render
+    from unlearn.outputs import require_writable
 
+    require_writable(html=html)
     page = render(read(audit)).encode()
     html.parent.mkdir(parents=True, exist_ok=True)
     html.write_bytes(page)

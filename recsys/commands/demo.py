@@ -38,6 +38,8 @@ def demo(
     from unlearn.tracking.base import lineage
     from unlearn.tracking.mlflow import MlflowTracker
 
+    folder = out / "after"
+    workspace.at(folder).check()
     say = Console(quiet=json_).print
     key = secrets.token_bytes(32)
     split = ratio(synthetic(seed=seed), seed=seed)
@@ -59,7 +61,6 @@ def demo(
     )
 
     tracker = MlflowTracker(out / "mlflow.db", experiment="unlearn demo")
-    folder = out / "after"
     workspace.save(after, folder)
     tags = lineage(method=result.method, parent_model=None, request_digest=request.digest(key))
     with tracker.run("serve the request", tags=tags) as run:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from recsys.data import Interactions
-from tests.cli.run import SMALL, answer, naming, unlearn
+from tests.cli.run import SMALL, answer, naming, refusal, unlearn
 from unlearn.tracking import MlflowTracker
 
 
@@ -58,4 +58,8 @@ def test_what_is_no_audit_is_refused_and_nothing_is_written(tmp_path: Path) -> N
     for file, message in (("wrong.json", "must come from `unlearn audit`"), ("missing.json", "No such file")):
         done = unlearn("report", tmp_path / file, "--html", page)
         assert done.exit_code == 2 and message in done.stderr
+    for place in (tmp_path, tmp_path / "wrong.json" / "page.html"):
+        assert "`html` must be a file that can be written" in refusal(
+            2, "report", tmp_path / "wrong.json", "--html", place
+        )
     assert not page.exists()

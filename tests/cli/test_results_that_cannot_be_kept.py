@@ -63,6 +63,8 @@ def test_a_store_that_is_none(table: Path, tmp_path: Path) -> None:
 def test_folders_and_files_of_models(table: Path, tmp_path: Path) -> None:
     told = refusal(2, "train", "--data", table, "--out", NOWHERE, *SMALL)
     assert "`out` must be in a folder that can be written to" in told and NOWHERE in told
+    told = refusal(2, "demo", "--out", table)
+    assert "`out` must be in a folder that can be written to" in told
     for place in (NOWHERE, tmp_path):
         told = refusal(2, "influence", "train-surrogate", "gcn:depth=2:width=4", "--out", place)
         assert "`out` must be a file that can be written" in told
