@@ -68,10 +68,10 @@ def _read(text: list[str], format: Format | None, columns: Columns, problems: Pr
     every = pd.Series(text, index=pd.RangeIndex(1, len(text) + 1, name="line"), dtype=object)
     every = every[[not line.lstrip().startswith(("#", "%")) for line in text]]
     full = np.array([bool(line.strip()) for line in every], dtype=np.bool_)
-    lines, every = every[full], every.iloc[full.argmax() :]
     if not full.any():
         problems.add("there must be at least one line (got none but comments); check that this is the right file")
         problems.fail()
+    lines, every = every[full], every.iloc[full.argmax() :]
     format = detect(every, lines, problems) if format is None else format
     if format == "metis":
         return read_metis(every, problems)

@@ -137,8 +137,9 @@ def test_every_problem_of_a_file_is_told_with_its_line(written):
 def test_files_that_are_none(written, tmp_path):
     with pytest.raises(InvalidGraph, match="file that exists"):
         read(tmp_path / "missing.txt")
-    with pytest.raises(InvalidGraph, match="none but comments"):
-        read(written("# nothing\n\n"))
+    for text in ("# nothing\n\n", "# nothing\n", "", "\n"):
+        with pytest.raises(InvalidGraph, match="none but comments"):
+            read(written(text))
     with pytest.raises(InvalidGraph, match="must be whole"):
         read(written(gzip.compress(b"1 2\n2 3\n" * 1000)[:-20]))
     with pytest.raises(InvalidGraph, match="UTF-8"):
