@@ -55,6 +55,8 @@ def load_surrogate(path: Path) -> Surrogate:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} must be a file that holds a surrogate (there is none)")
     try:
         with safe_open(path, "pt") as file:
             about = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}

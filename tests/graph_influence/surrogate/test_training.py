@@ -211,8 +211,9 @@ def test_a_stored_surrogate_answers_the_same(network, tmp_path):
 
 def test_what_cannot_be_loaded_is_told(tmp_path):
     path = tmp_path / "one.safetensors"
-    with pytest.raises(FileNotFoundError):
-        load_surrogate(path)
+    for none in (path, tmp_path):
+        with pytest.raises(FileNotFoundError, match="must be a file that holds a surrogate"):
+            load_surrogate(none)
     path.write_bytes(b"nothing")
     with pytest.raises(StoredSurrogateError, match="must hold a surrogate .it cannot be read"):
         load_surrogate(path)
