@@ -44,13 +44,16 @@ def remove(
     """
     from graph_influence.commands import workspace
     from graph_influence.plugin.arrivals import Stored, write_arrived
+    from unlearn.outputs import require_writable
 
     folder = source.graph
     if not folder.is_dir():
         if out is None:
             raise ValueError("`out` must be a file for what is left of a graph file (got none)")
+        require_writable(out=out)
         network = planned.build(source)
         told = _removed(network, _asked(network.graph, user, tie))
+        out.parent.mkdir(parents=True, exist_ok=True)
         _ties(network.graph).to_csv(out, index=False)
     else:
         if source != GraphFile(graph=folder) or planned != Planned():

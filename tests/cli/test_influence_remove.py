@@ -49,7 +49,7 @@ def _tie(network: Network, but: list[str]) -> tuple[str, str]:
 
 
 def test_what_is_left_of_a_file_is_read_back(ties: Path, tmp_path: Path) -> None:
-    before, out = digest(ties.parent), tmp_path / "left.csv"
+    before, out = digest(ties.parent), tmp_path / "new" / "left.csv"
     told = answer("influence", "remove", ties, "--user", PEOPLE[7], "--user", PEOPLE[8], "--out", out, *PLAN)
     expected = network(ties)
     expected.remove(ForgetSet(users=(PEOPLE[7], PEOPLE[8])))
@@ -58,7 +58,7 @@ def test_what_is_left_of_a_file_is_read_back(ties: Path, tmp_path: Path) -> None
     ends = zip(left.nodes.take(left.source[left.alive]), left.nodes.take(left.target[left.alive]), strict=True)
     assert np.array_equal(again.probability[again.arcs(ends)], left.probability[left.alive])
     assert tuple(told["after"]["seeds"]) == expected.standing.nodes
-    assert digest(ties.parent) == before and naming(out.parent, [PEOPLE[7]]) == {"ties.txt"}
+    assert digest(ties.parent) == before and naming(tmp_path, [PEOPLE[7]]) == {"ties.txt"}
 
 
 def test_a_workspace_may_be_written_elsewhere(ties: Path, tmp_path: Path) -> None:
@@ -87,6 +87,7 @@ def test_what_cannot_be_done_changes_nothing(ties: Path, tmp_path: Path) -> None
     assert "who or what" in refusal(2, *wrong, folder)
     assert "named alone" in refusal(2, *wrong, folder, "--user", PEOPLE[0], "--k", "3")
     assert "`out` must be a file" in refusal(2, *wrong, ties, "--user", PEOPLE[0])
+    assert "`out` must be a file that can be" in refusal(2, *wrong, ties, "--user", PEOPLE[0], "--out", tmp_path)
     assert "`workspace` must be a folder" in refusal(2, *wrong, ties.parent, "--user", PEOPLE[0])
     assert "`out` must be a new folder" in refusal(2, "influence", "prepare", ties, "--out", ties.parent, *PLAN)
     assert "weighted cascade" in refusal(
