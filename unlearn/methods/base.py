@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor
 
@@ -68,13 +68,13 @@ class UnlearnResult:
     """
 
     problem: Fitted
-    state: State | None
+    state: State | None = field(repr=False)
     forget: ForgetSet
     method: str
     arguments: dict[str, Any]
     residual_before: float | None
     residual_after: float | None
-    rows_changed: dict[str, Tensor]  # parameter -> bool [rows]
+    rows_changed: dict[str, Tensor] = field(repr=False)  # parameter -> bool [rows]
     records_removed: int
     seconds: float
     fallback: bool = False  # the method failed and a retrain stands in for it
@@ -143,10 +143,13 @@ class Unlearner(ABC):
                 numbers that are not finite: keep the result as it is (evaluations), raise, or retrain and say so.
 
         Raises:
+            ValueError: there is no such `on_failure`.
             UnknownIds: the request names something that does not exist; nothing has changed.
             MissingRequirement: the method cannot be applied to this model; raised before any work.
             VerificationFailed: the method failed and `on_failure` is "raise".
         """
+        if on_failure not in (known := get_args(OnFailure)):
+            raise ValueError(f"`on_failure` must be one of {', '.join(known)} (got {on_failure!r})")
         self._check(problem)
         started = time.perf_counter()
         forget = problem.resolve(forget)

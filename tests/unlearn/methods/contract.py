@@ -278,6 +278,8 @@ class UnlearnerContract(ABC):
         assert all(value.isnan().all() for value in kept.problem.params.values())
         with pytest.raises(VerificationFailed, match="nothing was changed"):
             unlearner.forget(case.problem, case.requests[0], state, on_failure="raise")
+        with pytest.raises(ValueError, match="keep, raise, retrain .got 'Retrain'"):
+            unlearner.forget(case.problem, case.requests[0], state, on_failure="Retrain")  # pyright: ignore[reportArgumentType]
         retrained = unlearner.forget(case.problem, case.requests[0], state, on_failure="retrain")
         assert retrained.fallback
         assert isinstance(retrained.problem, Problem)
