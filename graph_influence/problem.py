@@ -23,7 +23,7 @@ from unlearn.problem import Touched
 from unlearn.units import Unit
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SurrogateProblem(AttachedProblem):
     """Parameters of a surrogate, fitted to simulated activation on one graph.
 

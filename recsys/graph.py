@@ -55,6 +55,12 @@ class BipartiteGraph:
     item_keys: np.ndarray[Any, np.dtype[np.uint64]]
     weights: Tensor | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.n_users} users, {self.n_items} items, {self.n_edges} interactions)"
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self  # nothing changes it, and torch copies no CSR tensor
+
     @classmethod
     def from_interactions(
         cls, data: Interactions, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"

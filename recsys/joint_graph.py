@@ -20,7 +20,7 @@ from recsys.graph import FLOOR, BipartiteGraph, csr
 from unlearn.units import Unit
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class JointGraph(BipartiteGraph):
     """A `BipartiteGraph` with an edge between users who are tied, whichever way.
 

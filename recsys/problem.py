@@ -50,6 +50,9 @@ class RecommenderProblem(FittedRecommender, Problem):
     options: TrainingOptions = field(default_factory=TrainingOptions)
     history: History = field(default_factory=History)
 
+    def __repr__(self) -> str:
+        return f"RecommenderProblem({self.model!r}, {self.objective_function!r}, {self.data!r})"
+
     @classmethod
     def build(
         cls,

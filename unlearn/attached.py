@@ -136,6 +136,9 @@ class AttachedProblem(Problem):
     history: History
     weights: Tensor | None = None  # [n records]
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.recipe.call.module!r}, {self.n_records} records)"
+
     @property
     def n_records(self) -> int:
         return len(self.data)

@@ -66,6 +66,9 @@ class Recommender(nn.Module, ABC):
         """What the constructor was given beside the sizes."""
         return {"dim": self.dim}
 
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
+
     def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> Params:
         """Initial parameters N(0, std^2), each row keyed by its own external id: see `unlearn.streams`."""
         columns = np.arange(self.dim)[None, :]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -30,6 +33,18 @@ def build(data: Interactions, objective: Objective, dim: int = 5, **options: flo
         dtype=torch.float64,
         options=TrainingOptions(**options),
     )
+
+
+def test_it_is_told_in_a_line_and_copied_with_all_that_it_forgot(data: Interactions) -> None:
+    result = Reconverge(accuracy=0.05).forget(build(data, WholeData(l2=0.3)).fit(), REQUESTS[2])
+    assert isinstance(result.problem, RecommenderProblem)
+    told = f"RecommenderProblem(LightGCN(dim=5, layers=2), WholeData(l2=0.3, a=0.05), {result.problem.data!r})"
+    assert repr(result.problem) == told
+    assert told in repr(result) and "ForgetSet(2 users, 1 items)" in repr(result) and "tensor" not in repr(result)
+    for again in (copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert again.problem.params["table"].data_ptr() != result.problem.params["table"].data_ptr()
+        once, more = (Reconverge().forget(one.problem, REQUESTS[0], one.state).problem for one in (result, again))
+        assert torch.equal(once.params["table"], more.params["table"])
 
 
 @pytest.mark.parametrize("objective", [WholeData(l2=0.3), Multinomial(), BPR(negatives=2)])
