@@ -37,6 +37,8 @@ class MlflowTracker:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # the steps of making a new store
+        # A server's runs are printed to the standard output, amid JSON, by signs that not every locale can write.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self.uri, artifacts = _resolve(location)
         import mlflow
 

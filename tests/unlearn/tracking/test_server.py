@@ -56,7 +56,11 @@ def server(location: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_runs_are_read_back_over_http(
-    tracker: MlflowTracker, stored_model: Callable[..., Path], offered_ranker: str, server: str
+    tracker: MlflowTracker,
+    stored_model: Callable[..., Path],
+    offered_ranker: str,
+    server: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with tracker.run("evaluation") as parent:
         parent.params({"model": "lightgcn"})
@@ -85,5 +89,6 @@ def test_runs_are_read_back_over_http(
         run.metrics({"recall_at_20": 0.5})
         run.artifact("note.json", {"over": "http"})
     assert read(f"{api}/runs/get?run_id={run.id}")["run"]["data"]["metrics"][0]["value"] == 0.5
+    assert capfd.readouterr().out == ""  # which is a command's JSON alone
     with urllib.request.urlopen(f"{server}/", timeout=10) as page:
         assert b"MLflow" in page.read()
