@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,20 @@ def test_others_see_it_at_once_and_after_a_restart(tmp_path: Path) -> None:
     assert Subject("phone", "1@example.org") not in one
     other.discard([person(1)])
     assert person(1) not in one and person(2) in one and len(opened(tmp_path)) == 1
+
+
+def test_what_was_added_is_on_disk_when_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked, synced, sync = opened(tmp_path), list[bytes](), os.fsync
+
+    def noting(file: int) -> None:
+        sync(file)
+        synced.append((tmp_path / "blocked").read_bytes())
+
+    monkeypatch.setattr(os, "fsync", noting)
+    for change in (blocked.add, blocked.discard):
+        change([person(1)])
+        assert synced[-1] == (tmp_path / "blocked").read_bytes()
+    assert len(synced) == 2
 
 
 def test_repeating_writes_nothing_and_no_name_is_written(tmp_path: Path) -> None:
