@@ -89,7 +89,7 @@ class Audit:
         )
         for column in ("method", "metric", "value", "interval", "null", "resolution", "verdict"):
             text = column in ("method", "metric", "verdict")
-            shown.add_column(column, justify="left" if text else "right", overflow="fold")
+            shown.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=column == "verdict")
         alone = False
         for name, found in self.findings.items():
             adjusted = self.corrected(name)

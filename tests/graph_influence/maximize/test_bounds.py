@@ -54,6 +54,19 @@ def exact_imm(n, k, eps, exponent):
     return 2 * n * (ratio * one + two) ** 2 / e**2
 
 
+@digits
+def exact_hist(n, k, sentinels, eps, delta):
+    tail = (9 / Decimal(delta)).ln()
+    root = tail.sqrt() + (GREEDY * (Decimal(comb(n, k - sentinels)).ln() + tail)).sqrt()
+    return 2 * n * root**2 / (Decimal(eps) ** 2 * k)
+
+
+@pytest.mark.parametrize("sentinels", [0, 3, 49])
+def test_hist_ends_with_as_many_sets_as_the_paper_says(sentinels):
+    found = bounds.hist_sets(15233, 50, sentinels, 0.05, 1 / 15233)
+    assert found == pytest.approx(exact_hist(15233, 50, sentinels, 0.05, 1 / 15233), rel=1e-12)
+
+
 @pytest.mark.parametrize(("n", "first"), [(15233, 570), (37154, 642), (75879, 699), (82168, 705), (7115, 509)])
 def test_opim_begins_with_the_published_number_of_sets(n, first):
     most = bounds.sets_enough(n, bounds.GREEDY, bounds.log_binomial(n, 50), 50, 0.1, 1 / n)
