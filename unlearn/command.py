@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from math import isfinite
 from typing import Any
 
 import typer
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from unlearn.forget import UnknownIds
 from unlearn.interruption import Interrupted, ending
+from unlearn.jsonable import without_nan
 
 
 def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
@@ -56,7 +56,7 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
             fail(str(error), 1, as_json=bool(asked))
         else:
             if asked is True or str(asked) == "-":
-                text = json.dumps(_without_nan(result), indent=1, allow_nan=False, default=str)
+                text = json.dumps(without_nan(result), indent=1, allow_nan=False, default=str)
                 sys.stdout.write(text + "\n")
 
     # What typer reads the options from; it looks no deeper than a signature of the function's own.
@@ -72,11 +72,3 @@ def fail(message: str, code: int, *, as_json: bool) -> None:
         # Never as markup: a message quotes what was typed, and brackets in it are no styles.
         Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     raise typer.Exit(code)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without_nan(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -62,9 +62,9 @@ def audit(
     from recsys.commands.evaluate import compared
     from recsys.commands.viewing import views
     from unlearn.audit import Comparison
-    from unlearn.audit.comparison import without_nan
     from unlearn.audit.repeated import findings
     from unlearn.audit.views import provenance
+    from unlearn.jsonable import without_nan
     from unlearn.outputs import require_writable
     from unlearn.specification import unlearners
 

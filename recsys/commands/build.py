@@ -46,6 +46,7 @@ def load_split(setup: Setup, seed: int, *, left_out: Callable[[int], object] | N
             data,
             format=setup.format,  # pyright: ignore[reportArgumentType]
             threshold=setup.threshold,
+            duplicates=setup.duplicates,  # pyright: ignore[reportArgumentType]
             seed=seed,
             left_out=left_out,
         )

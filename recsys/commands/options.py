@@ -35,6 +35,13 @@ class Setup:
         str | None, typer.Option(help="given, ratio, leave-last-out, temporal-user or temporal (default: by the data).")
     ] = None
     threshold: Threshold = THRESHOLD
+    duplicates: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of a user and item that occur together more than once, as in a log of clicks: raise is "
+            "an error; first, last and sum keep one interaction."
+        ),
+    ] = "raise"
     model: Annotated[
         str, typer.Option(help="Name of a model, or with arguments as in lightgcn:layers=2; see `unlearn models`.")
     ] = "lightgcn"

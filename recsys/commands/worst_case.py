@@ -38,7 +38,7 @@ def worst_case(
         str,
         typer.Option(
             help="How the set is chosen: bilevel, easiest, most_memorised, max_gap, opposing, hubs or random; with "
-            "arguments as in bilevel:lower=sign:rounds=10, max_gap:by=[iau:lr=0.02] or hubs:over=ties."
+            "arguments as in bilevel:lower=sign:rounds=10, max_gap:by=iau or hubs:over=ties."
         ),
     ] = "bilevel",
     methods: Annotated[

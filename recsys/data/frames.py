@@ -62,7 +62,7 @@ def compile_frame(
     key = np.where(ok, user_rows * len(items) + item_rows, -1 - np.arange(len(frame)))
     repeated = pd.Series(key).duplicated().to_numpy()
     if duplicates == "raise":
-        remedy = 'remove them, or pass duplicates="first", "last" or "sum" from Python'
+        remedy = "remove them, or say which counts (`--duplicates`, or duplicates=... from Python: first, last or sum)"
         problems.rows(repeated, frame.index, "a user and item must occur together only once", remedy)
     tie_rows = None
     if ties is not None and pairs is not None:
@@ -154,6 +154,6 @@ def _tie_rows(
     rows = np.column_stack(ends)
     if duplicates == "raise":
         repeated = pd.DataFrame(rows).duplicated().to_numpy() & (rows >= 0).all(axis=1)
-        remedy = 'drop these rows, or pass duplicates="first" from Python'
+        remedy = "drop these rows, or let one count (`--duplicates first`, or duplicates=... from Python)"
         problems.rows(repeated, ties.index, "a tie must occur only once", remedy)
     return np.unique(rows, axis=0)

@@ -97,6 +97,17 @@ def test_ratings_below_the_threshold_are_told(tmp_path: Path) -> None:
     assert "at least one interaction (got none: all 200 ratings are below 6)" in told
 
 
+def test_a_log_in_which_pairs_repeat_is_told_what_counts(table: Path, data: Interactions, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    lines = table.read_text().splitlines()
+    log.write_text("\n".join([*lines, *lines[1:9]]))
+    said = refusal(2, "train", "--data", log, "--out", tmp_path / "model")
+    assert "occur together only once (8 bad" in said and "--duplicates" in said
+    once = answer("train", "--data", log, *SMALL, "--seed", "3", "--duplicates", "first", "--out", tmp_path / "model")
+    assert once["interactions"] == len(data)
+    assert "`duplicates` must be" in refusal(2, "train", "--data", log, "--duplicates", "all", "--out", tmp_path / "x")
+
+
 def test_what_diverged_is_not_kept(table: Path, tmp_path: Path) -> None:
     asked = ("--objective", "bpr", "--dim", "4", "--epochs", "2", "--learning-rate", "1e20")
     said = refusal(1, "train", "--data", table, "--out", tmp_path / "model", *asked)

@@ -15,9 +15,9 @@ from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from recsys.views import RankingSurroundings, record_groups
-from unlearn.audit.comparison import without_nan
 from unlearn.audit.views import collect
 from unlearn.forget import ForgetSet
+from unlearn.jsonable import without_nan
 from unlearn.methods.base import method
 
 

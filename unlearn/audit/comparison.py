@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from unlearn.audit.measures import Interval, Quantiles, interval, quantiles
+from unlearn.jsonable import without_nan
 
 FORMAT = 1
 _COLUMNS = {
@@ -220,12 +221,3 @@ def short(value: float | None) -> str:
     if value is None or not isfinite(value):
         return "-"
     return f"{value:.3f}" if 0.0005 <= abs(value) < 10 else f"{value:.3g}"
-
-
-def without_nan(value: Any) -> Any:
-    """The value as JSON has it: what is no finite number is None."""
-    if isinstance(value, dict):
-        return {name: without_nan(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(part) for part in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

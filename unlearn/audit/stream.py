@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from tqdm import tqdm
 
-from unlearn.audit.comparison import FORMAT, short, without_nan
+from unlearn.audit.comparison import FORMAT, short
 from unlearn.audit.contract import Scorer
 from unlearn.audit.measures import auc
 from unlearn.audit.reference import Reference, reference
@@ -22,6 +22,7 @@ from unlearn.audit.runner import obstacles
 from unlearn.audit.timing import undisturbed
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
+from unlearn.jsonable import without_nan
 from unlearn.methods.base import Unlearner
 from unlearn.problem import Fitted
 from unlearn.specification import labels

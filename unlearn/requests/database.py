@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+_log = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _SQLITE = {
     "journal_mode": "WAL",
@@ -121,10 +123,15 @@ class Database:
             raise UnsafeDatabase("\n  - ".join(["this database cannot hold the ledger:", *wrong]))
 
     def scrub(self) -> None:
-        """Overwrite what deleted rows left behind in SQLite's log."""
+        """Overwrite what deleted rows left behind in SQLite's log.
+
+        Where others read it for all of a minute, it is left to the next call, and a warning tells.
+        """
         if self.sqlite:
             with self.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                (busy, *_) = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            if busy:  # which SQLite says, and raises nothing
+                _log.warning("database: others read it too long; deleted rows stay in its log until the next erasure")
 
     def close(self) -> None:
         """Let go of all connections."""

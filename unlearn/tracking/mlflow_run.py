@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from unlearn.jsonable import without_nan
 from unlearn.tracking.names import DIGEST_LENGTH, checked_dataset, checked_metrics, checked_params, text
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class MlflowRun:
             if isinstance(content, Path):
                 shutil.copyfile(content, file)
             else:
-                file.write_text(json.dumps(dict(content), indent=2, default=str) + "\n", encoding="utf-8")
+                written = json.dumps(without_nan(content), indent=2, allow_nan=False, default=str)
+                file.write_text(written + "\n", encoding="utf-8")
 
     def figure(self, name: str, figure: Figure) -> None:
         """Keep a figure in the format of the suffix of `name`."""

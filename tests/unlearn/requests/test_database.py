@@ -111,12 +111,18 @@ def test_nothing_of_a_failed_transaction_stays(ledger: Ledger) -> None:
         assert session.scalars(select(ApiKey)).all() == []
 
 
-def test_deleted_content_is_overwritten(sqlite_url: str, tmp_path: Path) -> None:
+def test_deleted_content_is_overwritten(sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     database, canary = Database(sqlite_url), "c0ffee" * 8
     with database.write() as session:
         session.add(ApiKey(id="k", caller=canary, roles=[], digest="d", created_at=datetime.now(UTC)))
     with database.write() as session:
         session.delete(session.get_one(ApiKey, "k"))
+    with database.engine.connect() as reader:
+        reader.exec_driver_sql("SELECT 1 FROM api_keys").all()
+        with database.engine.connect() as impatient:
+            impatient.exec_driver_sql("PRAGMA busy_timeout = 10")  # of the connection that the pool hands out next
+        database.scrub()
+        assert "stay in its log" in caplog.text
     database.scrub()
     database.close()
     assert not any(canary.encode() in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())

@@ -96,11 +96,12 @@ def test_artifacts_and_figures_arrive_whole(tracker: MlflowTracker, tmp_path: Pa
     table = tmp_path / "any.txt"
     table.write_text("a table", "utf-8")
     with tracker.run("artifacts") as run:
-        run.artifact("reports/methods.json", {"methods": [{"name": "no_op"}]})
+        run.artifact("reports/methods.json", {"methods": [{"name": "no_op", "gap": float("nan")}]})
         run.artifact("table.txt", table)
         run.figure("plots/shift.svg", Figure())
     root = Path(tracker._client.download_artifacts(run.id, "", str(tmp_path)))
-    assert json.loads((root / "reports/methods.json").read_text("utf-8")) == {"methods": [{"name": "no_op"}]}
+    methods = json.loads((root / "reports/methods.json").read_text("utf-8"))
+    assert methods == {"methods": [{"name": "no_op", "gap": None}]}
     assert (root / "table.txt").read_text("utf-8") == "a table"
     assert "<svg" in (root / "plots/shift.svg").read_text("utf-8")
 

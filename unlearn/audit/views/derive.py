@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from unlearn.audit.comparison import without_nan
 from unlearn.audit.views.attack import attacks
 from unlearn.audit.views.power import power
 from unlearn.audit.views.records import records
+from unlearn.jsonable import without_nan
 
 
 def derive(document: Mapping[str, Any]) -> dict[str, Any]:

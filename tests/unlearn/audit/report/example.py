@@ -16,10 +16,10 @@ from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from recsys.views import RankingSurroundings
 from unlearn.audit import Comparison, compare
-from unlearn.audit.comparison import without_nan
 from unlearn.audit.finding import Finding
 from unlearn.audit.stream import stream
 from unlearn.audit.views import collect, provenance
+from unlearn.jsonable import without_nan
 from unlearn.methods.base import method
 
 METHODS = ("reconverge", "fine_tune", "iau")
