@@ -12,7 +12,7 @@ import torch
 
 from graph_influence import store
 from graph_influence.commands import workspace
-from graph_influence.errors import InvalidGraph, InvalidRequest
+from graph_influence.errors import InvalidRequest
 from graph_influence.labels import Labels
 from graph_influence.network import Network, Plan
 from graph_influence.plugin import NetworkTarget
@@ -25,6 +25,7 @@ from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.specification import unlearner
 from unlearn.target import Batch, Version
+from unlearn.workspace_target import InvalidOptions
 
 HUB = Batch("b1", people(0))
 
@@ -183,7 +184,7 @@ def test_what_cannot_be_combined_is_refused_before_any_work() -> None:
     for kind, method, told in (("frozen", "reconverge", "left out"), ("learned", "wish", "no unlearning method")):
         with pytest.raises(ValueError, match=told):
             opened(stored(kind), method=method)
-    with pytest.raises(InvalidGraph, match="`method`"):
+    with pytest.raises(InvalidOptions, match="`method`"):
         opened(stored("learned"), method=7)
 
 
