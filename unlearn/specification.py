@@ -145,7 +145,7 @@ def unlearners(specifications: str) -> list[Unlearner]:
             problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
-    return found
+    return list(dict.fromkeys(found))  # however each was spelled
 
 
 def written(one: Unlearner) -> str:

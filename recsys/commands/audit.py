@@ -147,16 +147,14 @@ def attacked(
     """
     from unlearn.audit.auditing import CONTROL, MISDIRECTED, audit
     from unlearn.methods.base import MissingRequirement, method
+    from unlearn.specification import labels
 
-    names = [one.name for one in methods]
-    if len(set(names)) < len(names):
-        raise ValueError(f"`method` must name every method once for `audit` (got {', '.join(names)})")
     inquiries = [inquiry(case, size, seed) for seed, case in cases.items()]
     asked = [method(CONTROL), *(one for one in methods if one.name != CONTROL)]
     first = inquiries[0].pool.model(0)
     if lacking := [why for one in asked if (why := one.obstacle(first)) is not None]:
         raise MissingRequirement("\n".join(lacking))
-    evidence = {one.name: [each.of(one) for each in inquiries] for one in asked}
+    evidence = {name: [each.of(one) for each in inquiries] for name, one in zip(labels(asked), asked, strict=True)}
     evidence[MISDIRECTED] = [
         each.of(methods[0], instead=case.scorer.placebo(each.problem, each.forget, seed=each.seed))
         for each, case in zip(inquiries, cases.values(), strict=True)

@@ -10,6 +10,7 @@ from recsys.views import RankingSurroundings, record_groups
 from unlearn.audit.reference import OTHER_START
 from unlearn.audit.views import collect
 from unlearn.methods.base import Unlearner
+from unlearn.specification import labels
 
 
 def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int) -> dict[str, Any]:
@@ -28,8 +29,8 @@ def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int)
         model,
         [scorer.polish(remaining, seed=seed + start * OTHER_START) for start in (1, 2)],
         {
-            one.name: one.forget(model, forget, one.prepare(model)).problem
-            for one in methods
+            name: one.forget(model, forget, one.prepare(model)).problem
+            for name, one in zip(labels(methods), methods, strict=True)
             if one.obstacle(model) is None and one.name != "retrain"
         },
         panel,

@@ -175,7 +175,6 @@ def test_what_cannot_be_audited_is_refused(table: Path) -> None:
     assert "one request" in refused(delete="one-user:3")
     assert "asks for 2 ties" in refused(delete="ties:2")
     assert "corrupted" in refused("--known", "0.5", delete="users:2")
-    assert "every method once" in refused("--method", "iau,iau:lr=0.5")
     said = refused("--seeds", "0", "--examples", "-3", "--method", ",")
     assert all(name in said for name in ("`seeds` must be a positive", "`examples` must be a positive", "`method`"))
 
@@ -187,6 +186,20 @@ def test_a_method_that_cannot_be_applied_says_so_before_the_pool_is_trained(tabl
     )  # fmt: skip
     assert done.exit_code == 2 and "`two_level` needs training by epochs" in done.stderr
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
+
+
+def test_one_method_can_be_audited_by_several_settings(table: Path) -> None:
+    coarse, fine = "reconverge:accuracy=0.6", "reconverge:accuracy=0.01"
+    done = unlearn(
+        "audit", "--data", table, "--delete", "random:0.1", "--method", f"{coarse},{fine}", "--seeds", "1",
+        "--metrics", "forget_auc", "--models", "12", "--json", "-", *SMALL,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    found = [rows(said, name)["forget_auc"] for name in ("no_op", coarse, fine)]
+    away = [abs(row["value"] - row["null_floor"]) for row in found]
+    assert away[0] > away[1] > away[2]
+    assert {coarse, fine} <= said["views"]["ranks"]["models"].keys()
 
 
 def test_a_retrain_can_be_audited_to_see_what_the_audit_says_of_one(table: Path) -> None:

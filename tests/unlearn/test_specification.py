@@ -57,6 +57,7 @@ def test_methods_are_separated_by_commas() -> None:
         Reconverge(max_iterations=4),
         FineTune(),
     ]
+    assert unlearners("fine_tune,fine_tune:epochs=10") == [FineTune()]
     everything = unlearners("all,iau:lr=0.5")
     baselines = {"no_op", "graph_drop", "row_drop", "retrain"}
     assert [one.name for one in everything[:-1]] == [name for name in methods() if name not in baselines]
