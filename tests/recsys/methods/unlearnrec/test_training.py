@@ -68,7 +68,7 @@ def test_without_one_user_the_others_deletions_stay_what_they_were() -> None:
 def test_the_network_that_answers_is_the_best_on_the_deletion_held_out() -> None:
     """At a rate at which training overshoots, the best is neither the first nor the last."""
     problem = trained()
-    unlearner = UnlearnRec(epochs=12, lr=0.05, batch_size=200)
+    unlearner = UnlearnRec(epochs=12, lr=0.05, batch_size=200, preserve=5.0)
     recipe = Recipe(
         unlearner.unlearn, unlearner.preserve, unlearner.contrast, unlearner.temperature, unlearner.batch_size,
         unlearner.lr, unlearner.seed,
