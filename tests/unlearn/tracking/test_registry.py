@@ -50,8 +50,13 @@ def canary() -> str:
 
 @pytest.mark.parametrize("old_versions", ["destroy", "record"])
 def test_what_was_replaced_is_destroyed_and_what_serves_stays(
-    location: Path, tmp_path: Path, model: Callable[[str], Path], old_versions: OldVersions
+    location: Path,
+    tmp_path: Path,
+    model: Callable[[str], Path],
+    old_versions: OldVersions,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where loading a model by its name makes MLflow's default store
     gone, stays = canary(), canary()
     registry = ModelRegistry(location, model="served", old_versions=old_versions)
     assert registry.champion() is None
