@@ -10,7 +10,7 @@ from typing import Any
 def without_nan(value: Any) -> Any:
     """The value with None for what is no finite number, in mappings, lists and tuples at any depth."""
     if isinstance(value, Mapping):
-        return {name: without_nan(part) for name, part in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {name: without_nan(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(part) for part in value]  # pyright: ignore[reportUnknownVariableType]
+        return [without_nan(part) for part in value]
     return None if isinstance(value, float) and not isfinite(value) else value

@@ -134,13 +134,15 @@ def _parsed(service: Service, body: bytes) -> ErasureRequest:
         asked = ErasureRequest.model_validate_json(body)
     except ValidationError as error:
         raise malformed(error, FIELDS) from None
-    known = service.identity_types
+    wrong = {
+        f"/subject_identities/{place}": one.type for place, one in enumerate(asked.subjects) if not service.knows(one)
+    }
     unknown = [
-        Fault(pointer=f"/subject_identities/{place}/{'identity_value' if one.type in known else 'identity_type'}",
-              detail="unsupported_interaction" if one.type in known else "unsupported_identity_type")
-        for place, one in enumerate(asked.subjects)
-        if not service.knows(one)
-    ]  # fmt: skip
+        Fault(pointer=f"{where}/identity_value", detail="unsupported_interaction")
+        if kind in service.identity_types  # what is named by it cannot be read
+        else Fault(pointer=f"{where}/identity_type", detail="unsupported_identity_type")
+        for where, kind in wrong.items()
+    ]
     if unknown:
         raise Failure(
             400,
