@@ -39,7 +39,12 @@ def test_only_line_ends_end_a_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"\xff", "UTF-8"), (gzip.compress(b"x" * 99, mtime=0)[:-9], "whole"), (b"\n \n", "at least one line")]
+    ("content", "said"),
+    [
+        (b"\xff", "UTF-8"),
+        (gzip.compress(b"x" * 99, mtime=0)[:-9], "whole"),
+        (b"\n \n", "at least one line"),
+    ],
 )
 def test_files_that_cannot_be_read(content, said, tmp_path):
     path = tmp_path / "x.txt"
