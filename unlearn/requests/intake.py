@@ -39,7 +39,7 @@ class Submission:
     """A request as it came in, examined and found well-formed."""
 
     caller: str
-    idempotency_key: str
+    idempotency_key: str = field(repr=False)
     subject_request_id: str
     fingerprint: str  # keyed digest of the whole body
     regulation: str
@@ -135,11 +135,12 @@ class Intake:
 
     def _store(self, group: Sequence[Submission]) -> list[Receipt | Refused]:
         with self._ledger.database.write() as session:
-            by_key, ids = _known(session, group)
+            keys = [(one.caller, self._digest(one)) for one in group]
+            by_key, ids = _known(session, group, keys)
             answers: dict[int, Receipt | Refused] = {}
             new: dict[int, Submission] = {}
-            for place, one in enumerate(group):
-                known = by_key.get((one.caller, one.idempotency_key))
+            for place, (one, key) in enumerate(zip(group, keys, strict=True)):
+                known = by_key.get(key)
                 if known is not None:
                     same = known.fingerprint == one.fingerprint
                     receipt = Receipt(known.subject_request_id, known.received_at, known.due_at, replayed=True)
@@ -178,7 +179,7 @@ class Intake:
         return {
             "caller": submission.caller,
             "subject_request_id": submission.subject_request_id,
-            "idempotency_key": submission.idempotency_key,
+            "idempotency_key": self._digest(submission),
             "fingerprint": submission.fingerprint,
             "regulation": submission.regulation,
             "callbacks": list(submission.callbacks),
@@ -187,15 +188,20 @@ class Intake:
             "payload": self._ledger.keyring.seal(submission.subjects),
         }
 
+    def _digest(self, submission: Submission) -> str:
+        """By which the ledger recognises the idempotency key."""
+        return self._ledger.keyring.idempotency(submission.caller, submission.idempotency_key)
+
 
 _Waiting = tuple[Submission, Future[Receipt]]
 _Pair = tuple[str, str]
 _GROUP = 256  # requests in one transaction: its statements must stay below what databases take
 
 
-def _known(session: Session, group: Sequence[Submission]) -> tuple[dict[_Pair, Request], set[_Pair]]:
-    """Earlier requests by their callers and keys, and the callers and ids of such."""
-    keys = [(one.caller, one.idempotency_key) for one in group]
+def _known(
+    session: Session, group: Sequence[Submission], keys: Sequence[_Pair]
+) -> tuple[dict[_Pair, Request], set[_Pair]]:
+    """Earlier requests by their callers and digests of keys, and the callers and ids of such."""
     ids = [(one.caller, one.subject_request_id) for one in group]
     matching = or_(
         tuple_(Request.caller, Request.idempotency_key).in_(keys),

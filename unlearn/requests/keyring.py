@@ -114,6 +114,11 @@ class Keyring:
         """Keyed digest (hex) of content that names people: equal for equal content, and revealing nothing else."""
         return hmac.new(self.pseudonym, b"content" + content, hashlib.sha256).hexdigest()
 
+    def idempotency(self, caller: str, key: str) -> str:
+        """Keyed digest (hex) of an Idempotency-Key, in which callers write what they like: equal for the same key."""
+        content = json.dumps([caller, key]).encode()
+        return hmac.new(self.pseudonym, b"idempotency" + content, hashlib.sha256).hexdigest()
+
     def seal(self, subjects: tuple[Subject, ...]) -> bytes:
         """Who a request is about, encrypted."""
         return self._fernet.encrypt(json.dumps([[one.type, one.value] for one in subjects]).encode())

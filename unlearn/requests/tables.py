@@ -103,7 +103,7 @@ class Request(Base):
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
     caller: Mapped[str] = mapped_column(String(100))
     subject_request_id: Mapped[str] = mapped_column(String(36))
-    idempotency_key: Mapped[str] = mapped_column(String(255))
+    idempotency_key: Mapped[str] = mapped_column(String(255))  # keyed digest of it, for it may name the person
     fingerprint: Mapped[str] = mapped_column(String(64))  # keyed digest of the body
     regulation: Mapped[str] = mapped_column(String(20))
     callbacks: Mapped[list[str]]  # none once the request is closed
