@@ -18,6 +18,9 @@ import pytest
 
 from recsys.data import Interactions, from_parquet
 from tests.cli.run import answer, naming, refusal, unlearn
+from unlearn.requests.states import Step
+from unlearn.requests.steps import perform
+from unlearn.requests.tasks import Due, Ended
 
 
 def test_a_person_is_forgotten(config: Path, model: Path, data: Interactions, tmp_path: Path) -> None:
@@ -215,6 +218,50 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     assert answer("worker", "--once") == {"batches": 1}
     assert {answer("request", "status", one["id"])["state"] for one in (open_, made)} == {"completed"}
     assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other]) and not _stored(model, other, item)
+
+
+@pytest.mark.parametrize("step", [Step.UNLEARN, Step.VERIFY, Step.PURGE])
+@pytest.mark.parametrize("asked", ["person", "interaction", "interaction of somebody erased since"])
+def test_what_lay_under_a_seal_when_the_backup_was_made_is_destroyed_with_it(
+    asked: str,
+    step: Step,
+    config: Path,
+    model: Path,
+    data: Interactions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The batch has been closed since, so that no worker goes on with it."""
+    user, beside, backup = str(data.users.ids[7]), model.with_name("model.service"), tmp_path / "backup"
+    item = str(data.items.ids[data.indices[data.indptr[7]]])
+    single = f"interaction={json.dumps(['controller_customer_id', user, item])}"
+
+    def saved(due: Due, *rest: Any) -> Ended:
+        if due.step == step and not backup.exists():
+            shutil.copytree(model, backup / "model")
+            shutil.copytree(beside, backup / "model.service")
+        return perform(due, *rest)
+
+    monkeypatch.setattr("unlearn.requests.worker.perform", saved)
+    for limit in ("SHARE", "DRIFT"):
+        monkeypatch.setenv(f"UNLEARN_RETRAIN_ABOVE_{limit}", "1")
+    answer("request", "create", "--identity", user if asked == "person" else single)
+    answer("worker", "--once")
+    if asked == "interaction of somebody erased since":
+        answer("request", "create", "--identity", user)
+        answer("worker", "--once")
+    blocked = (beside / "blocked").read_bytes()
+    for folder in (model, beside):
+        shutil.rmtree(folder)
+        shutil.copytree(backup / folder.name, folder)
+    shutil.rmtree(backup)
+    (beside / "blocked").write_bytes(blocked)
+    assert {path.suffix for path in (beside / "sealed").iterdir()} == {".key", ".sealed"}
+    assert answer("request", "reapply")["people"] > 0
+    answer("worker", "--once")
+    assert list((beside / "sealed").iterdir()) == [] and list((beside / "staged").iterdir()) == []
+    assert answer("request", "reapply")["people"] == 0
+    assert not _stored(model, user, item) and (naming(tmp_path, [user]) == set()) == (asked != "interaction")
 
 
 def _stored(model: Path, user: str, item: str) -> bool:
