@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,11 +16,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from recsys.data import Interactions, from_parquet
 from tests.cli.run import answer, naming, refusal, unlearn
+from tests.unlearn.requests.submissions import submission
+from unlearn.requests.commands.options import opened
 from unlearn.requests.states import Step
 from unlearn.requests.steps import perform
+from unlearn.requests.tables import Callback
 from unlearn.requests.tasks import Due, Ended
 
 
@@ -220,6 +225,19 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other]) and not _stored(model, other, item)
 
 
+def test_no_key_is_destroyed_that_a_callback_which_is_owed_needs(config: Path, data: Interactions) -> None:
+    with opened(config) as service:
+        made = submission(str(data.users.ids[3]), callbacks=("https://nowhere.invalid/hook",))
+        service.intake.submit(made)
+    answer("worker", "--once")
+    assert answer("request", "status", made.subject_request_id)["state"] == "completed"
+    for _ in range(3):
+        answer("keys", "rotate")
+    with opened(config) as service, service.ledger.database.read() as session:
+        owed = session.scalars(select(Callback.url).where(Callback.ended_at.is_(None))).all()
+        assert {service.ledger.keyring.open_url(url) for url in owed} == {"https://nowhere.invalid/hook"}
+
+
 @pytest.mark.parametrize("step", [Step.UNLEARN, Step.VERIFY, Step.PURGE])
 @pytest.mark.parametrize("asked", ["person", "interaction", "interaction of somebody erased since"])
 def test_what_lay_under_a_seal_when_the_backup_was_made_is_destroyed_with_it(
@@ -284,7 +302,13 @@ def test_server_and_worker_as_processes(
     program = str(Path(sys.executable).with_name("unlearn"))
     url = f"http://127.0.0.1:{_port(config)}"
     log = (tmp_path / "log").open("wb")
-    running = [subprocess.Popen([program, name], stdout=log, stderr=log) for name in ("serve", "worker")]
+
+    def dumping() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (hard := resource.getrlimit(resource.RLIMIT_CORE)[1], hard))
+
+    running = [
+        subprocess.Popen([program, name], stdout=log, stderr=log, preexec_fn=dumping) for name in ("serve", "worker")
+    ]
     try:
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
             _until(lambda: http.get("/readyz").status_code == 200)
@@ -297,6 +321,7 @@ def test_server_and_worker_as_processes(
             assert http.post("/v2/requests", json=asked, headers={"Idempotency-Key": "k"}).status_code == 201
             where = f"/v2/requests/{asked['subject_request_id']}"
             _until(lambda: http.get(where).json()["request_status"] == "completed")
+            assert [resource.prlimit(process.pid, resource.RLIMIT_CORE)[0] for process in running] == [0, 0]
             told = http.get("/metrics").text
             assert 'unlearn_requests{state="completed"} 1.0' in told
     finally:

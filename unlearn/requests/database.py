@@ -58,7 +58,8 @@ class Database:
                 raise ValueError("`database` must be a file, which the server and the worker share (got one in memory)")
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.path = Path(parsed.database) if self.sqlite and parsed.database else None
-        self.engine: Engine = create_engine(url, pool_pre_ping=not self.sqlite)
+        # What a statement is given may name somebody, and errors end in logs.
+        self.engine: Engine = create_engine(url, pool_pre_ping=not self.sqlite, hide_parameters=True)
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare)
             event.listen(self.engine, "begin", _begin)

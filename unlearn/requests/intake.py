@@ -157,7 +157,7 @@ class Intake:
     def _insert(self, session: Session, new: Sequence[Submission]) -> list[Receipt]:
         ledger, now = self._ledger, self._ledger.now()
         due, name = now + self._due_within, ledger.keyring.pseudonyms.of
-        rows = [self._row(one) | {"received_at": now, "due_at": due} for one in new]
+        rows: list[dict[str, Any]] = [self._row(one) | {"received_at": now, "due_at": due} for one in new]
         numbers = session.scalars(insert(Request).returning(Request.id, sort_by_parameter_order=True), rows).all()
         people = [(number, subject) for number, one in zip(numbers, new, strict=True) for subject in one.subjects]
         persons = dict.fromkeys((number, name(subject)) for number, subject in people)
@@ -166,8 +166,8 @@ class Intake:
             insert(Person), [{"request_id": number, "pseudonym": pseudonym} for number, pseudonym in persons]
         )
         entries: list[audit.Entry] = []
-        for number, one in zip(numbers, new, strict=True):
-            announce(session, number, one.callbacks, RequestState.PENDING, now)
+        for number, one, row in zip(numbers, new, rows, strict=True):
+            announce(session, number, row["callbacks"], RequestState.PENDING, now)
             entries.append(audit.Entry(one.caller, "request.received", about(number), {"due": due.isoformat()}))
         # The chain's lock also keeps a cancellation from releasing somebody whom this group suppresses.
         audit.append(session, ledger, entries)
@@ -176,16 +176,17 @@ class Intake:
         return [Receipt(one.subject_request_id, now, due, replayed=False) for one in new]
 
     def _row(self, submission: Submission) -> dict[str, Any]:
+        keyring = self._ledger.keyring
         return {
             "caller": submission.caller,
             "subject_request_id": submission.subject_request_id,
             "idempotency_key": self._digest(submission),
             "fingerprint": submission.fingerprint,
             "regulation": submission.regulation,
-            "callbacks": list(submission.callbacks),
+            "callbacks": list(map(keyring.seal_url, submission.callbacks)),
             "state": RequestState.PENDING,
             "submitted_at": submission.submitted_at,
-            "payload": self._ledger.keyring.seal(submission.subjects),
+            "payload": keyring.seal(submission.subjects),
         }
 
     def _digest(self, submission: Submission) -> str:

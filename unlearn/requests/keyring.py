@@ -129,13 +129,23 @@ class Keyring:
         Raises:
             UnusableKeyring: none of the keys opens it.
         """
+        return tuple(Subject(kind, value) for kind, value in json.loads(self._opened(sealed)))
+
+    def seal_url(self, url: str) -> str:
+        """Where to tell of a request, encrypted, for it may name the person."""
+        return self._fernet.encrypt(url.encode()).decode()
+
+    def open_url(self, sealed: str) -> str:
+        """Where to tell of a request. Raises: UnusableKeyring, as `open`."""
+        return self._opened(sealed.encode()).decode()
+
+    def _opened(self, sealed: bytes) -> bytes:
         try:
-            content = self._fernet.decrypt(sealed)
+            return self._fernet.decrypt(sealed)
         except InvalidToken:
             raise UnusableKeyring(
                 "`keyring` must hold the key that a stored request was encrypted with (no payload key of it opens it)"
             ) from None
-        return tuple(Subject(kind, value) for kind, value in json.loads(content))
 
     @cached_property
     def _fernet(self) -> MultiFernet:
