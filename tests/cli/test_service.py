@@ -64,15 +64,15 @@ def test_new_interactions_are_taken_in_but_of_nobody_erased(
         answer("request", "create", "--identity", identity)
     assert answer("worker", "--once") == {"batches": 1}
     arrived = tmp_path / "arrived.csv"
-    arrived.write_text(f"user,item\n{gone},{item}\n{user},{item}\nf00d,{item}\n", "utf-8")
+    arrived.write_text(f"user,item\n{gone},{item}\n{user},{item}\nnewcomer,{item}\n", "utf-8")
     expected = {"stored": 1, "refused": 2, "new_users": 1, "ratings_left_out": 0}
     assert answer("ingest", "--data", arrived) == expected
     assert answer("ingest", "--data", arrived)["stored"] == 0
     arrived.unlink()
-    assert naming(tmp_path, [gone]) == set() and naming(tmp_path, ["f00d"])
-    answer("request", "create", "--identity", "f00d")
+    assert naming(tmp_path, [gone]) == set() and naming(tmp_path, ["newcomer"])
+    answer("request", "create", "--identity", "newcomer")
     answer("worker", "--once")
-    assert naming(tmp_path, ["f00d"]) == set()
+    assert naming(tmp_path, ["newcomer"]) == set()
     assert "must be one of recsys" in refusal(2, "ingest", "--data", arrived, "--target", "shop")
     assert "must be a file or a folder that exists" in refusal(2, "ingest", "--data", arrived).replace("\n", " ")
 
