@@ -19,6 +19,7 @@ from graph_influence.schemes import weighted_cascade
 from graph_influence.standing_surrogate import Lessons, StandingSurrogate, Unlearned
 from graph_influence.surrogate import Surrogate
 from unlearn.forget import ForgetSet
+from unlearn.interruption import undisturbed
 
 Semantics = Literal["frozen", "renormalised"]
 
@@ -46,7 +47,7 @@ class Removed:
     surrogate: Unlearned | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Network:
     """A plan and the seeds that stand by it, with their reverse-reachable sets and the graph below them.
 
@@ -103,12 +104,19 @@ class Network:
     def remove(self, forget: ForgetSet) -> Removed:
         """All of it goes on without users and ties: sets and labels are drawn again by the same coins.
 
+        It happens as a whole: whatever is raised, an interrupt as well, nothing has changed then.
+
         Raises:
-            UnknownIds: as `SocialGraph.without`; nothing has changed then.
-            InvalidRequest: nobody is left; nothing has changed then.
+            UnknownIds: as `SocialGraph.without`.
+            InvalidRequest: nobody is left.
         """
-        seeds = self.standing.update(self.left(self.graph, forget))
-        return Removed(seeds, None if self.surrogate is None else self.surrogate.remove(forget))
+        standing, surrogate = self.standing.copy(), None if self.surrogate is None else replace(self.surrogate)
+        removed = Removed(
+            standing.update(self.left(self.graph, forget)), None if surrogate is None else surrogate.remove(forget)
+        )
+        with undisturbed():
+            self.standing, self.surrogate = standing, surrogate
+        return removed
 
     def rebuilt(self, forget: ForgetSet, more: pd.DataFrame | None = None) -> Network:
         """Everything anew from what is left, with more ties: numbered anew, drawn by coins that nobody has seen."""

@@ -83,9 +83,9 @@ def test_environment_variables_are_settings() -> None:
 
 
 def test_metrics_exist(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/ledger.db")
-    database.migrate()
-    told = Metrics(Ledger(database, Keyring.create(tmp_path / "keyring.json"))).exposition()[0].decode()
+    database, keyring = Database(f"sqlite:///{tmp_path}/ledger.db"), Keyring.create(tmp_path / "keyring.json")
+    database.migrate(keyring)
+    told = Metrics(Ledger(database, keyring)).exposition()[0].decode()
     database.close()
     named = set(re.findall(r"^\| `(unlearn_\w+)` \|", OPERATIONS, flags=re.MULTILINE))
     assert len(named) >= 6 and [name for name in named if f"\n{name} " not in told] == []

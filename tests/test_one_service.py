@@ -86,9 +86,12 @@ def _tied(data: Interactions) -> list[Any]:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    database = Database(f"sqlite:///{tmp_path}/ledger/ledger.db")
-    database.migrate()
-    yield Ledger(database, Keyring.create(tmp_path / "keys" / "keyring.json"))
+    database, keyring = (
+        Database(f"sqlite:///{tmp_path}/ledger/ledger.db"),
+        Keyring.create(tmp_path / "keys" / "keyring.json"),
+    )
+    database.migrate(keyring)
+    yield Ledger(database, keyring)
     database.close()
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from unlearn import durable
+from unlearn.forget import ForgetSet, Pair
 from unlearn.seal import Seal
 from unlearn.vocabulary import Id
 
@@ -77,16 +78,25 @@ class Sealed:
     """What was removed by one batch, as it goes under a seal.
 
     since: digest of the version that was published then, which was made with it; people: who left as a whole; counts:
-    of all that left; arrays: what gives the published version's data when it is put back.
+    of all that left; arrays: what gives the published version's data when it is put back; parts: interactions that left
+    alone, by person and item.
     """
 
     since: str
     people: tuple[Id, ...]
     counts: Mapping[str, int]
     arrays: Mapping[str, NDArray[Any]]
+    parts: tuple[Pair, ...] = ()
+
+    def holds_any(self, asked: ForgetSet) -> bool:
+        """Whether there is anything in it of what is asked for."""
+        users, parts = set(asked.users), set(asked.interactions)
+        if not users.union(person for person, _ in parts).isdisjoint(self.people):
+            return True
+        return not (parts.isdisjoint(self.parts) and users.isdisjoint(person for person, _ in self.parts))
 
     def to_bytes(self) -> bytes:
-        told = {"since": self.since, "people": self.people, "counts": dict(self.counts)}
+        told = {"since": self.since, "people": self.people, "counts": dict(self.counts), "parts": self.parts}
         return save({**self.arrays, _TOLD: np.frombuffer(json.dumps(told).encode(), dtype=np.uint8)})
 
     @classmethod
@@ -94,7 +104,8 @@ class Sealed:
         """What `to_bytes` has written."""
         arrays = load(content)
         told = json.loads(arrays.pop(_TOLD).tobytes())
-        return cls(told["since"], tuple(told["people"]), told["counts"], arrays)
+        parts = tuple((person, item) for person, item in told.get("parts", ()))  # which older versions left out
+        return cls(told["since"], tuple(told["people"]), told["counts"], arrays, parts)
 
 
 def link(source: Any, destination: Any) -> None:

@@ -253,7 +253,7 @@ class Listing(Protocol):
     """What a target may offer besides: who is in it. Whoever was erased and came back with a backup is found by it."""
 
     def people(self) -> Iterable[Subject]:
-        """Everybody that it holds anything about, in the stored data or in the published version.
+        """Everybody that it holds anything about, in the stored data, in the published version or under a seal.
 
         And every single interaction, where one may be erased alone.
         """

@@ -176,10 +176,7 @@ class WorkspaceTarget(ABC, Generic[D, B]):
             overtaken = (name for name in self.staging.versions() if self._overtaken(self.staging.facts(name)))
             versions = {batch.id, *overtaken}
             kept = {name: sealed for name, sealed in self.staging.sealed().items() if name not in outstanding}
-            seals = {
-                batch.id,
-                *(name for name, sealed in kept.items() if not set(sealed.people).isdisjoint(asked.users)),
-            }
+            seals = {batch.id, *(name for name, sealed in kept.items() if sealed.holds_any(asked))}
             for name in versions:
                 self.staging.unstage(name)
             for name in seals:
@@ -193,10 +190,12 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         }
 
     def people(self) -> Iterable[Subject]:
-        """Everybody in the stored data or in the published version: see `unlearn.target.Listing`."""
+        """Everybody in the stored data, in the published version or under a seal: see `unlearn.target.Listing`."""
         with self.workspace.held():
             known = self._people(self.data()), self._published_people()
+            sealed = self.staging.sealed().values()
         held = dict.fromkeys(person for ids in known for person in ids.take(ids.alive.nonzero()[0]))
+        held |= dict.fromkeys(person for one in sealed for person in one.people)
         return [Subject(self.identity_type, str(person)) for person in held]
 
     # ---- for subclasses ----------------------------------------------------------------------------------------------

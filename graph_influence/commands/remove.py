@@ -97,10 +97,9 @@ def _asked(graph: SocialGraph, users: list[str] | None, ties: list[str] | None) 
 
 def _removed(network: Network, forget: ForgetSet) -> dict[str, Any]:
     """Remove it, and tell what the network was and is."""
-    standing = network.standing
 
     def state() -> dict[str, Any]:
-        graph = network.graph
+        graph, standing = network.graph, network.standing
         counted = {"nodes": graph.num_alive, "arcs": int(graph.alive.sum()), "sets": len(standing.collections)}
         return counted | {
             "seeds": list(standing.nodes), "spread": asdict(standing.spread), "ratio": standing.ratio,

@@ -57,6 +57,10 @@ class Collections:
         """Sets of both."""
         return len(self.selection) + len(self.judging)
 
+    def copy(self) -> Collections:
+        """The same sets in collections of their own."""
+        return Collections(self.selection.copy(), self.judging.copy())
+
     def grow(self, sets: int) -> None:
         """To `sets` sets that judge."""
         self.selection.grow(_CHOOSING * sets - len(self.selection))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,12 @@ class Standing(ABC, Generic[S, K]):
     def spread(self) -> Spread:
         """Expected number of people activated, on the collection that had no part in the choice."""
         return self.collections.judging.spread(self.selected.rows)
+
+    def copy(self) -> Self:
+        """The same selection on sets of its own, which goes its own way from here."""
+        twin = copy(self)
+        twin.collections = self.collections.copy()
+        return twin
 
     def _select(self, graph: SocialGraph, seed: int, first: int, look: int) -> None:
         self.collections = Collections.draw(graph, self.model, seed)

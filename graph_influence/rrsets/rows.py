@@ -52,6 +52,10 @@ class Rows:
         """Bytes of all three arrays, free places included."""
         return self.start.nbytes + self.length.nbytes + self.data.nbytes
 
+    def copy(self) -> Rows:
+        """The same rows in arrays of their own."""
+        return Rows(self.start.copy(), self.length.copy(), self.data.copy(), self.used)
+
     def loose(self, spare: int = 0) -> bool:
         """Whether more places are free than are worth keeping, beside a few `spare` ones a row."""
         return self.used > _LOOSE * (self.length.sum(dtype=np.int64) + spare * len(self))

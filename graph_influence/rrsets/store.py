@@ -13,6 +13,7 @@ the store what drawing everything again with the same names would make it, by dr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import get_args
@@ -195,6 +196,13 @@ class RRSets:
                 self.covered[numbers] = drawn.covered
             self.graph, self.arcs, self._sentinel = graph, arcs, sentinel
         return Update(len(numbers), changed, rebuild)
+
+    def copy(self) -> RRSets:
+        """The same sets in a store of its own, which goes its own way from here."""
+        twin = copy(self)
+        twin.members, twin.covered = self.members.copy(), self.covered.copy()
+        twin._sets = None if self._sets is None else self._sets.copy()
+        return twin
 
     def compact(self) -> RRSets:
         """As many sets of the compacted graph: nothing of who was forgotten is in it, as if they had never been there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
 from recsys.plugin.stored import Stored
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, Pair
 from unlearn.staging import Sealed
 
 
@@ -35,7 +35,7 @@ def packed(stored: Stored, forget: ForgetSet, *, since: str) -> Sealed:
     if data.ties is not None:
         arrays["ties"] = data.ties[np.isin(data.ties, rows).any(axis=1)]
     counts = {"users": len(forget.users), "interactions": stored.count(forget)}
-    return Sealed(since, tuple(data.users.take(rows)), counts, arrays)
+    return Sealed(since, tuple(data.users.take(rows)), counts, arrays, _parts(data, arrays))
 
 
 def interactions(sealed: Sealed) -> int:
@@ -47,11 +47,15 @@ def forget_set(whole: Interactions, outstanding: Sequence[Sealed]) -> ForgetSet:
     """Who and what is in there, in ids of the data into which it was put back."""
     found = ForgetSet()
     for sealed in outstanding:
-        part = sealed.arrays
-        single = ~np.isin(part["users"], part["rows"])
-        pairs = zip(whole.users.take(part["users"][single]), whole.items.take(part["items"][single]), strict=True)
-        found |= ForgetSet(users=sealed.people, interactions=tuple(pairs))
+        found |= ForgetSet(users=sealed.people, interactions=_parts(whole, sealed.arrays))
     return found
+
+
+def _parts(data: Interactions, arrays: Mapping[str, NDArray[Any]]) -> tuple[Pair, ...]:
+    """The interactions in there of people who stay."""
+    alone = ~np.isin(arrays["users"], arrays["rows"])
+    users, items = data.users.take(arrays["users"][alone]), data.items.take(arrays["items"][alone])
+    return tuple(zip(users, items, strict=True))
 
 
 def put_back(remaining: Interactions, outstanding: Sequence[Sealed]) -> Interactions:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +180,13 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
 
     def people(self) -> Iterator[Subject]:
         """Everybody that it holds anything about, and each of their interactions, which may have been erased alone."""
-        stored = self.data()
+        with self.workspace.held():
+            stored, known, gone = self.data(), super().people(), self.staging.sealed().values()
         new = (Subject(self.identity_type, str(user)) for user in stored.arrived["user"])
-        yield from dict.fromkeys([*super().people(), *new])
-        for frame in (stored.data.frame(), stored.arrived):
-            for user, item in zip(frame["user"], frame["item"], strict=True):
-                yield interaction(Subject(self.identity_type, str(user)), str(item))
+        yield from dict.fromkeys([*known, *new])
+        frames = (zip(frame["user"], frame["item"], strict=True) for frame in (stored.data.frame(), stored.arrived))
+        for user, item in chain(*frames, *(one.parts for one in gone)):
+            yield interaction(Subject(self.identity_type, str(user)), str(item))
 
     # ---- new interactions --------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -15,9 +16,16 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from recsys.data import Interactions, from_parquet
 from tests.cli.run import answer, naming, refusal, unlearn
+from tests.unlearn.requests.submissions import submission
+from unlearn.requests.commands.options import opened
+from unlearn.requests.states import Step
+from unlearn.requests.steps import perform
+from unlearn.requests.tables import Callback
+from unlearn.requests.tasks import Due, Ended
 
 
 def test_a_person_is_forgotten(config: Path, model: Path, data: Interactions, tmp_path: Path) -> None:
@@ -56,15 +64,15 @@ def test_new_interactions_are_taken_in_but_of_nobody_erased(
         answer("request", "create", "--identity", identity)
     assert answer("worker", "--once") == {"batches": 1}
     arrived = tmp_path / "arrived.csv"
-    arrived.write_text(f"user,item\n{gone},{item}\n{user},{item}\nf00d,{item}\n", "utf-8")
+    arrived.write_text(f"user,item\n{gone},{item}\n{user},{item}\nnewcomer,{item}\n", "utf-8")
     expected = {"stored": 1, "refused": 2, "new_users": 1, "ratings_left_out": 0}
     assert answer("ingest", "--data", arrived) == expected
     assert answer("ingest", "--data", arrived)["stored"] == 0
     arrived.unlink()
-    assert naming(tmp_path, [gone]) == set() and naming(tmp_path, ["f00d"])
-    answer("request", "create", "--identity", "f00d")
+    assert naming(tmp_path, [gone]) == set() and naming(tmp_path, ["newcomer"])
+    answer("request", "create", "--identity", "newcomer")
     answer("worker", "--once")
-    assert naming(tmp_path, ["f00d"]) == set()
+    assert naming(tmp_path, ["newcomer"]) == set()
     assert "must be one of recsys" in refusal(2, "ingest", "--data", arrived, "--target", "shop")
     assert "must be a file or a folder that exists" in refusal(2, "ingest", "--data", arrived).replace("\n", " ")
 
@@ -217,6 +225,63 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other]) and not _stored(model, other, item)
 
 
+def test_no_key_is_destroyed_that_a_callback_which_is_owed_needs(config: Path, data: Interactions) -> None:
+    with opened(config) as service:
+        made = submission(str(data.users.ids[3]), callbacks=("https://nowhere.invalid/hook",))
+        service.intake.submit(made)
+    answer("worker", "--once")
+    assert answer("request", "status", made.subject_request_id)["state"] == "completed"
+    for _ in range(3):
+        answer("keys", "rotate")
+    with opened(config) as service, service.ledger.database.read() as session:
+        owed = session.scalars(select(Callback.url).where(Callback.ended_at.is_(None))).all()
+        assert {service.ledger.keyring.open_url(url) for url in owed} == {"https://nowhere.invalid/hook"}
+
+
+@pytest.mark.parametrize("step", [Step.UNLEARN, Step.VERIFY, Step.PURGE])
+@pytest.mark.parametrize("asked", ["person", "interaction", "interaction of somebody erased since"])
+def test_what_lay_under_a_seal_when_the_backup_was_made_is_destroyed_with_it(
+    asked: str,
+    step: Step,
+    config: Path,
+    model: Path,
+    data: Interactions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The batch has been closed since, so that no worker goes on with it."""
+    user, beside, backup = str(data.users.ids[7]), model.with_name("model.service"), tmp_path / "backup"
+    item = str(data.items.ids[data.indices[data.indptr[7]]])
+    single = f"interaction={json.dumps(['controller_customer_id', user, item])}"
+
+    def saved(due: Due, *rest: Any) -> Ended:
+        if due.step == step and not backup.exists():
+            shutil.copytree(model, backup / "model")
+            shutil.copytree(beside, backup / "model.service")
+        return perform(due, *rest)
+
+    monkeypatch.setattr("unlearn.requests.worker.perform", saved)
+    for limit in ("SHARE", "DRIFT"):
+        monkeypatch.setenv(f"UNLEARN_RETRAIN_ABOVE_{limit}", "1")
+    answer("request", "create", "--identity", user if asked == "person" else single)
+    answer("worker", "--once")
+    if asked == "interaction of somebody erased since":
+        answer("request", "create", "--identity", user)
+        answer("worker", "--once")
+    blocked = (beside / "blocked").read_bytes()
+    for folder in (model, beside):
+        shutil.rmtree(folder)
+        shutil.copytree(backup / folder.name, folder)
+    shutil.rmtree(backup)
+    (beside / "blocked").write_bytes(blocked)
+    assert {path.suffix for path in (beside / "sealed").iterdir()} == {".key", ".sealed"}
+    assert answer("request", "reapply")["people"] > 0
+    answer("worker", "--once")
+    assert list((beside / "sealed").iterdir()) == [] and list((beside / "staged").iterdir()) == []
+    assert answer("request", "reapply")["people"] == 0
+    assert not _stored(model, user, item) and (naming(tmp_path, [user]) == set()) == (asked != "interaction")
+
+
 def _stored(model: Path, user: str, item: str) -> bool:
     frame = from_parquet(model / "interactions.parquet").frame().astype(str)
     return bool(((frame["user"] == user) & (frame["item"] == item)).any())
@@ -237,7 +302,13 @@ def test_server_and_worker_as_processes(
     program = str(Path(sys.executable).with_name("unlearn"))
     url = f"http://127.0.0.1:{_port(config)}"
     log = (tmp_path / "log").open("wb")
-    running = [subprocess.Popen([program, name], stdout=log, stderr=log) for name in ("serve", "worker")]
+
+    def dumping() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (hard := resource.getrlimit(resource.RLIMIT_CORE)[1], hard))
+
+    running = [
+        subprocess.Popen([program, name], stdout=log, stderr=log, preexec_fn=dumping) for name in ("serve", "worker")
+    ]
     try:
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
             _until(lambda: http.get("/readyz").status_code == 200)
@@ -250,6 +321,7 @@ def test_server_and_worker_as_processes(
             assert http.post("/v2/requests", json=asked, headers={"Idempotency-Key": "k"}).status_code == 201
             where = f"/v2/requests/{asked['subject_request_id']}"
             _until(lambda: http.get(where).json()["request_status"] == "completed")
+            assert [resource.prlimit(process.pid, resource.RLIMIT_CORE)[0] for process in running] == [0, 0]
             told = http.get("/metrics").text
             assert 'unlearn_requests{state="completed"} 1.0' in told
     finally:

@@ -32,6 +32,12 @@ def test_a_key_that_is_none_is_no_forgery(config: Path, data: Interactions, tmp_
     assert f"{public} must be a certificate, in JSON (" in told
 
 
+def test_an_identity_that_is_no_text_is_refused(config: Path) -> None:
+    told = refusal(2, "request", "create", "--identity", "caf\udce9")  # bytes that no locale reads
+    assert "`identity` must be text in UTF-8" in told
+    assert answer("request", "list") == {"requests": []}
+
+
 def test_setting_up_that_fails_takes_its_keys_back(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,8 +85,8 @@ def ask(http: TestClient, service: Service) -> None:
 
     for number in (*ERASED, CANCELLED):
         asked = body(user(number))
-        assert [send(asked, f"key {number}") for _ in range(2)] == [201, 201]
-        assert send(body(user(number)), f"key {number}") == 422
+        assert [send(asked, f"key of {user(number)}") for _ in range(2)] == [201, 201]
+        assert send(body(user(number)), f"key of {user(number)}") == 422
         assert send(asked | {"regulation": user(number)}, "another") == 400
         assert send(asked | {user(number): user(number)}, "another") in (400, 409)
         assert http.get(f"/v2/requests/{user(number)}", headers={"Authorization": f"Bearer {key}"}).status_code == 400

@@ -16,11 +16,11 @@ import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from standardwebhooks import Webhook
 
 from unlearn.requests import audit
@@ -53,14 +53,14 @@ def secret(keyring: Keyring, caller: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Owed:
-    """A callback in hand."""
+    """A callback in hand: its URL as the ledger has it, and all that it says but that."""
 
     id: str
     url: str
     caller: str
     subject_request_id: str
+    due_at: datetime
     status: str
-    body: bytes
     attempts: int
 
 
@@ -96,28 +96,21 @@ class Callbacks:
     def _take(self) -> list[_Owed]:
         now = self._ledger.now()
         with self._ledger.database.write() as session:
-            due = (
+            asked = (
                 select(Callback)
-                .where(Callback.ended_at.is_(None), Callback.not_before <= now)
+                .where(Callback.ended_at.is_(None), due(now))
                 .order_by(Callback.created_at, Callback.id)
                 .limit(_AT_ONCE)
                 .with_for_update(skip_locked=True)
             )
             taken: list[_Owed] = []
-            for row in session.scalars(due).all():
+            for row in session.scalars(asked).all():
                 request = session.get_one(Request, row.request_id)
                 row.not_before = now + _IN_HAND
-                body = {
-                    "controller_id": request.caller,
-                    "expected_completion_time": request.due_at.isoformat(),
-                    "subject_request_id": request.subject_request_id,
-                    "request_status": row.status,
-                    "status_callback_url": row.url,
-                }
                 taken.append(
                     _Owed(
-                        row.id, row.url, request.caller, request.subject_request_id, row.status,
-                        json.dumps(body).encode(), row.attempts,
+                        row.id, row.url, request.caller, request.subject_request_id, request.due_at, row.status,
+                        row.attempts,
                     )
                 )  # fmt: skip
             return taken
@@ -126,21 +119,29 @@ class Callbacks:
         """What the receiver answers; 0 where it was not reached."""
         try:
             return self._send(owed)
-        # ValueError: a forbidden address, and whatever else a URL may have that no library can send to.
+        # ValueError: a forbidden address, whatever else a URL may have that no library can send to, or no key for it.
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             _log.warning("callback %s: %s", owed.id, type(error).__name__)
             return 0
 
     def _send(self, owed: _Owed) -> int:
-        url, name, host = self._examined(owed.url)
+        told = self._ledger.keyring.open_url(owed.url)
+        url, name, host = self._examined(told)
         now = self._ledger.now()
+        body = json.dumps({
+            "controller_id": owed.caller,
+            "expected_completion_time": owed.due_at.isoformat(),
+            "subject_request_id": owed.subject_request_id,
+            "request_status": owed.status,
+            "status_callback_url": told,
+        })  # fmt: skip
         signer = Webhook(secret(self._ledger.keyring, owed.caller))
         headers = {
             "Host": host,
             "Content-Type": "application/json",
             "webhook-id": owed.id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": signer.sign(owed.id, now, owed.body.decode()),
+            "webhook-signature": signer.sign(owed.id, now, body),
             "ce-specversion": "1.0",
             "ce-id": owed.id,
             "ce-source": f"https://{self._domain}",
@@ -150,7 +151,7 @@ class Callbacks:
         }
         # To the address that was examined: the name might lead elsewhere the next time.
         extensions = {"sni_hostname": name}
-        with self._client.stream("POST", url, content=owed.body, headers=headers, extensions=extensions) as answer:
+        with self._client.stream("POST", url, content=body, headers=headers, extensions=extensions) as answer:
             return answer.status_code  # whatever else it says is not read
 
     def _examined(self, text: str) -> tuple[str, str, str]:
@@ -191,6 +192,11 @@ class Callbacks:
             else:
                 row.not_before = self._ledger.now() + _DELAYS[owed.attempts]
         return delivered
+
+
+def due(now: datetime) -> ColumnElement[bool]:
+    """Which callbacks it is time for; what lies so far ahead was put off by a clock that has been put right since."""
+    return or_(Callback.not_before <= now, Callback.not_before > now + 2 * _DELAYS[-1])
 
 
 def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from unlearn.requests.keyring import Keyring
+
 _log = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _SQLITE = {
@@ -56,7 +58,8 @@ class Database:
                 raise ValueError("`database` must be a file, which the server and the worker share (got one in memory)")
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.path = Path(parsed.database) if self.sqlite and parsed.database else None
-        self.engine: Engine = create_engine(url, pool_pre_ping=not self.sqlite)
+        # What a statement is given may name somebody, and errors end in logs.
+        self.engine: Engine = create_engine(url, pool_pre_ping=not self.sqlite, hide_parameters=True)
         if self.sqlite:
             event.listen(self.engine, "connect", _prepare)
             event.listen(self.engine, "begin", _begin)
@@ -88,8 +91,11 @@ class Database:
                 reason = reason.replace(password, "***")
             raise UnreachableDatabase(f"`database` must be one that answers: {reason}") from None
 
-    def migrate(self, revision: str = "head") -> None:
+    def migrate(self, keyring: Keyring, revision: str = "head") -> None:
         """Bring the tables to a revision; a second process waits for the first.
+
+        Args:
+            keyring: of the ledger, for what an older version kept readable.
 
         Raises:
             UnsafeDatabase: they are of a revision that this version does not know.
@@ -99,13 +105,17 @@ class Database:
         with self._writing.begin() as connection:
             if not self.sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7281001)"))
-            config.attributes["connection"] = connection
+            config.attributes |= {"connection": connection, "keyring": keyring}
+            before = MigrationContext.configure(connection).get_current_revision()
             try:
                 (command.downgrade if revision == "base" else command.upgrade)(config, revision)
             except CommandError:
                 raise UnsafeDatabase(
                     "the ledger's tables are of a later version of this package: install that"
                 ) from None
+            changed = MigrationContext.configure(connection).get_current_revision() != before
+        if changed:
+            self.scrub()
 
     def check(self) -> None:
         """Refuse a database that may lose a commit, or whose tables are of another version.

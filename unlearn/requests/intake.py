@@ -39,7 +39,7 @@ class Submission:
     """A request as it came in, examined and found well-formed."""
 
     caller: str
-    idempotency_key: str
+    idempotency_key: str = field(repr=False)
     subject_request_id: str
     fingerprint: str  # keyed digest of the whole body
     regulation: str
@@ -135,11 +135,12 @@ class Intake:
 
     def _store(self, group: Sequence[Submission]) -> list[Receipt | Refused]:
         with self._ledger.database.write() as session:
-            by_key, ids = _known(session, group)
+            keys = [(one.caller, self._digest(one)) for one in group]
+            by_key, ids = _known(session, group, keys)
             answers: dict[int, Receipt | Refused] = {}
             new: dict[int, Submission] = {}
-            for place, one in enumerate(group):
-                known = by_key.get((one.caller, one.idempotency_key))
+            for place, (one, key) in enumerate(zip(group, keys, strict=True)):
+                known = by_key.get(key)
                 if known is not None:
                     same = known.fingerprint == one.fingerprint
                     receipt = Receipt(known.subject_request_id, known.received_at, known.due_at, replayed=True)
@@ -156,7 +157,7 @@ class Intake:
     def _insert(self, session: Session, new: Sequence[Submission]) -> list[Receipt]:
         ledger, now = self._ledger, self._ledger.now()
         due, name = now + self._due_within, ledger.keyring.pseudonyms.of
-        rows = [self._row(one) | {"received_at": now, "due_at": due} for one in new]
+        rows: list[dict[str, Any]] = [self._row(one) | {"received_at": now, "due_at": due} for one in new]
         numbers = session.scalars(insert(Request).returning(Request.id, sort_by_parameter_order=True), rows).all()
         people = [(number, subject) for number, one in zip(numbers, new, strict=True) for subject in one.subjects]
         persons = dict.fromkeys((number, name(subject)) for number, subject in people)
@@ -165,8 +166,8 @@ class Intake:
             insert(Person), [{"request_id": number, "pseudonym": pseudonym} for number, pseudonym in persons]
         )
         entries: list[audit.Entry] = []
-        for number, one in zip(numbers, new, strict=True):
-            announce(session, number, one.callbacks, RequestState.PENDING, now)
+        for number, one, row in zip(numbers, new, rows, strict=True):
+            announce(session, number, row["callbacks"], RequestState.PENDING, now)
             entries.append(audit.Entry(one.caller, "request.received", about(number), {"due": due.isoformat()}))
         # The chain's lock also keeps a cancellation from releasing somebody whom this group suppresses.
         audit.append(session, ledger, entries)
@@ -175,17 +176,22 @@ class Intake:
         return [Receipt(one.subject_request_id, now, due, replayed=False) for one in new]
 
     def _row(self, submission: Submission) -> dict[str, Any]:
+        keyring = self._ledger.keyring
         return {
             "caller": submission.caller,
             "subject_request_id": submission.subject_request_id,
-            "idempotency_key": submission.idempotency_key,
+            "idempotency_key": self._digest(submission),
             "fingerprint": submission.fingerprint,
             "regulation": submission.regulation,
-            "callbacks": list(submission.callbacks),
+            "callbacks": list(map(keyring.seal_url, submission.callbacks)),
             "state": RequestState.PENDING,
             "submitted_at": submission.submitted_at,
-            "payload": self._ledger.keyring.seal(submission.subjects),
+            "payload": keyring.seal(submission.subjects),
         }
+
+    def _digest(self, submission: Submission) -> str:
+        """By which the ledger recognises the idempotency key."""
+        return self._ledger.keyring.idempotency(submission.caller, submission.idempotency_key)
 
 
 _Waiting = tuple[Submission, Future[Receipt]]
@@ -193,9 +199,10 @@ _Pair = tuple[str, str]
 _GROUP = 256  # requests in one transaction: its statements must stay below what databases take
 
 
-def _known(session: Session, group: Sequence[Submission]) -> tuple[dict[_Pair, Request], set[_Pair]]:
-    """Earlier requests by their callers and keys, and the callers and ids of such."""
-    keys = [(one.caller, one.idempotency_key) for one in group]
+def _known(
+    session: Session, group: Sequence[Submission], keys: Sequence[_Pair]
+) -> tuple[dict[_Pair, Request], set[_Pair]]:
+    """Earlier requests by their callers and digests of keys, and the callers and ids of such."""
     ids = [(one.caller, one.subject_request_id) for one in group]
     matching = or_(
         tuple_(Request.caller, Request.idempotency_key).in_(keys),

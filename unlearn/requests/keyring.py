@@ -114,6 +114,11 @@ class Keyring:
         """Keyed digest (hex) of content that names people: equal for equal content, and revealing nothing else."""
         return hmac.new(self.pseudonym, b"content" + content, hashlib.sha256).hexdigest()
 
+    def idempotency(self, caller: str, key: str) -> str:
+        """Keyed digest (hex) of an Idempotency-Key, in which callers write what they like: equal for the same key."""
+        content = json.dumps([caller, key]).encode()
+        return hmac.new(self.pseudonym, b"idempotency" + content, hashlib.sha256).hexdigest()
+
     def seal(self, subjects: tuple[Subject, ...]) -> bytes:
         """Who a request is about, encrypted."""
         return self._fernet.encrypt(json.dumps([[one.type, one.value] for one in subjects]).encode())
@@ -124,13 +129,23 @@ class Keyring:
         Raises:
             UnusableKeyring: none of the keys opens it.
         """
+        return tuple(Subject(kind, value) for kind, value in json.loads(self._opened(sealed)))
+
+    def seal_url(self, url: str) -> str:
+        """Where to tell of a request, encrypted, for it may name the person."""
+        return self._fernet.encrypt(url.encode()).decode()
+
+    def open_url(self, sealed: str) -> str:
+        """Where to tell of a request. Raises: UnusableKeyring, as `open`."""
+        return self._opened(sealed.encode()).decode()
+
+    def _opened(self, sealed: bytes) -> bytes:
         try:
-            content = self._fernet.decrypt(sealed)
+            return self._fernet.decrypt(sealed)
         except InvalidToken:
             raise UnusableKeyring(
                 "`keyring` must hold the key that a stored request was encrypted with (no payload key of it opens it)"
             ) from None
-        return tuple(Subject(kind, value) for kind, value in json.loads(content))
 
     @cached_property
     def _fernet(self) -> MultiFernet:

@@ -34,7 +34,7 @@ def move(session: Session, ledger: Ledger, requests: Iterable[Request], event: R
 
 
 def announce(session: Session, request_id: int, urls: Iterable[str], state: RequestState, now: datetime) -> None:
-    """Owe the controller a callback about the request's state."""
+    """Owe the controller a callback about the request's state, to URLs that are encrypted."""
     session.add_all(
         Callback(
             id=secrets.token_hex(16),

@@ -114,7 +114,11 @@ class Queue:
         now, plan = self._ledger.now(), self._batching
         of_pending = select(func.count(), func.min(Request.received_at), func.min(Request.due_at))
         number, first, due = session.execute(of_pending.where(Request.state == RequestState.PENDING)).one()
-        return number > 0 and (number >= plan.limit or first + plan.window <= now or due - plan.margin <= now)
+        if not number:
+            return False
+        # What came so long after now was received by a clock that has been put right since.
+        waits = now - plan.window < first <= now + plan.window
+        return number >= plan.limit or not waits or due - plan.margin <= now
 
     def _scheduled(self, session: Session) -> BatchRow | None:
         now, every = self._ledger.now(), self._batching.retrain_every

@@ -1,7 +1,8 @@
 """After a backup was restored: who had been erased since it was made is found in the targets, and asked for again.
 
 The ledger knows the erased by pseudonym alone, and a restored target has their ids again: where the pseudonym of
-somebody it holds is that of somebody erased, they have come back. So have single interactions.
+somebody it holds is that of somebody erased, they have come back. So have single interactions, and whatever lies under
+a seal of a batch that has been closed since: no worker goes on with it, and the new request destroys it.
 """
 
 from __future__ import annotations

@@ -23,15 +23,16 @@ def overdue(session: Session, targets: Iterable[str], now: datetime, every: time
         name
         for name in targets
         if began is not None
-        and (_last_retrain(session, name) or began) + every <= now
+        and (_last_retrain(session, name, now + every) or began) + every <= now
         and session.scalar(select(_under_way(name))) is not True
     ]
 
 
-def _last_retrain(session: Session, target: str) -> datetime | None:
+def _last_retrain(session: Session, target: str, latest: datetime) -> datetime | None:
+    # One that ended later than that was recorded by a clock that has been put right since.
     published = aliased(StepRecord)
     same = (published.batch_id == StepRecord.batch_id) & (published.target == StepRecord.target)
-    of_target = (StepRecord.target == target) & (StepRecord.step == Step.RETRAIN)
+    of_target = (StepRecord.target == target) & (StepRecord.step == Step.RETRAIN) & (StepRecord.ended_at <= latest)
     served = exists().where(same, published.step == Step.PUBLISH, published.outcome == Outcome.DONE)
     return session.scalar(select(func.max(StepRecord.ended_at)).where(of_target, served))
 

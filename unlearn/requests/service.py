@@ -53,7 +53,7 @@ class Service:
         targets = load_targets(settings.targets, keyring.pseudonyms)
         database = Database(settings.database)
         database.reach()
-        database.migrate()
+        database.migrate(keyring)
         database.check()
         return cls(settings, Ledger(database, keyring), targets)
 

@@ -103,10 +103,10 @@ class Request(Base):
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
     caller: Mapped[str] = mapped_column(String(100))
     subject_request_id: Mapped[str] = mapped_column(String(36))
-    idempotency_key: Mapped[str] = mapped_column(String(255))
+    idempotency_key: Mapped[str] = mapped_column(String(255))  # keyed digest of it, for it may name the person
     fingerprint: Mapped[str] = mapped_column(String(64))  # keyed digest of the body
     regulation: Mapped[str] = mapped_column(String(20))
-    callbacks: Mapped[list[str]]  # none once the request is closed
+    callbacks: Mapped[list[str]]  # URLs, encrypted; none once the request is closed
     state: Mapped[RequestState]
     submitted_at: Mapped[datetime]
     received_at: Mapped[datetime]
@@ -198,7 +198,7 @@ class Callback(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     request_id: Mapped[int] = mapped_column(ForeignKey("requests.id"), index=True)
-    url: Mapped[str] = mapped_column(Text)  # empty once it has ended
+    url: Mapped[str] = mapped_column(Text)  # encrypted; empty once it has ended
     status: Mapped[str] = mapped_column(String(20))
     created_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)

@@ -80,6 +80,29 @@ def test_batch_after_batch_it_is_what_it_would_be_without_files_and_seals(folder
             assert digest(published.surrogate.problem.params) == digest(network.surrogate.problem.params)
 
 
+@pytest.mark.parametrize("kind", ["learned"])
+@pytest.mark.parametrize(
+    "where", ["maximize.judged.Collections.evidence", "standing_surrogate.StandingSurrogate.remove"]
+)
+def test_a_removal_that_is_interrupted_did_not_happen(kind: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, untouched, expected = built(kind), built(kind), built(kind)
+    expected.remove(users(BATCHES[0]))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"graph_influence.{where}", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            network.remove(users(BATCHES[0]))
+    assert same(network, untouched) and network.graph.nodes == untouched.graph.nodes
+    network.remove(users(BATCHES[0]))
+    assert same(network, expected) and network.graph.nodes == expected.graph.nodes
+    assert network.surrogate is not None and expected.surrogate is not None
+    assert digest(network.surrogate.labels) == digest(expected.surrogate.labels)
+    assert digest(network.surrogate.problem.params) == digest(expected.surrogate.problem.params)
+
+
 def test_what_left_is_in_no_array_of_the_graph(folder: Path, kind: str) -> None:
     before = from_parquet(folder / workspace.GRAPH)
     gone = before.nodes.rows([one.value for one in BATCHES[0].subjects])

@@ -46,8 +46,9 @@ class Service:
     def __init__(self, folder: Path, keys: Path, location: Path, **options: str) -> None:
         self.folder, self.clock = folder, Clock()
         database = Database(f"sqlite:///{folder}/ledger.db")
-        database.migrate()
-        self.ledger = Ledger(database, Keyring.create(keys / "keyring.json"), self.clock)
+        keyring = Keyring.create(keys / "keyring.json")
+        database.migrate(keyring)
+        self.ledger = Ledger(database, keyring, self.clock)
         self.table = {"workspace": str(folder / "model"), "tracking": str(location), **options}
         self.target = target(self.table, self.ledger.keyring.pseudonyms)
         self.intake = Intake(self.ledger, self.target.suppress, due_within=timedelta(days=28))

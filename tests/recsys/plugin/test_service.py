@@ -148,6 +148,22 @@ def test_a_seal_of_a_batch_that_never_ends_goes_with_whoever_is_asked_for_again(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_so_does_one_of_a_single_interaction(folder: Path, whole: bool) -> None:
+    recommender, (person,) = opened(folder), people(3)
+    stored = recommender.data().data
+    items = [str(stored.items.ids[one]) for one in stored.indices[stored.indptr[3] : stored.indptr[4]]]
+    stuck, another = (interaction(person, item) for item in items[:2])
+    for name, subject in (("stuck", stuck), ("another", another)):
+        recommender.remove(Batch(name, (subject,)))
+    batch = Batch("b1", (person if whole else stuck,))
+    recommender.remove(batch)
+    recommender.publish(batch, recommender.unlearn(batch, retrain=False))
+    assert not any(recommender.purge(batch).values())
+    left = {path.stem for path in (folder.parent / "model.service" / "sealed").iterdir()}
+    assert left == (set() if whole else {"another"})
+
+
 def test_debt_grows_until_a_retrain(folder: Path) -> None:
     recommender, numbers = opened(folder), (3, 17, 20)
     drifts: list[float] = []

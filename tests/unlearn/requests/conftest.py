@@ -43,17 +43,17 @@ class Clock:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, keyring: Keyring) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "ledger.db"
     database = Database(f"sqlite:///{path}")
-    database.migrate()
+    database.migrate(keyring)
     database.scrub()
     database.close()
     return path
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql(tmp_path_factory: pytest.TempPathFactory, keyring: Keyring) -> Iterator[str]:
     """URL of a migrated ledger on a server that all tests share; they empty it before they use it."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     # Not below pytest's own folder: the next run of pytest closes that to others, and the server may be another user.
@@ -65,7 +65,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             socket = server.get_uri().partition("host=")[2]
             url = f"postgresql+psycopg://postgres@/postgres?host={socket}"
             database = Database(url)
-            database.migrate()
+            database.migrate(keyring)
             database.close()
             yield url
         finally:

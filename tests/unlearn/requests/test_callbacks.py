@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.unlearn.requests.submissions import Suppressions, submission
 from unlearn.requests import callbacks as module
 from unlearn.requests.callbacks import _DELAYS, Callbacks, ForbiddenAddress, secret
 from unlearn.requests.cancelling import Cancelling
+from unlearn.requests.commands.worker import deliver_all
 from unlearn.requests.intake import Intake
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import AuditRow, Callback, Request
@@ -118,6 +120,21 @@ def test_it_is_repeated_later_and_later_until_it_arrives(owing: Ledger, clock: C
     assert row(owing).attempts == 5
 
 
+def test_a_clock_that_was_ahead_and_is_put_right_keeps_no_controller_waiting(owing: Ledger, clock: Clock) -> None:
+    callbacks = sender(owing, Receiver(500))
+    clock.advance(days=400)
+    assert callbacks.deliver() == 0
+    clock.advance(days=-400)
+    deliver_all(owing, callbacks)
+    assert row(owing).delivered
+
+
+def test_where_no_key_opens_its_url_it_is_tried_again_like_any_other(owing: Ledger) -> None:
+    strange = replace(owing, keyring=replace(owing.keyring, payload=(bytes(32),)))
+    assert sender(strange, Receiver()).deliver() == 0
+    assert row(owing).attempts == 1 and not row(owing).delivered
+
+
 @pytest.mark.parametrize("answers", [[410], [500] * 99])
 def test_it_is_given_up_when_told_so_or_after_days(owing: Ledger, clock: Clock, answers: list[int]) -> None:
     receiver = Receiver(*answers)
@@ -135,26 +152,30 @@ def test_it_is_given_up_when_told_so_or_after_days(owing: Ledger, clock: Clock, 
 
 @pytest.mark.parametrize("answer", [204, 410])
 @pytest.mark.parametrize("cancelled", [False, True])
-def test_whom_a_url_names_is_nowhere_once_the_controller_is_told(
+def test_whom_a_url_names_can_be_read_nowhere_and_is_gone_once_the_controller_is_told(
     sqlite_ledger: Ledger, tmp_path: Path, cancelled: bool, answer: int
 ) -> None:
-    """Nor is who the request was about, not even encrypted."""
+    """Nor is who the request was about left, not even encrypted."""
+
+    def stored(content: bytes) -> bool:
+        return any(content in path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+
     asked = submission("ada", callbacks=(f"https://shop.example/hook?of={CANARY}",))
     house = House(sqlite_ledger, tmp_path / "house")
     house.intake.submit(asked)
     with sqlite_ledger.database.read() as session:
-        payload = session.scalars(select(Request.payload)).one()
+        payload, (url,) = session.execute(select(Request.payload, Request.callbacks)).one()
     if cancelled:
         Cancelling(sqlite_ledger, lambda _: None).cancel("shop", asked.subject_request_id)
     else:
         house.worker().run_once()
-    assert payload is not None and not any(payload in path.read_bytes() for path in tmp_path.glob("ledger.db*"))
-    assert holders(tmp_path, [CANARY])
+    assert payload is not None and not stored(payload) and stored(url.encode())
+    assert holders(tmp_path, [CANARY]) == set()
     receiver = Receiver(*[answer] * 9)
     sender(sqlite_ledger, receiver).deliver()
     assert len(receiver.came) == (2 if cancelled else 3)
     assert all(CANARY in str(request.url) for request in receiver.came)
-    assert holders(tmp_path, [CANARY]) == set()
+    assert holders(tmp_path, [CANARY]) == set() and not stored(url.encode())
 
 
 def test_what_a_dead_worker_had_in_hand_is_sent_again(owing: Ledger, clock: Clock) -> None:
@@ -257,7 +278,7 @@ WRONG = [
 @pytest.mark.parametrize("wrong", WRONG)
 def test_no_other_kind_of_url_is_used(owing: Ledger, wrong: str) -> None:
     with owing.database.write() as session:
-        session.execute(update(Callback).values(url=wrong))
+        session.execute(update(Callback).values(url=owing.keyring.seal_url(wrong)))
     receiver = Receiver()
     assert sender(owing, receiver).deliver() == 0 and receiver.came == []
 

@@ -8,36 +8,85 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select
-from sqlalchemy.exc import StatementError
+from sqlalchemy import insert, inspect, select
+from sqlalchemy.exc import IntegrityError, StatementError
 
+from tests.unlearn.requests.conftest import Clock
+from tests.unlearn.requests.submissions import submission
 from unlearn.requests.database import Database, UnreachableDatabase, UnsafeDatabase
+from unlearn.requests.intake import Intake, KeyReused
+from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
-from unlearn.requests.tables import ApiKey, Base
+from unlearn.requests.tables import ApiKey, Base, Callback, Request
 
 
-def test_migrations_make_what_the_code_expects_and_can_be_taken_back(url: str) -> None:
+def test_migrations_make_what_the_code_expects_and_can_be_taken_back(url: str, keyring: Keyring) -> None:
     database = Database(url)
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
-    database.migrate("base")
+    database.migrate(keyring, "base")
     assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
     with pytest.raises(UnsafeDatabase, match="revision"):
         database.check()
-    database.migrate()
-    database.migrate()  # a second process finds nothing to do
+    database.migrate(keyring)
+    database.migrate(keyring)  # a second process finds nothing to do
     database.check()
     database.close()
 
 
-def test_a_later_versions_tables_are_left_alone(sqlite_url: str) -> None:
+def test_a_later_versions_tables_are_left_alone(sqlite_url: str, keyring: Keyring) -> None:
     database = Database(sqlite_url)
     with database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(UnsafeDatabase, match="later version"):
-        database.migrate()
+        database.migrate(keyring)
     database.close()
+
+
+def test_keys_that_an_older_version_kept_readable_are_known_after_the_upgrade_and_nowhere_to_be_read(
+    url: str, keyring: Keyring, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(url)
+    database.migrate(keyring, "base")
+    database.migrate(keyring, "0002")
+    intake = Intake(Ledger(database, keyring, clock), lambda _: None, due_within=timedelta(days=28))
+    told = [f"https://shop.example/of/person{k}@mail.example" for k in range(2)]
+    asked = [
+        submission(
+            "ada",
+            idempotency_key=f"erase person{k}@mail.example",
+            caller=f"shop {k % 2}",
+            callbacks=() if k else tuple(told),
+        )
+        for k in range(300)
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(Keyring, "idempotency", lambda _, caller, key: key)
+        patch.setattr(Keyring, "seal_url", lambda _, url: url)
+        for one in asked:
+            intake.submit(one)
+    database.migrate(keyring)
+    assert all(intake.submit(one).replayed for one in asked)
+    with pytest.raises(KeyReused):
+        intake.submit(submission("eve", idempotency_key=asked[7].idempotency_key, caller="shop 1"))
+    with database.read() as session:
+        kept = session.scalars(select(Request.idempotency_key)).all()
+        urls = [*session.scalars(select(Request.callbacks).order_by(Request.id)).all()[0]]
+        urls += session.scalars(select(Callback.url)).all()
+    assert sorted(map(keyring.open_url, urls)) == sorted(2 * told)
+    assert len(set(kept)) == len(kept) == len(asked) and all(len(key) == 64 for key in kept)
+    if database.sqlite:
+        assert not any(b"mail.example" in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    intake.close()
+    database.close()
+
+
+def test_an_error_does_not_quote_what_a_statement_was_given(sqlite_ledger: Ledger) -> None:
+    """For errors end in logs."""
+    with pytest.raises(IntegrityError) as raised, sqlite_ledger.database.write() as session:
+        session.execute(insert(Callback).values(id="k", request_id=None, url="https://shop.example/of/ada"))
+    assert "outbox" in str(raised.value) and "of/ada" not in str(raised.value)
 
 
 def test_every_constraint_has_a_name() -> None:

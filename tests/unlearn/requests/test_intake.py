@@ -137,7 +137,7 @@ def test_who_it_is_about_is_in_no_table(sqlite_url: str, keyring: Keyring, tmp_p
     canary = "5eed" * 8
     ledger = Ledger(Database(sqlite_url), keyring)
     intake = Intake(ledger, lambda _: None, due_within=MONTH)
-    one = submission(canary)
+    one = submission(canary, idempotency_key=f"erase {canary}")
     intake.submit(one)
     with pytest.raises(Refused) as refusal:
         intake.submit(submission(canary, idempotency_key=one.idempotency_key))

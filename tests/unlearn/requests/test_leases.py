@@ -19,7 +19,7 @@ from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
-from unlearn.requests.queue import Claim, LostLease, Queue
+from unlearn.requests.queue import Batching, Claim, LostLease, Queue
 from unlearn.requests.states import Outcome, RequestState, Step
 from unlearn.requests.tables import BatchRow
 from unlearn.requests.tasks import Ended, due, record
@@ -129,6 +129,18 @@ def test_a_heartbeat_that_the_database_refuses_is_not_the_last(
     assert house.worker(lease=lease).run_once() and house.status(request).state is RequestState.COMPLETED
     assert len(beats) > 2 and "OperationalError" in caplog.text and "closed the connection" not in caplog.text
     house.ledger.database.close()
+
+
+def test_requests_that_were_received_by_a_clock_that_was_ahead_wait_for_no_window(house: House, clock: Clock) -> None:
+    clock.advance(days=400)
+    request = house.ask(PEOPLE[0])
+    clock.advance(days=-400)
+    hourly = Batching(window=timedelta(hours=1))
+    assert house.worker(batching=hourly).run_once() and house.status(request).state is RequestState.COMPLETED
+    clock.advance(minutes=5)  # by which another machine's clock may well be ahead
+    house.ask(PEOPLE[1])
+    clock.advance(minutes=-5)
+    assert not house.worker(batching=hourly).run_once()
 
 
 @pytest.mark.parametrize("failed", [False, True])

@@ -65,6 +65,17 @@ def test_it_is_due_so_long_after_the_last_full_training_of_each_target(house: Ho
     assert not house.worker().run_once()  # without the setting there is none
 
 
+def test_one_that_was_recorded_by_a_clock_that_was_ahead_puts_off_no_other(house: House, clock: Clock) -> None:
+    worker = house.worker(batching=MONTHLY)
+    house.ask(PEOPLE[0])
+    assert worker.run_once()
+    clock.advance(days=400)
+    assert worker.run_once() and not worker.run_once()
+    clock.advance(days=-400 + 31)
+    assert worker.run_once() and not worker.run_once()
+    assert house.steps("shop")[-8:] == 2 * PATH
+
+
 def test_requests_go_first_and_one_that_waits_for_a_person_is_not_formed_again(
     ledger: Ledger, clock: Clock, tmp_path: Path
 ) -> None:

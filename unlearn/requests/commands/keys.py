@@ -35,16 +35,21 @@ def init(
 @command
 def rotate(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
     """Encrypt who requests are about with a new key from the next start on; keys that nothing needs are destroyed."""
+    from itertools import chain
+
     from sqlalchemy import select
 
     from unlearn.requests.keyring import Keyring
-    from unlearn.requests.tables import Request
+    from unlearn.requests.tables import Callback, Request
 
     with opened(config) as service:
         path = service.settings.keyring
         with service.ledger.database.read() as session:
-            stored = session.scalars(select(Request.payload).where(Request.payload.is_not(None)))
-            gone = Keyring.rotate(path, (one for one in stored if one is not None))
+            payloads = session.scalars(select(Request.payload).where(Request.payload.is_not(None)))
+            urls = chain.from_iterable(session.scalars(select(Request.callbacks)))
+            owed = session.scalars(select(Callback.url).where(Callback.ended_at.is_(None)))
+            stored = chain((one for one in payloads if one is not None), (url.encode() for url in chain(urls, owed)))
+            gone = Keyring.rotate(path, stored)
     if not json_:
         typer.echo(f"{path}: a new payload key, {gone} old ones destroyed; start serve and worker anew")
     return {"keyring": str(path), "destroyed": gone}

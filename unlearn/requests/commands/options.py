@@ -90,8 +90,12 @@ def new_keys(keyring: Path, *, option: str) -> Generator[Path]:
 @contextmanager
 def opened(config: Path | None) -> Generator[Service]:
     """The service as the settings say, for as long as a command lasts."""
+    import resource
+
     from unlearn.requests.service import Service
 
+    # What memory holds, keys and ids, is not for a file of a crash.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     service = Service.open(settings(config))
     try:
         yield service
@@ -103,6 +107,10 @@ def subject(text: str) -> Subject:
     """The person that `--identity` names."""
     if text == "-":  # so that an id need not stand in the history of a shell
         text = typer.get_text_stream("stdin").readline().rstrip("\n")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("`identity` must be text in UTF-8 (got other bytes)") from None
     kind, separator, value = text.partition("=")
     found = Subject(kind, value) if separator else Subject("controller_customer_id", text)
     if not found.value:

@@ -45,7 +45,6 @@ def create(
     from unlearn.outputs import obstacle
     from unlearn.requests.api.models import UUID_V4
     from unlearn.requests.callers import misnamed
-    from unlearn.requests.commands.at_once import served
 
     problems = misnamed(caller)
     if regulation not in ("gdpr", "ccpa"):
@@ -61,9 +60,9 @@ def create(
     subjects = tuple(map(subject, identity))
     with opened(config) as service:
         if unknown := sorted({one.type for one in subjects if not service.knows(one)}):
-            known = ", ".join(service.identity_types)
+            types = ", ".join(service.identity_types)
             raise ValueError(
-                f"`identity` must be of a type by which a target knows people: {known} (got {', '.join(unknown)}); "
+                f"`identity` must be of a type by which a target knows people: {types} (got {', '.join(unknown)}); "
                 'an interaction is written ["TYPE","ID","ITEM"], with a type by which its person is known'
             )
         known = certificate is None or _known(service, subjects)
@@ -74,16 +73,9 @@ def create(
         if not known:
             typer.echo(f"{id}: no target knew this identity; check it", err=True)
         if certificate is not None:
-            batch = served(service, caller, id)
-            try:
-                targets = _write(service, batch, certificate)["targets"]
-            except OSError as error:
-                raise OSError(
-                    f"{id}: completed, but the certificate of its batch could not be written ({error}); "
-                    f"`unlearn request certificate {batch} --out FILE` writes it"
-                ) from error
+            batch, document = _certified(service, caller, id, certificate)
             if not json_:
-                for name, target in targets.items():
+                for name, target in document["targets"].items():
                     counts = ", ".join(f"{number} {of}" for of, number in target["removed"]["counts"].items())
                     typer.echo(f"{id}: removed from {name}: {counts}")
                 typer.echo(f"{id}: completed; {certificate} is the certificate of its batch")
@@ -202,6 +194,20 @@ def _known(service: Service, subjects: tuple[Subject, ...]) -> bool:
 
     batch = Batch("asked", subjects)
     return any(any(target.resolve(batch).values()) for target in service.targets.values())
+
+
+def _certified(service: Service, caller: str, id: str, out: Path) -> tuple[str, Mapping[str, Any]]:
+    """Serve the request now and write the certificate of its batch; returns the batch's id and the certificate."""
+    from unlearn.requests.commands.at_once import served
+
+    batch = served(service, caller, id)
+    try:
+        return batch, _write(service, batch, out)
+    except OSError as error:
+        raise OSError(
+            f"{id}: completed, but the certificate of its batch could not be written ({error}); "
+            f"`unlearn request certificate {batch} --out FILE` writes it"
+        ) from error
 
 
 def _write(service: Service, batch: str, out: Path) -> Mapping[str, Any]:

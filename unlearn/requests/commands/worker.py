@@ -51,13 +51,14 @@ def deliver_all(ledger: Ledger, callbacks: Callbacks) -> None:
     """Send every callback that is due by now; what fails is due later, and left to the next worker."""
     from sqlalchemy import exists, select
 
+    from unlearn.requests.callbacks import due
     from unlearn.requests.tables import Callback
 
-    due = select(exists().where(Callback.ended_at.is_(None), Callback.not_before <= ledger.now()))
+    asked = select(exists().where(Callback.ended_at.is_(None), due(ledger.now())))
 
     def any_due() -> bool:
         with ledger.database.read() as session:
-            return session.scalar(due) is True
+            return session.scalar(asked) is True
 
     while any_due():
         callbacks.deliver()
