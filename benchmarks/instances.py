@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from common import at_least, data_set
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import Minimizer, Outbreak
-from graph_influence.readers import read
+from graph_influence.readers import Format, read
 from graph_influence.schemes import SCHEMES
 from graph_influence.seeds import seed_rows
 
@@ -26,6 +27,7 @@ def add_instances(parser: argparse.ArgumentParser) -> None:
         "--graph", type=Path,
         help="an edge list, with probabilities where there are any [the Celebrity cascades in UNLEARN_DATA]",
     )  # fmt: skip
+    parser.add_argument("--format", choices=get_args(Format), help="of the graph's file [by content]")
     parser.add_argument("--undirected", action="store_true", help="every edge goes both ways")
     parser.add_argument("--reverse", action="store_true", help="arcs of the file point at who influences")
     parser.add_argument("--scheme", choices=sorted(SCHEMES), default="given", help="of probabilities [given]")
@@ -61,7 +63,7 @@ def read_instances(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray
         graph = SocialGraph.from_arcs(*random.integers(300, size=(2, 900)), nodes=300)
         graph, given.draw = SCHEMES["weighted_cascade"](graph), "3x5"
     else:
-        graph = read(given.graph, undirected=given.undirected, reverse=given.reverse)
+        graph = read(given.graph, format=given.format, undirected=given.undirected, reverse=given.reverse)
         graph = SCHEMES[given.scheme](graph)
     if not given.draw:
         told = json.loads(given.instances.read_text("utf-8"))
