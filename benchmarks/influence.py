@@ -116,6 +116,8 @@ def load(options: argparse.Namespace) -> SocialGraph:
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     graph = weighted_cascade(graph)
+    if graph.num_alive < 4:
+        raise SystemExit(f"`--graph` must hold at least 4 nodes, for some leave (got {graph.num_alive})")
     if not 1 <= options.k <= graph.num_alive:
         raise SystemExit(f"`--k` must be from 1 to the graph's {graph.num_alive} nodes (got {options.k})")
     return graph

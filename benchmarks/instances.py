@@ -66,15 +66,34 @@ def read_instances(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray
         graph = read(given.graph, format=given.format, undirected=given.undirected, reverse=given.reverse)
         graph = SCHEMES[given.scheme](graph)
     if not given.draw:
-        told = json.loads(given.instances.read_text("utf-8"))
-        if not isinstance(told, dict) or not told.get("seed_sets"):
-            raise ValueError(f"{given.instances} must hold `seed_sets`, lists of ids, and at least one")
-        return graph, [seed_rows(graph, ids) for ids in told["seed_sets"]]
+        return graph, read_seed_sets(given.instances, graph)
     if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", given.draw):
         raise ValueError(f"`--draw` must be COUNTxSIZE, both positive (got {given.draw!r})")
     count, size = map(int, given.draw.split("x"))
     random, there = np.random.default_rng(given.seed), np.flatnonzero(graph.nodes.alive)
     return graph, [random.permutation(there)[:size] for _ in range(count)]
+
+
+def read_seed_sets(path: Path, graph: SocialGraph) -> list[NDArray[np.int64]]:
+    """Seed sets of a file by row.
+
+    Raises:
+        ValueError: it holds none, or what no graph or not this one has; says which set.
+    """
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} must be JSON with `seed_sets` (got an error: {error})") from None
+    sets = told.get("seed_sets") if isinstance(told, dict) else None
+    if not (isinstance(sets, list) and sets and all(isinstance(ids, list) for ids in sets)):
+        raise ValueError(f"{path} must hold `seed_sets`, lists of ids, and at least one")
+    rows: list[NDArray[np.int64]] = []
+    for number, ids in enumerate(sets):
+        try:
+            rows.append(seed_rows(graph, ids))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, seed set {number}: {error}") from None
+    return rows
 
 
 def read_budgets(given: argparse.Namespace) -> list[int]:
