@@ -52,7 +52,8 @@ def _both(ours: Diffusion, peer: Any, rows: NDArray[np.int64], peer_runs: int, r
         other.append(seconds / peer_runs)
     assert found is not None
     spread: Estimate = found.spread
-    error = spread.standard_error * (1 + ours.runs / peer_runs) ** 0.5
+    # Where nothing is left to chance the peer's single precision is the error.
+    error = max(spread.standard_error * (1 + ours.runs / peer_runs) ** 0.5, 1e-6 * spread.mean)
     return {
         f"cynetdiff_{ours.name}_ratio": min(other) / min(mine),
         f"runs_per_second_{ours.name}": 1 / min(mine),

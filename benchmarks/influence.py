@@ -22,7 +22,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import forward
 import numpy as np
@@ -32,7 +32,7 @@ from common import data_set
 from graph_influence.diffusion import IndependentCascade
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import Hist, Maximizer, Opim, Seeds
-from graph_influence.readers import read
+from graph_influence.readers import Format, read
 from graph_influence.rrsets import RRSets, Spread
 from graph_influence.schemes import constant, weighted_cascade
 
@@ -89,6 +89,7 @@ def arguments() -> argparse.Namespace:
         "--graph", type=Path, default=data_set("graphs/hep.txt"),
         help="text of ties that the readers know; gzip too [graphs/hep.txt in UNLEARN_DATA]",
     )  # fmt: skip
+    parser.add_argument("--format", choices=get_args(Format), help="of the file [by content]")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--undirected", action="store_true", default=True, help="edges go both ways [so]")
     ways.add_argument("--directed", dest="undirected", action="store_false", help="edges go as they are written")
@@ -111,10 +112,12 @@ def load(options: argparse.Namespace) -> SocialGraph:
             ends = np.random.default_rng(0).integers(400, size=(2, 1_500))
             graph = SocialGraph.from_arcs(*ends, nodes=400, undirected=options.undirected)
         else:
-            graph = read(options.graph, undirected=options.undirected, probability=False)
+            graph = read(options.graph, format=options.format, undirected=options.undirected, probability=False)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     graph = weighted_cascade(graph)
+    if graph.num_alive < 4:
+        raise SystemExit(f"`--graph` must hold at least 4 nodes, for some leave (got {graph.num_alive})")
     if not 1 <= options.k <= graph.num_alive:
         raise SystemExit(f"`--k` must be from 1 to the graph's {graph.num_alive} nodes (got {options.k})")
     return graph

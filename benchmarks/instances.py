@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from common import at_least, data_set
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import Minimizer, Outbreak
-from graph_influence.readers import read
+from graph_influence.readers import Format, read
 from graph_influence.schemes import SCHEMES
 from graph_influence.seeds import seed_rows
 
@@ -26,6 +27,7 @@ def add_instances(parser: argparse.ArgumentParser) -> None:
         "--graph", type=Path,
         help="an edge list, with probabilities where there are any [the Celebrity cascades in UNLEARN_DATA]",
     )  # fmt: skip
+    parser.add_argument("--format", choices=get_args(Format), help="of the graph's file [by content]")
     parser.add_argument("--undirected", action="store_true", help="every edge goes both ways")
     parser.add_argument("--reverse", action="store_true", help="arcs of the file point at who influences")
     parser.add_argument("--scheme", choices=sorted(SCHEMES), default="given", help="of probabilities [given]")
@@ -61,18 +63,37 @@ def read_instances(given: argparse.Namespace) -> tuple[SocialGraph, list[NDArray
         graph = SocialGraph.from_arcs(*random.integers(300, size=(2, 900)), nodes=300)
         graph, given.draw = SCHEMES["weighted_cascade"](graph), "3x5"
     else:
-        graph = read(given.graph, undirected=given.undirected, reverse=given.reverse)
+        graph = read(given.graph, format=given.format, undirected=given.undirected, reverse=given.reverse)
         graph = SCHEMES[given.scheme](graph)
     if not given.draw:
-        told = json.loads(given.instances.read_text("utf-8"))
-        if not isinstance(told, dict) or not told.get("seed_sets"):
-            raise ValueError(f"{given.instances} must hold `seed_sets`, lists of ids, and at least one")
-        return graph, [seed_rows(graph, ids) for ids in told["seed_sets"]]
+        return graph, read_seed_sets(given.instances, graph)
     if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", given.draw):
         raise ValueError(f"`--draw` must be COUNTxSIZE, both positive (got {given.draw!r})")
     count, size = map(int, given.draw.split("x"))
     random, there = np.random.default_rng(given.seed), np.flatnonzero(graph.nodes.alive)
     return graph, [random.permutation(there)[:size] for _ in range(count)]
+
+
+def read_seed_sets(path: Path, graph: SocialGraph) -> list[NDArray[np.int64]]:
+    """Seed sets of a file by row.
+
+    Raises:
+        ValueError: it holds none, or what no graph or not this one has; says which set.
+    """
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} must be JSON with `seed_sets` (got an error: {error})") from None
+    sets = told.get("seed_sets") if isinstance(told, dict) else None
+    if not (isinstance(sets, list) and sets and all(isinstance(ids, list) for ids in sets)):
+        raise ValueError(f"{path} must hold `seed_sets`, lists of ids, and at least one")
+    rows: list[NDArray[np.int64]] = []
+    for number, ids in enumerate(sets):
+        try:
+            rows.append(seed_rows(graph, ids))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, seed set {number}: {error}") from None
+    return rows
 
 
 def read_budgets(given: argparse.Namespace) -> list[int]:

@@ -111,6 +111,16 @@ class SurrogateProblem(AttachedProblem):
         """Every row of every parameter, at hop 0: all nodes are answered by the same parameters."""
         return {name: [torch.arange(len(value))] for name, value in self.params.items()}
 
+    def ties(self, forget: ForgetSet) -> Tensor:
+        """None: what a user or a tie does to labels has no weight (`weighted`), and so no first-order effect is known.
+
+        Raises:
+            ValueError: the forget set names any.
+        """
+        if forget:
+            raise ValueError("`of` must be records for a surrogate, whose labels change with any group; take `Removal`")
+        return super().ties(forget)
+
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:
         if unit == "record":
             return super().weighted(unit, weights, degrees=degrees)

@@ -102,14 +102,18 @@ class FittedRecommender(Fitted):
         interactions = np.column_stack([self.data.user_rows(), self.data.item_rows() + self.data.n_users])
         return np.concatenate([interactions, self.tied_users(self.data)])
 
+    def _cut(self, forget: ForgetSet, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Between which of the tied users [t, 2] no message passes once the forget set is gone."""
+        if not len(pairs):
+            return np.zeros(0, dtype=np.bool_)
+        return located(self.tied_users(self.data.without(forget)), pairs, self.data.n_users) < 0
+
     def _reached(self, forget: ForgetSet, hops: int) -> list[NDArray[np.int64]]:
         """Nodes (users first, then items) at hop 0, 1, ... of the message graph from what is forgotten."""
         data, edges = self.data, self.message_edges()
         gone = np.zeros(len(edges), dtype=np.bool_)
         gone[data.positions(forget)] = True
-        if len(edges) > len(data):
-            left = self.tied_users(data.without(forget))
-            gone[len(data) :] = located(left, edges[len(data) :], data.n_users) < 0
+        gone[len(data) :] = self._cut(forget, edges[len(data) :])
         reached = np.zeros(data.n_users + data.n_items, dtype=np.bool_)
         users = data.users.rows(forget.users, unknown="mark")
         items = data.items.rows(forget.items, unknown="mark")

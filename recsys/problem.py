@@ -162,6 +162,16 @@ class RecommenderProblem(FittedRecommender, Problem):
         self._check_unit(unit)
         return self.data.units(unit)
 
+    @property
+    def n_ties(self) -> int:
+        return self.graph.sizes.get("tie", 0)
+
+    def ties(self, forget: ForgetSet) -> Tensor:
+        graph = self.graph
+        if not isinstance(graph, JointGraph):
+            return super().ties(forget)
+        return torch.from_numpy(self._cut(forget, graph.ends.cpu().numpy())).nonzero().flatten().to(graph.rows.device)
+
     def tie_losses(self, params: Params, ties: Tensor) -> Tensor:
         """See `Problem.tie_losses`: 1 less the cosine of the two users' scores of all items."""
         self._check_unit("tie")

@@ -176,6 +176,15 @@ class Problem(Fitted):
             f'`units` must be of a kind that this problem counts (got "{unit}" of a {type(self).__name__})'
         )
 
+    @property
+    def n_ties(self) -> int:
+        """How many ties messages pass along, as `weighted` counts them: both directions of one are one."""
+        return 0
+
+    def ties(self, forget: ForgetSet) -> Tensor:
+        """Numbers [t] of the ties, among `n_ties`, that the forget set removes: those it names, and its users'."""
+        return torch.empty(0, dtype=torch.int64)
+
     def tie_losses(self, params: Params, ties: Tensor) -> Tensor:
         """How unlike the model's answers for both users of a tie [k] are, in [0, 2]; differentiable in `params`.
 

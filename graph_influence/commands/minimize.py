@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graph_influence.commands.options import GraphFile, Json, Model, Seed, Seeds, listed
 from unlearn.command import command
+
+if TYPE_CHECKING:
+    from graph_influence.minimize import Blocked, Verdict
 
 _BESIDE = ("seed_adjacent", "random")  # what every choice is compared with
 
@@ -43,10 +46,6 @@ def minimize(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Find ties to remove, or people to block, so that a rumour from given seeds reaches few."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
     from graph_influence.commands.specified import minimizer_of
     from graph_influence.minimize import Outbreak, Referee, minimizer
     from graph_influence.seeds import seed_rows
@@ -59,6 +58,7 @@ def minimize(
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", SupercriticalWarning)
         blocked = chosen_by.minimize(graph, started_by, budget)
+    warned = [str(one.message) for one in told]
     outbreak = Outbreak(graph, seed_rows(graph, started_by), chosen_by.unit, chosen_by.model)
     referee = Referee(outbreak, runs=runs, seed=seed + 1)
     verdict = referee.judge(blocked.units)
@@ -73,18 +73,27 @@ def minimize(
         "seconds": blocked.seconds,
         **asdict(verdict),
         "beside": {name: asdict(one) for name, one in beside.items()},
-        "warnings": [str(one.message) for one in told],
+        "warnings": warned,
     }
     if not json_:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for column in ("without", "spread", "reduced by"):
-            table.add_column(column, justify="left" if column == "without" else "right")
-        table.add_row("nothing", f"{verdict.before.mean:.2f} ± {verdict.before.standard_error:.2f}", "")
-        for name, one in ((blocked.method, verdict), *beside.items()):
-            table.add_row(name, f"{one.after.mean:.2f}", f"{one.reduced_ratio:.1%} ± {one.standard_error:.1%}")
-        console = Console(highlight=False, markup=False)
-        console.print(table)
-        console.print(*([f"{tail} -> {head}" for tail, head in blocked.arcs] or blocked.nodes), sep="\n")
-        for one in told:
-            console.print(f"warning: {one.message}")
+        _print(blocked, {blocked.method: verdict, **beside}, warned)
     return result
+
+
+def _print(blocked: Blocked, verdicts: Mapping[str, Verdict], warned: list[str]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("without", "spread", "reduced by"):
+        table.add_column(column, justify="left" if column == "without" else "right")
+    before = verdicts[blocked.method].before
+    table.add_row("nothing", f"{before.mean:.2f} ± {before.standard_error:.2f}", "")
+    for name, one in verdicts.items():
+        table.add_row(name, f"{one.after.mean:.2f}", f"{one.reduced_ratio:.1%} ± {one.standard_error:.1%}")
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    console.print(*([f"{tail} -> {head}" for tail, head in blocked.arcs] or blocked.nodes), sep="\n")
+    for warning in warned:
+        console.print(f"warning: {warning}")

@@ -100,9 +100,10 @@ class Minimizer(ABC):
             problems.add(f"`unit` must be {' or '.join(self.units)} for `{self.name}` (got {self.unit!r})")
         elif outbreak.unit != self.unit:
             problems.add(f"the outbreak must be one of {self.unit}, as the method is (got one of {outbreak.unit})")
-        elif not 1 <= budget <= outbreak.removable.sum():
-            there = f"{outbreak.removable.sum()} {self.unit}"
-            problems.add(f"`budget` must be from 1 to the {there} that can be taken away (got {budget}); take fewer")
+        elif not (there := int(outbreak.removable.sum())):
+            problems.add(f"there must be {self.unit} that can be taken away (got none); take another graph or unit")
+        elif not 1 <= budget <= there:
+            problems.add(f"`budget` must be from 1 to the {there} {self.unit} that can be taken away (got {budget})")
         if self.model not in get_args(Model):
             problems.add(f"`model` must be one of {', '.join(get_args(Model))} (got {self.model!r})")
         elif outbreak.model != self.model:

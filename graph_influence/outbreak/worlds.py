@@ -20,8 +20,9 @@ Number = TypeVar("Number", bound=np.integer)
 Gone = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # marks of arcs [m], and of nodes [n] and the seeds together
 
 _CHUNK = 512  # worlds between which an interrupt is answered
-_PILOT = 64  # worlds that tell how large they are
+_PILOT = 64  # worlds that tell how large they are, unless fewer fill the room
 _ROOM = 2**24  # arcs of all worlds together, about 200 MB
+_ALL = 2**62
 
 
 class Block(NamedTuple):
@@ -46,7 +47,7 @@ class Worlds:
     All seeds are one node, of row n. *Forward* worlds begin with it and hold a cascade each. *Backward* ones begin with
     a node at random, of those that are there, go against live arcs, and end at the seeds: the share that gets there,
     times the number of nodes, estimates the spread. Coins are those of `diffusion`. There are as many worlds as asked
-    for, or fewer where they would hold more than 16 million arcs.
+    for, or fewer where they would hold more than about 16 million arcs.
     """
 
     def __init__(self, outbreak: Outbreak, samples: int, seed: int, *, backward: bool = False) -> None:
@@ -58,12 +59,15 @@ class Worlds:
         weight = np.full(n + 1, not backward, dtype=np.int64)
         weight[n] = 1 if backward else len(outbreak.seeds)
 
+        pilot = Block(*_sample(search, starts, key, np.uint64(0), min(samples, _PILOT), _ROOM))
+        had = len(pilot.nodes) - 1
+
         def drawn(first: int, count: int) -> Block:
-            return Block(*_sample(search, starts, key, np.uint64(first), count))
+            return Block(*_sample(search, starts, key, np.uint64(had + first), count, _ALL))
 
         self.outbreak = outbreak
-        self.samples = min(samples, _ROOM * _PILOT // max(1, len(drawn(0, _PILOT).arc)))
-        self._blocks = list(in_chunks(drawn, self.samples, chunk=_CHUNK))
+        self.samples = min(samples, max(had, _ROOM * had // max(1, len(pilot.arc))))
+        self._blocks = [pilot, *in_chunks(drawn, self.samples - had, chunk=_CHUNK)]
         self._scale = (graph.num_alive if backward else 1) / self.samples
         self._weight = weight
         self._tallies: list[_Tally] = []  # all worlds are counted by these together; as many as threads at most
@@ -168,9 +172,9 @@ class _Search(NamedTuple):
 
 @kernel
 def _sample(
-    search: _Search, starts: NDArray[np.int64], seed: np.uint64, first: np.uint64, count: int
+    search: _Search, starts: NDArray[np.int64], seed: np.uint64, first: np.uint64, count: int, room: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
-    """The block of worlds `first` to `first` + `count` - 1."""
+    """The block of worlds `first` to `first` + `count` - 1, or to the one that fills the room for arcs."""
     ptr, to, ids, counter, low, width = search
     most = len(ptr) - 1
     number, met_in = np.empty(most, dtype=np.int32), np.full(most, -1, dtype=np.int64)
@@ -200,6 +204,9 @@ def _sample(
             at += 1
             arcs[at] = last
         nodes[world + 1] = used
+        if last >= room:
+            nodes = nodes[: world + 2].copy()
+            break
     return nodes, node[:used].copy(), arcs[: used + 1].copy(), head[:last].copy(), arc[:last].copy()
 
 

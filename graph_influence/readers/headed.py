@@ -17,31 +17,44 @@ from unlearn.vocabulary import Vocabulary
 
 _MOST = np.iinfo(np.int32).max  # nodes that a graph can number
 _WRONG = 0.1  # share by which the number of edges may be wrong for a header to be known as one
+_FEW = 10  # edges: so few may be as many as a number says by chance
 
 
 def is_headed(lines: pd.Series[str]) -> bool:
     """Whether the first line reads as n and m, and the others as about m edges among nodes below or up to n."""
     first, *rest = lines
     header = first.split()
-    if len(header) != 2 or not all(field.isdigit() for field in header) or not rest:
+    if len(header) != 2 or not all(field.isdigit() for field in header):
         return False
     n, m = map(int, header)
     if n > _MOST:  # an id, as large as some are
         return False
-    if len(rest[0].split()) > 2:  # "u v p" below "n m"
+    if rest and len(rest[0].split()) > 2:  # "u v p" below "n m"
         return True
     if abs(len(rest) - m) > _WRONG * m:
         return False
     return all(field.isdigit() and int(field) <= n for line in rest for field in line.split()[:2])
 
 
+def is_edge_as_well(lines: pd.Series[str]) -> bool:
+    """Whether the header of what reads as headed, all lines pairs, could be an edge between two of the nodes.
+
+    Not where there are more edges than nodes. And hardly where neither number is an id of the others, unless they are
+    few.
+    """
+    (n, m), *rest = (line.split() for line in lines)
+    return int(m) <= int(n) and (len(rest) < _FEW or any(n in edge or m in edge for edge in rest))
+
+
 def read_headed(lines: pd.Series[str], columns: Columns, problems: Problems) -> EdgeTable:
     """The edges below the header, and nodes 0 to n - 1, or 1 to n where that is how they are numbered."""
     first: str = lines.iloc[0]
-    if len(lines) < 2 or len(first.split()) < 2 or not all(field.isdigit() for field in first.split()):
+    if len(first.split()) < 2 or not all(field.isdigit() for field in first.split()):
         problems.add(f'there must be a first line "n m" and edges below it (got `{first}`); name the right format')
         problems.fail()
     n = int(first.split()[0])
+    if len(lines) == 1:
+        return EdgeTable(pd.DataFrame({"source": [], "target": []}, dtype=np.int64), Vocabulary(np.arange(n)))
     table = read_edges(lines.iloc[1:], replace(columns, header=False), problems)
     ends = table.frame[["source", "target"]].to_numpy()
     if ends.dtype.kind != "i":

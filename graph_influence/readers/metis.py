@@ -11,6 +11,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from graph_influence.errors import InvalidGraph
 from graph_influence.readers.table import EdgeTable
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Vocabulary
@@ -26,7 +27,17 @@ def is_metis(lines: pd.Series[str]) -> bool:
         return False
     n, m, per_node, per_edge = _layout(header)
     body = _body(lines, n)
-    return len(body) == n and sum(len(line.split()) - per_node for line in body) == 2 * m * per_edge
+    return len(body) == n > 0 and sum(len(line.split()) - per_node for line in body) == 2 * m * per_edge
+
+
+def fits_metis(lines: pd.Series[str]) -> bool:
+    """Whether it reads without any problem: every neighbour is a node, and names the other in turn."""
+    problems = Problems("", InvalidGraph)
+    try:
+        read_metis(lines, problems)
+    except InvalidGraph:
+        return False
+    return not problems.found
 
 
 def read_metis(lines: pd.Series[str], problems: Problems) -> EdgeTable:

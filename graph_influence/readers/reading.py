@@ -12,8 +12,8 @@ from graph_influence.arcs import Parallel
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
 from graph_influence.readers.edges import Columns, read_edges
-from graph_influence.readers.headed import is_headed, read_headed
-from graph_influence.readers.metis import is_metis, read_metis
+from graph_influence.readers.headed import is_edge_as_well, is_headed, read_headed
+from graph_influence.readers.metis import fits_metis, is_metis, read_metis
 from graph_influence.readers.table import EdgeTable
 from unlearn.invalid import Problems
 from unlearn.tables.text import every_line
@@ -36,7 +36,8 @@ def read(
     """The graph of a text file, compressed by gzip or not; where it holds no probabilities every arc has 1.
 
     The format is found by content, unless named: "edges" is a pair of ids a line (SNAP, trust files, RecBole's .net,
-    "u v p", CSV), "headed" the same below a line "n m", "metis" a line a node. `undirected` adds the reverse of every
+    "u v p", CSV), "headed" the same below a line "n m", "metis" a line a node. Small files fit several, and are
+    refused. `undirected` adds the reverse of every
     arc; `reverse` turns arcs around, for files whose arcs point at the one who influences (who trusts, follows or votes
     for whom). `source`, `target` and `probability` name columns; without names the first two are the ends, and
     probabilities are the third, below a header one that it calls so (probability, prob, p, weight, w);
@@ -82,10 +83,22 @@ def _read(text: list[str], format: Format | None, columns: Columns, problems: Pr
 def detect(every: pd.Series[str], lines: pd.Series[str], problems: Problems) -> Format:
     """Format of a text without comments, given with and without its blank lines.
 
-    Raises: the error of `problems` when two formats fit.
+    Two numbers in the first line may count what follows, or be an edge where all lines have as many fields as it.
+
+    Raises: the error of `problems` when several formats fit.
     """
-    metis, headed = is_metis(every), is_headed(lines)
-    if metis and headed and not any("0" in line.split()[:2] for line in lines.iloc[1:]):
-        problems.add('it must be plain whether lines are edges or nodes; pass format="headed" or format="metis"')
+    headed, metis = is_headed(lines), is_metis(every)
+    if not (headed or metis):
+        return "edges"
+    first: str = lines.iloc[0]
+    alike = all(len(line.split()) == len(first.split()) for line in lines)
+    metis = metis and (fits_metis(every) or not (headed or alike))
+    edges = alike and (metis or (headed and is_edge_as_well(lines)))
+    if edges + headed + metis > 1:
+        meanings = ["edges where it is an edge like the others"] * edges
+        meanings += ["headed where it counts nodes and edges, and edges follow"] * headed
+        meanings += ["metis where it counts them, and a line a node follows"] * metis
+        told = ", or ".join(meanings)
+        problems.add(f"it must be plain what the first line is (got `{first}`); pass as `format` {told}")
         problems.fail()
     return "headed" if headed else "metis" if metis else "edges"

@@ -60,6 +60,19 @@ def test_arcs_may_go_one_way(ties: Path, tmp_path: Path) -> None:
     assert set(found) == FIELDS and found["arcs"] == read(ties).num_arcs
 
 
+@pytest.mark.parametrize("arcs", ["0 1", "0 1\n0 2\n0 3\n0 4\n0 5"])
+def test_graphs_as_small_as_can_be_and_without_chance(arcs: str, tmp_path: Path) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text(f"6 {len(arcs.splitlines())}\n{arcs}\n")
+    done = run(tmp_path, "--graph", str(path), "--format", "headed", "--directed", "--k", "1")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
+    assert found["seeds"] == [0] and found["mc_spread"] == len(arcs.splitlines()) + 1
+    assert found["mc_stderr"] == 0
+
+
 def test_what_cannot_be_measured_is_said(ties: Path, tmp_path: Path) -> None:
     assert "from 1 to the graph's" in run(tmp_path, "--graph", str(ties), "--k", "5000").stderr
+    (tmp_path / "three.txt").write_text("a b\nb c\n")
+    assert "at least 4 nodes" in run(tmp_path, "--graph", str(tmp_path / "three.txt"), "--k", "1").stderr
     assert "no.txt" in run(tmp_path, "--graph", str(tmp_path / "no.txt")).stderr

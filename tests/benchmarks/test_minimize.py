@@ -119,6 +119,11 @@ def test_what_is_missing_is_told(inputs, load, monkeypatch, capsys):
         (("--draw", "2x0"), "`--draw` must be COUNTxSIZE"),
         (("--instances", '{"seed_sets": [[0, 1], []]}'), "at least one seed"),
         (("--instances", '{"seed_sets": []}'), "must hold `seed_sets`"),
+        (("--instances", '{"seed_sets": 5}'), "must hold `seed_sets`"),
+        (("--instances", '{"seed_sets": [[0, 1], 2]}'), "must hold `seed_sets`"),
+        (("--instances", '{"seed_sets": [[0, 1], [2, 2]]}'), "wrong.json, seed set 1: these 2 ids"),
+        (("--instances", '{"seed_sets": [[0], [1], [[2]]]}'), "wrong.json, seed set 2: "),
+        (("--instances", '{"seed_sets": [[0]'), "wrong.json must be JSON with `seed_sets`"),
     ],
 )
 def test_what_cannot_be_asked_is_told_before_anything_is(flags, told, inputs, load, monkeypatch, tmp_path):

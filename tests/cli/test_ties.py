@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from recsys.commands import workspace
 from recsys.data import Interactions, read, synthetic
+from recsys.problem import RecommenderProblem
 from tests.cli.run import SMALL, answer, refusal, unlearn
+from unlearn.forget import ForgetSet
 
 SOCIAL = ("--model", "social_lightgcn:tie_weight=1", *SMALL)
 TELLING = (*SOCIAL, "--l2", "0.3", "--dim", "24")  # under more L2 the solution has rank 1, where all are answered alike
@@ -26,6 +30,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"{a},{b}" for a, b in zip(*ends, strict=True)]
     (found / "ties.csv").write_text("\n".join(["source,target", *lines]) + "\n", "utf-8")
     return found
+
+
+@pytest.fixture
+def model(folder: Path, tmp_path: Path) -> Path:
+    """A model that passes messages along ties, for the settings of `config` too."""
+    answer("train", "--data", folder, "--out", tmp_path / "model", *TELLING)
+    return tmp_path / "model"
 
 
 def rows(said: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -94,3 +105,38 @@ def test_the_hardest_ties_are_found_and_measured(folder: Path, selector: str) ->
     for content in (said, said["random"]):
         assert rows(content)["reconverge"]["retrain_gap"]["mean"] < 1
         assert [request["counts"]["users"] for request in content["raw"]["requests"]] == [0]
+
+
+def test_ties_are_among_what_made_a_recommendation(model: Path) -> None:
+    data = read(model / "interactions.parquet")
+    assert isinstance(data, Interactions) and data.ties is not None
+    user = data.users.take([int(data.ties[0, 0])])[0]
+    said = answer("explain", "--model", model, "--user", user, "--k", "100000")
+    assert len(said["interactions"]) == len(data)
+    there = {frozenset(map(str, pair)) for pair in zip(*(data.users.take(side) for side in data.ties.T), strict=True)}
+    assert {frozenset(line["users"]) for line in said["ties"]} == there and len(said["ties"]) == len(there)
+    assert all(line["own"] == (user in line["users"]) for line in said["ties"])
+    lines = [*said["interactions"], *said["ties"]]
+    own, every = (sum(abs(line["contribution"]) for line in lines if mine or line["own"]) for mine in (False, True))
+    assert said["own_share"] == pytest.approx(own / every, rel=1e-4)
+    first = said["ties"][0]
+    assert answer("explain", "--model", model, "--user", user, "--k", "1")["ties"] == [first]
+    assert "tied to" in unlearn("explain", "--model", model, "--user", user).stdout
+    problem = workspace.load(model)
+    assert isinstance(problem, RecommenderProblem)
+    pair = torch.tensor([[int(data.users.rows([user])[0]), int(data.items.rows([said["item"]])[0])]])
+    a, b = first["users"]
+    forget = problem.resolve(ForgetSet(ties=[(a, b), (b, a)]), unknown="skip")
+    after = problem.without(forget).fit(problem.params, options=problem.options.polished())
+    assert first["contribution"] == pytest.approx(said["score"] - float(after.outputs(pair)), rel=0.3)
+
+
+def test_no_tie_of_somebody_who_is_to_be_forgotten_is_told(config: Path, model: Path) -> None:
+    data = read(model / "interactions.parquet")
+    assert isinstance(data, Interactions) and data.ties is not None
+    user, gone = data.users.take(data.ties[0])
+    asked = ("explain", "--model", model, "--user", user, "--k", "100000")
+    before = answer(*asked)["ties"]
+    answer("request", "create", "--identity", gone)
+    after = answer(*asked)["ties"]
+    assert after == [line for line in before if gone not in line["users"]] != before

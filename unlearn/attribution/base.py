@@ -28,12 +28,14 @@ class Scores:
     """Attribution scores, positive where the record kept a query's value up: a score high, a loss low.
 
     They estimate query(with the record) - query(without it) where `calibrated`; otherwise their order means something
-    and their size does not. `residuals` are those of the linear equations solved for the queries, each over its
-    right-hand side, where equations were solved.
+    and their size does not. `ties` are the same of every tie, where messages pass along ties and all was asked for.
+    `residuals` are those of the linear equations solved for the queries, each over its right-hand side, where equations
+    were solved.
     """
 
     values: Tensor  # [records, q] or [groups, q]
     calibrated: bool
+    ties: Tensor | None = None  # [n_ties, q]
     residuals: Tensor | None = None  # [q]
 
 
@@ -44,7 +46,10 @@ class Attribution(ABC):
 
     @abstractmethod
     def scores(self, queries: Query, of: Tensor | Groups | None = None) -> Scores:
-        """Scores of all records (None), of the records with these indices [r], or of groups of records.
+        """Scores of all records (None), of the records with these indices [r], or of groups.
+
+        A group is what a deletion request names. It has the effect of all that the request removes: of its users'
+        ties, too, where messages pass along them.
 
         Raises:
             UnknownIds: a group names what the data does not hold.
@@ -77,18 +82,19 @@ def losses(problem: Problem, records: Tensor) -> Query:
     return query
 
 
-def chosen(values: Tensor, problem: Problem, of: Tensor | Groups | None) -> Tensor:
-    """Rows of `values` [n records, q]: all, some, or for each group the sum of its members'.
+def first_order(
+    values: Tensor, problem: Problem, of: Tensor | Groups | None, *, calibrated: bool, residuals: Tensor | None = None
+) -> Scores:
+    """Scores of what was asked for by `values` [n records + n ties, q]: of a group the sum of its members'.
 
     Raises:
         UnknownIds: a group names what the data does not hold.
-        ValueError: a group names ties, which are no records.
     """
+    records, ties = values.split([problem.n_records, problem.n_ties])
     if of is None:
-        return values
+        return Scores(records, calibrated, ties if len(ties) else None, residuals)
     if isinstance(of, Tensor):
-        return values[of]
+        return Scores(records[of], calibrated, residuals=residuals)
     groups = [problem.resolve(group) for group in of]
-    if any(group.ties for group in groups):
-        raise ValueError("`of` must be groups of records (got ties, which are none); take `Removal`")
-    return torch.stack([values[problem.records(group)].sum(0) for group in groups]) if groups else values[:0]
+    sums = [records[problem.records(group)].sum(0) + ties[problem.ties(group)].sum(0) for group in groups]
+    return Scores(torch.stack(sums) if sums else records[:0], calibrated, residuals=residuals)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unlearn.attribution.base import Attribution, Attributor, Groups, Query, Scores, chosen
+from unlearn.attribution.base import Attribution, Attributor, Groups, Query, Scores, first_order
 from unlearn.attribution.response import Response, evenly
 from unlearn.curvature import adam_damping, ekfac, gauge_projection, gauss_newton_operator, hessian_operator, row_blocks
 from unlearn.invalid import require
@@ -32,7 +32,8 @@ class Influence(Attributor):
         score(q, z) = dq(x(w), w) / dw_z = dq/dw_z - grad q^T (H + damping)^-1 d(grad L)/dw_z
 
     at w = 1: the first order of q(with z) - q(without z). One linear equation and one backward pass a query, whatever
-    the number of records. The first term is what a query loses of its own messages; 0 without a graph.
+    the number of records. The first term is what a query loses of its own messages; 0 without a graph. A tie between
+    users has no loss, only messages, and is weighted by those.
 
     Solvers: "cg" on the Hessian or the Gauss-Newton matrix, preconditioned by the problem's landscape where it offers
     that, kept out of the rotations of embedding tables, with damping raised where curvature is negative; "rows", the
@@ -147,4 +148,4 @@ class InfluenceAttribution(Attribution):
         for k, gradient in enumerate(gradients):
             direction, residuals[k] = self.inverse(gradient)
             values[k] -= self.response.of_gradient(direction)
-        return Scores(chosen(values.T, self.problem, of), calibrated=True, residuals=residuals)
+        return first_order(values.T, self.problem, of, calibrated=True, residuals=residuals)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unlearn.attribution.base import Attribution, Attributor, Groups, Query, Scores, chosen
+from unlearn.attribution.base import Attribution, Attributor, Groups, Query, Scores, first_order
 from unlearn.attribution.response import Response
 from unlearn.history import Checkpoint
 from unlearn.methods.base import MissingRequirement
@@ -78,7 +78,7 @@ class GradientAttribution(Attribution):
             response = Response(self.problem, params)
             gradients, _ = response.of_queries(queries)
             found = [response.of_gradient(gradient).mul_(-weight) for gradient in gradients]
-            values = torch.stack(found, 1) if found else gradients.new_zeros(self.problem.n_records, 0)
+            values = torch.stack(found, 1) if found else gradients.new_zeros(response.n_weights, 0)
             total = values if total is None else total + values
         assert total is not None
-        return Scores(chosen(total, self.problem, of), calibrated=False)
+        return first_order(total, self.problem, of, calibrated=False)

@@ -35,6 +35,17 @@ def test_betweenness_is_that_of_networkx(seed):
     assert found.tolist() == pytest.approx([nodes[row] for row in range(graph.num_nodes)])
 
 
+def test_betweenness_from_some_nodes_is_on_average_that_from_all(monkeypatch):
+    outbreak = Outbreak(some_graph(1).without_rows(np.array([3]), np.array([0])), np.array([0]))
+    exact = Betweenness().scores(outbreak)
+    monkeypatch.setattr("graph_influence.minimize.betweenness._SOURCES", 13)  # a third of those who are there
+    found = np.array([Betweenness(seed=seed).scores(outbreak) for seed in range(400)])
+    error = found.std(axis=0) / 20
+    assert (np.abs(found.mean(axis=0) - exact) <= 4.5 * error + 1e-9).all()
+    assert found.std(axis=0).max() > 0.1 * exact.max()  # the draws differ
+    assert Betweenness(seed=5).scores(outbreak).tolist() == found[5].tolist()
+
+
 def test_betweenness_does_not_depend_on_threads(monkeypatch):
     from numba.core import config
 

@@ -219,3 +219,28 @@ def test_worlds_that_are_large_are_fewer(monkeypatch):
     monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", 1_000)
     graph = SocialGraph.from_arcs(range(9), range(1, 10), nodes=10)
     assert Worlds(Outbreak(graph, np.array([0])), 5_000, 0).samples == 111
+    monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", 20)  # of which three worlds take 27
+    few = Worlds(Outbreak(graph, np.array([0])), 5_000, 0)
+    assert few.samples == 3
+    assert few.drops([])[0] == 10 and few.drops([4])[0] == 5
+
+
+@pytest.mark.parametrize("room", [20, 2**24])
+@pytest.mark.parametrize("samples", [1, 2, 64, 700])
+def test_no_world_is_drawn_that_is_not_kept(samples, room, monkeypatch):
+    from graph_influence.outbreak import worlds
+
+    graph, drawn, sample = SocialGraph.from_arcs(range(9), range(1, 10), nodes=10), [], worlds._sample
+
+    def spied(*arguments):
+        block = sample(*arguments)
+        drawn.append((int(arguments[3]), len(block[0]) - 1))
+        return block
+
+    monkeypatch.setattr(worlds, "_sample", spied)
+    monkeypatch.setattr(worlds, "_ROOM", room)
+    found = Worlds(Outbreak(graph, np.array([0])), samples, 0)
+    assert found.samples == (samples if room > 20 else min(samples, 3))
+    assert sum(count for _, count in drawn) == found.samples
+    ends = [first + count for first, count in sorted(drawn)]
+    assert [first for first, _ in sorted(drawn)] == [0, *ends[:-1]]

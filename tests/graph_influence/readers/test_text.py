@@ -103,8 +103,6 @@ def test_metis_has_a_line_a_node(written):
     assert read(written(METIS + "\n")).num_nodes == 4
     weighted = "3 2 011 1\n9 2 5\n9 1 5 3 6\n9 2 6\n"  # a weight of each node, and one of each edge
     assert listed(read(written(weighted))) == [(1, 2, 1.0), (2, 1, 1.0), (2, 3, 1.0), (3, 2, 1.0)]
-    with pytest.raises(InvalidGraph, match="whether lines are edges or nodes"):
-        read(written("4 4\n2 4\n1 3\n2 4\n1 3\n"))
     cycle = read(written("4 4\n2 4\n1 3\n2 4\n1 3\n"), format="metis")
     assert cycle.out_degree().tolist() == [2, 2, 2, 2]
 
@@ -117,6 +115,45 @@ def test_large_numbers_in_the_first_line_are_no_head(written):
     weighted = written("1 2 12\n2 3 7\n")
     assert listed(read(weighted, probability=False)) == [(1, 2, 1.0), (2, 3, 1.0)]
     assert listed(read(written("900000000000 1\n5 7\n"))) == [(5, 7, 1.0), (900000000000, 1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "fitting"),
+    [
+        ("2 1\n1 2\n", "edges headed"),
+        ("3 2\n0 1\n1 2\n", "edges headed"),
+        ("7 1\n2 3\n", "edges headed"),
+        ("5 0\n", "edges headed"),
+        ("1 0\n\n", "edges headed metis"),
+        ("1 1\n1 1\n", "edges headed metis"),
+        ("3 3\n2 3\n1 3\n1 2\n", "edges headed metis"),
+        ("4 4\n2 4\n1 3\n2 4\n1 3\n", "edges headed metis"),
+        ("4 6\n2 3 4\n1 3 4\n1 2 4\n1 2 3\n", "headed metis"),
+        ("4 6 0\n2 3 4\n1 3 4\n1 2 4\n1 2 3\n", "edges metis"),
+        ("99 98\n" + "".join(f"{node + 1} {node}\n" for node in range(98)), "edges headed"),
+    ],
+)
+def test_what_fits_several_formats_is_refused_and_read_as_whichever_is_named(written, text, fitting):
+    path = written(text)
+    with pytest.raises(InvalidGraph, match=f"(?s)first line is .*`{text.splitlines()[0]}`.*`format`") as caught:
+        read(path)
+    for format in ("edges", "headed", "metis"):
+        assert (f"{format} where it" in str(caught.value)) == (format in fitting.split())
+    for format in fitting.split():
+        assert read(path, format=format, probability=False).num_nodes
+
+
+@pytest.mark.parametrize("text", ["1 1\n1 2\n", "2 2\n1 2\n2 3\n", "3 3\n2 9\n1 3\n1 2\n", "2 3 0\n1 2 1\n3 1 0\n"])
+def test_edges_of_which_the_first_happens_to_count_the_others_are_edges(written, text):
+    pairs = sorted({tuple(map(int, line.split()[:2])) for line in text.splitlines()})
+    graph = read(written(text))
+    assert [(a, b) for a, b, _ in listed(graph)] == [(a, b) for a, b in pairs if a != b]
+
+
+def test_a_head_of_more_edges_than_nodes_is_no_edge(written):
+    complete = "".join(f"{a} {b}\n" for a in range(4) for b in range(a))
+    assert (read(written(f"4 6\n{complete}")).num_nodes, read(written(f"4 6\n{complete}")).num_arcs) == (4, 6)
+    assert read(written("5 0\n"), format="headed").nodes.take(range(5)) == [0, 1, 2, 3, 4]
 
 
 def test_problems_of_metis_are_told_by_line(written):

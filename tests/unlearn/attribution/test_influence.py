@@ -16,7 +16,7 @@ from recsys.objectives import BPR, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.tolerances import CONVERGED64
-from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data, tiny_recommender
+from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data, tiny_surrogate
 from unlearn.attribution import GradientDot, Influence, Removal, losses
 from unlearn.curvature import adam_damping, ekfac, hessian_operator
 from unlearn.forget import ForgetSet, UnknownIds
@@ -90,6 +90,53 @@ def test_scores_are_derivatives_of_weighted_training(model: str, arguments: dict
         assert float(slope.abs().max()) > 1e-4
 
 
+def test_the_influence_of_a_user_and_of_a_tie_is_the_derivative_of_weighted_training_too() -> None:
+    problem, query = converged("social_lightgcn", layers=2), pair_scores(PAIRS)
+    found, before = Influence(tolerance=1e-10, max_products=2000).fit(problem), query(problem, problem.params)
+    every = found.scores(query)
+    assert every.ties is not None and every.ties.shape == (problem.n_ties, 3)
+    for unit, one in (("tie", 7), ("tie", 12), ("user", 3), ("user", 20)):
+        ends = [before]
+        for weight in (0.98, 0.96):
+            weights = torch.ones(len(problem.units(unit)), dtype=torch.float64)
+            weights[one] = weight
+            moved = problem.weighted(unit, weights).fit(problem.params)
+            ends.append(query(moved, moved.params))
+        slope = (3.0 * ends[0] - 4.0 * ends[1] + ends[2]) / 0.04
+        group = problem.units(unit).forget_set(np.array([one]))
+        torch.testing.assert_close(found.scores(query, [group]).values[0], slope, rtol=1e-2, atol=1e-5)
+        if unit == "tie":
+            torch.testing.assert_close(every.ties[one], slope, rtol=1e-2, atol=1e-5)
+        else:  # interactions alone miss it
+            assert float((every.values[problem.records(group)].sum(0) - slope).abs().max()) > 20 * 1e-5
+
+
+def test_who_has_many_ties_and_one_interaction_leaves_as_retraining_says() -> None:
+    data = tiny_data()
+    assert data.ties is not None
+    hub, friends = 9, np.arange(10, 34, 3)
+    ties = np.unique(np.concatenate([data.ties, np.column_stack([np.full(len(friends), hub), friends])]), axis=0)
+    others = np.flatnonzero(data.user_rows() != hub)
+    one = np.flatnonzero(data.user_rows() == hub)[:1]
+    problem = converged("social_lightgcn", replace(data.take(np.sort(np.append(others, one))), ties=ties), layers=2)
+    query = pair_scores(torch.cartesian_prod(torch.from_numpy(friends), torch.arange(30))[::11])
+    group = ForgetSet(users=tuple(data.users.take([hub])))
+    truth = Removal(method("retrain")).fit(problem).scores(query, [group]).values
+    found = Influence(tolerance=1e-8, max_products=2000).fit(problem)
+    whole, every = found.scores(query, [group]).values, found.scores(query).values
+    alone = every[problem.records(group)].sum(0, keepdim=True)
+    assert float((whole - truth).norm()) < 0.5 * float((alone - truth).norm())
+    assert spearmanr(whole[0], truth[0])[0] > 0.9 > 0.8 > spearmanr(alone[0], truth[0])[0]
+    parts = [
+        problem.units("tie").forget_set(problem.ties(group).numpy()),
+        problem.units("interaction").forget_set(problem.records(group).numpy()),
+    ]
+    for attributor in (found, GradientDot().fit(problem)):
+        together, of_ties, of_records = attributor.scores(query, [group, *parts]).values
+        torch.testing.assert_close(together, of_ties + of_records)
+        assert bool(of_ties.any()) and bool(of_records.any())
+
+
 def test_influence_ranks_records_as_leave_one_out_retraining_does() -> None:
     problem = converged("mf", tiny_data(20, 15, 90))
     query = pair_scores(PAIRS[:1])
@@ -131,11 +178,10 @@ def test_a_group_that_there_is_nothing_to_say_of_is_refused() -> None:
     for attributor in (Influence(), GradientDot(), Removal(method("influence"))):
         with pytest.raises(UnknownIds, match="99"):
             attributor.fit(ridge().fit()).scores(predictions, [ForgetSet(records=(1, 99))])
-    problem = tiny_recommender(model="social_lightgcn").fit()
-    ties = problem.units("tie").forget_set(np.arange(2))
-    with pytest.raises(ValueError, match="got ties, which are none"):
-        Influence().fit(problem).scores(pair_scores(PAIRS), [ties])
-    assert Removal(method("graph_drop")).fit(problem).scores(pair_scores(PAIRS), [ties]).values.any()
+    surrogate, everybody = tiny_surrogate().fit(), lambda of, params: of.record_losses(params)[:2]
+    assert Influence(max_products=2).fit(surrogate).scores(everybody, torch.arange(3)).values.shape == (3, 2)
+    with pytest.raises(ValueError, match="labels change with any group; take `Removal`"):
+        Influence(max_products=2).fit(surrogate).scores(everybody, [ForgetSet(users=("p3",))])
 
 
 def test_approximate_inverses_say_how_much_they_leave_out() -> None:
