@@ -15,7 +15,8 @@ from unlearn.parallel import in_chunks
 from unlearn.streams import uniforms
 
 _CHUNK = 128  # sources between which an interrupt is answered
-_SOURCES = 2**13  # that paths are followed from: all of a graph of no more nodes
+_FEWEST = 256  # nodes that paths are followed from, or all
+_STEPS = 2**31  # along arcs, of all paths together: half a minute on one core
 
 
 @register
@@ -24,8 +25,9 @@ class Betweenness(Ranking):
     """Arcs, or nodes, that lie on most shortest paths between all pairs of nodes, each pair counting 1.
 
     Brandes, "On variants of shortest-path betweenness centrality and their generic computation" (Social Networks 2008).
-    Directions count, probabilities do not. Of more than 8,192 nodes, as many at random stand for all that paths start
-    from, which is unbiased (Brandes and Pich, "Centrality estimation in large networks", 2007).
+    Directions count, probabilities do not. Where nodes times arcs exceed two billion, as many nodes at random as stay
+    below stand for all that paths start from, which is unbiased (Brandes and Pich, "Centrality estimation in large
+    networks", 2007).
     """
 
     name = "betweenness"
@@ -40,7 +42,8 @@ class Betweenness(Ranking):
         target, place = graph.target[order], 0 if outbreak.unit == "arcs" else 1
         there = np.flatnonzero(graph.nodes.alive)
         drawn = uniforms(self.seed, "sources of paths", graph.nodes.keys[there])
-        sources = there[np.sort(np.argsort(drawn)[:_SOURCES])]
+        followed = max(_FEWEST, _STEPS // max(1, len(order)))
+        sources = there[np.sort(np.argsort(drawn)[:followed])]
 
         def some(first: int, _: int) -> NDArray[np.float64]:
             both = np.zeros(graph.num_arcs), np.zeros(graph.num_nodes)

@@ -38,7 +38,9 @@ def test_betweenness_is_that_of_networkx(seed):
 def test_betweenness_from_some_nodes_is_on_average_that_from_all(monkeypatch):
     outbreak = Outbreak(some_graph(1).without_rows(np.array([3]), np.array([0])), np.array([0]))
     exact = Betweenness().scores(outbreak)
-    monkeypatch.setattr("graph_influence.minimize.betweenness._SOURCES", 13)  # a third of those who are there
+    third = 13  # of those who are there
+    monkeypatch.setattr("graph_influence.minimize.betweenness._FEWEST", third)
+    monkeypatch.setattr("graph_influence.minimize.betweenness._STEPS", third)
     found = np.array([Betweenness(seed=seed).scores(outbreak) for seed in range(400)])
     error = found.std(axis=0) / 20
     assert (np.abs(found.mean(axis=0) - exact) <= 4.5 * error + 1e-9).all()
