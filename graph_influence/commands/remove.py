@@ -44,7 +44,7 @@ def remove(
     """
     from graph_influence.commands import workspace
     from graph_influence.plugin.arrivals import Stored, write_arrived
-    from unlearn.outputs import require_writable
+    from unlearn.outputs import require_writable, write
 
     folder = source.graph
     if not folder.is_dir():
@@ -53,8 +53,7 @@ def remove(
         require_writable(out=out)
         network = planned.build(source)
         told = _removed(network, _asked(network.graph, user, tie))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _ties(network.graph).to_csv(out, index=False)
+        write(out, _ties(network.graph).to_csv(index=False).encode())
     else:
         if source != GraphFile(graph=folder) or planned != Planned():
             raise ValueError(
@@ -68,11 +67,11 @@ def remove(
             told = _removed(network, _asked(network.graph, user, tie))
             left = stored.without(network.graph)
 
-            def write(new: Path) -> None:
+            def fill(new: Path) -> None:
                 workspace.write(network, new)
                 write_arrived(left.arrived, new)
 
-            workspace.at(out).replace(write)
+            workspace.at(out).replace(fill)
     if not json_:
         _print(told, out)
     return {"graph": source.graph.name, "out": str(out), **asdict(network.plan), **told}

@@ -61,11 +61,11 @@ def audit(
     from recsys.commands.case import Case
     from recsys.commands.evaluate import compared
     from recsys.commands.viewing import views
-    from unlearn.audit import Comparison
+    from unlearn.audit import Comparison, record
     from unlearn.audit.repeated import findings
     from unlearn.audit.views import provenance
     from unlearn.jsonable import without_nan
-    from unlearn.outputs import require_writable
+    from unlearn.outputs import require_writable, write_json
     from unlearn.specification import unlearners
 
     asked, methods = chosen(metrics), unlearners(method)
@@ -100,13 +100,11 @@ def audit(
         console = Console(stderr=json_ is not None)
         console.print(found.table())
         console.print(comparison.table(spread=console.width >= _WIDE))
-    if json_ is not None and str(json_) != "-":
-        json_.parent.mkdir(parents=True, exist_ok=True)
-        json_.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
-    if tracker is not None:
-        from unlearn.audit.log import record
-
-        record(comparison, tracker, name=f"audit {setup.model.partition(':')[0]}", audit=content)
+    try:
+        write_json(json_, content)
+    finally:  # one place that cannot keep it costs the other nothing
+        if tracker is not None:
+            record(comparison, tracker, name=f"audit {setup.model.partition(':')[0]}", audit=content)
     return content
 
 
