@@ -82,12 +82,12 @@ def opened(track: str | None) -> MlflowTracker | None:
     if track is None:
         return None
     from unlearn.tracking.mlflow import MlflowTracker
+    from unlearn.tracking.reach import StoreUnavailable
 
     try:
         return MlflowTracker(track)
-    except Exception as error:  # MLflow's own, its database's, the network's
-        why = str(error).partition("\n")[0]
-        raise ValueError(f"`track` must be an MLflow store that can be opened (got {track}: {why})") from error
+    except StoreUnavailable as error:
+        raise ValueError(f"`track` must be a store that can be used: {error}") from error
 
 
 def told(left_out: int, threshold: float) -> str:
