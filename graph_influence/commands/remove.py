@@ -13,6 +13,7 @@ import typer
 
 from graph_influence.commands.options import GraphFile, Json, Planned
 from unlearn.command import command
+from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
@@ -29,7 +30,9 @@ def remove(
     user: Ids = None,
     tie: Annotated[
         list[str] | None,
-        typer.Option(help="PERSON,PERSON, in whichever direction there is one; may be given more than once."),
+        typer.Option(
+            help=f"PERSON,PERSON, in whichever direction there is one; may be given more than once; {QUOTED}."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -80,13 +83,13 @@ def remove(
 def _asked(graph: SocialGraph, users: list[str] | None, ties: list[str] | None) -> ForgetSet:
     from unlearn.forget import ForgetSet
 
-    pairs = [text.split(",") for text in ties or []]
-    wrong = [f"`tie` must be PERSON,PERSON (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
-    if not users and not pairs:
+    wrong: list[str] = []
+    tied = pairs("tie", "PERSON,PERSON", ties, wrong)
+    if not users and not ties:
         wrong.append("`user` or `tie` must say who or what is to leave (got neither)")
     if wrong:
         raise ValueError("\n".join(wrong))
-    parsed = list(zip(graph.nodes.parse(p[0] for p in pairs), graph.nodes.parse(p[1] for p in pairs), strict=True))
+    parsed = list(zip(graph.nodes.parse(p[0] for p in tied), graph.nodes.parse(p[1] for p in tied), strict=True))
     both = [way for tail, head in parsed for way in ((tail, head), (head, tail))]
     there = {way for way, arc in zip(both, graph.arcs(both), strict=True) if arc >= 0}
     # A tie that is there in neither direction stays in the request, to be refused with all else that is unknown.
