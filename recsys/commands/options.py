@@ -17,7 +17,7 @@ Track = Annotated[str | None, typer.Option(help="MLflow store: a SQLite file or 
 Device = Annotated[str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")]
 Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
-DIM, OBJECTIVE, THRESHOLD = 192, "whole_data", 4.0
+OBJECTIVE, THRESHOLD = "whole_data", 4.0
 
 # What forgets, the first of them that can be applied. Finer than the default of `reconverge`: attacks notice what that
 # leaves of a large request, and errors of all requests until the next full training add up. Beside loading a model,
@@ -52,7 +52,7 @@ class Setup:
             f"(default: {OBJECTIVE})."
         ),
     ] = None
-    dim: Annotated[int | None, typer.Option(help=f"Width of the embeddings (default: {DIM}).")] = None
+    dim: Annotated[int | None, typer.Option(help="Width of the embeddings (default: the model's own).")] = None
     layers: Annotated[int | None, typer.Option(help="Layers of a graph model (default: the model's own).")] = None
     l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (default: the objective's own).")] = None
     a: Annotated[float | None, typer.Option(help="Weight of unobserved pairs (default: the objective's own).")] = None
