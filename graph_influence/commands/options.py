@@ -171,6 +171,9 @@ def listed(graph: SocialGraph, texts: list[str]) -> list[Id]:
     """Ids of the graph's own kind from texts that may each hold several with commas between.
 
     Raises:
-        ValueError: a text is not as a line of CSV.
+        ValueError: a text is not as a line of CSV, or nobody is named.
     """
-    return graph.nodes.parse(part for text in texts for part in separated(text) if part)
+    named = [part for text in texts for part in separated(text) if part]
+    if not named:
+        raise ValueError(f"`seeds` must name at least one of the graph (got {', '.join(map(repr, texts))})")
+    return graph.nodes.parse(named)

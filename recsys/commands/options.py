@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,6 +72,17 @@ class Setup:
         ),
     ] = None
     device: Device = "cpu"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: listing every number that is none; such training would end at its start."""
+        numbers = {"threshold": self.threshold, "l2": self.l2, "a": self.a, "learning-rate": self.learning_rate}
+        wrong = [
+            f"`--{name}` must be a finite number (got {value})"
+            for name, value in numbers.items()
+            if value is not None and not isfinite(value)
+        ]
+        if wrong:
+            raise ValueError("\n".join(wrong))
 
 
 def opened(track: str | None) -> MlflowTracker | None:

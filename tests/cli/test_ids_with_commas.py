@@ -54,4 +54,5 @@ def test_seeds_and_ties(acquaintances: Path, tmp_path: Path) -> None:
     with (tmp_path / "left.csv").open(encoding="utf-8", newline="") as file:
         ties = [tuple(row[:2]) for row in csv.reader(file)][1:]
     assert (PEOPLE[2], PEOPLE[1]) not in ties and len(ties) == told["after"]["arcs"]
+    assert "`seeds` must name" in refusal(2, "influence", "simulate", acquaintances, "--seeds", ", ")
     assert "double quotes" in refusal(2, "influence", "simulate", acquaintances, "--seeds", f'"{PEOPLE[0]}')
