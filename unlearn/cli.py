@@ -16,7 +16,8 @@ from unlearn.requests.commands import register
 HELP = """Recommenders that can forget: train, unlearn, audit the result, track it.
 
 Every command but serve takes --json. Exit codes: 0 done; 1 the work failed its own verification; 2 the input cannot
-be used; 3 it names ids that do not exist (nothing was changed); 130 interrupted.
+be used, or the output not be written; 3 it names ids that do not exist (nothing was changed); 130 interrupted; 141
+whoever read the output has left.
 """
 
 app = typer.Typer(name="unlearn", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -56,12 +57,11 @@ def report(
 ) -> Mapping[str, Any]:
     """One HTML page that shows an audit: offline, self-contained, the same bytes for the same JSON."""
     from unlearn.audit.report import read, render
-    from unlearn.outputs import require_writable
+    from unlearn.outputs import require_writable, write
 
     require_writable(html=html)
     page = render(read(audit)).encode()
-    html.parent.mkdir(parents=True, exist_ok=True)
-    html.write_bytes(page)
+    write(html, page)
     if not json_:
         typer.echo(f"{html}: {len(page) / 1e6:.2f} MB; open it in any browser")
     return {"html": str(html), "bytes": len(page)}

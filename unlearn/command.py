@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,7 +16,8 @@ from rich.text import Text
 
 from unlearn.forget import UnknownIds
 from unlearn.interruption import Interrupted, ending
-from unlearn.jsonable import without_nan
+from unlearn.jsonable import json_text
+from unlearn.outlets import outlets
 
 
 def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
@@ -24,7 +25,8 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
 
     A parameter whose type is a dataclass stands for an option for each of its fields, so that commands share options
     by naming the dataclass. Where `--json` takes a path, the body writes that file, and only `-` is printed here. What
-    is no finite number is null in the JSON.
+    is no finite number is null in the JSON. A reader that leaves, or a full disk below the standard output, is told
+    when the body is through: what it writes to files is not lost by it.
     """
     options: list[inspect.Parameter] = []
     groups: dict[str, tuple[Callable[..., Any], list[str]]] = {}
@@ -39,32 +41,39 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapped(**given: Any) -> None:
         asked = given.get("json_")
-        try:
-            for group, (kind, members) in groups.items():
-                given[group] = kind(**{member: given.pop(member) for member in members})
-            with ending():
-                result = function(**given)
-        except (KeyboardInterrupt, Interrupted):
-            fail("interrupted; what was written before is complete", 130, as_json=bool(asked))
-        except UnknownIds as error:
-            fail(str(error), 3, as_json=bool(asked))
-        except (ValueError, OSError) as error:
-            fail(str(error), 2, as_json=bool(asked))
-        except RuntimeError as error:
-            if type(error) is RuntimeError:  # not one of ours: a defect, shown whole
-                raise
-            fail(str(error), 1, as_json=bool(asked))
-        else:
+        with outlets() as said_by:
+            try:
+                for group, (kind, members) in groups.items():
+                    given[group] = kind(**{member: given.pop(member) for member in members})
+                with ending():
+                    result = function(**given)
+            except (KeyboardInterrupt, Interrupted):
+                fail("interrupted; what was written before is complete", 130, as_json=bool(asked))
+            except UnknownIds as error:
+                fail(str(error), 3, as_json=bool(asked))
+            except (ValueError, OSError) as error:
+                fail(str(error), 2, as_json=bool(asked))
+            except RuntimeError as error:
+                if type(error) is RuntimeError:  # not one of ours: a defect, shown whole
+                    raise
+                fail(str(error), 1, as_json=bool(asked))
             if asked is True or str(asked) == "-":
-                text = json.dumps(without_nan(result), indent=1, allow_nan=False, default=str)
-                sys.stdout.write(text + "\n")
+                typer.echo(json_text(result), nl=False)
+        refusals = [one.refused for one in said_by if one.refused is not None]
+        if any(isinstance(one, BrokenPipeError) for one in refusals):
+            raise typer.Exit(141)  # as a shell tells of a program that a closed pipe has ended
+        for one in refusals:
+            why = (one.strerror or str(one)).lower()
+            fail(
+                f"not all of the output could be written ({why}); files that were asked for are", 2, as_json=bool(asked)
+            )
 
     # What typer reads the options from; it looks no deeper than a signature of the function's own.
     wrapped.__signature__ = inspect.Signature(options)  # pyright: ignore[reportAttributeAccessIssue]
     return wrapped
 
 
-def fail(message: str, code: int, *, as_json: bool) -> None:
+def fail(message: str, code: int, *, as_json: bool) -> NoReturn:
     """Say what went wrong on standard error and leave."""
     if as_json:
         sys.stderr.write(json.dumps({"error": message, "exit_code": code}) + "\n")

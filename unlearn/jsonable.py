@@ -1,7 +1,8 @@
-"""What JSON cannot hold: numbers that are none."""
+"""Results as JSON, which cannot hold numbers that are none."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any
@@ -14,3 +15,8 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(part) for part in value]
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def json_text(value: Any) -> str:
+    """The value as JSON and a line end; null for what is no finite number, text for what JSON knows nothing of."""
+    return json.dumps(without_nan(value), indent=1, allow_nan=False, default=str) + "\n"

@@ -1,10 +1,14 @@
-"""Whether a file can be written, asked before the work whose result it is to hold."""
+"""Files that hold results: whether one can be written, asked before the work, and how it is written after it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from unlearn.jsonable import json_text
 
 
 def require_writable(**files: Path | None) -> None:
@@ -35,21 +39,67 @@ def obstacle(file: Path) -> str | None:
     if file.exists() and not file.is_file():  # a pipe or a device: to open it may change something
         return None if os.access(file, os.W_OK) else "permission denied"
     file = file.resolve()
+    beside = _beside(file)
     missing = [folder for folder in file.parents if not folder.exists()]
     if not (above := file.parents[len(missing)]).is_dir():
         return f"{above} is no folder"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file.open("xb").close()
-        except FileExistsError:
+        if file.exists():
             file.open("ab").close()
-        else:
-            file.unlink()
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        beside.open("wb").close()
+        beside.unlink()
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        return _why(error)
     finally:
         for folder in missing:
             with suppress(OSError):
                 folder.rmdir()
     return None
+
+
+def write(file: Path, content: bytes) -> None:
+    """Put `content` in the place of whatever the file held, as a whole or not at all; the folders above are made.
+
+    What is no regular file, a pipe or a device, is written to.
+
+    Raises:
+        OSError: it cannot be written, with the reason and the file; what was there is still there.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not file.is_file():
+            file.write_bytes(content)
+        else:
+            _replace(file.resolve(), content)
+    except OSError as error:
+        raise OSError(f"{file} could not be written ({_why(error)}); make room there, or name another place") from error
+
+
+def write_json(file: Path | None, content: Any) -> None:
+    """Write a result as JSON; None and `-` (the standard output) are no files.
+
+    Raises:
+        OSError: as `write`.
+    """
+    if file is not None and str(file) != "-":
+        write(file, json_text(content).encode())
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _replace(file: Path, content: bytes) -> None:
+    beside = _beside(file)
+    try:
+        beside.write_bytes(content)
+        if file.exists():
+            shutil.copymode(file, beside)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f".{file.name}.unfinished")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unlearn.typed_ids import QUOTED, separated
+
 if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
     from graph_influence.network import Network
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from graph_influence.surrogate import Surrogate
     from unlearn.vocabulary import Id
 
-Seeds = Annotated[list[str], typer.Option(help="Ids with commas between; may be given more than once.")]
+Seeds = Annotated[list[str], typer.Option(help=f"Ids with commas between; may be given more than once; {QUOTED}.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[str, typer.Option(help="ic (independent cascade) or lt (linear threshold).")]
@@ -166,5 +168,12 @@ class Taught:
 
 
 def listed(graph: SocialGraph, texts: list[str]) -> list[Id]:
-    """Ids of the graph's own kind from texts that may each hold several with commas between."""
-    return graph.nodes.parse(part.strip() for text in texts for part in text.split(",") if part.strip())
+    """Ids of the graph's own kind from texts that may each hold several with commas between.
+
+    Raises:
+        ValueError: a text is not as a line of CSV, or nobody is named.
+    """
+    named = [part for text in texts for part in separated(text) if part]
+    if not named:
+        raise ValueError(f"`seeds` must name at least one of the graph (got {', '.join(map(repr, texts))})")
+    return graph.nodes.parse(named)

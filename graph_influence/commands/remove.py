@@ -13,6 +13,7 @@ import typer
 
 from graph_influence.commands.options import GraphFile, Json, Planned
 from unlearn.command import command
+from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
@@ -29,7 +30,9 @@ def remove(
     user: Ids = None,
     tie: Annotated[
         list[str] | None,
-        typer.Option(help="PERSON,PERSON, in whichever direction there is one; may be given more than once."),
+        typer.Option(
+            help=f"PERSON,PERSON, in whichever direction there is one; may be given more than once; {QUOTED}."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -44,7 +47,7 @@ def remove(
     """
     from graph_influence.commands import workspace
     from graph_influence.plugin.arrivals import Stored, write_arrived
-    from unlearn.outputs import require_writable
+    from unlearn.outputs import require_writable, write
 
     folder = source.graph
     if not folder.is_dir():
@@ -53,8 +56,7 @@ def remove(
         require_writable(out=out)
         network = planned.build(source)
         told = _removed(network, _asked(network.graph, user, tie))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _ties(network.graph).to_csv(out, index=False)
+        write(out, _ties(network.graph).to_csv(index=False).encode())
     else:
         if source != GraphFile(graph=folder) or planned != Planned():
             raise ValueError(
@@ -68,11 +70,11 @@ def remove(
             told = _removed(network, _asked(network.graph, user, tie))
             left = stored.without(network.graph)
 
-            def write(new: Path) -> None:
+            def fill(new: Path) -> None:
                 workspace.write(network, new)
                 write_arrived(left.arrived, new)
 
-            workspace.at(out).replace(write)
+            workspace.at(out).replace(fill)
     if not json_:
         _print(told, out)
     return {"graph": source.graph.name, "out": str(out), **asdict(network.plan), **told}
@@ -81,13 +83,13 @@ def remove(
 def _asked(graph: SocialGraph, users: list[str] | None, ties: list[str] | None) -> ForgetSet:
     from unlearn.forget import ForgetSet
 
-    pairs = [text.split(",") for text in ties or []]
-    wrong = [f"`tie` must be PERSON,PERSON (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
-    if not users and not pairs:
+    wrong: list[str] = []
+    tied = pairs("tie", "PERSON,PERSON", ties, wrong)
+    if not users and not ties:
         wrong.append("`user` or `tie` must say who or what is to leave (got neither)")
     if wrong:
         raise ValueError("\n".join(wrong))
-    parsed = list(zip(graph.nodes.parse(p[0] for p in pairs), graph.nodes.parse(p[1] for p in pairs), strict=True))
+    parsed = list(zip(graph.nodes.parse(p[0] for p in tied), graph.nodes.parse(p[1] for p in tied), strict=True))
     both = [way for tail, head in parsed for way in ((tail, head), (head, tail))]
     there = {way for way, arc in zip(both, graph.arcs(both), strict=True) if arc >= 0}
     # A tie that is there in neither direction stays in the request, to be refused with all else that is unknown.

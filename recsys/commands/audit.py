@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,12 +62,12 @@ def audit(
     from recsys.commands.case import Case
     from recsys.commands.evaluate import compared
     from recsys.commands.viewing import views
-    from unlearn.audit import Comparison
+    from unlearn.audit import Comparison, record
     from unlearn.audit.repeated import findings
     from unlearn.audit.views import provenance
     from unlearn.jsonable import without_nan
-    from unlearn.outputs import require_writable
-    from unlearn.specification import unlearners
+    from unlearn.outputs import require_writable, write_json
+    from unlearn.specification import labels, unlearners
 
     asked, methods = chosen(metrics), unlearners(method)
     wrong = [
@@ -88,7 +89,8 @@ def audit(
         found = attacked(cases, methods, asked, size, strict=metrics is not None)
     comparison = Comparison.join([compared(case, methods, n) for n, case in cases.items()])
     found = found.with_findings(findings(comparison))
-    shown = views(cases, methods, examples=examples)
+    named = zip(labels(methods), methods, strict=True)
+    shown = views(cases, {name: one for name, one in named if name not in found.not_audited}, examples=examples)
     content = found.content() | {
         "comparison": json.loads(comparison.to_json()),
         "settings": comparison.settings | {"models": models, "examples": examples, "known": known, "seed": seed},
@@ -100,13 +102,11 @@ def audit(
         console = Console(stderr=json_ is not None)
         console.print(found.table())
         console.print(comparison.table(spread=console.width >= _WIDE))
-    if json_ is not None and str(json_) != "-":
-        json_.parent.mkdir(parents=True, exist_ok=True)
-        json_.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
-    if tracker is not None:
-        from unlearn.audit.log import record
-
-        record(comparison, tracker, name=f"audit {setup.model.partition(':')[0]}", audit=content)
+    try:
+        write_json(json_, content)
+    finally:  # one place that cannot keep it costs the other nothing
+        if tracker is not None:
+            record(comparison, tracker, name=f"audit {setup.model.partition(':')[0]}", audit=content)
     return content
 
 
@@ -140,26 +140,38 @@ def attacked(
 ) -> Audit:
     """Every metric of no_op, of the methods and of the first one misdirected, on the cases by seed.
 
+    A method that cannot be applied, or leaves nothing that can be asked, has its reason instead.
+
     Raises:
         CannotMeasure: `strict`, and a metric lacks what it compares with.
-        MissingRequirement: a method cannot be applied; raised when one model of a pool is trained, not all.
+        MissingRequirement: no method can be applied; raised when one model of a pool is trained, not all.
         ValueError: a request is none that attacks can be asked about, or the model is no problem.
     """
     from unlearn.audit.auditing import CONTROL, MISDIRECTED, audit
-    from unlearn.methods.base import MissingRequirement, method
+    from unlearn.audit.runner import obstacles
+    from unlearn.audit.signals import NoAnswer
+    from unlearn.methods.base import method
     from unlearn.specification import labels
 
     inquiries = [inquiry(case, size, seed) for seed, case in cases.items()]
-    asked = [method(CONTROL), *(one for one in methods if one.name != CONTROL)]
-    first = inquiries[0].pool.model(0)
-    if lacking := [why for one in asked if (why := one.obstacle(first)) is not None]:
-        raise MissingRequirement("\n".join(lacking))
-    evidence = {name: [each.of(one) for each in inquiries] for name, one in zip(labels(asked), asked, strict=True)}
-    evidence[MISDIRECTED] = [
-        each.of(methods[0], instead=case.scorer.placebo(each.problem, each.forget, seed=each.seed))
-        for each, case in zip(inquiries, cases.values(), strict=True)
-    ]
-    return audit(evidence, metrics, strict=strict)
+    reasons = obstacles(methods, inquiries[0].pool.model(0))
+    nothing = method(CONTROL)
+    evidence = {CONTROL: [each.of(nothing) for each in inquiries]}  # fails where the pool itself is of no use
+    named = dict(zip(labels(methods), methods, strict=True))
+    for name, one in named.items():
+        if name not in evidence and name not in reasons:
+            try:
+                evidence[name] = [each.of(one) for each in inquiries]
+            except NoAnswer as error:
+                reasons[name] = str(error)
+    for one in (one for name, one in named.items() if name in evidence):
+        with suppress(NoAnswer):
+            evidence[MISDIRECTED] = [
+                each.of(one, instead=case.scorer.placebo(each.problem, each.forget, seed=each.seed))
+                for each, case in zip(inquiries, cases.values(), strict=True)
+            ]
+            break
+    return audit(evidence, metrics, strict=strict, not_audited=reasons)
 
 
 def inquiry(case: Case, size: _Size, seed: int) -> Inquiry:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from recsys.closed_form import ClosedForm
 from recsys.closed_form import registered as closed_forms
-from recsys.commands.options import DIM, OBJECTIVE, Setup
+from recsys.commands.options import OBJECTIVE, Setup
 from recsys.data import Interactions, Split, leave_last_out, ratio, read, synthetic, temporal, temporal_user
 from recsys.models import Recommender
 from recsys.models import registered as models
@@ -92,7 +92,7 @@ def build_model(
     assert issubclass(kind, Recommender)
     return RecommenderProblem.build(
         data,
-        model=kind(data.n_users, data.n_items, **({"dim": DIM} | given)),
+        model=kind(data.n_users, data.n_items, **given),
         objective=objective[0](**objective[1]),
         options=TrainingOptions(seed=seed, progress=progress, **training),
         device=setup.device,

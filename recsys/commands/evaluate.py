@@ -57,7 +57,7 @@ def evaluate(
     from recsys.commands.case import Case
     from unlearn.audit import Comparison, Streams
     from unlearn.audit.log import record, record_streams
-    from unlearn.outputs import require_writable
+    from unlearn.outputs import require_writable, write_json
     from unlearn.specification import unlearners
 
     wrong = [
@@ -78,16 +78,17 @@ def evaluate(
         found = Streams.join([in_turn(case, chosen, n, stream) for n, case in zip(numbers, cases, strict=True)])
     if str(json_) != "-":
         console.print(found.table(spread=console.width >= _WIDE))
-    if json_ is not None and str(json_) != "-":
-        json_.parent.mkdir(parents=True, exist_ok=True)
-        json_.write_text(found.to_json() + "\n", "utf-8")
-    if tracker is not None:
-        name = " ".join(["evaluate", *(text.partition(":")[0] for text in (setup.model, delete))])
-        if isinstance(found, Comparison):
-            record(found, tracker, name=name)
-        else:
-            record_streams(found, tracker, name=name)
-    return json.loads(found.to_json())
+    result = json.loads(found.to_json())
+    try:
+        write_json(json_, result)
+    finally:  # one place that cannot keep it costs the other nothing
+        if tracker is not None:
+            name = " ".join(["evaluate", *(text.partition(":")[0] for text in (setup.model, delete))])
+            if isinstance(found, Comparison):
+                record(found, tracker, name=name)
+            else:
+                record_streams(found, tracker, name=name)
+    return result
 
 
 def compared(case: Case, methods: list[Unlearner], seed: int) -> Comparison:

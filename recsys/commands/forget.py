@@ -12,6 +12,7 @@ import typer
 
 from recsys.commands.options import METHODS, Device, Json
 from unlearn.command import command
+from unlearn.typed_ids import QUOTED, pairs
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -22,10 +23,12 @@ def forget(
     out: Annotated[Path | None, typer.Option(help="Folder for the result (default: in place).")] = None,
     user: Ids = None,
     item: Ids = None,
-    interaction: Annotated[list[str] | None, typer.Option(help="USER,ITEM; may be given more than once.")] = None,
+    interaction: Annotated[
+        list[str] | None, typer.Option(help=f"USER,ITEM; may be given more than once; {QUOTED}.")
+    ] = None,
     tie: Annotated[
         list[str] | None,
-        typer.Option(help="USER,USER, in whichever direction there is one; may be given more than once."),
+        typer.Option(help="USER,USER, in whichever direction there is one; may be given more than once; quoted alike."),
     ] = None,
     method: Annotated[
         str | None,
@@ -55,9 +58,8 @@ def forget(
         for name, (given, allowed) in choices.items()
         if given not in allowed
     ]
-    pairs, tied = ([tuple(text.split(",")) for text in given or []] for given in (interaction, tie))
-    wrong += [f"`interaction` must be USER,ITEM (got {','.join(pair)!r})" for pair in pairs if len(pair) != 2]
-    wrong += [f"`tie` must be USER,USER (got {','.join(pair)!r})" for pair in tied if len(pair) != 2]
+    single = pairs("interaction", "USER,ITEM", interaction, wrong)
+    tied = pairs("tie", "USER,USER", tie, wrong)
     if not (user or item or interaction or tie):
         wrong.append("`user`, `item`, `interaction` or `tie` must be given: nothing was named that is to be forgotten")
     wrong += [text for text in [unusable(device)] if text is not None]
@@ -74,7 +76,7 @@ def forget(
         request = ForgetSet(
             users=tuple(users.parse(user or [])),
             items=tuple(items.parse(item or [])),
-            interactions=tuple(zip(users.parse(p[0] for p in pairs), items.parse(p[1] for p in pairs), strict=True)),
+            interactions=tuple(zip(users.parse(p[0] for p in single), items.parse(p[1] for p in single), strict=True)),
             ties=tuple(zip(users.parse(p[0] for p in tied), users.parse(p[1] for p in tied), strict=True)),
         )
         back = ForgetSet(ties=tuple((b, a) for a, b in request.ties))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ Track = Annotated[str | None, typer.Option(help="MLflow store: a SQLite file or 
 Device = Annotated[str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")]
 Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
-DIM, OBJECTIVE, THRESHOLD = 192, "whole_data", 4.0
+OBJECTIVE, THRESHOLD = "whole_data", 4.0
 
 # What forgets, the first of them that can be applied. Finer than the default of `reconverge`: attacks notice what that
 # leaves of a large request, and errors of all requests until the next full training add up. Beside loading a model,
@@ -52,7 +53,7 @@ class Setup:
             f"(default: {OBJECTIVE})."
         ),
     ] = None
-    dim: Annotated[int | None, typer.Option(help=f"Width of the embeddings (default: {DIM}).")] = None
+    dim: Annotated[int | None, typer.Option(help="Width of the embeddings (default: the model's own).")] = None
     layers: Annotated[int | None, typer.Option(help="Layers of a graph model (default: the model's own).")] = None
     l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (default: the objective's own).")] = None
     a: Annotated[float | None, typer.Option(help="Weight of unobserved pairs (default: the objective's own).")] = None
@@ -72,6 +73,17 @@ class Setup:
     ] = None
     device: Device = "cpu"
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: listing every number that is none; such training would end at its start."""
+        numbers = {"threshold": self.threshold, "l2": self.l2, "a": self.a, "learning-rate": self.learning_rate}
+        wrong = [
+            f"`--{name}` must be a finite number (got {value})"
+            for name, value in numbers.items()
+            if value is not None and not isfinite(value)
+        ]
+        if wrong:
+            raise ValueError("\n".join(wrong))
+
 
 def opened(track: str | None) -> MlflowTracker | None:
     """The store that `--track` names, opened before the work that it is to hold.
@@ -82,12 +94,12 @@ def opened(track: str | None) -> MlflowTracker | None:
     if track is None:
         return None
     from unlearn.tracking.mlflow import MlflowTracker
+    from unlearn.tracking.reach import StoreUnavailable
 
     try:
         return MlflowTracker(track)
-    except Exception as error:  # MLflow's own, its database's, the network's
-        why = str(error).partition("\n")[0]
-        raise ValueError(f"`track` must be an MLflow store that can be opened (got {track}: {why})") from error
+    except StoreUnavailable as error:
+        raise ValueError(f"`track` must be a store that can be used: {error}") from error
 
 
 def told(left_out: int, threshold: float) -> str:

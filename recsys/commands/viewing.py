@@ -10,11 +10,10 @@ from recsys.views import RankingSurroundings, record_groups
 from unlearn.audit.reference import OTHER_START
 from unlearn.audit.views import collect
 from unlearn.methods.base import Unlearner
-from unlearn.specification import labels
 
 
-def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int) -> dict[str, Any]:
-    """The views of the first seed's request: its model, two cold retrains, and every method that applies.
+def views(cases: Mapping[int, Case], methods: Mapping[str, Unlearner], *, examples: int) -> dict[str, Any]:
+    """The views of the first seed's request: its model, two cold retrains, and every method, by its label.
 
     A method that retrains is there already, as what the others are seen beside.
 
@@ -30,8 +29,8 @@ def views(cases: Mapping[int, Case], methods: list[Unlearner], *, examples: int)
         [scorer.polish(remaining, seed=seed + start * OTHER_START) for start in (1, 2)],
         {
             name: one.forget(model, forget, one.prepare(model)).problem
-            for name, one in zip(labels(methods), methods, strict=True)
-            if one.obstacle(model) is None and one.name != "retrain"
+            for name, one in methods.items()
+            if one.name != "retrain"
         },
         panel,
         RankingSurroundings(model, forget, panel.left),

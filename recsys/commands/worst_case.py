@@ -56,7 +56,7 @@ def worst_case(
     from rich.console import Console
 
     from unlearn.audit import Comparison
-    from unlearn.outputs import require_writable
+    from unlearn.outputs import require_writable, write_json
     from unlearn.specification import built, unlearners
     from unlearn.worst_case import Budget
     from unlearn.worst_case import selector as found_by
@@ -97,9 +97,7 @@ def worst_case(
         )
         for warning in dict.fromkeys(text for one in trials for text in one.chosen.warnings):
             console.print(f"[yellow]warning:[/] {warning}")
-    if json_ is not None and str(json_) != "-":
-        json_.parent.mkdir(parents=True, exist_ok=True)
-        json_.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_json(json_, result)
     return result
 
 

@@ -16,6 +16,8 @@ from unlearn.params import Params
 from unlearn.registry import Registry
 from unlearn.streams import normals
 
+DIM = 192  # wide enough for the optimum of `whole_data` to have room in it: a table below its rank has no proven bound
+
 
 class Recommender(nn.Module, ABC):
     """Scores are dot products of final embeddings.
@@ -28,7 +30,7 @@ class Recommender(nn.Module, ABC):
     uses_ties: ClassVar[bool] = False  # whether users pass messages to those whom they are tied to
     table: nn.Parameter
 
-    def __init__(self, n_users: int, n_items: int, *, dim: int = 64) -> None:
+    def __init__(self, n_users: int, n_items: int, *, dim: int = DIM) -> None:
         super().__init__()
         if dim < 1:
             raise ValueError(f"`dim` must be a positive integer for `{type(self).__name__}` (got {dim})")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, softplus
 
 from recsys.graph import BipartiteGraph
-from recsys.models.base import Recommender
+from recsys.models.base import DIM, Recommender
 from unlearn.invalid import require
 from unlearn.params import Params
 from unlearn.streams import uniforms
@@ -48,7 +48,7 @@ class ContrastiveRecommender(Recommender):
         n_users: int,
         n_items: int,
         *,
-        dim: int = 64,
+        dim: int = DIM,
         layers: int = 3,
         weight: float = 0.1,
         temperature: float = 0.2,

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
-from recsys.models.base import LinearRecommender, register
+from recsys.models.base import DIM, LinearRecommender, register
 
 
 @register
@@ -21,7 +21,7 @@ class LightGCN(LinearRecommender):
 
     name = "lightgcn"
 
-    def __init__(self, n_users: int, n_items: int, *, dim: int = 64, layers: int = 3) -> None:
+    def __init__(self, n_users: int, n_items: int, *, dim: int = DIM, layers: int = 3) -> None:
         super().__init__(n_users, n_items, dim=dim)
         if layers < 0:
             raise ValueError(f"`layers` must be an integer of at least 0 for `LightGCN` (got {layers})")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from recsys.graph import BipartiteGraph
-from recsys.models.base import Recommender, register
+from recsys.models.base import DIM, Recommender, register
 from unlearn.params import Params
 from unlearn.streams import normals
 
@@ -37,7 +37,7 @@ class NGCF(Recommender):
 
     name = "ngcf"
 
-    def __init__(self, n_users: int, n_items: int, *, dim: int = 64, layers: int = 3) -> None:
+    def __init__(self, n_users: int, n_items: int, *, dim: int = DIM, layers: int = 3) -> None:
         super().__init__(n_users, n_items, dim=dim)
         if layers < 0:
             raise ValueError(f"`layers` must be an integer of at least 0 for `NGCF` (got {layers})")

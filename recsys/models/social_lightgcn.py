@@ -8,7 +8,7 @@ import torch
 
 from recsys.data.interactions import Interactions
 from recsys.joint_graph import JointGraph
-from recsys.models.base import register
+from recsys.models.base import DIM, register
 from recsys.models.lightgcn import LightGCN
 
 
@@ -32,7 +32,7 @@ class SocialLightGCN(LightGCN):
     name = "social_lightgcn"
     uses_ties = True
 
-    def __init__(self, n_users: int, n_items: int, *, dim: int = 64, layers: int = 3, tie_weight: float = 0.3) -> None:
+    def __init__(self, n_users: int, n_items: int, *, dim: int = DIM, layers: int = 3, tie_weight: float = 0.3) -> None:
         super().__init__(n_users, n_items, dim=dim, layers=layers)
         if not tie_weight > 0:
             raise ValueError(f"`tie_weight` must be positive for `SocialLightGCN` (got {tie_weight})")

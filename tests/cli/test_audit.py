@@ -61,8 +61,10 @@ def evidence(said: dict[str, Any], method: str) -> list[Evidence]:
 def test_everything_is_written(written: tuple[Path, dict[str, Any], str]) -> None:
     _, said, shown = written
     assert said.keys() == {
-        "format", "findings", "reasons", "comparison", "signals", "settings", "digests", "provenance", "views",
+        "format", "findings", "reasons", "not_audited", "comparison", "signals", "settings", "digests", "provenance",
+        "views",
     }  # fmt: skip
+    assert said["not_audited"] == {}
     assert list(said["findings"])[:3] == ["no_op", "reconverge", "misdirected"]
     for method in ("no_op", "reconverge", "misdirected"):
         found = rows(said, method)
@@ -179,13 +181,52 @@ def test_what_cannot_be_audited_is_refused(table: Path) -> None:
     assert all(name in said for name in ("`seeds` must be a positive", "`examples` must be a positive", "`method`"))
 
 
-def test_a_method_that_cannot_be_applied_says_so_before_the_pool_is_trained(table: Path, tmp_path: Path) -> None:
+def test_where_no_method_can_be_applied_it_says_so_before_the_pool_is_trained(table: Path, tmp_path: Path) -> None:
     done = unlearn(
-        "audit", "--data", table, "--delete", "random:0.1", "--method", "reconverge,two_level", "--seeds", "2",
+        "audit", "--data", table, "--delete", "random:0.1", "--method", "two_level,native", "--seeds", "2",
         "--folder", tmp_path, *SMALL,
     )  # fmt: skip
-    assert done.exit_code == 2 and "`two_level` needs training by epochs" in done.stderr
+    assert done.exit_code == 2
+    assert "`two_level` needs training by epochs" in done.stderr and "`native` works on" in done.stderr
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
+
+
+def test_methods_that_cannot_be_audited_have_their_reasons_and_the_others_are(
+    table: Path, location: Path, tmp_path: Path
+) -> None:
+    # One that diverges, one that cannot be applied, one that leaves nothing an attack can look into, and one that can.
+    done = unlearn(
+        "audit", "--data", table, "--delete", "random:0.1", "--method",
+        "fine_tune:lr=1e30,two_level,sharding,reconverge", "--seeds", "1", "--metrics", "forget_auc", "--models", "12",
+        "--json", tmp_path / "audit.json", "--track", location, *SMALL,
+    )  # fmt: skip
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    said = json.loads((tmp_path / "audit.json").read_text("utf-8"))
+    told = {
+        "fine_tune": "`fine_tune` must end in finite signals",
+        "two_level": "`two_level` needs training by epochs",
+        "sharding": "a method must leave a Problem",
+    }
+    assert said["not_audited"].keys() == told.keys()
+    assert all(said["not_audited"][name].startswith(why) for name, why in told.items())
+    assert list(said["findings"])[:3] == ["no_op", "reconverge", "misdirected"]  # the first that can be is misdirected
+    compared = [name for name in told if name in said["findings"]]  # the comparison's own figures are no attack's
+    assert all("forget_auc" not in rows(said, name) for name in compared)
+    assert rows(said, "reconverge")["forget_auc"]["value"] is not None
+    assert told.keys().isdisjoint(said["views"]["ranks"]["models"])
+
+    shown = " ".join(done.stderr.split())
+    assert shown.count("not audited") == 3 and all(f"{name}: {why}" in shown for name, why in told.items())
+
+    assert unlearn("report", tmp_path / "audit.json", "--html", tmp_path / "audit.html").exit_code == 0
+    page = (tmp_path / "audit.html").read_text("utf-8")
+    assert all(f"<p>{name} was not audited: " in page for name in told)
+
+    client = MlflowTracker(location)._client
+    runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
+    kept = {one.info.run_name: one.data.tags.get("unlearn.reason") for one in runs}
+    assert {name: why for name, why in kept.items() if why is not None} == said["not_audited"]
+    assert kept.keys() >= {"no_op", "reconverge", *told}
 
 
 def test_one_method_can_be_audited_by_several_settings(table: Path) -> None:

@@ -143,7 +143,8 @@ def test_a_stream_is_served_one_after_another_shown_and_tracked(table: Path, loc
     client = MlflowTracker(location)._client
     runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
     children = {run.info.run_name: run for run in runs if "mlflow.parentRunId" in run.data.tags}
-    assert children.keys() == {f"{name}, seed {seed}" for name, seed in served}
+    assert children.keys() == {"native", *(f"{name}, seed {seed}" for name, seed in served)}
+    assert children["native"].data.tags["unlearn.reason"] == said["reasons"]["native"]
     run = children["reconverge, seed 1"]
     kept = client.get_metric_history(run.info.run_id, "retrain_gap")
     expected = [step["values"]["retrain_gap"] for step in served["reconverge", 1] if step["values"]]

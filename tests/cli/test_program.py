@@ -40,6 +40,10 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
             (*train, "--objective", "bpr", "--a", "0.1"),
             ("`--a` belongs to", "whole_data (got --objective bpr)"),
         ),
+        "numbers that are none": (
+            (*train, "--l2", "inf", "--threshold", "nan"),
+            ("`--threshold` must be a finite number (got nan)", "`--l2` must be a finite number (got inf)"),
+        ),
         "epochs": ((*train, "--objective", "bpr", "--epochs", "0"), ("`epochs` must be positive", "(got 0)")),
         "stochastic": (
             (*train, "--batch-size", "9", "--keep", "optimizer"),

@@ -11,6 +11,7 @@ The JSON of `Audit.content` (and of `unlearn audit --json`), which reports are m
                  figure was read from; a value that does not exist is null, as is an end of an interval that is
                  not known
     reasons      {method: {metric: why it has no figure}}
+    not_audited  {method: why no attack could be made on it: it cannot be applied, or diverges}
     comparison   the comparison's own JSON, over seeds (see `unlearn.audit.comparison`)
     signals      [{"seed", "parts": {"shared" or method: {"stage.examples": {values, member, models, blocks}}}}], one
                  for each seed: rows are models, columns examples; enough to read every figure again. "shared" belongs
@@ -18,16 +19,17 @@ The JSON of `Audit.content` (and of `unlearn audit --json`), which reports are m
     settings     what was audited; digests: of the data
     views        of the models themselves (see `unlearn.audit.views`); provenance: versions, machine, time
 
-Methods are `no_op` (the control), those asked for, and `misdirected`: the first of them served with a random set of
-equal size, and asked about the examples of the request. What that shows is no forgetting. The other rows of the
-comparison (`graph_drop`, and `placebo`, a retrain without a random set) have findings of the comparison alone.
+Methods are `no_op` (the control), those asked for, and `misdirected`: the first of them that can be audited, served
+with a random set of equal size, and asked about the examples of the request. What that shows is no forgetting. The
+other rows of the comparison (`graph_drop`, and `placebo`, a retrain without a random set) have findings of the
+comparison alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -54,12 +56,13 @@ class Audit:
     findings: dict[str, list[Finding]]
     evidence: dict[str, Sequence[Evidence]]  # of each method one a seed
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)
+    not_audited: Mapping[str, str] = field(default_factory=dict)  # methods without evidence, and why
 
     def with_findings(self, more: Mapping[str, Sequence[Finding]]) -> Audit:
         """The same with further findings of the methods."""
         names = dict.fromkeys([*self.findings, *more])
         joined = {name: [*self.findings.get(name, []), *more.get(name, [])] for name in names}
-        return Audit(joined, self.evidence, self.reasons)
+        return replace(self, findings=joined)
 
     def content(self) -> dict[str, Any]:
         """Findings, reasons and signals, as values for JSON."""
@@ -67,6 +70,7 @@ class Audit:
             "format": FORMAT,
             "findings": {name: self._rows(name) for name in self.findings},
             "reasons": self.reasons,
+            "not_audited": dict(self.not_audited),
             "signals": _signals(self.evidence),
         }
 
@@ -107,18 +111,28 @@ class Audit:
                     Text(one.verdict + " *" * starred, _COLOURS[one.verdict]),
                 )
             shown.add_section()
+        for name in self.not_audited:
+            shown.add_row(name, "not audited", *"----", "")
         lines = {f"{metric}: {why}" for reasons in self.reasons.values() for metric, why in reasons.items()}
         star = ["* fails by itself, and no longer once all figures of the method are corrected for (Holm)"] * alone
-        shown.caption = "\n".join([*star, *sorted(lines)]) or None
+        without = [f"{name}: {why}" for name, why in self.not_audited.items()]
+        shown.caption = "\n".join([*star, *without, *sorted(lines)]) or None
         return shown
 
 
-def audit(evidence: Mapping[str, Sequence[Evidence]], metrics: Sequence[Metric], *, strict: bool = False) -> Audit:
+def audit(
+    evidence: Mapping[str, Sequence[Evidence]],
+    metrics: Sequence[Metric],
+    *,
+    strict: bool = False,
+    not_audited: Mapping[str, str] | None = None,
+) -> Audit:
     """All metrics of all methods; `no_op` among them is the control that decides what would have been seen.
 
     Args:
         evidence: of each method one a seed, the same seeds for all.
         strict: a metric that cannot be measured is an error, not a reason beside the others.
+        not_audited: methods that there is no evidence of, and why.
 
     Raises:
         CannotMeasure: `strict`, and a metric lacks a reference, models or examples.
@@ -137,7 +151,7 @@ def audit(evidence: Mapping[str, Sequence[Evidence]], metrics: Sequence[Metric],
         control = pooled(readings.get(CONTROL, {}))
         for name, found in readings.items():
             findings[name] += metric.judged_beside(control, found)
-    return Audit(findings, dict(evidence), reasons)
+    return Audit(findings, dict(evidence), reasons, not_audited or {})
 
 
 def digest(evidence: Sequence[Evidence], parts: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from unlearn.audit.attacks.base import Evidence
 from unlearn.audit.contract import Examples
 from unlearn.audit.pool import ModelPool, Plan
-from unlearn.audit.signals import Signals
+from unlearn.audit.signals import NoAnswer, Signals
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import Unlearner, method
 from unlearn.params import flatten, unflatten
@@ -46,10 +46,10 @@ class Questions:
         """All answers of a model.
 
         Raises:
-            ValueError: a method served with something that has no parameters to look into.
+            NoAnswer: a method served with something that has no parameters to look into.
         """
         if not isinstance(model, Problem):
-            raise ValueError(f"`method` must leave a Problem for an audit by attacks (got a {type(model).__name__})")
+            raise NoAnswer(f"a method must leave a Problem for an audit by attacks (got a {type(model).__name__})")
         back = self.whole.with_params(model.params)
         again = self.examples.signal(back)[self.examples.groups["forget"]]
         return torch.cat([self.examples.signal(model), again, -self._relearned(back)])
@@ -104,7 +104,7 @@ class Inquiry:
         """The evidence of a method; `instead`, it forgets something else and is asked about the same.
 
         Raises:
-            ValueError: the method ends in signals that are no finite numbers.
+            NoAnswer: the method ends in signals that are no finite numbers, or in what cannot be asked.
             MissingRequirement: the method cannot be applied.
         """
         told = self.pool.unlearned(unlearner, instead or self.forget, self.questions, units=self.questions.units)

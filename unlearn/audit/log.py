@@ -23,7 +23,8 @@ def record(
 ) -> None:
     """Keep the settings, the data's digests, every figure's mean or median, and the whole comparison as JSON.
 
-    A figure that only some runs have is followed by their number, as `<figure>_n`.
+    A figure that only some runs have is followed by their number, as `<figure>_n`. What could not be applied or audited
+    has a run, too, whose tag `unlearn.reason` says why.
 
     `audit` is the JSON of a whole audit: it is kept with the run's id in its provenance, and as a page to look at.
 
@@ -46,8 +47,9 @@ def record(
         parent.artifact("comparison.json", json.loads(comparison.to_json()))
         if audit is not None:
             _keep(audit, parent)
-        for method in comparison.names:
-            tags = lineage(method=method, parent_model=None, request_digest=digest)
+        reasons = {**comparison.reasons, **(audit or {}).get("not_audited", {})}
+        for method in dict.fromkeys([*comparison.names, *reasons]):
+            tags = lineage(method=method, parent_model=None, request_digest=digest) | _reason(reasons.get(method))
             with tracker.run(method, tags=tags, nested=True) as run:
                 run.params(of_methods.get(method, {}))
                 survivors = {f"{figure}_n": float(n) for figure, n in comparison.survivors(method).items()}
@@ -68,6 +70,13 @@ def record_streams(found: Streams, tracker: Tracker, *, name: str = "evaluation"
                 for step in one.steps:
                     own = {figure: getattr(step, figure) for figure in ("seconds", "residual_after", "removed")}
                     run.metrics(own | (step.values or {}), step=step.number)
+        for method, why in found.reasons.items():
+            with tracker.run(method, tags=_reason(why), nested=True):
+                pass
+
+
+def _reason(why: str | None) -> dict[str, str]:
+    return {} if why is None else {"unlearn.reason": why}
 
 
 def _keep(audit: Mapping[str, Any], run: Run) -> None:

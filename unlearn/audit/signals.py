@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 
+class NoAnswer(ValueError):
+    """A model has nothing to say that is a number, or cannot be asked."""
+
+
 @dataclass(frozen=True, eq=False)
 class Signals:
     """One row a model, one column an example (a record, or a user with all records of theirs).

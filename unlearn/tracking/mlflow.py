@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from unlearn.outputs import obstacle
 from unlearn.tracking.base import Purged
 from unlearn.tracking.mlflow_run import MlflowRun
 from unlearn.tracking.names import text
+from unlearn.tracking.reach import StoreUnavailable, once, require_artifacts, require_database, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +30,7 @@ class MlflowTracker:
         experiment: the experiment's name; made when missing.
 
     Raises:
-        ValueError: a location that MLflow no longer serves (`file:`), or a file that cannot be written.
+        StoreUnavailable: the store does not answer, is none, or it or its artifacts cannot be written; within seconds.
     """
 
     def __init__(self, location: str | Path, *, experiment: str = "unlearn") -> None:
@@ -42,14 +43,21 @@ class MlflowTracker:
         self.uri, artifacts = _resolve(location)
         import mlflow
 
-        self._client: MlflowClient = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
+        if artifacts is not None:
+            require_artifacts(location, artifacts)
+        with once(), told(location):
+            require_database(location, self.uri)
+            self._client: MlflowClient = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
+            found = self._client.get_experiment_by_name(experiment)
+            if found is None:
+                id = self._client.create_experiment(experiment, artifact_location=artifacts)
+                found = self._client.get_experiment(id)
+        if found.lifecycle_stage != "active":
+            raise StoreUnavailable(location, f"its experiment `{experiment}` is {found.lifecycle_stage}: restore it")
+        require_artifacts(location, found.artifact_location)
+        self.experiment_id: str = found.experiment_id
+        self._location = location
         self._open: ContextVar[str | None] = ContextVar("open run", default=None)
-        found = self._client.get_experiment_by_name(experiment)
-        self.experiment_id: str = (
-            found.experiment_id
-            if found is not None
-            else self._client.create_experiment(experiment, artifact_location=artifacts)
-        )
 
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Generator[MlflowRun]:
@@ -57,29 +65,32 @@ class MlflowTracker:
 
         Raises:
             RuntimeError: `nested` while no run of this tracker is open.
+            StoreUnavailable: the store answers no more, after MLflow's own patience; what it had kept is there.
         """
         parent = self._open.get()
         if nested and parent is None:
             raise RuntimeError("`nested` needs an open run of this tracker (got none): open the parent run first")
         links = {"mlflow.parentRunId": parent} if nested and parent is not None else {}
-        created = self._client.create_run(
-            self.experiment_id,
-            start_time=int(time.time() * 1_000),
-            tags={**{key: text(value) for key, value in (tags or {}).items()}, **links},
-            run_name=name,
-        )
+        with told(self._location):
+            created = self._client.create_run(
+                self.experiment_id,
+                start_time=int(time.time() * 1_000),
+                tags={**{key: text(value) for key, value in (tags or {}).items()}, **links},
+                run_name=name,
+            )
         run_id: str = created.info.run_id
         token = self._open.set(run_id)
-        status = "FAILED"
         try:
-            yield MlflowRun(client=self._client, experiment_id=self.experiment_id, run_id=run_id)
-            status = "FINISHED"
-        except (KeyboardInterrupt, Interrupted):
-            status = "KILLED"
+            with told(self._location):
+                yield MlflowRun(client=self._client, experiment_id=self.experiment_id, run_id=run_id)
+                self._client.set_terminated(run_id, status="FINISHED")
+        except BaseException as error:
+            with once(), suppress(StoreUnavailable), told(self._location):
+                killed = isinstance(error, KeyboardInterrupt | Interrupted)
+                self._client.set_terminated(run_id, status="KILLED" if killed else "FAILED")
             raise
         finally:
             self._open.reset(token)
-            self._client.set_terminated(run_id, status=status)
 
     def purge(self, *, runs: Iterable[str] = (), models: Iterable[str] = ()) -> Purged:
         """Destroy runs, the models they made, and further models: rows, artifacts, registered versions.
@@ -96,13 +107,11 @@ def _resolve(location: str | Path) -> tuple[str, str | None]:
     """The tracking URI, and where artifacts lie if that is ours to say."""
     named = str(location)
     if named.startswith("file:"):
-        raise ValueError(
-            f"`location` must be a SQLite file or a server's URI (got {named!r}): MLflow serves no file store any more"
-        )
+        raise StoreUnavailable(named, "MLflow serves no file store any more")
     if "://" in named and not named.startswith("sqlite:///"):
         return named, None
     path = Path(named.removeprefix("sqlite:///")).expanduser().resolve()
-    if (why := obstacle(path)) is not None:  # MLflow would try for minutes
-        raise ValueError(f"`location` must be a file that can be written (got {named!r}: {why})")
+    if (why := obstacle(path)) is not None:
+        raise StoreUnavailable(named, why)
     path.parent.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{path}", path.with_name(f"{path.stem}-artifacts").as_uri()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from unlearn.tracking import MlflowTracker, lineage
+from unlearn.tracking.reach import StoreUnavailable
 
 
 def test_a_child_run_names_its_parent_and_both_end(tracker: MlflowTracker) -> None:
@@ -37,7 +38,7 @@ def test_a_child_without_a_parent_is_refused(tracker: MlflowTracker) -> None:
 
 def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
     for place in (tmp_path, "/proc/runs.db", "sqlite:////proc/nope/runs.db"):
-        with pytest.raises(ValueError, match="`location` must be a file that can be written"):
+        with pytest.raises(StoreUnavailable, match=f"^{place} cannot be used as an MLflow store"):
             MlflowTracker(place)
 
 
@@ -146,5 +147,5 @@ def test_an_experiment_is_found_again(location: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["file:///tmp/mlruns", "."])
 def test_a_location_that_cannot_work_is_refused(wrong: str) -> None:
-    with pytest.raises(ValueError, match="`location` must"):
+    with pytest.raises(StoreUnavailable, match="cannot be used as an MLflow store"):
         MlflowTracker(wrong)

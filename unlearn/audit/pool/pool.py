@@ -17,7 +17,7 @@ from tqdm import tqdm
 from unlearn.audit.pool.plan import Plan
 from unlearn.audit.pool.store import Store, Stored
 from unlearn.audit.pool.training import Trainer
-from unlearn.audit.signals import Signals
+from unlearn.audit.signals import NoAnswer, Signals
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.memory import keep_freed_memory
@@ -107,7 +107,8 @@ class ModelPool:
                 Of records it is `problem.units(plan.unit).owners`.
 
         Raises:
-            ValueError: `units` does not fit what the signal returns, or that is not finite.
+            NoAnswer: what the signal returns is not finite.
+            ValueError: `units` does not fit it.
         """
         return self._collect(lambda model: _vector(signal(model)), units, "signal")
 
@@ -121,7 +122,7 @@ class ModelPool:
         Raises:
             UnknownIds: `forget` names what the problem does not hold.
             MissingRequirement: the method cannot be applied.
-            ValueError: as for `signals`.
+            NoAnswer, ValueError: as for `signals`.
         """
         forget = self.problem.resolve(forget)
 
@@ -163,7 +164,9 @@ class ModelPool:
     def _collect(self, said: Callable[[Problem], Tensor], units: Tensor | None, description: str) -> Signals:
         values = torch.stack(self._each(lambda trainer, j: said(trainer.model(j)), description))
         if wrong := int((~values.isfinite()).sum()):
-            raise ValueError(f"`{description}` must end in finite signals (got {wrong} of {values.numel()} others)")
+            raise NoAnswer(
+                f"`{description}` must end in finite signals (got {wrong} of {values.numel()} others): it diverges"
+            )
         if units is None:
             units = torch.arange(self.plan.member.shape[1])
         if units.shape != values.shape[1:]:

@@ -48,11 +48,16 @@ def body(document: Node, looks: Looks) -> Markup:
         claims = [next((c for c in of if c["metric"].value == metric), None) for of in findings]
         scale = _scale([claim for claim in claims if claim is not None])
         rows.append([metric.replace("_", " "), *(_claim(claim, scale) for claim in claims)])
-    return figure(
+    caption = tag(
+        "span",
         "✓ no more than chance reads, at a resolution at which an effect would have been seen. ✕ more than chance "
         "reads; “not after Holm” where that no longer stands once all figures of the method are corrected for: of so "
         "many tests one may fail by chance. ? the sample cannot tell the two apart. Every line has a scale of its own, "
         "common to its methods.",
+        *(tag("p", name, " was not audited: ", why) for name, why in _pairs(document.at("not_audited"))),
+    )
+    return figure(
+        caption,
         table("Verdict of every claim", heads, rows),
         data=_details(findings, derived) + _reasons(document.at("reasons")),
     )

@@ -1,0 +1,101 @@
+"""Whether a store can be used, found out in seconds: MLflow by itself tries for minutes, and says nothing meanwhile."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from unlearn.outputs import obstacle
+
+# One attempt instead of eight, and seconds for an answer instead of minutes; libpq would wait for ever.
+_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "PGCONNECT_TIMEOUT": "10"}
+_DATABASES = ("postgresql", "mysql", "mssql")
+_PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)")
+
+
+class StoreUnavailable(ValueError):
+    """The store cannot be reached or used."""
+
+    def __init__(self, location: object, why: str) -> None:
+        told = f"{location} cannot be used as an MLflow store ({why})"
+        super().__init__(
+            f"{_PASSWORD.sub('***', told)}; name a SQLite file that can be written, or the URI of a server that runs"
+        )
+
+
+@contextmanager
+def once() -> Generator[None]:
+    """What is asked of a store meanwhile is asked once, unless the environment says how often."""
+    added = {name: value for name, value in _ONCE.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def told(location: object) -> Generator[None]:
+    """What MLflow raises becomes one error.
+
+    Raises:
+        StoreUnavailable: it raised something.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise StoreUnavailable(location, _why(error)) from error
+
+
+def require_database(location: object, uri: str) -> None:
+    """Connect to a database once; a SQLite file that is there must be free to be written to. Other URIs are none.
+
+    Raises:
+        StoreUnavailable: there is no driver, nobody answers, or the file is none of SQLite's or held by somebody.
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    scheme = urlparse(uri).scheme.partition("+")[0]
+    try:
+        if scheme == "sqlite" and (file := Path(uri.removeprefix("sqlite:///"))).exists():
+            with closing(sqlite3.connect(file, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("ROLLBACK")
+        elif scheme in _DATABASES:
+            engine = create_engine(uri)
+            with closing(engine.connect()):
+                pass
+            engine.dispose()
+    except (ImportError, SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreUnavailable(location, _why(error)) from error
+
+
+def require_artifacts(location: object, artifacts: str) -> None:
+    """Refuse artifacts in a folder of this machine that cannot be written to; others are the server's to judge.
+
+    Raises:
+        StoreUnavailable: with the folder.
+    """
+    place = urlparse(artifacts)
+    folder = Path(unquote(place.path))
+    if place.scheme in ("", "file") and (why := obstacle(folder / "probe")) is not None:
+        raise StoreUnavailable(location, f"its artifacts lie in {folder}: {why}")
+
+
+def _why(error: BaseException) -> str:
+    """The network's own words where they are at the bottom of it, else the first line of the error."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and (below.strerror or isinstance(below, TimeoutError)):
+            return (below.strerror or str(below)).lower()
+        below = below.__cause__ or below.__context__
+    return str(error).strip().partition("\n")[0]
