@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import above_zero, at_least, finish, kept, report, say, verdict
+from common import above_zero, at_least, finish, kept, report, say
 from frontier_figure import Point, draw, efficient, points
 from frontier_settings import KEPT, choose
 from served import serve_all
 from tqdm import tqdm
 
 from recsys.commands.build import build_model, load_split
-from recsys.commands.options import Setup
+from recsys.commands.options import THRESHOLD, Setup
 from recsys.data import Split, ratio, synthetic
 from recsys.problem import RecommenderProblem
 from recsys.requests import drawn
@@ -58,6 +58,9 @@ class Block:
     path: Path | None  # None: synthetic
     model: str
     objective: str
+    format: str | None = None
+    threshold: float = THRESHOLD
+    duplicates: str = "raise"
 
     @property
     def key(self) -> dict[str, str]:
@@ -71,7 +74,14 @@ class Block:
         """As `unlearn evaluate` has it: in bpr,epochs=60 options of training follow; closed forms take none."""
         objective, *options = self.objective.split(",")
         _, given = read(":".join([objective.partition(":")[0], *options]))
-        setup = Setup(data=self.path, model=self.model, objective=None if objective == "none" else objective)
+        setup = Setup(
+            data=self.path,
+            format=self.format,
+            threshold=self.threshold,
+            duplicates=self.duplicates,
+            model=self.model,
+            objective=None if objective == "none" else objective,
+        )
         return replace(setup, **typed(objective, Setup, given))
 
     def split(self) -> Split:
@@ -83,6 +93,7 @@ def main() -> None:
     blocks = chosen_blocks(options)
     splits = readable(blocks, options.methods)
     settings = {"seeds": list(range(options.seeds)), "limit": options.limit, "tune": options.tune}
+    settings |= {"format": options.format, "threshold": options.threshold, "duplicates": options.duplicates}
     head = report(options, "frontier", splits[blocks[0]], settings | {"methods": options.methods})
     del head["data"]  # every cell has the digests of its own
     result: dict[str, Any] = {**head, "seeds": settings["seeds"]}
@@ -107,6 +118,9 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     named = os.environ.get("UNLEARN_DATA")
     add("--data", type=Path, default=named, help="a data set, or the folder of several (lastfm first) [UNLEARN_DATA]")
+    add("--format", help="format of the data, where content does not tell")
+    add("--threshold", type=float, default=THRESHOLD, help=f"ratings of at least this count [{THRESHOLD:g}]")
+    add("--duplicates", default="raise", help="first, last or sum, where a user and item occur together twice [raise]")
     add("--json", type=Path, metavar="OUT", help="write every figure to this file, after every cell")
     add("--resume", action="store_true", help="keep the cells that the file of --json already has")
     add("--figure", type=Path, metavar="OUT", help="draw the frontier into this file (.png, .svg, .pdf)")
@@ -140,7 +154,10 @@ def chosen_blocks(options: argparse.Namespace) -> list[Block]:
         first: Path = options.data / FULL_DATA[0]
         paths = [first if first.is_dir() else options.data]
     chosen: Sequence[str] = options.model or models
-    return [Block(path, model, objective) for path in paths for model in chosen for objective in options.objective]
+    reading = (options.format, options.threshold, options.duplicates)
+    return [
+        Block(path, model, objective, *reading) for path in paths for model in chosen for objective in options.objective
+    ]
 
 
 def requests_of(options: argparse.Namespace) -> Sequence[str]:
@@ -207,7 +224,7 @@ def cell(
         say(f"{'*' if point.name in best else ' '} {point}")
     for reason in comparison.reasons.values():
         say(f"  {reason}")
-    say(f"{', '.join(key.values())}: {verdict(bool(meeting))} {bars} by {', '.join(meeting) or 'none'}")
+    say(f"{', '.join(key.values())}: {bars} met by {', '.join(meeting) or 'none'}")
     return key | content | {"efficient": best, "bars": bars, "meeting": meeting}
 
 

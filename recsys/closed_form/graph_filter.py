@@ -21,6 +21,7 @@ from unlearn.streams import normals
 
 _GUARD = 64  # vectors kept beyond the rank
 _COLD = (1, 2, 2, 4, 4, *[6] * 40)
+_WARM = (6,)
 _SKETCH = 32  # directions in which a request is looked for
 
 
@@ -35,9 +36,10 @@ class GraphFilter(LinearFilter):
 
     The item-item filter N^T N (`rank` 0: it alone) is applied as two sparse products and never formed: its state is
     the remaining interactions, so that a deletion is a change of the data and exactly what a refit gives. V is carried
-    over to the remaining data by Rayleigh-Ritz on its span and the few directions in which a request pushes it out,
-    which is close and no more: `history.removed` then counts. What one request leaves, the next sees. Where there are
-    at most 2 (rank + 64) items, N^T N is decomposed as a dense matrix, for a deletion too, which then is a refit.
+    over to the remaining data by Rayleigh-Ritz on its span and the few directions in which a request pushes it out, and
+    by a round of the iteration where these are not few; that is close and no more: `history.removed` then counts. What
+    one request leaves, the next sees. Where there are at most 2 (rank + 64) items, N^T N is decomposed as a dense
+    matrix, for a deletion too, which then is a refit.
 
     Memory: (rank + 64) m numbers and the interactions; a few times that while they are found.
 
@@ -103,7 +105,15 @@ class GraphFilter(LinearFilter):
         start = self._present(self.params["basis"])
         rank = np.arange(min(self.rank, start.shape[1]))
         sketch = torch.from_numpy(normals(self.seed, "closed_form/sketch", rank[:, None], np.arange(_SKETCH)))
-        return {"basis": followed(*self._normalized, start, sketch.to(self.dtype))}, False
+        basis = followed(*self._normalized, start, sketch.to(self.dtype))
+        if self._rescaled(before) > _SKETCH:  # they push the span out by more directions than the sketch can find
+            basis = leading_vectors(*self._normalized, basis, _WARM, rank=self.rank)
+        return {"basis": basis}, False
+
+    def _rescaled(self, before: Interactions) -> int:
+        """How many rows and columns of N have other lengths than they had."""
+        degrees = zip(before.degrees(), self.data.degrees(), strict=True)
+        return sum(int((had != has).sum()) for had, has in degrees)
 
     @property
     def _width(self) -> int:

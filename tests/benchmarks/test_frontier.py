@@ -167,6 +167,18 @@ def test_options_of_training_follow_the_objective(load: Any) -> None:
     assert (setup.model, setup.objective, setup.epochs, setup.learning_rate) == ("mf", "bpr:l2=0.1", 7, 0.02)
 
 
+def test_data_is_read_as_the_options_say(load: Any, tmp_path: Path) -> None:
+    frontier = load("frontier")
+    log = tmp_path / "log.csv"
+    log.write_text("user,item,rating\n" + "".join(f"{u},{i},{3 + i % 2}\n" for u in range(9) for i in (*range(6), 1)))
+    asked = {"quick": False, "full": False, "data": log, "model": None, "objective": ["whole_data"], "format": "csv"}
+    (block,) = frontier.chosen_blocks(argparse.Namespace(**asked, threshold=3.0, duplicates="first"))
+    assert len(block.split().refit()) + len(block.split().test) == 9 * 6
+    (block,) = frontier.chosen_blocks(argparse.Namespace(**asked, threshold=4.0, duplicates="raise"))
+    with pytest.raises(SystemExit, match="--duplicates"):
+        frontier.readable([block], "iau")
+
+
 def test_closed_forms_have_a_cell_and_single_users_no_name(load: Any) -> None:
     frontier = load("frontier")
     block = frontier.Block(None, "ease", "none")

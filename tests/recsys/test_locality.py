@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recsys.data import synthetic
 from recsys.landscape import FrozenColumns, WholeDataLandscape
-from recsys.locality import Survey
+from recsys.locality import Survey, _principal
 from recsys.models.base import LinearRecommender
 from recsys.objectives import Multinomial, WholeData
 from recsys.problem import RecommenderProblem
@@ -137,6 +137,30 @@ def _along(remaining: RecommenderProblem, start: dict[str, Tensor], basis: Tenso
     at = remaining.with_params(start)
     solved = lbfgs(narrowed(at, basis), (table @ basis).reshape(-1), accuracy=0.02).x
     return at.with_params({"table": table + (solved.view(-1, basis.shape[1]) - table @ basis) @ basis.T})
+
+
+@pytest.mark.parametrize("n", [60, 300], ids=["wide", "tall"])
+@pytest.mark.parametrize("tail", [0.3, 0.05, 1e-3])
+def test_directions_leave_out_the_share_that_they_may_and_no_more(n: int, tail: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(n, 120, generator=generator, dtype=torch.float64) * 0.97 ** torch.arange(120)
+    left, sizes, right = torch.linalg.svd(rows, full_matrices=False)
+    out = 1.0 - sizes.square().cumsum(0) / sizes.square().sum()  # by the leading 1, 2, ...
+    needed = max(24, 1 + int((out > tail).sum()))
+    basis = _principal(rows, tail, most=120)
+    assert basis is not None
+    k = basis.shape[1]
+    assert needed <= k < needed + 8
+    torch.testing.assert_close(basis.T @ basis, torch.eye(k, dtype=torch.float64), atol=1e-9, rtol=0)
+    torch.testing.assert_close(rows @ basis @ basis.T, (left[:, :k] * sizes[:k]) @ right[:k], atol=1e-7, rtol=0)
+    assert _principal(rows, tail, most=needed - 1) is None or needed == 24
+
+
+def test_there_are_no_more_directions_than_rows_have() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(60, 5, generator=generator) @ torch.randn(5, 120, generator=generator)
+    basis = _principal(rows, 1e-6, most=120)
+    assert basis is not None and basis.shape[1] == 5
 
 
 def large(problem: RecommenderProblem) -> ForgetSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -198,3 +199,18 @@ def test_every_bad_option_is_named_at_once() -> None:
     with pytest.raises(ValueError) as raised:
         TrainingOptions(epochs=0, learning_rate=-1.0, keep=frozenset({"everything"}))
     assert all(word in str(raised.value) for word in ("epochs", "learning_rate", "everything"))
+
+
+def test_convergence_is_the_first_point_whose_residual_is_small_beside_the_penaltys_gradient(
+    data: Interactions,
+) -> None:
+    l2, options = 0.5, TrainingOptions(seed=1, tolerance=1e-3)
+    problem = RecommenderProblem.build(data, objective=WholeData(l2=l2), options=options, dtype=torch.float64, dim=6)
+    shares: list[float] = []
+
+    def watch(iteration: int, seconds: float, params: Callable[[], Params]) -> None:
+        at = problem.with_params(params())
+        shares.append(at.residual() / (2.0 * l2 * float(at.params["table"].norm())))
+
+    problem.fit(monitor=watch)
+    assert shares[-1] <= options.tolerance < min(shares[:-1])

@@ -62,9 +62,10 @@ def _bytes(payload: Any) -> int:
 class UnlearnResult:
     """One served request.
 
-    `residual_before` and `residual_after` are gradient norms of the objective on the remaining data, at the
-    parameters before and after the method ran; `residual_ratio` is their quotient. They are None where training samples
-    (`Problem.stochastic`), and for a model that is no `Problem`, of which `rows_changed` is empty, too.
+    `residual_before` and `residual_after` are gradient norms of the objective on the remaining data, at the parameters
+    of the model that the method serves with (`Unlearner.subject`) before and after it ran; `residual_ratio` is their
+    quotient. They are None where training samples (`Problem.stochastic`), and for a model that is no `Problem`, of
+    which `rows_changed` is empty, too.
     """
 
     problem: Fitted
@@ -153,16 +154,17 @@ class Unlearner(ABC):
         self._check(problem)
         started = time.perf_counter()
         forget = problem.resolve(forget)
+        served = self.subject(problem, state)
         if not forget:
-            served = self.subject(problem, state)
-            return self._result(served, served, state, forget, 0, 0.0, _residuals(served, served), fallback=False)
+            residuals = _residuals(served, served, served)
+            return self._result(served, served, state, forget, 0, 0.0, residuals, fallback=False)
         removed = int(problem.records(forget).numel())
         remaining = self._remaining(problem, forget)
         with whole_or_not_at_all():
             after, state = self._forget(problem, remaining, forget, state)
         seconds = elapsed(started)
         # On the remaining objective in both: what a method hands back may still stand on the old data (`no_op`).
-        residuals = _residuals(remaining, after)
+        residuals = _residuals(remaining, served, after)
         failed = not _finite(after) or (residuals is not None and not self.exact and self._failed(*residuals))
         fallback = failed and on_failure == "retrain"
         if failed and on_failure == "raise":
@@ -180,7 +182,7 @@ class Unlearner(ABC):
                 after = remaining.fit()
             state = None  # what the failed attempt made of the state is not of this model
             seconds = elapsed(started)
-            residuals = _residuals(remaining, after)
+            residuals = _residuals(remaining, served, after)
         return self._result(problem, after, state, forget, removed, seconds, residuals, fallback=fallback)
 
     def _remaining(self, problem: Any, forget: ForgetSet) -> Any:
@@ -237,11 +239,13 @@ class Unlearner(ABC):
         )
 
 
-def _residuals(remaining: Fitted, after: Fitted) -> tuple[float, float] | None:
+def _residuals(remaining: Fitted, before: Fitted, after: Fitted) -> tuple[float, float] | None:
     """Gradient norms of the remaining objective before and after, where they say something."""
-    if not (isinstance(remaining, Problem) and isinstance(after, Problem)) or remaining.stochastic:
+    if not (isinstance(remaining, Problem) and isinstance(before, Problem) and isinstance(after, Problem)):
         return None
-    return remaining.residual(), remaining.with_params(after.params).residual()
+    if remaining.stochastic:
+        return None
+    return remaining.with_params(before.params).residual(), remaining.with_params(after.params).residual()
 
 
 def _finite(model: Fitted) -> bool:

@@ -46,7 +46,10 @@ class Rewind(Unlearner):
         require(self, share=("between 0 and 1, 1 excluded", 0 <= self.share < 1))
 
     def obstacle(self, problem: Fitted) -> str | None:
-        if (why := super().obstacle(problem)) is not None:
+        why = super().obstacle(problem)
+        if why is not None and isinstance(problem, Problem) and not problem.stochastic:
+            return f"`{self.name}` needs history.checkpoints, kept by epoch; this one converges (use `reconverge`)."
+        if why is not None:
             return why
         assert isinstance(problem, Problem)
         epochs, first = problem.options.epochs, problem.history.checkpoints[0].epoch

@@ -116,7 +116,7 @@ def conjugate_gradients(
             raise ValueError("products must be finite for conjugate gradients (got nan or inf)")
         step = square / curvature if curvature > 0.0 else math.inf
         if curvature <= 0.0:
-            path.negative_curvature = direction.clone()
+            path.negative_curvature = direction
         if not step < math.inf or length + step * (2.0 * cross + step * reach) >= radius**2:
             if radius < math.inf:
                 step = _to_boundary(length, cross, reach, radius)

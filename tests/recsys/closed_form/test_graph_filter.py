@@ -123,6 +123,17 @@ def test_the_low_pass_is_followed_closely(kind: str) -> None:
     assert refit.history.removed == 0
 
 
+def test_who_rescales_more_columns_than_the_sketch_has_directions_is_followed_as_closely() -> None:
+    data = synthetic(500, 400, 12_000, seed=0)
+    model = GraphFilter(data=data, rank=64, tolerance=1e-9, dtype=torch.float64).fit()
+    busiest = int(np.argmax(data.degrees()[0]))
+    forget = ForgetSet(users=tuple(data.users.take([busiest])))
+    after, refit = model.forget(forget), model.without(forget).fit()
+    users = np.flatnonzero(refit.data.users.alive)
+    expected = refit.scores(users)
+    assert (after.scores(users) - expected).norm() < 0.01 * (model.scores(users) - expected).norm()
+
+
 def test_a_hundred_requests_do_not_drift() -> None:
     data = synthetic(150, 240, 2_000, seed=0)
     after = model = GraphFilter(data=data, rank=12, alpha=0.4, tolerance=1e-11, dtype=torch.float64).fit()

@@ -108,6 +108,16 @@ def test_the_rate_comes_from_the_greatest_curvature(period: int, share: float) -
     assert DeltaGrad(steps=1, lr=0.1).prepare(linear).payload.model.lr == 0.1
 
 
+def test_its_residuals_are_those_of_the_model_that_it_serves_and_not_of_one_that_was_trained_longer() -> None:
+    converged = ridge().fit()
+    unlearner, forget = DeltaGrad(steps=10), ForgetSet(records=(0, 3))
+    state = unlearner.prepare(converged)
+    short: Descended = state.payload.model
+    result = unlearner.forget(converged, forget, state, on_failure="raise")
+    assert result.residual_before == pytest.approx(short.without(forget).residual())
+    assert result.residual_before > 2 * converged.without(forget).residual()
+
+
 # ---- the replay -----------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +198,20 @@ def test_where_records_depend_on_each_other_they_are_asked_in_company() -> None:
     assert isinstance(result, Descended)
     target = flatten(model.without(forget).fit().params)
     assert (flatten(result.params) - target).norm() < 0.1 * (target - flatten(model.params)).norm()
+
+
+@pytest.mark.parametrize("period", [2, 5])
+def test_where_a_network_is_not_convex_gradients_are_computed_until_it_is(period: int) -> None:
+    x, labels = blobs(400, d=10, noise=1.5)
+    network = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 10)).double()
+    problem = attach(network, cross_entropy, (x.double(), labels), penalty=0.01, options=OPTIONS)
+    unlearner = DeltaGrad(period=period)
+    state = unlearner.prepare(problem)
+    result = unlearner.forget(problem, some(20), state).problem
+    assert isinstance(result, Descended)
+    target = flatten(state.payload.model.without(some(20)).fit().params)
+    effect = (target - flatten(state.payload.model.params)).norm()
+    assert (flatten(result.params) - target).norm() < effect
 
 
 def test_a_replay_that_diverges_ends_as_any_failure_does() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.objectives import BPR
+from recsys.objectives import BPR, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions, coupled_batches
 from tests.tolerances import EXACT64
@@ -46,6 +46,11 @@ def after(unlearner: Unlearner, forget: ForgetSet, start: RecommenderProblem | N
 
 def table(params: Params) -> Tensor:
     return params["table"]
+
+
+def test_where_training_converges_nobody_is_told_to_train_again_with_checkpoints_kept() -> None:
+    why = Rewind().obstacle(RecommenderProblem.build(tiny_data(), objective=WholeData(), dim=6))
+    assert why is not None and "this one converges" in why and "Train again" not in why
 
 
 @pytest.mark.parametrize(("share", "index"), [(0.0, 0), (0.15, 0), (0.3, 1), (0.5, 2), (0.99, 5)])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unlearn.solvers.landscape import FunctionLandscape
+from unlearn.solvers.landscape import FunctionLandscape, Step
 from unlearn.solvers.lbfgs import lbfgs
 
 
@@ -64,3 +64,25 @@ def test_a_step_out_of_where_the_function_is_defined_is_shortened() -> None:
     solution = lbfgs(FunctionLandscape(function), torch.tensor([0.5, 0.02], dtype=torch.float64), tolerance=1e-8)
     assert solution.converged
     torch.testing.assert_close(solution.x, torch.full((2,), 0.01, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+def test_where_the_residual_finds_no_new_minimum_it_ends_after_fifty_iterations() -> None:
+    """-sum x has no minimum, and every gradient is as long as the first."""
+    landscape = FunctionLandscape(lambda x: (-float(x.sum()), torch.full_like(x, -1.0)))
+    solution = lbfgs(landscape, torch.zeros(3, dtype=torch.float64), max_iterations=200)
+    assert (solution.iterations, solution.converged) == (50, False)
+
+
+def test_a_direction_that_finds_nothing_lower_costs_the_memory_and_not_the_search() -> None:
+    class Refusing(FunctionLandscape):
+        searches = 0
+
+        def search(self, direction: Tensor, slope: float) -> Step:
+            self.searches += 1
+            return Step(0.0, self._value) if self.searches == 5 else super().search(direction, slope)
+
+    whole, start, end = quadratic(100.0)
+    landscape = Refusing(whole._function)
+    solution = lbfgs(landscape, start, tolerance=1e-9)
+    assert solution.converged and landscape.searches > 6
+    torch.testing.assert_close(solution.x, end, atol=1e-8, rtol=0)

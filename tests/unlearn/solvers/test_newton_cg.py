@@ -102,6 +102,35 @@ def test_unbounded_negative_curvature_is_followed_at_growing_radius() -> None:
     torch.testing.assert_close(found.x, torch.tensor([1.0 + 0.5 + 1.0 + 2.0 + 4.0, 0.0], dtype=torch.float64))
 
 
+def test_the_region_grows_by_steps_that_it_held_back_alone() -> None:
+    """The first step ends inside of it, at (1, 0); the second follows y down to its boundary."""
+    path: list[Tensor] = []
+    value_and_gradient, product = derivatives(lambda x: 0.5 * (x[0] - 1.0) ** 2 + 0.1 * x[0] * x[1] - x[1] ** 2)
+
+    def watched(x: Tensor) -> tuple[float, Tensor]:
+        path.append(x)
+        return value_and_gradient(x)
+
+    newton_cg(watched, product, torch.zeros(2, dtype=torch.float64), radius=2.0, max_iterations=2)
+    torch.testing.assert_close(path[1], torch.tensor([1.0, 0.0], dtype=torch.float64))
+    assert float((path[2] - path[1]).norm()) == pytest.approx(2.0)
+
+
+def test_a_step_that_fails_shrinks_the_region_below_its_own_length() -> None:
+    """Newton's step on sqrt(1 + x^2) from 3 is 30 long and goes up."""
+    path: list[float] = []
+    value_and_gradient, product = derivatives(lambda x: (1.0 + x.square()).sqrt().sum())
+
+    def watched(x: Tensor) -> tuple[float, Tensor]:
+        path.append(float(x))
+        return value_and_gradient(x)
+
+    start = torch.full((1,), 3.0, dtype=torch.float64)
+    assert newton_cg(watched, product, start, radius=1e6, tolerance=1e-9).converged
+    assert path[1] == pytest.approx(-27.0)
+    assert path[2] == pytest.approx(3.0 - 7.5)
+
+
 def test_polishes_to_rounding_in_single_precision() -> None:
     """f has no digits left to compare there; the gradient still falls, and the run ends by itself."""
     matrix, right, function = quadratic(20, 100.0)
