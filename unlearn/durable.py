@@ -6,23 +6,38 @@ import os
 from pathlib import Path
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of whatever the file held; a reader finds the old or the new. For its owner alone."""
+def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put `content` in the place of whatever the file held; a reader finds the old or the new.
+
+    Args:
+        mode: permissions before the umask; its owner alone, unless said otherwise.
+
+    Raises:
+        OSError: it cannot be written; what was there is still there, and nothing else.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(path)
+    beside = unfinished(path)
+    try:
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(file, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def unfinished(path: Path) -> Path:
+    """Where what is to replace the file is written."""
+    return path.with_name(f".{path.name}.unfinished")
 
 
 def remove(path: Path) -> None:
     """Remove the file if it is there, for good."""
     path.unlink(missing_ok=True)
-    path.with_name(f".{path.name}.unfinished").unlink(missing_ok=True)
+    unfinished(path).unlink(missing_ok=True)
     if path.parent.is_dir():
         sync_folder(path.parent)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from unlearn import durable
 from unlearn.jsonable import json_text
 
 
@@ -39,7 +40,7 @@ def obstacle(file: Path) -> str | None:
     if file.exists() and not file.is_file():  # a pipe or a device: to open it may change something
         return None if os.access(file, os.W_OK) else "permission denied"
     file = file.resolve()
-    beside = _beside(file)
+    beside = durable.unfinished(file)
     missing = [folder for folder in file.parents if not folder.exists()]
     if not (above := file.parents[len(missing)]).is_dir():
         return f"{above} is no folder"
@@ -61,17 +62,17 @@ def obstacle(file: Path) -> str | None:
 def write(file: Path, content: bytes) -> None:
     """Put `content` in the place of whatever the file held, as a whole or not at all; the folders above are made.
 
-    What is no regular file, a pipe or a device, is written to.
+    Who may read the file stays as it was. What is no regular file, a pipe or a device, is written to.
 
     Raises:
         OSError: it cannot be written, with the reason and the file; what was there is still there.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         if file.exists() and not file.is_file():
             file.write_bytes(content)
         else:
-            _replace(file.resolve(), content)
+            mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o666
+            durable.replace(file.resolve(), content, mode=mode)
     except OSError as error:
         raise OSError(f"{file} could not be written ({_why(error)}); make room there, or name another place") from error
 
@@ -88,18 +89,3 @@ def write_json(file: Path | None, content: Any) -> None:
 
 def _why(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
-
-
-def _replace(file: Path, content: bytes) -> None:
-    beside = _beside(file)
-    try:
-        beside.write_bytes(content)
-        if file.exists():
-            shutil.copymode(file, beside)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _beside(file: Path) -> Path:
-    return file.with_name(f".{file.name}.unfinished")

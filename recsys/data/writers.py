@@ -95,5 +95,8 @@ def _array(vocabulary: Vocabulary, rows: np.ndarray[tuple[int], np.dtype[np.int6
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
-    write(unfinished)
-    unfinished.replace(path)
+    try:
+        write(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -51,6 +51,9 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path / "a" / "b" / "new.json", b"new")
     assert (tmp_path / "link.json").is_symlink()
     assert (there.read_text("utf-8"), there.stat().st_mode & 0o777) == ("new", 0o640)
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "a" / "b" / "new.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "plain").unlink()
     assert {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()} == {
         "there.json", "link.json", "a/b/new.json"
     }  # fmt: skip
