@@ -23,6 +23,7 @@ _GUARD = 64  # vectors kept beyond the rank
 _COLD = (1, 2, 2, 4, 4, *[6] * 40)
 _WARM = (6,)
 _SKETCH = 32  # directions in which a request is looked for
+_MANY = 0.005  # of all rows and columns: so many of other lengths push the span out by more than a sketch finds
 
 
 @register
@@ -37,9 +38,9 @@ class GraphFilter(LinearFilter):
     The item-item filter N^T N (`rank` 0: it alone) is applied as two sparse products and never formed: its state is
     the remaining interactions, so that a deletion is a change of the data and exactly what a refit gives. V is carried
     over to the remaining data by Rayleigh-Ritz on its span and the few directions in which a request pushes it out, and
-    by a round of the iteration where these are not few; that is close and no more: `history.removed` then counts. What
-    one request leaves, the next sees. Where there are at most 2 (rank + 64) items, N^T N is decomposed as a dense
-    matrix, for a deletion too, which then is a refit.
+    by a round of the iteration where it rescales more than half a per cent of all rows and columns. That is close and
+    no more: `history.removed` then counts. What one request leaves, the next sees. Where there are at most
+    2 (rank + 64) items, N^T N is decomposed as a dense matrix, for a deletion too, which then is a refit.
 
     Memory: (rank + 64) m numbers and the interactions; a few times that while they are found.
 
@@ -106,7 +107,7 @@ class GraphFilter(LinearFilter):
         rank = np.arange(min(self.rank, start.shape[1]))
         sketch = torch.from_numpy(normals(self.seed, "closed_form/sketch", rank[:, None], np.arange(_SKETCH)))
         basis = followed(*self._normalized, start, sketch.to(self.dtype))
-        if self._rescaled(before) > _SKETCH:  # they push the span out by more directions than the sketch can find
+        if self._rescaled(before) > max(_SKETCH, _MANY * (self.data.n_users + self.data.n_items)):
             basis = leading_vectors(*self._normalized, basis, _WARM, rank=self.rank)
         return {"basis": basis}, False
 
