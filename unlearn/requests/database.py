@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,10 @@ class Database:
                     "the ledger's tables are of a later version of this package: install that"
                 ) from None
             changed = MigrationContext.configure(connection).get_current_revision() != before
-        if changed:
+        if changed and self.sqlite:
+            # What a row held is overwritten, but not every copy that is left where rows were moved between pages.
+            with closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("VACUUM")
             self.scrub()
 
     def check(self) -> None:

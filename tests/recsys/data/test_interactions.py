@@ -66,7 +66,7 @@ def tied(data):
     return {tuple(data.users.take(pair)) for pair in data.ties.tolist()}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(pairs, ties, forgets)
 def test_without_equals_sets(chosen, friends, forget):
     data = build(chosen, friends)
@@ -90,7 +90,7 @@ def test_without_equals_sets(chosen, friends, forget):
     assert remaining.without(forget).digest() == remaining.digest()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(pairs, ties, forgets)
 def test_resolve_keeps_what_exists(chosen, friends, forget):
     data = build(chosen, friends)
@@ -111,7 +111,7 @@ def test_resolve_keeps_what_exists(chosen, friends, forget):
     assert not again
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs, st.data())
 def test_take_and_merge_are_inverse(chosen, draw):
     data = build(chosen)
@@ -122,7 +122,7 @@ def test_take_and_merge_are_inverse(chosen, draw):
     assert one.merge(other).digest() == other.merge(one).digest() == data.digest()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs)
 def test_contains_equals_the_dense_matrix(chosen):
     data = build(chosen)

@@ -332,7 +332,7 @@ def audit_name(request: Request) -> str:
 def test_any_order(sqlite_template: Path, keyring: Keyring) -> None:
     Orders.template, Orders.keyring = sqlite_template, keyring
     few = settings(
-        max_examples=20, stateful_step_count=30, deadline=None, derandomize=True, database=None,
+        max_examples=20, stateful_step_count=30, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(Orders, settings=few)

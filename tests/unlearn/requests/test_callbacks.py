@@ -300,7 +300,7 @@ ODD = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, derandomize=True, database=None)
 @given(url=ODD)
 def test_whatever_url_a_stranger_makes_up_leads_outside_or_nowhere(url: str) -> None:
     """As the system would resolve it, but for names, of which one is of the house and all others are public."""

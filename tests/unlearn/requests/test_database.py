@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -66,6 +68,11 @@ def test_keys_that_an_older_version_kept_readable_are_known_after_the_upgrade_an
         patch.setattr(Keyring, "seal_url", lambda _, url: url)
         for one in asked:
             intake.submit(one)
+    if database.sqlite:  # as SQLite now and then leaves a copy of a row that it moved between pages
+        with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as unsafe:
+            unsafe.executescript("PRAGMA secure_delete = OFF; CREATE TABLE moved (urls)")
+            unsafe.execute("INSERT INTO moved VALUES (?)", [" ".join(10_000 * told)])
+            unsafe.execute("DROP TABLE moved")
     database.migrate(keyring)
     assert all(intake.submit(one).replayed for one in asked)
     with pytest.raises(KeyReused):

@@ -20,7 +20,7 @@ from unlearn.requests.tables import AuditRow
 from unlearn.seal import DamagedSeal, Seal
 
 MANY = settings(
-    max_examples=200, deadline=None, derandomize=True, database=None,
+    max_examples=200, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 FIELDS = ("sequence", "at", "actor", "event", "about", "detail", "previous", "digest")

@@ -48,7 +48,7 @@ def test_smallest_eigenvalue_lies_in_the_bracket(name: str, seed: int) -> None:
 @given(
     spectrum=st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=1, max_size=25), seed=st.integers(0, 99)
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_bracket_holds_for_any_small_spectrum(spectrum: list[float], seed: int) -> None:
     """The Krylov space of a small matrix is exhausted, so both ends meet; multiple eigenvalues included."""
     matrix = symmetric(np.array(spectrum), seed)

@@ -24,7 +24,7 @@ def vectors(pairs: list[tuple[float, int]]) -> tuple[Tensor, Tensor]:
     return torch.tensor(a, dtype=torch.float64), torch.tensor(c, dtype=torch.float64)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(entries, st.floats(0, 1))
 def test_the_conditions_of_a_nearest_point_hold(pairs: list[tuple[float, int]], share: float) -> None:
     """KKT: what is free moved by one multiple of its cost, what is at a bound wanted to go further."""
@@ -90,7 +90,7 @@ def test_what_cannot_be_is_refused() -> None:
 # ---- rounding -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9)), min_size=1, max_size=10), st.integers(1, 30))
 def test_rounding_fits_cannot_take_one_more_and_beats_the_greedy(pairs: list[tuple[float, int]], total: int) -> None:
     w, c = vectors(pairs)

@@ -21,7 +21,7 @@ from unlearn.requests.service import Service
 from unlearn.requests.settings import Settings
 
 FEW = settings(
-    max_examples=15, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
+    max_examples=15, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 
