@@ -36,13 +36,12 @@ def read(
     """The graph of a text file, compressed by gzip or not; where it holds no probabilities every arc has 1.
 
     The format is found by content, unless named: "edges" is a pair of ids a line (SNAP, trust files, RecBole's .net,
-    "u v p", CSV), "headed" the same below a line "n m", "metis" a line a node. Small files fit several, and are
-    refused. `undirected` adds the reverse of every
-    arc; `reverse` turns arcs around, for files whose arcs point at the one who influences (who trusts, follows or votes
-    for whom). `source`, `target` and `probability` name columns; without names the first two are the ends, and
-    probabilities are the third, below a header one that it calls so (probability, prob, p, weight, w);
-    `probability=False` leaves it alone. Ids that are whole numbers become int, any other id makes all of them str.
-    `parallel` as in `SocialGraph.from_arcs`.
+    "u v p", CSV), "headed" the same below a line "n m", "metis" a line a node. A small file that fits several is
+    refused. `undirected` adds the reverse of every arc; `reverse` turns arcs around, for files whose arcs point at the
+    one who influences (who trusts, follows or votes for whom). `source`, `target` and `probability` name columns;
+    without names the first two are the ends, and probabilities are the third, below a header one that it calls so
+    (probability, prob, p, weight, w); `probability=False` leaves it alone. Ids that are whole numbers become int, any
+    other id makes all of them str. `parallel` as in `SocialGraph.from_arcs`.
 
     Raises: InvalidGraph listing every problem of the file, with line numbers.
     """

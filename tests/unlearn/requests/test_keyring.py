@@ -29,6 +29,20 @@ def test_what_is_made_is_read_back(tmp_path: Path) -> None:
         Keyring.create(path)
 
 
+def test_what_a_caller_calls_a_request_is_known_again_and_tells_nothing(tmp_path: Path) -> None:
+    made, other = (Keyring.create(tmp_path / name) for name in ("keyring.json", "other.json"))
+    digest = made.idempotency("shop", "erase ada")
+    assert Keyring.read(tmp_path / "keyring.json").idempotency("shop", "erase ada") == digest
+    assert len(digest) == 64 and "ada" not in digest
+    # Not even that two callers used the same, nor where the caller's name ends; and none is a digest of content.
+    differing = {
+        digest, made.idempotency("store", "erase ada"), made.idempotency("shop", "erase bob"),
+        made.idempotency("shop erase", "ada"), made.idempotency("shope", "rase ada"),
+        other.idempotency("shop", "erase ada"), made.fingerprint(json.dumps(["shop", "erase ada"]).encode()),
+    }  # fmt: skip
+    assert len(differing) == 7
+
+
 def test_payload_keys_can_be_rotated(tmp_path: Path) -> None:
     old = Keyring.create(tmp_path / "keyring.json")
     sealed = old.seal(PEOPLE)

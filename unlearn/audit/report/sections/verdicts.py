@@ -49,7 +49,7 @@ def body(document: Node, looks: Looks) -> Markup:
         scale = _scale([claim for claim in claims if claim is not None])
         rows.append([metric.replace("_", " "), *(_claim(claim, scale) for claim in claims)])
     caption = tag(
-        "span",
+        "div",
         "✓ no more than chance reads, at a resolution at which an effect would have been seen. ✕ more than chance "
         "reads; “not after Holm” where that no longer stands once all figures of the method are corrected for: of so "
         "many tests one may fail by chance. ? the sample cannot tell the two apart. Every line has a scale of its own, "
