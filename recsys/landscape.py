@@ -54,6 +54,11 @@ class WholeDataLandscape(Landscape):
 
     A table times orthonormal columns has the objective of the table where these span its rows, so it may have fewer
     columns than the model has. With frozen columns, over the moving ones alone; values are then up to a constant.
+
+    With `old`, the final embeddings [n_nodes, d] of the model that is to forget, zero in rows that nothing remaining
+    determines, a solver measures its way by the scores: f - f* >= a ||S - S*||^2, for f is 2a-strongly convex in the
+    scores S (as long as the table has the rank), so with W = a ||S - S_old||^2 what is left to gain bounds the distance
+    of the scores to the minimiser's, relative to how far they have come.
     """
 
     def __init__(
@@ -64,8 +69,9 @@ class WholeDataLandscape(Landscape):
         *,
         columns: int,
         frozen: FrozenColumns | None = None,
+        old: Tensor | None = None,
     ) -> None:
-        self._objective, self._graph, self._frozen = objective, graph, frozen
+        self._objective, self._graph, self._frozen, self._old = objective, graph, frozen, old
         self._coefficients = model.polynomial()
         self._shape = (graph.n_nodes, columns)
         self._adjacency = graph.normalized
@@ -74,7 +80,8 @@ class WholeDataLandscape(Landscape):
         self._observed = values.new_empty(3, graph.n_edges, dtype=torch.float64)
         self._no_values = graph.interaction_matrix(values.new_zeros(graph.n_edges))
         self._weights = graph.weights
-        self._age = 0
+        self._age = self._measured = 0
+        self._way = 0.0
 
     def _propagate(self, x: Tensor, out: Tensor) -> Tensor:
         """M x into `out`, by Horner's rule; x is neither that nor the first scratch."""
@@ -96,7 +103,7 @@ class WholeDataLandscape(Landscape):
 
     def start(self, x: Tensor) -> float:
         self._table.copy_(x.view(self._shape))
-        self._age = 0
+        self._age = self._measured = 0
         return self._evaluate()
 
     def _evaluate(self) -> float:
@@ -120,6 +127,21 @@ class WholeDataLandscape(Landscape):
     @property
     def point(self) -> Tensor:
         return self._table.view(-1)
+
+    def way(self, gained: float) -> float:
+        if self._old is None:
+            return gained
+        if self._age >= 2 * self._measured:  # most of the way is made early; measuring costs half an iteration
+            self._measured = self._age
+            self._way = self._objective.a * self._moved(self._old)
+        return self._way
+
+    def _moved(self, old: Tensor) -> float:
+        """||S - S_old||^2, from differences of embeddings: those of scores would be lost in rounding."""
+        users, items = self._halves(old)
+        by_users, by_items = self._halves(torch.sub(self._z, old, out=self._scratch[1]))
+        mixed = _inner(by_users.T @ users, (by_items.T @ self._halves(self._z)[1]).T)
+        return _inner(by_users.T @ by_users, self._gram_items) + 2.0 * mixed + _inner(users.T @ users, by_items.T @ by_items)
 
     @property
     def embeddings(self) -> Tensor:

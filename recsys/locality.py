@@ -30,6 +30,12 @@ from unlearn.problem import Locality
 _FEWEST = 24  # directions; with fewer the sparse products are hardly faster
 _MOST = 0.75  # of the row space; beyond that all of it is as cheap
 _STEP = 8  # directions come in multiples of this: a width that fills no vector register costs a third more a product
+_ECHOES = 32
+BEND=1.9
+_PROBES = 4  # random products that tell what the directions leave out; the estimate varies by a fifth or less
+_SHARE = 1.0
+DEBUG = True
+LEFT = []
 _RENEW = 25  # requests after which a survey is made afresh: what the moved directions leave out adds up
 
 
@@ -82,40 +88,86 @@ def locality(
     assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
     idle = loss.idle_nodes
     newly = idle[~torch.isin(idle, replace(loss, graph=before).idle_nodes)]
-    basis = _directions(before, graph, table, known, gone, newly, tail)
+    kept = torch.ones(before.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
+    slopes = objective.slopes(known.scores[kept], graph)
+    basis = _directions(before, graph, table, known, gone, newly, slopes, tail)
     if basis is None:
-        return _everywhere(loss, table, known.axes)
+        return _everywhere(loss, table, known)
     # Idle rows are cleared in the products and in the results: a copy of a whole table costs as much as half an
     # iteration.
     final, axes = known.final, known.axes @ basis
-    kept = torch.ones(before.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
-    origin, old = table @ axes, final @ basis
+    origin, old = table @ axes, (final @ basis).index_fill_(0, idle, 0.0)
     rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
     frozen = FrozenColumns(final, basis, rest, idle)
-    part = WholeDataLandscape(model, objective, graph, columns=basis.shape[1], frozen=frozen)
+    part = WholeDataLandscape(model, objective, graph, columns=basis.shape[1], frozen=frozen, old=old)
+
+    def moved() -> Tensor:
+        return torch.addmm(table, part.point.view(origin.shape) - origin, axes.T).index_fill_(0, idle, 0.0)
+
+    def embedded() -> Tensor:
+        return torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, idle, 0.0)
 
     def finish() -> tuple[Params, Survey | None]:
-        moved = torch.addmm(table, part.point.view(origin.shape) - origin, axes.T).index_fill_(0, idle, 0.0)
-        params = {"table": moved}
+        params = {"table": moved()}
         if known.age + 1 >= _RENEW:
             return params, survey(loss, params)
-        after = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, idle, 0.0)
-        return params, replace(known, final=after, scores=part.scores, age=known.age + 1)
+        return params, replace(known, final=embedded(), scores=part.scores, age=known.age + 1)
 
-    return Locality(part, origin.index_fill(0, idle, 0.0).reshape(-1), finish)
+    def widened(accuracy: float) -> Locality | None:
+        now = moved()
+        left_out = _left_out(loss, now @ known.axes, embedded(), part.scores, basis, known)
+        if DEBUG: LEFT.append(round((left_out / part.way(0.0)) ** 0.5,2))
+        if left_out <= (_SHARE * accuracy) ** 2 * part.way(0.0):
+            return None
+        return _everywhere(loss, now, known)
+
+    return Locality(part, origin.index_fill(0, idle, 0.0).reshape(-1), finish, widened)
 
 
-def _everywhere(loss: ModelLoss, table: Tensor, axes: Tensor) -> Locality:
-    """The objective over all that the table spans."""
+def _left_out(
+    loss: ModelLoss, table: Tensor, final: Tensor, scores: Tensor, basis: Tensor, known: Survey
+) -> float:
+    """About what the objective would gain along the directions outside of `basis` [r, k].
+
+    Half of g^T P g, with g the gradient along these and P the inverse curvature, estimated by a few random products:
+    a gradient of the table is a matrix times the table, so that products with it cost as many columns as there are.
+
+    Args:
+        table: layer 0 [n_nodes, r], `final` embeddings [n_nodes, r] and `scores` [n_edges] at one point, all in the
+            coordinates of the axes.
+    """
+    model, objective, graph = loss.model, loss.objective, loss.graph
+    assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
+    noise = torch.randn(len(basis), _PROBES, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = noise.to(basis)
+    probes = torch.cat([_root(known.inverse_users) @ noise, _root(known.inverse_items) @ noise], 1)
+    probes -= basis @ (basis.T @ probes)
+    moving, z = table @ probes, final @ probes
+    (users, items), (z_users, z_items) = (x.split([graph.n_users, graph.n_items]) for x in (final, z))
+    pairs = torch.cat([users @ (items.T @ z_items), items @ (users.T @ z_users)]).mul_(2.0 * objective.a)
+    inner = torch.addmm(pairs, graph.symmetric_matrix(objective.slopes(scores, graph)), z)
+    slopes = model.propagate(graph, inner).add_(moving, alpha=2.0 * objective.l2)
+    of_users, of_items = slopes[: graph.n_users, :_PROBES], slopes[graph.n_users :, _PROBES:]
+    return float(of_users.square().sum() + of_items.square().sum()) / (2.0 * _PROBES)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """A factor L of L L^T."""
+    return torch.linalg.cholesky(matrix.double()).to(matrix.dtype)
+
+
+def _everywhere(loss: ModelLoss, table: Tensor, known: Survey) -> Locality:
+    """The objective over all that the table spans, from `table`; `known` is the survey of the model that is to forget."""
     assert isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)
-    start = (table @ axes).index_fill_(0, loss.idle_nodes, 0.0)
-    whole = WholeDataLandscape(loss.model, loss.objective, loss.graph, columns=start.shape[1])
+    axes, idle = known.axes, loss.idle_nodes
+    start, old = (table @ axes).index_fill_(0, idle, 0.0), known.final.index_fill(0, idle, 0.0)
+    whole = WholeDataLandscape(loss.model, loss.objective, loss.graph, columns=start.shape[1], old=old)
 
     def finish() -> tuple[Params, Survey]:
         params = {"table": whole.point.view(start.shape) @ axes.T}
         return params, Survey(axes, whole.embeddings, whole.scores, *whole.curvature_inverses())
 
-    return Locality(whole, start.reshape(-1), finish)
+    return Locality(whole, start.reshape(-1), finish, widened=lambda _: None)
 
 
 def _directions(
@@ -125,6 +177,7 @@ def _directions(
     known: Survey,
     gone: Tensor,
     newly: Tensor,
+    slopes: Tensor,
     tail: float,
 ) -> Tensor | None:
     """Orthonormal columns [r, k] for the request's first-order push on the rows of the table, in the axes' coordinates.
@@ -150,6 +203,9 @@ def _directions(
     rescaled = (lost[at, None].to(table.dtype) * table[at]) @ axes
     of_user = (at < n_users)[:, None]
     heard = table[_silenced(graph, remaining)] @ axes
+    moves = torch.zeros_like(final)
+    moves[at_users], moves[n_users + at_items] = once
+    echo_users, echo_items = _echo(remaining, final, moves, slopes)
     groups = [
         torch.cat([of_users, of_items]),
         torch.cat(once),
@@ -157,6 +213,8 @@ def _directions(
         rescaled,
         torch.where(of_user, rescaled @ by_items, rescaled @ by_users),
         table[newly] @ axes,
+        torch.cat([echo_users, echo_items]),
+        torch.cat([echo_users @ by_users, echo_items @ by_items]),
         heard,
         heard @ by_users,
     ]
@@ -169,6 +227,22 @@ def _gathered(ends: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of `rows` [e, d] by their end, and the ends [r] in order."""
     at, which = torch.unique(ends, return_inverse=True)
     return rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows), at
+
+
+def _echo(graph: BipartiteGraph, final: Tensor, moves: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Random sums [_ECHOES, r] of the pulls that users, and those that items, feel when their neighbours make `moves`.
+
+    A move m of one end changes the score y of an interaction by dy = z . m, and with it the pull of the other end, to
+    first order by f'' dy z + f' m, summed over the interactions of that end: too many rows to look at one by one.
+    """
+    sizes = [graph.n_users, graph.n_items]
+    (users, items), (by_users, by_items) = final.split(sizes), moves.split(sizes)
+    change = graph.edge_products(users, by_items) + graph.edge_products(by_users, items)
+    noise = torch.randn(graph.n_nodes, _ECHOES, generator=torch.Generator().manual_seed(0)).to(final)
+    bent, kept = (graph.symmetric_matrix(by) @ noise for by in (BEND*change, slopes))
+    (bent_users, bent_items), (kept_users, kept_items) = bent.split(sizes), kept.split(sizes)
+    of_users = bent_items.T @ items + kept_items.T @ by_items
+    return of_users, bent_users.T @ users + kept_users.T @ by_users
 
 
 def _silenced(before: BipartiteGraph, after: BipartiteGraph) -> Tensor:

@@ -52,6 +52,8 @@ class Locality:
     start: Tensor  # [k]
     finish: Callable[[], tuple[Params, Any]]
     """The parameters at the landscape's point, and the survey of the problem that has them."""
+    widened: Callable[[float], Locality | None]
+    """From the landscape's point over more directions, where those left out hold more than that share of the way."""
 
 
 # ---- the contracts --------------------------------------------------------------------------------------------------
@@ -281,7 +283,12 @@ class Problem(Fitted):
             tail: share of the request's first-order push that the directions may leave out.
         """
         start, landscape = self.settled(forget), self.landscape()
-        return Locality(landscape, flatten(start), lambda: (unflatten(landscape.point.clone(), start), None))
+        return Locality(
+            landscape,
+            flatten(start),
+            finish=lambda: (unflatten(landscape.point.clone(), start), None),
+            widened=lambda _: None,
+        )
 
     def row_changes(self, params: Params) -> Iterator[tuple[str, Tensor]]:
         """For each parameter, which rows (first axis) differ between `params` and this problem's own."""

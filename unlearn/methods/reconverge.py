@@ -9,7 +9,7 @@ from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Fitted, Problem
+from unlearn.problem import Fitted, Locality, Problem
 from unlearn.solvers.lbfgs import lbfgs
 
 _FINEST_BY_DIRECTIONS = 0.1  # LastFM: the directions that leave out .5 % of one user's first push end at a gap of .1
@@ -72,12 +72,12 @@ class Reconverge(Unlearner):
         state = state or self.prepare(problem)
         known = state.payload if state else None
         local = remaining.locality(problem, forget, known, tail=self.accuracy**2 / 2)
-        lbfgs(
-            local.landscape,
-            local.start,
-            accuracy=self.accuracy,
-            max_iterations=self.max_iterations,
-            memory=self.memory,
-        )
+        self._solve(local)
+        while (wider := local.widened(self.accuracy)) is not None:
+            self._solve(local := wider)
         params, survey = local.finish()
         return remaining.with_params(params), replace(state, payload=survey) if state else None
+
+    def _solve(self, local: Locality) -> None:
+        accuracy, most, memory = self.accuracy, self.max_iterations, self.memory
+        lbfgs(local.landscape, local.start, accuracy=accuracy, max_iterations=most, memory=memory)

@@ -44,6 +44,14 @@ class Landscape(ABC):
     def search(self, direction: Tensor, slope: float) -> Step:
         """Move along `direction` [p], along which the derivative is `slope` < 0, to a lower value."""
 
+    def way(self, gained: float) -> float:
+        """The way made so far, as an amount of the objective, to compare what is left to gain with.
+
+        The default is what the objective has `gained` since the start. Override it where the way can be measured by
+        what the objective is about.
+        """
+        return gained
+
     def precondition(self, vector: Tensor) -> Tensor:
         """An approximate inverse Hessian times `vector` [p]; positive definite. The default is the identity."""
         return vector

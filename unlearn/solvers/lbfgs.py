@@ -46,10 +46,11 @@ def lbfgs(
 ) -> Solution:
     """Minimise from `start` [p] until the gradient norm is at most `tolerance`, or what is left of the way `accuracy`.
 
-    The way is measured by the objective: sqrt((F - F*) / (F_0 - F*)) is left, with F* estimated from the last two steps
-    as if gains fell geometrically, and what is left to gain never below the last gain. On quadratics the estimate is
-    within a factor of 2 down to .1 at any conditioning, and too hopeful beyond (by 12 at 1e-4 and condition 1e5).
-    Gradients say less: near a minimum that is flat in some directions they fall late.
+    What is left is sqrt((F - F*) / W), with W the way made so far by the landscape's own measure, where it has none the
+    gain F_0 - F. F* is estimated from the last two steps as if gains fell geometrically, and what is left to gain never
+    below the last gain. On quadratics the estimate is within a factor of 2 down to .1 at any conditioning, and too
+    hopeful beyond (by 12 at 1e-4 and condition 1e5). Gradients say less: near a minimum that is flat in some directions
+    they fall late.
 
     Stops earlier when rounding leaves nothing to gain (the line search finds nothing lower, or the residual has had no
     new minimum for 50 iterations), and when the callback says so; the point reached is returned in every case.
@@ -80,7 +81,8 @@ def lbfgs(
             continue
         before, gained = gained, value - step.value
         value = step.value
-        if near := _left(gained, before) <= accuracy**2 * (first - value):
+        left = _left(gained, before)
+        if near := left < inf and left <= accuracy**2 * landscape.way(first - value):
             iteration, residual = iteration + 1, nan
             break
         new = landscape.gradient()
