@@ -133,7 +133,9 @@ class Certificate:
         # F(s W) = sum w + linear s + quadratic s^2
         linear = l2 * trace - 2.0 * float((graph.weights * y).sum())
         quadratic = (1.0 - a) * float((graph.weights * y * y).sum()) + a * square
-        scale = max(0.0, -0.5 * linear / quadratic) if scaled and quadratic > 0.0 else 1.0
+        scale = 1.0
+        if scaled:  # without a score no multiple gains anything, and F rises with tr(W)
+            scale = max(0.0, -0.5 * linear / quadratic) if quadratic > 0.0 else 0.0
         y, users = scale * y, scale * users
         slopes = objective.slopes(y, graph)
         weight = float(graph.weights.sum())

@@ -136,6 +136,20 @@ def test_bound_holds_from_zero_and_from_far(small: Interactions) -> None:
     assert problem.with_params({"table": 0.0 * problem.params["table"]}).optimality().relative == np.inf
 
 
+def test_bound_holds_where_users_say_something_and_items_nothing(small: Interactions) -> None:
+    """No score, and yet a trace: the best multiple is 0."""
+    problem = built(small, CASES[0])
+    table = problem.params["table"].clone()
+    table[small.n_users :] = 0.0
+    found = problem.with_params({"table": table}).optimality()
+    assert found is not None
+    oracle = convex(problem)
+    best = oracle.solve()
+    assert found.relative == np.inf
+    assert np.linalg.norm(oracle.scores(best)) <= found.score_distance
+    assert oracle.value(gram({"table": table})) - oracle.value(best) <= found.objective_gap
+
+
 def test_bound_sees_a_deletion(small: Interactions) -> None:
     """At a converged table the bound is small; on a graph with interactions cut it must exceed what they did."""
     problem = built(small, CASES[2]).fit()
