@@ -211,6 +211,10 @@ class AttachedProblem(Problem):
         if self.recipe.predictions is None:
             return super().predictions(params, records)
         found = self.recipe.run(params, self.recipe.predictions, self.payload)
+        if len(found) != self.n_records:
+            raise ValueError(
+                f"`predictions` must return one row for each of the {self.n_records} records (got {len(found)})"
+            )
         return found[records.to(found.device)]
 
     # ---- forgetting -------------------------------------------------------------------------------------------------
