@@ -52,13 +52,13 @@ def _is_collection(values: object) -> bool:
     return isinstance(values, Iterable) and not isinstance(values, str | bytes)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class ForgetSet:
     """Users, items, interactions (user, item), ties (user, user) and records to forget.
 
-    Ids are the caller's own; `records` are indices, for models whose units have no ids. Every field is
-    brought into canonical order without duplicates, so equal requests are equal, hash alike and share a
-    digest. Forgetting a user means all its interactions and ties, its row and everything derived from it.
+    Ids are the caller's own; `records` are indices, for models whose units have no ids. Any collection will do, NumPy's,
+    pandas' and torch's too; every field is brought into canonical order without duplicates, so equal requests are
+    equal, hash alike and share a digest. Forgetting a user means all its interactions and ties, its row and everything derived from it.
 
     Raises:
         ValueError: an id is neither an int nor a str, a pair has not two members, a record is negative.
@@ -70,8 +70,21 @@ class ForgetSet:
     ties: tuple[Pair, ...] = ()
     records: tuple[int, ...] = ()
 
-    def __post_init__(self) -> None:
-        given: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+    def __init__(
+        self,
+        users: Iterable[Id] = (),
+        items: Iterable[Id] = (),
+        interactions: Iterable[Pair] = (),
+        ties: Iterable[Pair] = (),
+        records: Iterable[int] = (),
+    ) -> None:
+        given: dict[str, Any] = {
+            "users": users,
+            "items": items,
+            "interactions": interactions,
+            "ties": ties,
+            "records": records,
+        }
         if alone := {name: value for name, value in given.items() if not _is_collection(value)}:
             lines = (f"`{k}` must be a collection for `ForgetSet` (got {type(v).__name__})" for k, v in alone.items())
             raise ValueError("\n".join(lines))
