@@ -104,6 +104,19 @@ def test_training_from_given_parameters_starts_there() -> None:
     assert problem.fit(near).residual() < 1e-9 < problem.fit().residual()
 
 
+def test_given_parameters_go_by_name_whatever_their_order() -> None:
+    torch.manual_seed(0)
+    data = torch.randn(20, 3, dtype=DTYPE)
+    problem = attach(nn.Linear(3, 3).to(DTYPE), lambda module, x: (module(x) - x).square().sum(1), data, penalty=1.0)
+    solved = problem.fit().params
+    one = AttachedOptions(max_iterations=1)
+    assert problem.fit({name: solved[name] for name in ("bias", "weight")}, options=one).residual() < 1e-5
+    with pytest.raises(ValueError, match=r"(?s)`weight` must be 2-dimensional of 3 rows .*absent.*`wieght` must be abs"):
+        problem.fit({"wieght": solved["weight"], "bias": solved["bias"]})
+    with pytest.raises(ValueError, match=r"`weight` must be 2-dimensional of 3 rows .*got 2-dimensional of 9 rows"):
+        problem.fit({"weight": solved["weight"].reshape(9, 1), "bias": solved["bias"]})
+
+
 def test_seeds_decide_the_start_and_nothing_else() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
