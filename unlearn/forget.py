@@ -56,9 +56,10 @@ def _is_collection(values: object) -> bool:
 class ForgetSet:
     """Users, items, interactions (user, item), ties (user, user) and records to forget.
 
-    Ids are the caller's own; `records` are indices, for models whose units have no ids. Any collection will do, NumPy's,
-    pandas' and torch's too; every field is brought into canonical order without duplicates, so equal requests are
-    equal, hash alike and share a digest. Forgetting a user means all its interactions and ties, its row and everything derived from it.
+    Ids are the caller's own; `records` are indices, for models whose units have no ids. Any collection will do, of
+    NumPy, pandas and torch too; every field is brought into canonical order without duplicates, so equal requests are
+    equal, hash alike and share a digest. Forgetting a user means all its interactions and ties, its row and everything
+    derived from it.
 
     Raises:
         ValueError: an id is neither an int nor a str, a pair has not two members, a record is negative.

@@ -111,7 +111,7 @@ def test_given_parameters_go_by_name_whatever_their_order() -> None:
     solved = problem.fit().params
     one = AttachedOptions(max_iterations=1)
     assert problem.fit({name: solved[name] for name in ("bias", "weight")}, options=one).residual() < 1e-5
-    with pytest.raises(ValueError, match=r"(?s)`weight` must be 2-dimensional of 3 rows .*absent.*`wieght` must be abs"):
+    with pytest.raises(ValueError, match=r"(?s)`weight` must be 2-dimensional of 3 rows .*absent.*`wieght` must be a"):
         problem.fit({"wieght": solved["weight"], "bias": solved["bias"]})
     with pytest.raises(ValueError, match=r"`weight` must be 2-dimensional of 3 rows .*got 2-dimensional of 9 rows"):
         problem.fit({"weight": solved["weight"].reshape(9, 1), "bias": solved["bias"]})
