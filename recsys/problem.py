@@ -31,7 +31,7 @@ from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
-from unlearn.params import Params
+from unlearn.params import Params, arranged
 from unlearn.problem import Bound, Locality, Problem, Touched
 from unlearn.solvers.landscape import Landscape
 from unlearn.units import Unit, Units
@@ -99,7 +99,7 @@ class RecommenderProblem(FittedRecommender, Problem):
         problem = self.with_options(options or self.options)
         if init is None:
             init = problem.loss.initial(problem.options.seed, std=problem.options.init_std)
-        return train(problem, problem.loss, init, monitor)
+        return train(problem, problem.loss, arranged(init, self.params), monitor)
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)

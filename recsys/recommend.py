@@ -68,6 +68,8 @@ class BaseRanker(ABC):
             UnknownIds: ids are unknown and nothing else is wrong.
             ValueError: other arguments are wrong; the message lists every problem.
         """
+        if isinstance(suppress, str):  # its letters would pass for ids
+            raise ValueError(f"`suppress` must be a collection of ids for `recommend` (got the str {suppress!r})")
         single = isinstance(user_ids, (int, str, np.integer))
         asked: list[Any] = [user_ids] if single else list(user_ids)  # pyright: ignore[reportArgumentType]
         banned_ids: list[Any] = [] if suppress is None else list(suppress)

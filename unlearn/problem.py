@@ -72,7 +72,7 @@ class Fitted(ABC):
 
     @abstractmethod
     def fit(self, init: Params | None = None, *, options: Any = None) -> Self:
-        """Train on this model's own data; from `init` if given, else from the seed. Returns a new model."""
+        """Train on this model's own data; from `init` if given, by name, else from the seed. Returns a new model."""
 
     @abstractmethod
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:

@@ -51,7 +51,7 @@ class NBPO(SampledObjective):
         broken = [
             f"`{name}` must be {'positive' if strict else 'at least 0'} for `nbpo` (got {getattr(self, name)})"
             for name, strict in (("l2", False), ("flip_l2", False), ("negatives", True), ("flip_dim", True))
-            if getattr(self, name) < (1 if strict else 0)
+            if not getattr(self, name) >= (1 if strict else 0)
         ]
         if broken:
             raise ValueError("\n".join(broken))

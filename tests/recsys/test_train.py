@@ -195,7 +195,18 @@ def test_hooks_take_part_in_both_trainers(data: Interactions) -> None:
         assert trained.history.hooks == (shrink,)
 
 
+def test_training_starts_from_parameters_by_name_whatever_their_order(data: Interactions) -> None:
+    problem = RecommenderProblem.build(data, model="ngcf", dim=4, options=TrainingOptions(max_iterations=40)).fit()
+    one = TrainingOptions(max_iterations=1)
+    turned = dict(reversed(problem.params.items()))
+    assert problem.fit(turned, options=one).residual() == problem.fit(problem.params, options=one).residual()
+    with pytest.raises(ValueError, match="`table` must be 2-dimensional of .* rows among the parameters"):
+        problem.fit({"w1.0": problem.params["w1.0"]})
+
+
 def test_every_bad_option_is_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"`keep` must be .* \(got 'checkpoints'\)"):
+        TrainingOptions(keep="checkpoints")
     with pytest.raises(ValueError) as raised:
         TrainingOptions(epochs=0, learning_rate=-1.0, keep=frozenset({"everything"}))
     assert all(word in str(raised.value) for word in ("epochs", "learning_rate", "everything"))

@@ -53,10 +53,10 @@ class MlflowRun:
         for start in range(0, len(entries), _METRICS_PER_BATCH):
             self.client.log_batch(self.run_id, metrics=entries[start : start + _METRICS_PER_BATCH])
 
-    def artifact(self, name: str, content: Path | Mapping[str, object]) -> None:
+    def artifact(self, name: str, content: str | Path | Mapping[str, object]) -> None:
         """Keep a copy of a file, or a mapping as JSON."""
         with self._file(name) as file:
-            if isinstance(content, Path):
+            if isinstance(content, str | Path):
                 shutil.copyfile(content, file)
             else:
                 written = json.dumps(without_nan(content), indent=2, allow_nan=False, default=str)

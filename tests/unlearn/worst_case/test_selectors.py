@@ -88,6 +88,8 @@ def test_max_gap_of_a_method_that_does_nothing_is_the_memorisation() -> None:
     exact = MaxGap(by="retrain", folds=8).scores(fitted, room, 0)
     assert float(exact.abs().max()) < 1e-6 < float(scores.abs().max())
     assert MaxGap(by="no_op").judged_by() == Upper("max_gap", "no_op", 5)
+    with pytest.raises(ValueError, match='`objective` must be "still_fitted" or "max_gap"'):
+        Upper("maxgap")
 
 
 def test_sets_are_judged_by_a_method_with_arguments_of_its_own(problem: RecommenderProblem) -> None:
