@@ -97,8 +97,9 @@ class RecommenderProblem(FittedRecommender, Problem):
         monitor: Monitor | None = None,
     ) -> RecommenderProblem:
         problem = self.with_options(options or self.options)
-        if init is None:
+        if init is None:  # a row that nothing moves would end as what rounding leaves of its random start
             init = problem.loss.initial(problem.options.seed, std=problem.options.init_std)
+            init = problem.with_params(init).settled(ForgetSet())
         return train(problem, problem.loss, arranged(init, self.params), monitor)
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.answers import Answers
+from recsys.closed_form import ClosedForm
 from recsys.data.interactions import Interactions
 from recsys.evaluate import evaluate_scores, terciles
 from recsys.fitted import FittedRecommender, one_hop
@@ -77,11 +78,13 @@ class RankingScorer:
     def polish(self, model: Fitted, *, seed: int | None = None, watch: Monitor | None = None) -> FittedRecommender:
         """Train to where references end: on from the present parameters, or from a fresh start by `seed`.
 
-        A model with another way of training is fitted as it stands, by `seed` where its options know one; it cannot be
-        watched.
+        A model with another way of training is fitted as it stands, by `seed` where it or its options know one; it
+        cannot be watched.
         """
         recommender = _recommender(model)
         options: Any = getattr(recommender, "options", None)
+        if isinstance(recommender, ClosedForm):
+            return (recommender if seed is None else recommender.reseeded(seed)).fit()
         if not isinstance(recommender, RecommenderProblem):
             reseeded = seed is not None and hasattr(options, "seed")
             return recommender.fit(options=replace(options, seed=seed) if reseeded else None)

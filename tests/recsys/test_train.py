@@ -45,6 +45,12 @@ def test_two_seeds_reach_the_same_scores_when_the_rank_is_below_the_width(data: 
     assert (first - second).norm() <= 1e-6 * first.norm()
 
 
+def test_a_row_that_no_interaction_reaches_ends_at_zero_and_not_near_it(data: Interactions) -> None:
+    left = RecommenderProblem.build(data, objective=WholeData(l2=0.3), dim=20).without(ForgetSet(users=["u03"])).fit()
+    idle = left.graph.degrees() == 0
+    assert idle.sum() >= 3 and torch.equal(idle, ~left.params["table"].any(1))
+
+
 @pytest.mark.parametrize("objective", [BPR(negatives=2), SampledSoftmax(negatives=8)])
 def test_stochastic_training_lowers_its_loss_and_repeats(objective: BPR | SampledSoftmax, data: Interactions) -> None:
     options = TrainingOptions(epochs=30, batch_size=16, learning_rate=0.02)
