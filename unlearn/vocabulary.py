@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unlearn.forget import UnknownIds
+from unlearn.forget import Id, UnknownIds
 from unlearn.invalid import InvalidInput
 
-Id = int | str
 _SHOWN = 10
 _FEW = 16  # lookups after which hashing all ids pays
 _INTEGER = re.compile(r"-?[0-9]{1,19}")  # no longer than 64 bits need; to isdigit a superscript is one, to int not
