@@ -48,8 +48,6 @@ class Stored:
         else:
             durable.remove(folder / ARRIVED)
         to_parquet(self.data, folder / SNAPSHOT)
-        durable.sync_folder(folder / SNAPSHOT)
-        durable.sync_folder(folder)
 
     def __len__(self) -> int:
         return len(self.data) + len(self.arrived)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from unlearn.jsonable import without_nan
+from unlearn.jsonable import json_text
 from unlearn.tracking.names import DIGEST_LENGTH, checked_dataset, checked_metrics, checked_params, text
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ class MlflowRun:
             if isinstance(content, Path):
                 shutil.copyfile(content, file)
             else:
-                written = json.dumps(without_nan(content), indent=2, allow_nan=False, default=str)
-                file.write_text(written + "\n", encoding="utf-8")
+                file.write_text(json_text(content), encoding="utf-8")
 
     def figure(self, name: str, figure: Figure) -> None:
         """Keep a figure in the format of the suffix of `name`."""
