@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import cast
@@ -33,6 +33,11 @@ def _plain(value: object) -> object:
     """NumPy scalars become Python ones, so that equal ids are equal whatever array they came from."""
     item = getattr(value, "item", None)
     return item() if callable(item) else value
+
+
+def few(values: Sequence[object], *, most: int = 10) -> str:
+    """The first values for a message, with dots where there are more."""
+    return ", ".join(repr(_plain(value)) for value in values[:most]) + (", ..." if len(values) > most else "")
 
 
 def _canonical_ids(values: Iterable[object]) -> tuple[object, ...]:
