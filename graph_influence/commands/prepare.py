@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Planned, Taught
-from unlearn.command import command
+from graph_influence.commands.options import GraphFile, Planned, Taught
+from unlearn.command import Json, command
 
 if TYPE_CHECKING:
     from graph_influence.standing_surrogate import StandingSurrogate

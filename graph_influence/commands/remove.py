@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Planned
-from unlearn.command import command
+from graph_influence.commands.options import GraphFile, Planned
+from unlearn.command import Json, command
 from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json, Seed
-from unlearn.command import command
+from recsys.commands.options import Seed
+from unlearn.command import Json, command
 
 
 @command

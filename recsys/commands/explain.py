@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json
-from unlearn.command import command
+from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config
 
 if TYPE_CHECKING:

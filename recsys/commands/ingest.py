@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import THRESHOLD, Json, Threshold, told
-from unlearn.command import command
+from recsys.commands.options import THRESHOLD, Threshold, told
+from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config
 
 

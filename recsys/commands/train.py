@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json, Seed, Setup, Track, opened, told
-from unlearn.command import command
+from recsys.commands.options import Seed, Setup, Track, opened, told
+from unlearn.command import Json, command
 
 
 @command

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, new_keys, opened
+from unlearn.command import Json, command
+from unlearn.requests.commands.options import Config, new_keys, opened
 
 app = typer.Typer(no_args_is_help=True)
 

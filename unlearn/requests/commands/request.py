@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, opened, subject
+from unlearn.command import Json, command
+from unlearn.requests.commands.options import Config, opened, subject
 
 if TYPE_CHECKING:
     from unlearn.requests.service import Service
