@@ -45,7 +45,7 @@ def remove(
 
     A workspace goes on with its own sets, seeds and surrogate. For a file, seeds are chosen before and stand meanwhile.
     """
-    from graph_influence.commands import workspace
+    from graph_influence import workspace
     from graph_influence.plugin.arrivals import Stored, write_arrived
     from unlearn.outputs import require_writable, write
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from graph_influence.commands.workspace import GRAPH
 from graph_influence.graph import SocialGraph
 from graph_influence.snapshot import from_parquet, to_parquet
+from graph_influence.workspace import GRAPH
 from unlearn import durable
 from unlearn.vocabulary import Id
 

@@ -37,7 +37,7 @@ def explain(
     none, nor is a single interaction that is to be forgotten: where people are suppressed, the service's settings are
     read.
     """
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.commands.suppressed import serving
     from recsys.problem import RecommenderProblem
 

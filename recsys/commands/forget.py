@@ -46,7 +46,7 @@ def forget(
     """Forget users, items, single interactions or ties: data, graph and parameters."""
     from rich.console import Console
 
-    from recsys.commands import workspace
+    from recsys import workspace
     from unlearn.devices import unusable
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import VerificationFailed

@@ -35,7 +35,7 @@ def recommend(
     from rich.console import Console
     from rich.table import Table
 
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.commands.suppressed import serving
     from recsys.plugin.serving import without_erased
     from unlearn.forget import UnknownIds

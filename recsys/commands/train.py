@@ -25,7 +25,7 @@ def train(
     """Train a recommender, test it, and keep it with the data it was trained on."""
     from rich.console import Console
 
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.commands.build import build_model, described, load_split
     from recsys.evaluate import evaluate_scores
     from recsys.ranking import dot_products

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.commands.workspace import SNAPSHOT
 from recsys.data import Interactions, from_parquet, to_parquet
 from recsys.errors import InvalidInteractions
+from recsys.workspace import SNAPSHOT
 from unlearn import durable
 from unlearn.forget import ForgetSet
 from unlearn.invalid import Problems

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.plugin import RecommenderTarget, Serving, target
 from tests.recsys.plugin.workspaces import KEY, data, people, stored
 from tests.unlearn.target.contract import TargetContract
