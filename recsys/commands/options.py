@@ -96,6 +96,6 @@ def opened(track: str | None) -> MlflowTracker | None:
         raise ValueError(f"`track` must be a store that can be used: {error}") from error
 
 
-def told(left_out: int, threshold: float) -> str:
+def left_out_message(left_out: int, threshold: float) -> str:
     """How many ratings the threshold left out, in words."""
     return f"{left_out} ratings below {threshold:g} left out (--threshold)"

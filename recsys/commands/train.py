@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Seed, Setup, Track, opened, told
+from recsys.commands.options import Seed, Setup, Track, left_out_message, opened
 from unlearn.command import Json, command
 
 
@@ -38,7 +38,7 @@ def train(
     tracker = opened(track)
     console, below = Console(markup=False, soft_wrap=True, quiet=json_), sum(left_out)
     if below:
-        console.print(told(below, setup.threshold))
+        console.print(left_out_message(below, setup.threshold))
     started = time.perf_counter()
     problem = untrained.fit()
     seconds = elapsed(started)

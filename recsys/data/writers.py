@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from recsys.data.interactions import Interactions
 from recsys.data.readers.snapshot import VOCABULARIES, ties_path
 from recsys.errors import InvalidInteractions
-from unlearn.outputs import write
+from unlearn import durable
 from unlearn.vocabulary import Vocabulary
 
 
@@ -46,8 +46,8 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
         ends = {
             name: _array(interactions.users, interactions.ties[:, k]) for k, name in enumerate(("source", "target"))
         }
-        write(ties_path(path), _parquet(pa.table(ends)))
-    write(path, _parquet(table))
+        durable.replace(ties_path(path), _parquet(pa.table(ends)), mode=0o666)
+    durable.replace(path, _parquet(table), mode=0o666)
 
 
 def to_inter(interactions: Interactions, path: str | Path) -> None:
@@ -71,14 +71,14 @@ def to_inter(interactions: Interactions, path: str | Path) -> None:
         )
     names = {"user": "user_id:token", "item": "item_id:token", "weight": "weight:float", "time": "timestamp:float"}
     frame = interactions.frame().rename(columns=names)
-    write(path, _atomic(frame))
+    durable.replace(path, _atomic(frame), mode=0o666)
     net = path.with_suffix(".net")
     if interactions.ties is None:
         net.unlink(missing_ok=True)
         return
     ids = interactions.users.ids[interactions.ties]
     ties = pd.DataFrame({"source_id:token": ids[:, 0], "target_id:token": ids[:, 1]})
-    write(net, _atomic(ties))
+    durable.replace(net, _atomic(ties), mode=0o666)
 
 
 def _writable(value: str) -> bool:

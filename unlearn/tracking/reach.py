@@ -29,8 +29,8 @@ class StoreUnavailable(ValueError):
 
 
 @contextmanager
-def once() -> Generator[None]:
-    """What is asked of a store meanwhile is asked once, unless the environment says how often."""
+def without_retries() -> Generator[None]:
+    """While this is open, MLflow asks a store once and gives up soon, unless the environment says otherwise."""
     added = {name: value for name, value in _ONCE.items() if name not in os.environ}
     os.environ.update(added)
     try:
@@ -41,8 +41,8 @@ def once() -> Generator[None]:
 
 
 @contextmanager
-def told(location: object) -> Generator[None]:
-    """What MLflow raises becomes one error.
+def translated(location: object) -> Generator[None]:
+    """MLflow's own exceptions, raised as one error that names the store.
 
     Raises:
         StoreUnavailable: it raised something.
