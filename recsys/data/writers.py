@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
 from recsys.data.readers.snapshot import VOCABULARIES, ties_path
 from recsys.errors import InvalidInteractions
 from unlearn import durable
+from unlearn.tables import parquet
 from unlearn.vocabulary import Vocabulary
 
 
@@ -46,8 +45,8 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
         ends = {
             name: _array(interactions.users, interactions.ties[:, k]) for k, name in enumerate(("source", "target"))
         }
-        durable.replace(ties_path(path), _parquet(pa.table(ends)), mode=0o666)
-    durable.replace(path, _parquet(table), mode=0o666)
+        parquet.write(ties_path(path), pa.table(ends), mode=0o666)
+    parquet.write(path, table, mode=0o666)
 
 
 def to_inter(interactions: Interactions, path: str | Path) -> None:
@@ -87,12 +86,6 @@ def _writable(value: str) -> bool:
 
 def _atomic(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(sep="\t", index=False, lineterminator="\n").encode()
-
-
-def _parquet(table: Any) -> bytes:
-    content = io.BytesIO()
-    pq.write_table(table, content)
-    return content.getvalue()
 
 
 def _array(vocabulary: Vocabulary, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Any:

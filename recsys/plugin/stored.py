@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,7 @@ class Stored:
     def write(self, folder: Path) -> None:
         """Put it in the place of what lies there, each file whole. What came in goes first, so that nobody is lost."""
         if len(self.arrived):
-            content = io.BytesIO()
-            self.arrived.to_parquet(content, index=False)
-            durable.replace(folder / ARRIVED, content.getvalue())
+            durable.replace(folder / ARRIVED, self.arrived.to_parquet(index=False))
         else:
             durable.remove(folder / ARRIVED)
         to_parquet(self.data, folder / SNAPSHOT)
