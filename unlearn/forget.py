@@ -35,11 +35,6 @@ def _plain(value: object) -> object:
     return item() if callable(item) else value
 
 
-def few(values: Sequence[object], *, most: int = 10) -> str:
-    """The first values for a message, with dots where there are more."""
-    return ", ".join(repr(_plain(value)) for value in values[:most]) + (", ..." if len(values) > most else "")
-
-
 def _canonical_ids(values: Iterable[object]) -> tuple[object, ...]:
     return tuple(sorted({_plain(value) for value in values}, key=_order))
 
@@ -152,3 +147,8 @@ class ForgetRequest:
         ]
         if problems:
             raise ValueError("\n".join(problems))
+
+
+def few(values: Sequence[object], *, most: int = 10) -> str:
+    """The first values for a message, with dots where there are more."""
+    return ", ".join(repr(_plain(value)) for value in values[:most]) + (", ..." if len(values) > most else "")

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from unlearn.solvers.landscape import Landscape
-from unlearn.solvers.operator import norm
 
 _PATIENCE = 50  # iterations without a new minimum of the residual, after which rounding leaves nothing to gain
 
@@ -57,7 +56,7 @@ def lbfgs(
     """
     value = landscape.start(start)
     gradient = landscape.gradient().clone()
-    residual = norm(gradient)
+    residual = _norm(gradient)
     first, gained = value, 0.0
     best, best_at = residual, 0
     slots = min(memory, max(max_iterations, 1))
@@ -96,7 +95,7 @@ def lbfgs(
             order.append(slot)
             free += 1
         gradient.copy_(new)
-        residual = norm(gradient)
+        residual = _norm(gradient)
         iteration += 1
         if residual < best:
             best, best_at = residual, iteration
@@ -142,3 +141,7 @@ def _two_loop(
         correction = curvature[slot] * float(yields[slot] @ q)
         q.add_(steps[slot], alpha=weights[slot] - correction)
     return q
+
+
+def _norm(vector: Tensor) -> float:
+    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))

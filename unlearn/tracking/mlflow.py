@@ -15,7 +15,7 @@ from unlearn.outputs import obstacle
 from unlearn.tracking.base import Purged
 from unlearn.tracking.mlflow_run import MlflowRun
 from unlearn.tracking.names import text
-from unlearn.tracking.reach import StoreUnavailable, require_artifacts, require_database, translated, without_retries
+from unlearn.tracking.reach import StoreUnavailable, once, require_artifacts, require_database, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +45,7 @@ class MlflowTracker:
 
         if artifacts is not None:
             require_artifacts(location, artifacts)
-        with without_retries(), translated(location):
+        with once(), told(location):
             require_database(location, self.uri)
             self._client: MlflowClient = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
             found = self._client.get_experiment_by_name(experiment)
@@ -71,7 +71,7 @@ class MlflowTracker:
         if nested and parent is None:
             raise RuntimeError("`nested` needs an open run of this tracker (got none): open the parent run first")
         links = {"mlflow.parentRunId": parent} if nested and parent is not None else {}
-        with translated(self._location):
+        with told(self._location):
             created = self._client.create_run(
                 self.experiment_id,
                 start_time=int(time.time() * 1_000),
@@ -81,11 +81,11 @@ class MlflowTracker:
         run_id: str = created.info.run_id
         token = self._open.set(run_id)
         try:
-            with translated(self._location):
+            with told(self._location):
                 yield MlflowRun(client=self._client, experiment_id=self.experiment_id, id=run_id)
                 self._client.set_terminated(run_id, status="FINISHED")
         except BaseException as error:
-            with without_retries(), suppress(StoreUnavailable), translated(self._location):
+            with once(), suppress(StoreUnavailable), told(self._location):
                 killed = isinstance(error, KeyboardInterrupt | Interrupted)
                 self._client.set_terminated(run_id, status="KILLED" if killed else "FAILED")
             raise

@@ -29,8 +29,8 @@ class StoreUnavailable(ValueError):
 
 
 @contextmanager
-def without_retries() -> Generator[None]:
-    """While this is open, MLflow asks a store once and gives up soon, unless the environment says otherwise."""
+def once() -> Generator[None]:
+    """What is asked of a store meanwhile is asked once, unless the environment says how often."""
     added = {name: value for name, value in _ONCE.items() if name not in os.environ}
     os.environ.update(added)
     try:
@@ -41,8 +41,8 @@ def without_retries() -> Generator[None]:
 
 
 @contextmanager
-def translated(location: object) -> Generator[None]:
-    """MLflow's own exceptions, raised as one error that names the store.
+def told(location: object) -> Generator[None]:
+    """What MLflow raises becomes one error.
 
     Raises:
         StoreUnavailable: it raised something.
