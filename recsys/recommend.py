@@ -16,10 +16,10 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.errors import UnknownIds
 from recsys.ranking import Rows, Scores, Seen, best, seen_items
+from unlearn.forget import few
 from unlearn.vocabulary import Id, Vocabulary
 
 Unknown = Literal["raise", "skip", "popular"]
-_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,9 @@ class BaseRanker(ABC):
             for name, ids, found in (("user_ids", asked, rows), ("suppress", banned, suppressed)):
                 missing = [value for value, row in zip(ids, found, strict=True) if row < 0]
                 if missing:
-                    shown = ", ".join(repr(value) for value in missing[:_SHOWN]) + (", ..." if missing[_SHOWN:] else "")
-                    problems.append(f"`{name}` must be known ids ({len(missing)} of {len(ids)} are not: {shown})")
+                    problems.append(
+                        f"`{name}` must be known ids ({len(missing)} of {len(ids)} are not: {few(missing)})"
+                    )
         if problems:
             text = "No recommendations were made:\n  - " + "\n  - ".join(problems)
             if len(problems) > other:

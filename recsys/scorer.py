@@ -20,7 +20,7 @@ from recsys.evaluate import evaluate_scores, terciles
 from recsys.fitted import FittedRecommender, one_hop
 from recsys.foldin import Halves, split_history
 from recsys.likeness import TiedPairs, likeness
-from recsys.membership import Kind, PairExamples, pair_examples
+from recsys.membership import PairExamples, pair_examples
 from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows, best, seen_items
 from recsys.train import Monitor
@@ -69,11 +69,10 @@ class RankingScorer:
         seed: int,
         most: int,
         unknown: ForgetSet | None = None,
-        kind: Kind = "probability",
     ) -> PairExamples:
         """What attacks ask about one request, at most `most` examples a group; see `recsys.membership`."""
         data = _recommender(model).data
-        return pair_examples(data, self.test, forget, seed=seed, most=most, unknown=unknown, kind=kind)
+        return pair_examples(data, self.test, forget, seed=seed, most=most, unknown=unknown)
 
     def polish(self, model: Fitted, *, seed: int | None = None, watch: Monitor | None = None) -> FittedRecommender:
         """Train to where references end: on from the present parameters, or from a fresh start by `seed`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, cast
@@ -161,3 +161,8 @@ class ForgetRequest:
         ]
         if problems:
             raise ValueError("\n".join(problems))
+
+
+def few(values: Sequence[object], *, most: int = 10) -> str:
+    """The first values for a message, with dots where there are more."""
+    return ", ".join(repr(_plain(value)) for value in values[:most]) + (", ..." if len(values) > most else "")

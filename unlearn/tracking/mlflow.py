@@ -82,7 +82,7 @@ class MlflowTracker:
         token = self._open.set(run_id)
         try:
             with told(self._location, status=500):  # it was there when the run was opened
-                yield MlflowRun(client=self._client, experiment_id=self.experiment_id, run_id=run_id)
+                yield MlflowRun(client=self._client, experiment_id=self.experiment_id, id=run_id)
                 self._client.set_terminated(run_id, status="FINISHED")
         except BaseException as error:
             with once(), suppress(StoreUnavailable), told(self._location):

@@ -148,7 +148,7 @@ class Ranking(Selector):
         """Scores [k], the highest of which are chosen, of equals the earlier unit; -inf where the rule says nothing."""
 
 
-_SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.selectors")
+_SELECTORS = Registry(Selector, "selector of forget sets")
 register = _SELECTORS.register
 
 
@@ -162,5 +162,5 @@ def selector(name: str, **arguments: Any) -> Selector:
 
 
 def selectors() -> list[str]:
-    """Names of all registered selectors, those that installed packages register included."""
+    """Names of all registered selectors."""
     return _SELECTORS.names()
