@@ -32,6 +32,7 @@ import numpy as np
 from chaos_clients import Client, Reader
 from chaos_ledger import figures, settled
 from chaos_processes import SERVER, WORKER, Processes, until
+from common import finish
 from deployment import deployed, ready
 from tqdm import tqdm
 
@@ -58,8 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         result = measure(options, Path(name), stack)
     print(json.dumps(result, indent=2))
-    if options.json is not None:
-        options.json.write_text(json.dumps(result) + "\n", "utf-8")
+    finish(options, result)
 
 
 def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Any]:

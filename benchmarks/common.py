@@ -25,6 +25,7 @@ from recsys.commands.options import Setup
 from recsys.data import Split, ratio, synthetic
 from unlearn.audit.measures import interval
 from unlearn.memory import keep_freed_memory
+from unlearn.outputs import write
 
 
 def arguments(
@@ -136,10 +137,7 @@ def machine() -> dict[str, Any]:
 def finish(options: argparse.Namespace, result: Mapping[str, Any]) -> None:
     """Write the result, or what there is of it so far, where it was asked for; never half a file."""
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        part = options.json.with_name(f"{options.json.name}.part")
-        part.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-        part.replace(options.json)
+        write(options.json, (json.dumps(result, indent=2) + "\n").encode())
 
 
 def kept(options: argparse.Namespace, head: Mapping[str, Any], rows: str) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ def configured(
 
 def _trained(folder: Path, users: int, items: int, dim: int) -> tuple[list[str], int]:
     """A small trained recommender; its users, whose ids have 128 bits, and how many interactions they have."""
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.data import Interactions, synthetic
     from recsys.objectives import WholeData
     from recsys.problem import RecommenderProblem

@@ -8,7 +8,6 @@ on a small graph: next to no work but what comes before it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -16,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from common import finish
 
 SELECT = """
 import numpy as np
@@ -52,8 +53,7 @@ def main() -> None:
             cpu, wall = (min(one[part][number] for one in rounds) for number in (0, 1))
             result |= {f"{name}_{kind}_cpu_seconds": cpu, f"{name}_{kind}_wall_seconds": wall}
             print(f"{name:7} {kind:7} {cpu:6.2f} s of processor time, {wall:6.2f} s of wall time")
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    finish(options, result)
 
 
 def measured(source: str) -> list[tuple[float, float]]:

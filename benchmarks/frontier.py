@@ -38,6 +38,7 @@ from recsys.problem import RecommenderProblem
 from recsys.requests import drawn
 from recsys.scorer import RankingScorer
 from unlearn.audit import Comparison, compare
+from unlearn.forget import UnknownIds
 from unlearn.memory import keep_freed_memory
 from unlearn.specification import read, typed, unlearner, unlearners
 
@@ -91,7 +92,7 @@ class Block:
 def main() -> None:
     options = arguments()
     blocks = chosen_blocks(options)
-    splits = readable(blocks, options.methods)
+    splits = readable(blocks, options.methods, requests_of(options))
     settings = {"seeds": list(range(options.seeds)), "limit": options.limit, "tune": options.tune}
     settings |= {"format": options.format, "threshold": options.threshold, "duplicates": options.duplicates}
     head = report(options, "frontier", splits[blocks[0]], settings | {"methods": options.methods})
@@ -110,7 +111,11 @@ def main() -> None:
         finish(options, result)
     if options.figure is not None:
         keys = [key_of(block.cell(request)) for block, request in wanted]
-        draw([one for one in result["cells"] if key_of(one) in keys and one["methods"]], options.figure)
+        shown = [one for one in result["cells"] if key_of(one) in keys and one["methods"] and points(one)]
+        if shown:
+            draw(shown, options.figure)
+        else:
+            say("no method has a gap in any cell: nothing to draw")
 
 
 def arguments() -> argparse.Namespace:
@@ -164,8 +169,8 @@ def requests_of(options: argparse.Namespace) -> Sequence[str]:
     return options.delete or (FULL_REQUESTS if options.full else REQUESTS)
 
 
-def readable(blocks: Sequence[Block], methods: str) -> dict[Block, Split]:
-    """The data of every block; what cannot be read or built ends the program before any work."""
+def readable(blocks: Sequence[Block], methods: str, requests: Sequence[str]) -> dict[Block, Split]:
+    """The data of every block; what cannot be read or built, and who is not there, end the program before any work."""
     splits: dict[Block, Split] = {}
     try:
         unlearners(methods)
@@ -173,7 +178,10 @@ def readable(blocks: Sequence[Block], methods: str) -> dict[Block, Split]:
             same = next((split for other, split in splits.items() if other.path == block.path), None)
             splits[block] = same or block.split()
             build_model(block.setup(), splits[block].train, seed=0, progress=False)
-    except (OSError, ValueError) as error:
+            for request in requests:
+                if request.startswith("user:"):
+                    drawn(request, splits[block], seed=0)
+    except (OSError, ValueError, UnknownIds) as error:
         raise SystemExit(str(error)) from error
     return splits
 
@@ -222,6 +230,8 @@ def cell(
     meeting = [point.name for point in found if meets(point, bars)]
     for point in found:
         say(f"{'*' if point.name in best else ' '} {point}")
+    for name, reason in comparison.absent.items():
+        say(f"  no {name}: {reason}")
     for reason in comparison.reasons.values():
         say(f"  {reason}")
     say(f"{', '.join(key.values())}: {bars} met by {', '.join(meeting) or 'none'}")

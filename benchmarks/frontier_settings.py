@@ -74,15 +74,13 @@ def choose(
     for request in requests:
         try:
             data, forget = drawn(request, inner, seed=OTHER_SEED)
+            model = build_model(setup, data, seed=OTHER_SEED, progress=False, keep=KEPT).fit()
+            if not labels:
+                labels = [*methods, *_candidates(model, split, methods)]
+            served = serve_all([(label, unlearner(label)) for label in labels], model, forget, limit=limit)
+            comparisons.append(compare(model, forget, served, RankingScorer(inner.test), seed=OTHER_SEED))
         except ValueError:
-            continue  # more than the training part has
-        model = build_model(setup, data, seed=OTHER_SEED, progress=False, keep=KEPT).fit()
-        if not labels:
-            labels = [*methods, *_candidates(model, split, methods)]
-        served = serve_all([(label, unlearner(label)) for label in labels], model, forget, limit=limit)
-        if all(one.reason for one in served):
-            continue
-        comparisons.append(compare(model, forget, served, RankingScorer(inner.test), seed=OTHER_SEED))
+            continue  # more than the training part has, or what the request's cell says
     tried = [_tried(label, comparisons) for label in labels] if comparisons else []
     chosen = [best(rows, bar) for name in methods if (rows := [one for one in tried if read(one.method)[0] == name])]
     return [one.method for one in chosen if one is not None and one.method not in methods], tried

@@ -27,7 +27,7 @@ from typing import Any, get_args
 import forward
 import numpy as np
 import rrsets
-from common import data_set
+from common import data_set, finish
 
 from graph_influence.diffusion import IndependentCascade
 from graph_influence.graph import SocialGraph
@@ -79,8 +79,7 @@ def main() -> None:
     runs = forward.measure(graph, rows, **(few | {"runs": 200} if options.quick else {}))
     result |= {name: runs[name] for name in ("cynetdiff_ic_ratio", "cynetdiff_lt_ratio")}
     print(json.dumps({name: value for name, value in result.items() if not name.startswith("seeds")}, indent=2))
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    finish(options, result)
 
 
 def arguments() -> argparse.Namespace:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import torch
 from common import arguments, finish, machine, say
 
-from graph_influence.commands import workspace
+from graph_influence import workspace
 from graph_influence.commands.specified import surrogate_of
 from graph_influence.graph import SocialGraph
 from graph_influence.influential import hub_users, random_users

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import finish
 from deployment import PROGRAM, Deployment, deployed, processor_seconds, ready, running
 from service_clients import requests, sent
 
@@ -67,8 +68,7 @@ def main() -> None:
         result = measure(options, Path(name), stack)
     told = {key: value for key, value in result.items() if not key.endswith("_log")}
     print(json.dumps(told, indent=2))
-    if options.json is not None:
-        options.json.write_text(json.dumps(result) + "\n", "utf-8")
+    finish(options, result)
 
 
 def measure(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def measure(options: argparse.Namespace, split: Split, folder: Path, stack: Exit
 
 
 def prepare(options: argparse.Namespace, split: Split, folder: Path) -> None:
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.commands.build import build_model
     from recsys.commands.options import Setup
 

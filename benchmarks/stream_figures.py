@@ -103,7 +103,7 @@ def leaked(wanted: Sequence[Erasure], answers: list[dict[str, Any]], traffic: li
 
 def quality(folder: Path, split: Split) -> dict[str, float]:
     """Recall and NDCG of the published model, on the held-out interactions of the users that it knows."""
-    from recsys.commands import workspace
+    from recsys import workspace
 
     return measured(workspace.load(folder), split)
 
@@ -123,8 +123,7 @@ def measured(model: Any, split: Split) -> dict[str, float]:
 
 def compared(before: dict[str, float], folder: Path, split: Split) -> dict[str, Any]:
     """Beside a model of the same recipe trained from the beginning."""
-    from recsys import store
-    from recsys.commands import workspace
+    from recsys import store, workspace
 
     served = workspace.load(folder)
     began = time.perf_counter()
@@ -145,7 +144,7 @@ def compared(before: dict[str, float], folder: Path, split: Split) -> dict[str, 
 
 def ranked(folder: Path, wanted: Sequence[Erasure]) -> int:
     """How many of the erased interactions the model alone would recommend: as an exact retrain would, too."""
-    from recsys.commands import workspace
+    from recsys import workspace
 
     model = workspace.load(folder)
     pairs = [(model.data.users.parse([one.user])[0], one.item) for one in wanted if one.item is not None]

@@ -15,11 +15,10 @@ from graph_influence.arcs import Arcs, Parallel, compiled, spans
 from graph_influence.coins import steps
 from graph_influence.errors import InvalidGraph, UnknownIds
 from graph_influence.frames import read_frame
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, few
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Id, Vocabulary
 
-_SHOWN = 10
 _SLACK = 1e-9  # by how much rounding may lift the in-weights of a node above 1
 
 
@@ -237,10 +236,9 @@ class SocialGraph:
         if unknown == "raise" and (bool((rows < 0).any()) or bool((arcs < 0).any())):
             missing: list[Any] = [user for user, row in zip(forget.users, rows, strict=True) if row < 0]
             missing += [tie for tie, arc in zip(forget.ties, arcs, strict=True) if arc < 0]
-            shown = ", ".join(map(repr, missing[:_SHOWN])) + (", ..." if missing[_SHOWN:] else "")
             raise UnknownIds(
                 f"users and ties must be in the graph ({len(missing)} of {len(rows) + len(arcs)} are unknown or "
-                f'forgotten: {shown}); remove them, or pass unknown="skip"'
+                f'forgotten: {few(missing)}); remove them, or pass unknown="skip"'
             )
         return self.without_rows(rows[rows >= 0], arcs[arcs >= 0], renormalise=renormalise)
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from graph_influence.errors import InvalidSeeds, UnknownIds
 from graph_influence.graph import SocialGraph
+from unlearn.forget import few
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Id
-
-_SHOWN = 10
 
 
 def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:
@@ -32,10 +31,10 @@ def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:
         problems.add(f"there must be at most as many seeds as nodes, {graph.num_alive} (got {len(listed)}); pass fewer")
     twice = [seed for place, seed in enumerate(listed) if seed in listed[:place]] if _repeat(listed) else []
     if twice:
-        problems.add(f"each seed must be named once (named again: {_shown(twice)}); pass it once")
+        problems.add(f"each seed must be named once (named again: {few(twice)}); pass it once")
     missing = [seed for seed, row in zip(listed, rows.tolist(), strict=True) if row < 0]
     if missing:
-        problems.add(f"seeds must be in the graph ({len(missing)} are unknown or forgotten: {_shown(missing)})")
+        problems.add(f"seeds must be in the graph ({len(missing)} are unknown or forgotten: {few(missing)})")
         try:
             problems.fail()
         except InvalidSeeds as error:
@@ -46,7 +45,3 @@ def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:
 
 def _repeat(listed: Sequence[Any]) -> bool:
     return len(set(listed)) < len(listed)
-
-
-def _shown(ids: Sequence[Any]) -> str:
-    return ", ".join(map(repr, ids[:_SHOWN])) + (", ..." if len(ids) > _SHOWN else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
-from unlearn import durable
+from unlearn.tables.parquet import metadata, write
 from unlearn.vocabulary import Vocabulary
 
 _NODES = b"unlearn.nodes"
@@ -31,9 +30,7 @@ def to_parquet(graph: SocialGraph, path: str | Path) -> None:
         "alive": graph.alive,
     }
     table = pa.table(columns).replace_schema_metadata({_NODES: json.dumps(graph.nodes.to_json()).encode()})
-    content = io.BytesIO()
-    pq.write_table(table, content)
-    durable.replace(Path(path), content.getvalue())
+    write(Path(path), table)
 
 
 def from_parquet(path: str | Path) -> SocialGraph:
@@ -42,18 +39,10 @@ def from_parquet(path: str | Path) -> SocialGraph:
     Raises: InvalidGraph when the file is another.
     """
     path = Path(path)
-    if not is_snapshot(path):
+    if _NODES not in metadata(path):
         raise InvalidGraph(f"`{path.name}` must be a file of `to_parquet` (got another); read it with `read`")
     table = pq.read_table(path)
     nodes = Vocabulary.from_json(json.loads(table.schema.metadata[_NODES]))
     source, target, probability, alive = (table.column(name).to_numpy() for name in table.column_names)
     in_ptr = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=len(nodes)))]).astype(np.int64)
     return SocialGraph(nodes, in_ptr, source.astype(np.int32), probability.astype(np.float64), alive.astype(np.bool_))
-
-
-def is_snapshot(path: Path) -> bool:
-    """Whether a file was written by `to_parquet`."""
-    with path.open("rb") as file:
-        if file.read(4) != b"PAR1":
-            return False
-    return _NODES in (pq.read_schema(path).metadata or {})

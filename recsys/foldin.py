@@ -7,19 +7,18 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
 from recsys.models.base import build
 from recsys.objectives.model_loss import ModelLoss
+from recsys.ranking import Rows
 from unlearn.forget import ForgetSet
 from unlearn.params import Params
 from unlearn.streams import uniforms
 from unlearn.vocabulary import Vocabulary
 
-Rows = NDArray[np.int64]
 Pairs = tuple[Rows, Rows]
 
 

@@ -105,6 +105,12 @@ class BipartiteGraph:
         """What the normalisation divides each node by [n_nodes], of the edges as they are without weights."""
         return torch.cat([self.crow.diff(), self.item_crow.diff()]).double()
 
+    def interactions(self, chosen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """User rows [r], item rows [r] and weights [r], if there are any, of the chosen interactions (all if None)."""
+        if chosen is None:
+            return self.rows, self.cols, self.weights
+        return self.rows[chosen], self.cols[chosen], None if self.weights is None else self.weights[chosen]
+
     @property
     def weighting(self) -> tuple[Tensor | None, ...]:
         """The weights that edges were given, None where they were given none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,18 +19,14 @@ from unlearn.problem import Fitted
 from unlearn.streams import uniforms
 from unlearn.units import Unit
 
-Kind = Literal["probability", "rank"]
-Level = Literal["mean", "max"]
-
 
 @dataclass(frozen=True, eq=False)
 class PairExamples:
     """Examples of one or several pairs each, the same for every model; see `unlearn.audit.contract.Examples`.
 
-    `probability`: m(u, i) = s_ui - logsumexp over the candidate items, the log-probability of a softmax; `rank`: the
-    share of candidates that score below i. Of an example with several pairs (a user with their items, an item with its
-    users) it is the mean, or the largest. A model that does not hold a user, or an item, is asked after folding in half
-    of the history, about the other half.
+    The signal of a pair is s_ui - logsumexp over the candidate items, the log-probability of a softmax over scores; of
+    an example with several pairs (a user with their items, an item with its users) it is the mean of theirs. A model
+    that does not hold a user, or an item, is asked after folding in half of the history, about the other half.
     """
 
     pairs: Pairs  # user and item rows [p]
@@ -41,8 +36,6 @@ class PairExamples:
     unit: Unit
     histories: csr_array  # [n_users, n_items]: what is folded in
     candidates: Rows
-    kind: Kind = "probability"
-    level: Level = "mean"
 
     def signal(self, model: Fitted) -> Tensor:
         """Float64 [examples].
@@ -54,8 +47,6 @@ class PairExamples:
         of_pairs = self._of_pairs(model)
         owner = torch.from_numpy(self.owner)
         empty = torch.zeros(len(self.units), dtype=torch.float64)
-        if self.level == "max":
-            return empty.scatter_reduce(0, owner, of_pairs, "amax", include_self=False)
         return empty.index_add(0, owner, of_pairs) / torch.bincount(owner, minlength=len(empty))
 
     def _of_pairs(self, model: FittedRecommender) -> Tensor:
@@ -94,10 +85,7 @@ class PairExamples:
         """Of the scores [q, n_items] of some users: the signals of the pairs (local row, item)."""
         among = scores[:, torch.from_numpy(self.candidates)]
         asked = scores[local, torch.from_numpy(columns)]
-        if self.kind == "probability":
-            return asked - among.logsumexp(1)[local]
-        ordered = among.sort(1).values
-        return torch.searchsorted(ordered[local], asked[:, None]).squeeze(1).double() / among.shape[1]
+        return asked - among.logsumexp(1)[local]
 
     def _folded(self, users: Rows, data: Interactions) -> csr_array:
         kept: csr_array = self.histories[users]
@@ -117,8 +105,6 @@ def pair_examples(
     seed: int,
     most: int,
     unknown: ForgetSet | None = None,
-    kind: Kind = "probability",
-    level: Level = "mean",
 ) -> PairExamples:
     """At most `most` examples each of what `forget` names, of what stays, and of held-out interactions of those asked.
 
@@ -153,8 +139,6 @@ def pair_examples(
             (np.ones(len(drawn.folded[0]), np.float32), drawn.folded), shape=(data.n_users, data.n_items)
         ),
         candidates=np.flatnonzero(data.items.alive),
-        kind=kind,
-        level=level,
     )
 
 

@@ -20,6 +20,10 @@ not hide). Write r = |S - S*| and delta = max(0, -lambda_min(Q)).
 
 And F(W) - F* <= <Q, W> - <Q, W*> <= <Q, W> + delta tr(W*). The distance moved by scaling is added at
 the end. Everything is computed in float64 from the parameters as they are, whatever their own precision.
+
+S* is where exact retrains end that are wide enough for the rank of W*. A narrower one may have several solutions. They
+lie within twice the bound of a table of their width: for the best W' of that width F(W') <= F(W) takes the place of the
+inequality at W*, which leaves mu/2 for mu in 1 and 2, while 3 holds as it is; and halving mu at most doubles the roots.
 """
 
 from __future__ import annotations
@@ -133,7 +137,9 @@ class Certificate:
         # F(s W) = sum w + linear s + quadratic s^2
         linear = l2 * trace - 2.0 * float((graph.weights * y).sum())
         quadratic = (1.0 - a) * float((graph.weights * y * y).sum()) + a * square
-        scale = max(0.0, -0.5 * linear / quadratic) if scaled and quadratic > 0.0 else 1.0
+        scale = 1.0
+        if scaled:  # without a score no multiple gains anything, and F rises with tr(W)
+            scale = max(0.0, -0.5 * linear / quadratic) if quadratic > 0.0 else 0.0
         y, users = scale * y, scale * users
         slopes = objective.slopes(y, graph)
         weight = float(graph.weights.sum())

@@ -31,7 +31,7 @@ from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
-from unlearn.params import Params
+from unlearn.params import Params, arranged
 from unlearn.problem import Bound, Locality, Problem, Touched
 from unlearn.solvers.landscape import Landscape
 from unlearn.units import Unit, Units
@@ -97,9 +97,10 @@ class RecommenderProblem(FittedRecommender, Problem):
         monitor: Monitor | None = None,
     ) -> RecommenderProblem:
         problem = self.with_options(options or self.options)
-        if init is None:
+        if init is None:  # a row that nothing moves would end as what rounding leaves of its random start
             init = problem.loss.initial(problem.options.seed, std=problem.options.init_std)
-        return train(problem, problem.loss, init, monitor)
+            init = problem.with_params(init).settled(ForgetSet())
+        return train(problem, problem.loss, arranged(init, self.params), monitor)
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)

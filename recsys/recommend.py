@@ -16,10 +16,10 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.errors import UnknownIds
 from recsys.ranking import Rows, Scores, Seen, best, seen_items
+from unlearn.forget import few
 from unlearn.vocabulary import Id, Vocabulary
 
 Unknown = Literal["raise", "skip", "popular"]
-_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class BaseRanker(ABC):
             UnknownIds: ids are unknown and nothing else is wrong.
             ValueError: other arguments are wrong; the message lists every problem.
         """
+        if isinstance(suppress, str):  # its letters would pass for ids
+            raise ValueError(f"`suppress` must be a collection of ids for `recommend` (got the str {suppress!r})")
         single = isinstance(user_ids, (int, str, np.integer))
         asked: list[Any] = [user_ids] if single else list(user_ids)  # pyright: ignore[reportArgumentType]
         banned_ids: list[Any] = [] if suppress is None else list(suppress)
@@ -164,8 +166,9 @@ class BaseRanker(ABC):
             for name, ids, found in (("user_ids", asked, rows), ("suppress", banned, suppressed)):
                 missing = [value for value, row in zip(ids, found, strict=True) if row < 0]
                 if missing:
-                    shown = ", ".join(repr(value) for value in missing[:_SHOWN]) + (", ..." if missing[_SHOWN:] else "")
-                    problems.append(f"`{name}` must be known ids ({len(missing)} of {len(ids)} are not: {shown})")
+                    problems.append(
+                        f"`{name}` must be known ids ({len(missing)} of {len(ids)} are not: {few(missing)})"
+                    )
         if problems:
             text = "No recommendations were made:\n  - " + "\n  - ".join(problems)
             if len(problems) > other:

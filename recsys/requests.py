@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
 from recsys.data.splits import Split
 from recsys.evaluate import terciles
+from recsys.ranking import Rows
 from unlearn.forget import ForgetSet
 from unlearn.streams import integers, uniforms
 from unlearn.vocabulary import Vocabulary
 
-Rows = NDArray[np.int64]
 FORMS = (
     "random:0.05 (share of interactions), users:20, items:5, popular-items:5, ties:50, one-user:30, user:ID or "
     "corrupted:0.05 (share of false interactions that are added first)"

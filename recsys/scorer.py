@@ -14,12 +14,13 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.answers import Answers
+from recsys.closed_form import ClosedForm
 from recsys.data.interactions import Interactions
 from recsys.evaluate import evaluate_scores, terciles
 from recsys.fitted import FittedRecommender, one_hop
 from recsys.foldin import Halves, split_history
 from recsys.likeness import TiedPairs, likeness
-from recsys.membership import Kind, PairExamples, pair_examples
+from recsys.membership import PairExamples, pair_examples
 from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows, best, seen_items
 from recsys.train import Monitor
@@ -68,20 +69,21 @@ class RankingScorer:
         seed: int,
         most: int,
         unknown: ForgetSet | None = None,
-        kind: Kind = "probability",
     ) -> PairExamples:
         """What attacks ask about one request, at most `most` examples a group; see `recsys.membership`."""
         data = _recommender(model).data
-        return pair_examples(data, self.test, forget, seed=seed, most=most, unknown=unknown, kind=kind)
+        return pair_examples(data, self.test, forget, seed=seed, most=most, unknown=unknown)
 
     def polish(self, model: Fitted, *, seed: int | None = None, watch: Monitor | None = None) -> FittedRecommender:
         """Train to where references end: on from the present parameters, or from a fresh start by `seed`.
 
-        A model with another way of training is fitted as it stands, by `seed` where its options know one; it cannot be
-        watched.
+        A model with another way of training is fitted as it stands, by `seed` where it or its options know one; it
+        cannot be watched.
         """
         recommender = _recommender(model)
         options: Any = getattr(recommender, "options", None)
+        if isinstance(recommender, ClosedForm):
+            return (recommender if seed is None else recommender.reseeded(seed)).fit()
         if not isinstance(recommender, RecommenderProblem):
             reseeded = seed is not None and hasattr(options, "seed")
             return recommender.fit(options=replace(options, seed=seed) if reseeded else None)

@@ -67,7 +67,7 @@ class TrainingOptions:
             batch_size=("positive", self.batch_size > 0),
             learning_rate=("positive", self.learning_rate > 0),
             checkpoint_every=("positive", self.checkpoint_every > 0),
-            keep=('empty or of "checkpoints" and "optimizer"', self.keep <= {"checkpoints", "optimizer"}),
+            keep=('empty or of "checkpoints" and "optimizer"', set(self.keep) <= {"checkpoints", "optimizer"}),
         )
 
     @property

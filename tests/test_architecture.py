@@ -18,9 +18,9 @@ import pytest
 PACKAGES = ("unlearn", "recsys", "graph_influence")
 ROOT = Path(__file__).resolve().parent.parent
 # Of `unlearn`, the plug-ins may use the contracts and the solvers; a method that a plug-in contributes also builds on
-# the others' base, a target of the service applies methods and tracks versions, and a surrogate that stands while
-# people leave forgets them by one. A command that a plug-in contributes is an application, above both floors, and may
-# use everything.
+# the others' base; whatever forgets by a method uses one: a stored model, a target of the service, which tracks
+# versions too, and a surrogate that stands while people leave. A command that a plug-in contributes is an application,
+# above both floors, and may use everything.
 CONTRACTS = (
     "blocklist",
     "command",
@@ -51,6 +51,7 @@ CONTRACTS = (
 )
 BUILT_ON = ("methods", "specification", "tracking")
 METHODS = (
+    "recsys/forgetting.py",
     "recsys/methods",
     "recsys/plugin",
     "graph_influence/methods",

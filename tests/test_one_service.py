@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import graph_influence.commands.workspace as networks
 import graph_influence.plugin as spreading
-import recsys.commands.workspace as models
+import graph_influence.workspace as networks
 import recsys.plugin as recommending
+import recsys.workspace as models
 from graph_influence.network import Network, Plan
 from graph_influence.schemes import weighted_cascade
 from graph_influence.standing_surrogate import Lessons

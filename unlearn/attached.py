@@ -20,7 +20,7 @@ from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.invalid import require
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, arranged, flatten, unflatten
 from unlearn.problem import Problem, Touched
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
@@ -211,6 +211,10 @@ class AttachedProblem(Problem):
         if self.recipe.predictions is None:
             return super().predictions(params, records)
         found = self.recipe.run(params, self.recipe.predictions, self.payload)
+        if len(found) != self.n_records:
+            raise ValueError(
+                f"`predictions` must return one row for each of the {self.n_records} records (got {len(found)})"
+            )
         return found[records.to(found.device)]
 
     # ---- forgetting -------------------------------------------------------------------------------------------------
@@ -277,7 +281,8 @@ class AttachedProblem(Problem):
     def fit(self, init: Params | None = None, *, options: AttachedOptions | None = None) -> Self:
         started = time.perf_counter()
         options = self.options if options is None else options
-        x = flatten(self.recipe.initial(options.seed, self.params) if init is None else init)
+        start = self.recipe.initial(options.seed, self.params) if init is None else init
+        x = flatten(arranged(start, self.params))
         if options.solver == "lbfgs":
             landscape = FunctionLandscape(self._training_gradient)
             x = lbfgs(landscape, x, tolerance=options.tolerance, max_iterations=options.max_iterations).x

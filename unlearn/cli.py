@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unlearn.command import command
+from unlearn.command import Json, command
 from unlearn.memory import keep_freed_memory
 from unlearn.requests.commands import register
 
@@ -31,9 +31,7 @@ def main() -> None:
 
 @app.command()
 @command
-def methods(
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> Mapping[str, Any]:
+def methods(json_: Json = False) -> Mapping[str, Any]:
     """Every unlearning method: what it does, its paper, what it requires, its arguments."""
     from rich.console import Console
 
@@ -53,7 +51,7 @@ def report(
         typer.Argument(help="JSON of `unlearn audit`, `unlearn evaluate` or a stream; several make one page."),
     ],
     html: Annotated[Path, typer.Option(help="Where to write the page.")],
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    json_: Json = False,
 ) -> Mapping[str, Any]:
     """One HTML page that shows an audit: offline, self-contained, the same bytes for the same JSON."""
     from unlearn.audit.report import read, render

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ from unlearn.forget import UnknownIds
 from unlearn.interruption import Interrupted, ending
 from unlearn.jsonable import json_text
 from unlearn.outlets import outlets
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""Where tensors are: the device that somebody named, and what work there takes."""
+"""Devices: whether a named one can be used here, and how long work on it takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def unusable(name: str) -> str | None:
 
 
 def elapsed(since: float) -> float:
-    """Seconds since `time.perf_counter()` said so, once an accelerator has done all that it was asked to."""
+    """Seconds since `since`, a reading of `time.perf_counter()`, after waiting for an accelerator's queued work."""
     if torch.accelerator.is_available():
         torch.accelerator.synchronize()
     return time.perf_counter() - since

@@ -26,7 +26,7 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def unfinished(path: Path) -> Path:
@@ -39,17 +39,17 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     unfinished(path).unlink(missing_ok=True)
     if path.parent.is_dir():
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def sync_tree(folder: Path) -> None:
-    """Have every file below the folder, and the folders, on disk: before a rename makes them count."""
+    """Flush every file below the folder, and the folders themselves, to the disk before a rename makes them count."""
     for path in [*folder.rglob("*"), folder]:
-        sync_folder(path)
+        sync(path)
 
 
-def sync_folder(path: Path) -> None:
-    """Have a file's content, or which files a folder has, on disk."""
+def sync(path: Path) -> None:
+    """Flush a file's content, or a folder's list of files, to the disk."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 Id = int | str
 Pair = tuple[Id, Id]
@@ -30,17 +30,9 @@ def _order(value: object) -> tuple[str, object]:
 
 
 def _plain(value: object) -> object:
-    """NumPy scalars become Python ones, so that equal ids are equal whatever array they came from."""
+    """NumPy scalars and tensors of one number become Python ones: equal ids are equal whatever array they came from."""
     item = getattr(value, "item", None)
-    return item() if callable(item) else value
-
-
-def _canonical_ids(values: Iterable[object]) -> tuple[object, ...]:
-    return tuple(sorted({_plain(value) for value in values}, key=_order))
-
-
-def _canonical_pairs(values: Iterable[object]) -> tuple[object, ...]:
-    return tuple(sorted({_pair(value) for value in values}, key=_order))
+    return item() if callable(item) and not getattr(value, "ndim", 0) else value
 
 
 def _is_id(value: object) -> bool:
@@ -55,13 +47,19 @@ def _pair(value: object) -> object:
     return tuple(_plain(part) for part in cast("Iterable[object]", value))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+def _is_collection(values: object) -> bool:
+    # The letters of a text would pass for ids, and so would the numbers that bytes are.
+    return isinstance(values, Iterable) and not isinstance(values, str | bytes)
+
+
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class ForgetSet:
     """Users, items, interactions (user, item), ties (user, user) and records to forget.
 
-    Ids are the caller's own; `records` are indices, for models whose units have no ids. Every field is
-    brought into canonical order without duplicates, so equal requests are equal, hash alike and share a
-    digest. Forgetting a user means all its interactions and ties, its row and everything derived from it.
+    Ids are the caller's own; `records` are indices, for models whose units have no ids. Any collection will do, of
+    NumPy, pandas and torch too; every field is brought into canonical order without duplicates, so equal requests are
+    equal, hash alike and share a digest. Forgetting a user means all its interactions and ties, its row and everything
+    derived from it.
 
     Raises:
         ValueError: an id is neither an int nor a str, a pair has not two members, a record is negative.
@@ -73,33 +71,49 @@ class ForgetSet:
     ties: tuple[Pair, ...] = ()
     records: tuple[int, ...] = ()
 
-    def __post_init__(self) -> None:
-        texts = [f.name for f in fields(self) if isinstance(getattr(self, f.name), str)]
-        if texts:  # its letters would pass for ids
-            raise ValueError("\n".join(f"`{name}` must be a collection for `ForgetSet` (got a str)" for name in texts))
-        for name in ("users", "items", "records"):
-            object.__setattr__(self, name, _canonical_ids(getattr(self, name)))
-        for name in ("interactions", "ties"):
-            object.__setattr__(self, name, _canonical_pairs(getattr(self, name)))
+    def __init__(
+        self,
+        users: Iterable[Id] = (),
+        items: Iterable[Id] = (),
+        interactions: Iterable[Pair] = (),
+        ties: Iterable[Pair] = (),
+        records: Iterable[int] = (),
+    ) -> None:
+        given: dict[str, Any] = {
+            "users": users,
+            "items": items,
+            "interactions": interactions,
+            "ties": ties,
+            "records": records,
+        }
+        if alone := {name: value for name, value in given.items() if not _is_collection(value)}:
+            lines = (f"`{k}` must be a collection for `ForgetSet` (got {type(v).__name__})" for k, v in alone.items())
+            raise ValueError("\n".join(lines))
+        plain: dict[str, list[Any]] = {
+            name: [(_pair if name in ("interactions", "ties") else _plain)(value) for value in values]
+            for name, values in given.items()
+        }
         problems = [
             f"`{name}` must hold ints or strs (got {type(value).__name__} {value!r})"
             for name in ("users", "items")
-            for value in getattr(self, name)
+            for value in plain[name]
             if not _is_id(value)
         ]
         problems += [
             f"`{name}` must hold pairs of ints or strs (got {pair!r})"
             for name in ("interactions", "ties")
-            for pair in getattr(self, name)
+            for pair in plain[name]
             if not isinstance(pair, tuple) or len(pair) != 2 or not all(_is_id(part) for part in pair)
         ]
         problems += [
             f"`records` must hold indices of at least 0 (got {record!r})"
-            for record in self.records
+            for record in plain["records"]
             if not _is_id(record) or isinstance(record, str) or record < 0
         ]
         if problems:
-            raise ValueError("This forget set cannot be read:\n  " + "\n  ".join(problems))
+            raise ValueError("This forget set cannot be read:\n  " + "\n  ".join(dict.fromkeys(problems)))
+        for name, values in plain.items():
+            object.__setattr__(self, name, tuple(sorted(set(values), key=_order)))
 
     def __or__(self, other: ForgetSet) -> ForgetSet:
         return ForgetSet(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(ForgetSet)})
@@ -147,3 +161,8 @@ class ForgetRequest:
         ]
         if problems:
             raise ValueError("\n".join(problems))
+
+
+def few(values: Sequence[object], *, most: int = 10) -> str:
+    """The first values for a message, with dots where there are more."""
+    return ", ".join(repr(_plain(value)) for value in values[:most]) + (", ..." if len(values) > most else "")

@@ -66,6 +66,13 @@ def attach(
         problems.append("`module` must have a parameter that requires a gradient (got none)")
     if len(kinds := {(value.dtype, value.device) for value in params.values()}) > 1:
         problems.append(f"`module` must have its parameters in one dtype on one device (got {sorted(map(str, kinds))})")
+    if any(value.is_complex() for value in params.values()):
+        problems.append("`module` must have real parameters, whose squares are lengths (got complex ones)")
+    if compiled := [name for name, part in module.named_modules() if hasattr(part, "_orig_mod")]:
+        problems.append(
+            "`module` must not be compiled, for compiled code has no second derivative (got `torch.compile` around "
+            f"{', '.join(name or 'the module' for name in compiled)}); attach what was compiled, its `_orig_mod`"
+        )
     if cached := [name for name, part in module.named_modules() if getattr(part, "cached", False)]:
         problems.append(
             f"`module` must not cache its graph, or forgotten edges live on (got `cached=True` in "
@@ -89,7 +96,8 @@ def attach(
     if all(gradient is None for gradient in reached):
         raise ValueError(
             "`losses` must depend on the parameters of the module that it is given (got losses without a gradient in "
-            "them): it must call its first argument, no module from outside, and detach nothing"
+            "them): it must call its first argument, no module from outside, and detach nothing, and `attach` must not "
+            "be called under `torch.no_grad`"
         )
     if not torch.allclose(found, recipe.run(moving, losses, data), equal_nan=True):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What Ctrl-C means here: training from Python keeps what it has reached, and nothing half done passes for done."""
+"""What Ctrl-C does: training called from Python returns what it has reached; nothing half done passes for done."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 class Interrupted(BaseException):
-    """Ctrl-C in a command: no KeyboardInterrupt, which training answers with what it has reached."""
+    """Ctrl-C in a command. It is no KeyboardInterrupt, which training would catch to return what it has reached."""
 
 
 @contextmanager
 def ending() -> Generator[None]:
-    """Ctrl-C raises `Interrupted`, whoever would have answered a KeyboardInterrupt."""
+    """Meanwhile Ctrl-C raises `Interrupted`, so that no code below that catches KeyboardInterrupt goes on."""
 
     def end(*_: object) -> None:
         raise Interrupted
@@ -26,17 +26,17 @@ def ending() -> Generator[None]:
 
 @contextmanager
 def answered() -> Generator[None]:
-    """Ctrl-C raises KeyboardInterrupt again: for what answers it and tells."""
+    """Within `ending`, Ctrl-C raises KeyboardInterrupt again: for code that catches it and says how far it came."""
     with _heard(signal.default_int_handler):
         yield
 
 
 @contextmanager
 def whole_or_not_at_all() -> Generator[None]:
-    """Training may answer an interrupt with what it has reached, which must not pass for a trained model.
+    """Around training: where it catches an interrupt and returns early, that must not pass for a trained model.
 
     Raises:
-        KeyboardInterrupt: there was one.
+        KeyboardInterrupt: at the end, if there was one meanwhile.
     """
     interrupted = False
 
@@ -55,8 +55,8 @@ def whole_or_not_at_all() -> Generator[None]:
 def asked_to_end() -> Generator[Callable[[], bool]]:
     """Gives a function that says whether there was a Ctrl-C, for a search that then ends with what it has.
 
-    A flag and no exception, because training on the way takes a KeyboardInterrupt for its own end. A second time it is
-    heard as before.
+    A flag and no exception, because training within the search would catch a KeyboardInterrupt as its own. A second
+    Ctrl-C does what it did before.
     """
     before = signal.getsignal(signal.SIGINT)
     asked = False
@@ -72,7 +72,7 @@ def asked_to_end() -> Generator[Callable[[], bool]]:
 
 @contextmanager
 def undisturbed() -> Generator[None]:
-    """Ctrl-C is heard at the end: around what is quick, and worth nothing half done."""
+    """Ctrl-C is held back and raised at the end: around work that is quick, and worth nothing half done."""
     heard = False
 
     def note(*_: object) -> None:
@@ -87,7 +87,7 @@ def undisturbed() -> Generator[None]:
 
 @contextmanager
 def _heard(handler: Callable[..., Any]) -> Generator[None]:
-    """SIGINT goes to `handler`; signals arrive in the main thread alone."""
+    """Meanwhile SIGINT goes to `handler`; does nothing outside the main thread, where no signals arrive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

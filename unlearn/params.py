@@ -22,3 +22,26 @@ def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> Params:
         raise ValueError(f"`vector` must have {sum(sizes)} entries to fill these parameters (got {vector.numel()})")
     parts = vector.split(sizes)
     return {name: part.view(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}
+
+
+def arranged(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
+    """The same parameters in the order of `like`, which is that of a vector of them.
+
+    Raises:
+        ValueError: naming all that are missing, unknown, or of another number of dimensions or rows; columns are free,
+            for an embedding table may have grown.
+    """
+    problems = [
+        f"`{name}` must be {_kind(like.get(name))} among the parameters (got {_kind(params.get(name))})"
+        for name in dict.fromkeys([*like, *params])
+        if _kind(like.get(name)) != _kind(params.get(name))
+    ]
+    if problems:
+        raise ValueError("\n".join(problems))
+    return {name: params[name] for name in like}
+
+
+def _kind(value: Tensor | None) -> str:
+    if value is None:
+        return "absent"
+    return f"{value.dim()}-dimensional of {value.shape[0]} rows" if value.dim() else "a scalar"

@@ -27,6 +27,9 @@ from unlearn.units import Unit, Units
 class Bound:
     """A proven bound on the distance of the scores from those of any exact minimiser of the same objective.
 
+    That is one whose parameters are wide enough for what is best at any width; of narrower ones there may be several,
+    and those of the model's own width are within twice the bound.
+
     Holds with probability at least `probability` over the random start of an eigenvalue iteration, for this
     objective and up to floating-point rounding; it is no statement about any other objective or data set.
     """
@@ -71,7 +74,7 @@ class Fitted(ABC):
 
     @abstractmethod
     def fit(self, init: Params | None = None, *, options: Any = None) -> Self:
-        """Train on this model's own data; from `init` if given, else from the seed. Returns a new model."""
+        """Train on this model's own data; from `init` if given, by name, else from the seed. Returns a new model."""
 
     @abstractmethod
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:

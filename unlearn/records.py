@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearn.forget import ForgetSet, UnknownIds
+from unlearn.forget import ForgetSet, UnknownIds, few
 
 Remove = Callable[[Any, Tensor], Any]
 """(data, positions of the records to remove, ascending) -> the remaining data, everything derived from it rebuilt."""
@@ -45,8 +45,7 @@ class NumberedRecords:
             if count and name != "records"
         ]
         if missing := [record for record in forget.records if record not in here]:
-            shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
-            lines.append(f"  - {len(missing)} of {len(forget.records)} records: {shown}")
+            lines.append(f"  - {len(missing)} of {len(forget.records)} records: {few(missing)}")
         if lines and unknown == "raise":
             head = "a forget set must name only what the data holds; unknown or already forgotten here:"
             raise UnknownIds(

@@ -67,7 +67,7 @@ class Seal:
         if self._key.is_file():
             with self._key.open("r+b", buffering=0) as file:  # in place: a copy would leave the key where it was
                 file.write(bytes(32))
-            durable.sync_folder(self._key)
+            durable.sync(self._key)
         durable.remove(self._key)
         durable.remove(self._sealed)
 

@@ -13,11 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unlearn.forget import UnknownIds
+from unlearn.forget import Id, UnknownIds, few
 from unlearn.invalid import InvalidInput
 
-Id = int | str
-_SHOWN = 10
 _FEW = 16  # lookups after which hashing all ids pays
 _INTEGER = re.compile(r"-?[0-9]{1,19}")  # no longer than 64 bits need; to isdigit a superscript is one, to int not
 
@@ -61,7 +59,7 @@ class Vocabulary:
         if not index.is_unique:
             twice = index[index.duplicated()].unique().tolist()
             raise InvalidInput(
-                f"ids of a vocabulary must be unique ({len(twice)} occur more than once: {_named(twice)}); "
+                f"ids of a vocabulary must be unique ({len(twice)} occur more than once: {few(twice)}); "
                 "pass each id once"
             )
         self._set(array, np.ones(len(array), dtype=np.bool_))
@@ -169,7 +167,7 @@ class Vocabulary:
             missing = [listed[k] for k in np.flatnonzero(found < 0).tolist()]
             raise UnknownIds(
                 f"ids must be in the vocabulary ({len(missing)} of {len(listed)} are unknown or forgotten: "
-                f'{_named(missing)}); remove them, or pass unknown="mark" to get -1 in their place'
+                f'{few(missing)}); remove them, or pass unknown="mark" to get -1 in their place'
             )
         return found
 
@@ -252,8 +250,3 @@ def _kind(kind: type) -> str:
 
 def _fits(value: Any) -> bool:
     return isinstance(value, str) or -(2**63) <= int(value) < 2**63
-
-
-def _named(ids: Sequence[Any]) -> str:
-    shown = ", ".join(repr(value.item() if isinstance(value, np.generic) else value) for value in ids[:_SHOWN])
-    return shown + (", ..." if len(ids) > _SHOWN else "")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Model, Seed, Seeds, listed
-from unlearn.command import command
+from graph_influence.commands.options import GraphFile, Model, Seed, Seeds, listed
+from unlearn.command import Json, command
 
 _TRAINING_FREE = ("non_backtracking", "mean_field")
 

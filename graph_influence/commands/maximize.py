@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Model, Seed
-from unlearn.command import command
+from graph_influence.commands.options import GraphFile, Model, Seed
+from unlearn.command import Json, command
 
 
 @command

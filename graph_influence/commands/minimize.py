@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Model, Seed, Seeds, listed
-from unlearn.command import command
+from graph_influence.commands.options import GraphFile, Model, Seed, Seeds, listed
+from unlearn.command import Json, command
 
 if TYPE_CHECKING:
     from graph_influence.minimize import Blocked, Verdict

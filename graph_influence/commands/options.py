@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Seeds = Annotated[list[str], typer.Option(help=f"Ids with commas between; may be given more than once; {QUOTED}.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Model = Annotated[str, typer.Option(help="ic (independent cascade) or lt (linear threshold).")]
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Planned, Taught
-from unlearn.command import command
+from graph_influence.commands.options import GraphFile, Planned, Taught
+from unlearn.command import Json, command
 
 if TYPE_CHECKING:
     from graph_influence.standing_surrogate import StandingSurrogate
@@ -31,7 +31,7 @@ def prepare(
     """
     from rich.console import Console
 
-    from graph_influence.commands import workspace
+    from graph_influence import workspace
 
     workspace.at(out).check()
     network = planned.build(source, *taught.read(planned.model), progress=not json_)
@@ -62,7 +62,7 @@ def prepare(
 
 
 def _told(standing: StandingSurrogate, out: Path) -> dict[str, Any]:
-    from graph_influence.commands import workspace
+    from graph_influence import workspace
 
     surrogate, history = standing.problem.surrogate, standing.problem.history
     return {

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import GraphFile, Json, Planned
-from unlearn.command import command
+from graph_influence.commands.options import GraphFile, Planned
+from unlearn.command import Json, command
 from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def remove(
 
     A workspace goes on with its own sets, seeds and surrogate. For a file, seeds are chosen before and stand meanwhile.
     """
-    from graph_influence.commands import workspace
+    from graph_influence import workspace
     from graph_influence.plugin.arrivals import Stored, write_arrived
     from unlearn.outputs import require_writable, write
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from graph_influence.commands.options import Json, Model, Seed
-from unlearn.command import command
+from graph_influence.commands.options import Model, Seed
+from unlearn.command import Json, command
 from unlearn.interruption import answered
 
 _ITS_OWN = "default: the surrogate's own"

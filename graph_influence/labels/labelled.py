@@ -16,11 +16,9 @@ from graph_influence.graph import SocialGraph
 from graph_influence.labels.labels import Labels
 from graph_influence.surrogate.tensors import TensorGraph
 from unlearn.digests import digest
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, few
 from unlearn.streams import bits
 from unlearn.units import Unit, Units
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +104,8 @@ class LabelledGraph:
         for name, asked in vars_of(forget).items():
             found = set(getattr(here, name))
             if missing := [one for one in asked if one not in found]:
-                shown = ", ".join(map(repr, missing[:_SHOWN])) + (", ..." if missing[_SHOWN:] else "")
                 why = "" if name in ("users", "ties") else " (a social graph has users and ties only)"
-                lines.append(f"  - {len(missing)} of {len(asked)} {name}: {shown}{why}")
+                lines.append(f"  - {len(missing)} of {len(asked)} {name}: {few(missing)}{why}")
         if lines and unknown == "raise":
             head = "a forget set must name only what the social graph holds; unknown or already forgotten here:"
             raise UnknownIds("\n".join([head, *lines, 'Correct them, or pass unknown="skip" to forget the rest.']))

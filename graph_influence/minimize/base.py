@@ -11,8 +11,9 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from graph_influence.errors import InvalidBlocking, InvalidGraph
+from graph_influence.errors import InvalidBlocking
 from graph_influence.graph import SocialGraph
+from graph_influence.maximize.base import check_model
 from graph_influence.outbreak import Outbreak, Unit
 from graph_influence.rrsets.in_arcs import Model
 from graph_influence.seeds import seed_rows
@@ -104,15 +105,10 @@ class Minimizer(ABC):
             problems.add(f"there must be {self.unit} that can be taken away (got none); take another graph or unit")
         elif not 1 <= budget <= there:
             problems.add(f"`budget` must be from 1 to the {there} {self.unit} that can be taken away (got {budget})")
-        if self.model not in get_args(Model):
-            problems.add(f"`model` must be one of {', '.join(get_args(Model))} (got {self.model!r})")
-        elif outbreak.model != self.model:
+        if self.model in get_args(Model) and outbreak.model != self.model:
             problems.add(f"the outbreak must be of the model {self.model!r}, as the method is (got {outbreak.model!r})")
-        elif self.model == "lt":
-            try:
-                outbreak.graph.require_weights()
-            except InvalidGraph as error:
-                problems.found.extend(error.problems)
+        else:
+            check_model(problems, outbreak.graph, self.model)
         problems.found.extend(self._wrong())
         problems.raise_any()
 

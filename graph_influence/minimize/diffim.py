@@ -94,7 +94,9 @@ class DiffIMPlus(Surrogated):
     beta: float = 1.0
 
     def _wrong(self) -> list[str]:
-        bad = [] if self.epochs >= 1 else [f"`epochs` must be at least 1 (got {self.epochs})"]
+        least = {"epochs": 1, "alpha": 0, "beta": 0}
+        values = {name: getattr(self, name) for name in least}
+        bad = [f"`{k}` must be at least {least[k]} (got {v})" for k, v in values.items() if not v >= least[k]]
         return super()._wrong() + bad
 
     def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from graph_influence.commands.workspace import GRAPH
 from graph_influence.graph import SocialGraph
 from graph_influence.snapshot import from_parquet, to_parquet
+from graph_influence.workspace import GRAPH
 from unlearn import durable
 from unlearn.vocabulary import Id
 
@@ -56,6 +55,4 @@ def write_arrived(arrived: pd.DataFrame, folder: Path) -> None:
     if arrived.empty:
         durable.remove(path)
         return
-    content = io.BytesIO()
-    arrived.to_parquet(content, index=False)
-    durable.replace(path, content.getvalue())
+    durable.replace(path, arrived.to_parquet(index=False))

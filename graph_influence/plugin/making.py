@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from graph_influence.commands import workspace
+from graph_influence import workspace
 from graph_influence.network import Network, Removed
 from unlearn.forget import ForgetSet
 from unlearn.target import Fact

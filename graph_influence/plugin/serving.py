@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from graph_influence.commands import workspace
+from graph_influence import workspace
 from graph_influence.plugin.target import NetworkTarget
 from graph_influence.rrsets import Spread
 from graph_influence.seeds import seed_rows

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from graph_influence import store, surrogate_store
-from graph_influence.commands import workspace
+from graph_influence import store, surrogate_store, workspace
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
 from graph_influence.network import Network, Plan, merged

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json, Seed
-from unlearn.command import command
+from recsys.commands.options import Seed
+from unlearn.command import Json, command
 
 
 @command
@@ -25,7 +25,7 @@ def demo(
     """Train on synthetic data, serve a deletion request, show the evidence, keep the story in MLflow."""
     from rich.console import Console
 
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.data import ratio, synthetic
     from recsys.objectives import WholeData
     from recsys.problem import RecommenderProblem

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json
-from unlearn.command import command
+from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def explain(
     none, nor is a single interaction that is to be forgotten: where people are suppressed, the service's settings are
     read.
     """
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.commands.suppressed import serving
     from recsys.problem import RecommenderProblem
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import METHODS, Device, Json
-from unlearn.command import command
+from recsys.commands.options import Device
+from recsys.forgetting import METHODS, first_applicable, storable
+from unlearn.command import Json, command
 from unlearn.typed_ids import QUOTED, pairs
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
@@ -45,8 +46,7 @@ def forget(
     """Forget users, items, single interactions or ties: data, graph and parameters."""
     from rich.console import Console
 
-    from recsys.commands import workspace
-    from recsys.store import Storable
+    from recsys import workspace
     from unlearn.devices import unusable
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import VerificationFailed
@@ -71,7 +71,7 @@ def forget(
     # From load to save: of two requests at a time, the later one must see what the earlier one forgot.
     with workspace.at(model).held() if out.resolve() == model.resolve() else nullcontext():
         problem = workspace.load(model).to(device)
-        chosen = chosen or next(one for one in map(unlearner, METHODS) if one.obstacle(problem) is None)
+        chosen = chosen or first_applicable(problem)
         users, items = problem.data.users, problem.data.items
         request = ForgetSet(
             users=tuple(users.parse(user or [])),
@@ -88,12 +88,7 @@ def forget(
             raise VerificationFailed(
                 f"`{chosen.name}` leaves {left!r} in the data, so nothing was saved; use another method"
             )
-        if not isinstance(served.problem, Storable):
-            raise ValueError(
-                f"`method` must keep the kind of model for `forget` (got {chosen.name}, which serves with a "
-                f"{type(served.problem).__name__}); nothing was saved"
-            )
-        workspace.save(served.problem, out)
+        workspace.save(storable(served), out)
     result = {
         "out": str(out),
         "method": served.method,

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import THRESHOLD, Json, Threshold, told
-from unlearn.command import command
+from recsys.commands.options import THRESHOLD, Threshold, left_out_message
+from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config
 
 
@@ -60,5 +60,5 @@ def ingest(
     if not json_:
         typer.echo(f"{taken['stored']} stored, {taken['refused']} refused, {taken['new_users']} new users")
         if taken["ratings_left_out"]:
-            typer.echo(told(taken["ratings_left_out"], threshold))
+            typer.echo(left_out_message(taken["ratings_left_out"], threshold))
     return taken

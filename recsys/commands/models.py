@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recsys.commands.options import Json
-from unlearn.command import command
+from unlearn.command import Json, command
 
 
 @command

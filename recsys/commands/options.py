@@ -13,17 +13,11 @@ if TYPE_CHECKING:
     from unlearn.tracking.mlflow import MlflowTracker
 
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Track = Annotated[str | None, typer.Option(help="MLflow store: a SQLite file or a tracking URI.")]
 Device = Annotated[str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")]
 Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
 OBJECTIVE, THRESHOLD = "whole_data", 4.0
-
-# What forgets, the first of them that can be applied. Finer than the default of `reconverge`: attacks notice what that
-# leaves of a large request, and errors of all requests until the next full training add up. Beside loading a model,
-# verifying and storing it, it costs little.
-METHODS = ("native", "reconverge:accuracy=0.05", "two_level")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +96,6 @@ def opened(track: str | None) -> MlflowTracker | None:
         raise ValueError(f"`track` must be a store that can be used: {error}") from error
 
 
-def told(left_out: int, threshold: float) -> str:
+def left_out_message(left_out: int, threshold: float) -> str:
     """How many ratings the threshold left out, in words."""
     return f"{left_out} ratings below {threshold:g} left out (--threshold)"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json
-from unlearn.command import command
+from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def recommend(
     from rich.console import Console
     from rich.table import Table
 
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.commands.suppressed import serving
     from recsys.plugin.serving import without_erased
     from unlearn.forget import UnknownIds

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import Json, Seed, Setup, Track, opened, told
-from unlearn.command import command
+from recsys.commands.options import Seed, Setup, Track, left_out_message, opened
+from unlearn.command import Json, command
 
 
 @command
@@ -25,7 +25,7 @@ def train(
     """Train a recommender, test it, and keep it with the data it was trained on."""
     from rich.console import Console
 
-    from recsys.commands import workspace
+    from recsys import workspace
     from recsys.commands.build import build_model, described, load_split
     from recsys.evaluate import evaluate_scores
     from recsys.ranking import dot_products
@@ -38,7 +38,7 @@ def train(
     tracker = opened(track)
     console, below = Console(markup=False, soft_wrap=True, quiet=json_), sum(left_out)
     if below:
-        console.print(told(below, setup.threshold))
+        console.print(left_out_message(below, setup.threshold))
     started = time.perf_counter()
     problem = untrained.fit()
     seconds = elapsed(started)

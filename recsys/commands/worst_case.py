@@ -81,7 +81,7 @@ def worst_case(
             {"seed": number} | {name: getattr(one, name) for name in _OBJECTIVES}
             for number, one in zip(numbers, trials, strict=True)
         ],
-        "chosen": [told(one.chosen) for one in trials],
+        "chosen": [in_plain_words(one.chosen) for one in trials],
         **json.loads(worst.to_json()),
         "random": json.loads(random.to_json()),
     }
@@ -137,7 +137,7 @@ def one_seed(
     return found, worst, random
 
 
-def told(selection: Selection) -> dict[str, Any]:
+def in_plain_words(selection: Selection) -> dict[str, Any]:
     """A selection in plain words, with the ids of what was chosen."""
     return {
         "seed": selection.seed,

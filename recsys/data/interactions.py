@@ -16,11 +16,9 @@ from recsys.data.frames import Duplicates, compile_frame
 from recsys.data.ties import remaining_ties, tie_positions
 from recsys.data.units import units_of
 from recsys.errors import InvalidInteractions, UnknownIds
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, few
 from unlearn.units import Unit, Units
 from unlearn.vocabulary import Id, Vocabulary
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +161,7 @@ class Interactions:
             for name, mask in there.items():
                 missing = [value for value, known in zip(getattr(forget, name), mask, strict=True) if not known]
                 if missing:
-                    shown = ", ".join(repr(value) for value in missing[:_SHOWN]) + (", ..." if missing[_SHOWN:] else "")
-                    lines.append(f"  - {len(missing)} of {len(mask)} {name}: {shown}")
+                    lines.append(f"  - {len(missing)} of {len(mask)} {name}: {few(missing)}")
             raise UnknownIds("\n".join([*lines, 'Correct the ids, or pass unknown="skip" to forget the rest.']))
         kept: dict[str, Any] = {
             name: tuple(value for value, known in zip(getattr(forget, name), mask, strict=True) if known)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
 from recsys.data.readers.snapshot import VOCABULARIES, ties_path
 from recsys.errors import InvalidInteractions
+from unlearn import durable
+from unlearn.tables import parquet
 from unlearn.vocabulary import Vocabulary
 
 
@@ -45,8 +45,8 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
         ends = {
             name: _array(interactions.users, interactions.ties[:, k]) for k, name in enumerate(("source", "target"))
         }
-        _write(ties_path(path), lambda file: pq.write_table(pa.table(ends), file))
-    _write(path, lambda file: pq.write_table(table, file))
+        parquet.write(ties_path(path), pa.table(ends), mode=0o666)
+    parquet.write(path, table, mode=0o666)
 
 
 def to_inter(interactions: Interactions, path: str | Path) -> None:
@@ -70,33 +70,24 @@ def to_inter(interactions: Interactions, path: str | Path) -> None:
         )
     names = {"user": "user_id:token", "item": "item_id:token", "weight": "weight:float", "time": "timestamp:float"}
     frame = interactions.frame().rename(columns=names)
-    _write(path, lambda file: _atomic(frame, file))
+    durable.replace(path, _atomic(frame), mode=0o666)
     net = path.with_suffix(".net")
     if interactions.ties is None:
         net.unlink(missing_ok=True)
         return
     ids = interactions.users.ids[interactions.ties]
     ties = pd.DataFrame({"source_id:token": ids[:, 0], "target_id:token": ids[:, 1]})
-    _write(net, lambda file: _atomic(ties, file))
+    durable.replace(net, _atomic(ties), mode=0o666)
 
 
 def _writable(value: str) -> bool:
     return value == value.strip() and len(value.splitlines()) == 1 and not set(value) & {"\t", '"'}
 
 
-def _atomic(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, sep="\t", index=False, lineterminator="\n")
+def _atomic(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(sep="\t", index=False, lineterminator="\n").encode()
 
 
 def _array(vocabulary: Vocabulary, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Any:
     kind = pa.int64() if vocabulary.kind == "int" else pa.string()
     return pa.array(vocabulary.ids[rows], type=kind)
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        write(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

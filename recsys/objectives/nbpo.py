@@ -14,6 +14,7 @@ from torch.nn.functional import softplus
 from recsys.graph import BipartiteGraph
 from recsys.objectives.base import SampledObjective, register
 from recsys.objectives.negatives import uniform_negatives
+from unlearn.invalid import require
 from unlearn.params import Params
 from unlearn.streams import normals
 
@@ -48,13 +49,13 @@ class NBPO(SampledObjective):
     learned: Params = field(default_factory=dict, repr=False, compare=False)  # set by `bound`
 
     def __post_init__(self) -> None:
-        broken = [
-            f"`{name}` must be {'positive' if strict else 'at least 0'} for `nbpo` (got {getattr(self, name)})"
-            for name, strict in (("l2", False), ("flip_l2", False), ("negatives", True), ("flip_dim", True))
-            if getattr(self, name) < (1 if strict else 0)
-        ]
-        if broken:
-            raise ValueError("\n".join(broken))
+        require(
+            self,
+            l2=("at least 0", self.l2 >= 0),
+            negatives=("positive", self.negatives >= 1),
+            flip_dim=("positive", self.flip_dim >= 1),
+            flip_l2=("at least 0", self.flip_l2 >= 0),
+        )
 
     def arguments(self) -> dict[str, Any]:
         return {name: value for name, value in super().arguments().items() if name != "learned"}

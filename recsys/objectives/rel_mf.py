@@ -67,12 +67,10 @@ class RelMF(Objective):
     def record_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
     ) -> Tensor:
-        rows, cols = (graph.rows, graph.cols) if records is None else (graph.rows[records], graph.cols[records])
+        rows, cols, weights = graph.interactions(records)
         y = (users[rows] * items[cols]).sum(1)
         losses = ((1.0 - y).square() - self.a * y.square()) / self.propensities(graph)[cols]
-        if graph.weights is None:
-            return losses
-        return losses * (graph.weights if records is None else graph.weights[records])
+        return losses if weights is None else losses * weights
 
     def background(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> Tensor:
         return self.a * ((users.T @ users) * (items.T @ items)).sum()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.objectives.base import Objective, register
+from unlearn.invalid import require
 
 
 @register
@@ -31,20 +32,15 @@ class WholeData(Objective):
     a: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 < self.a <= 1 or not self.l2 >= 0:
-            raise ValueError(
-                f"`a` must lie in (0, 1] and `l2` be at least 0 for `WholeData` (got a={self.a}, l2={self.l2})"
-            )
+        require(self, l2=("at least 0", self.l2 >= 0), a=("in (0, 1]", 0 < self.a <= 1))
 
     def record_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
     ) -> Tensor:
-        rows, cols = (graph.rows, graph.cols) if records is None else (graph.rows[records], graph.cols[records])
+        rows, cols, weights = graph.interactions(records)
         y = (users[rows] * items[cols]).sum(1)
         losses = (1.0 - y).square() - self.a * y.square()
-        if graph.weights is None:
-            return losses
-        return losses * (graph.weights if records is None else graph.weights[records])
+        return losses if weights is None else losses * weights
 
     def background(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> Tensor:
         return self.a * ((users.T @ users) * (items.T @ items)).sum()

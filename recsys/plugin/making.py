@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 
 from recsys import store
-from recsys.commands.options import METHODS
+from recsys.forgetting import first_applicable, storable
 from recsys.store import Storable
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import Unlearner
-from unlearn.specification import unlearner
 from unlearn.workspace_target import Made
 
 
@@ -30,10 +29,10 @@ class Begun:
 
 def unlearned(begun: Begun, chosen: Unlearner | None) -> Made:
     """By the method that was chosen, else by the first that can be applied."""
-    chosen = chosen or next(one for one in map(unlearner, METHODS) if one.obstacle(begun.model) is None)
+    chosen = chosen or first_applicable(begun.model)
     result = chosen.forget(begun.model, begun.forget)
-    assert isinstance(result.problem, Storable)
-    return _made(chosen.name, begun, result.problem, (result.residual_before, result.residual_after), result.seconds)
+    residuals = result.residual_before, result.residual_after
+    return _made(chosen.name, begun, storable(result), residuals, result.seconds)
 
 
 def trained(begun: Begun) -> Made:

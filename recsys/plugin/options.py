@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.store import solved
 from unlearn.devices import unusable
 from unlearn.invalid import Problems

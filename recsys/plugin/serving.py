@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.data import Interactions
 from recsys.newcomers import newcomers
 from recsys.plugin.stored import ARRIVED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recsys.commands.workspace import SNAPSHOT
 from recsys.data import Interactions, from_parquet, to_parquet
 from recsys.errors import InvalidInteractions
+from recsys.workspace import SNAPSHOT
 from unlearn import durable
 from unlearn.forget import ForgetSet
 from unlearn.invalid import Problems
@@ -42,14 +41,10 @@ class Stored:
     def write(self, folder: Path) -> None:
         """Put it in the place of what lies there, each file whole. What came in goes first, so that nobody is lost."""
         if len(self.arrived):
-            content = io.BytesIO()
-            self.arrived.to_parquet(content, index=False)
-            durable.replace(folder / ARRIVED, content.getvalue())
+            durable.replace(folder / ARRIVED, self.arrived.to_parquet(index=False))
         else:
             durable.remove(folder / ARRIVED)
         to_parquet(self.data, folder / SNAPSHOT)
-        durable.sync_folder(folder / SNAPSHOT)
-        durable.sync_folder(folder)
 
     def __len__(self) -> int:
         return len(self.data) + len(self.arrived)

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys import store
-from recsys.commands import workspace
+from recsys import store, workspace
 from recsys.plugin import sealed
 from recsys.plugin.making import Begun, trained, unlearned
 from recsys.plugin.options import Options

@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from recsys.data.interactions import Interactions
 from recsys.fitted import FittedRecommender
 from recsys.graph import BipartiteGraph
 from recsys.problem import RecommenderProblem
+from recsys.ranking import Rows
 from recsys.recommend import Ranker
 from recsys.sharding.aggregation import Aggregation, Mean, Pieces
 from recsys.sharding.partitions import Hashed, Partition
@@ -27,8 +27,6 @@ from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.params import Params
 from unlearn.problem import SelfUnlearning
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
+from recsys.ranking import Rows
 from recsys.sharding.clustering import Costs, Labels, balanced_clusters, means, squared_distances
 from recsys.train import TrainingOptions
 from unlearn.streams import integers, uniforms
 
 By = Literal["users", "items", "interactions"]
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
 from recsys.data.ties import Ties
 from recsys.models.base import Recommender
 from recsys.objectives import Objective
 from recsys.problem import RecommenderProblem
+from recsys.ranking import Rows
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
 from unlearn.history import History, TrainingHook
 from unlearn.vocabulary import Vocabulary
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

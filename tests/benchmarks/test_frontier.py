@@ -176,7 +176,7 @@ def test_data_is_read_as_the_options_say(load: Any, tmp_path: Path) -> None:
     assert len(block.split().refit()) + len(block.split().test) == 9 * 6
     (block,) = frontier.chosen_blocks(argparse.Namespace(**asked, threshold=4.0, duplicates="raise"))
     with pytest.raises(SystemExit, match="--duplicates"):
-        frontier.readable([block], "iau")
+        frontier.readable([block], "iau", ())
 
 
 def test_closed_forms_have_a_cell_and_single_users_no_name(load: Any) -> None:
@@ -210,4 +210,28 @@ def test_what_does_not_exist_ends_it_before_any_work(
 ) -> None:
     frontier = load("frontier")
     with pytest.raises(SystemExit, match=told):
-        frontier.readable([frontier.Block(None, model, objective)], methods)
+        frontier.readable([frontier.Block(None, model, objective)], methods, ())
+
+
+def test_who_is_not_there_ends_it_before_any_work(load: Any) -> None:
+    frontier = load("frontier")
+    with pytest.raises(SystemExit, match="'nobody'"):
+        frontier.readable([frontier.Block(None, "mf", "whole_data")], "iau", ["users:20", "user:nobody"])
+
+
+def test_cells_without_a_gap_end_without_a_picture(command: Any, tmp_path: Path) -> None:
+    out, picture = tmp_path / "out.json", tmp_path / "frontier.png"
+    flags = ("--quick", "--no-tune", "--methods", "graph_drop", "--delete", "users:2000", "users:200")
+    line = command("frontier", *flags, "--json", out, "--figure", picture)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for told in ("asks for 2000 users", "no retrain_gap: nobody who remains", "nothing to draw"):
+        assert told in done.stdout
+    assert len(json.loads(out.read_text("utf-8"))["cells"]) == 2 and not picture.exists()
+
+
+def test_what_only_its_cell_can_refuse_is_passed_over_by_the_choice(load: Any) -> None:
+    settings, split = load("frontier_settings"), ratio(synthetic(60, 40, 900, seed=0))
+    setup = load("frontier").Block(None, "mf:dim=8", "whole_data").setup()
+    chosen, tried = settings.choose(setup, split, ["ties:5", "users:3"], ["graph_drop"], bar=0.15, limit=60.0)
+    assert chosen == [] and [one.method for one in tried] == ["graph_drop"] and tried[0].gap > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.data import Interactions
 from recsys.problem import RecommenderProblem
 from tests.cli.run import answer, lists, refusal, unlearn

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graph_influence.commands import workspace
+from graph_influence import workspace
 from graph_influence.network import Network, Plan
 from graph_influence.readers import read
 from graph_influence.schemes import weighted_cascade

@@ -35,7 +35,7 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
         "objective": ((*train, "--objective", "[/]"), ("`[/]` is no objective", "bpr, multinomial")),
         "dim": ((*train, "--dim", "0"), ("`dim` must be a positive integer", "(got 0)")),
         "layers": ((*train, "--layers", "-1"), ("`layers` must be", "(got -1)")),
-        "l2": ((*train, "--l2", "-1"), ("`l2` be at least 0", "l2=-1.0")),
+        "l2": ((*train, "--l2", "-1"), ("`l2` must be at least 0 for `whole_data` (got -1.0)",)),
         "a elsewhere": (
             (*train, "--objective", "bpr", "--a", "0.1"),
             ("`--a` belongs to", "whole_data (got --objective bpr)"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.data import Interactions, read, synthetic
 from recsys.problem import RecommenderProblem
 from tests.cli.run import SMALL, answer, refusal, unlearn

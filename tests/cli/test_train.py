@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from recsys import workspace
 from recsys.closed_form import ClosedForm, registered
-from recsys.commands import workspace
 from recsys.data import Interactions
 from recsys.problem import RecommenderProblem
 from tests.cli.run import SMALL, answer, lists, naming, refusal, unlearn

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.data import Interactions
 from recsys.problem import RecommenderProblem
 from tests.cli.run import naming
@@ -19,7 +19,7 @@ from unlearn.forget import ForgetSet
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from recsys.commands import workspace
+from recsys import workspace
 from unlearn.forget import ForgetSet
 
 def die(*_):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.data import Interactions
 from recsys.problem import RecommenderProblem
 from recsys.scorer import RankingScorer

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from recsys.objectives import Multinomial, WholeData
 from recsys.optimality import Certificate, bound
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
+from tests.recsys.conftest import tiny_interactions
 from tests.recsys.convexity import CASES, TIGHT, built, convex, gram, small_data
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
@@ -134,6 +136,38 @@ def test_bound_holds_from_zero_and_from_far(small: Interactions) -> None:
         # tr(W*) <= F(0) / (2 l2) keeps it finite and of the solution's own order, wherever it starts
         assert found.score_distance <= distance + 30.0 * np.linalg.norm(best)
     assert problem.with_params({"table": 0.0 * problem.params["table"]}).optimality().relative == np.inf
+
+
+def test_bound_holds_where_users_say_something_and_items_nothing() -> None:
+    """No score, and yet a trace: the best multiple is 0."""
+    problem = built(tiny_interactions(4, 5, density=0.5), CASES[0])
+    table = problem.params["table"].clone()
+    table[4:] = 0.0
+    found = problem.with_params({"table": table}).optimality()
+    assert found is not None
+    oracle = convex(problem)
+    best = oracle.solve()
+    assert found.relative == np.inf
+    assert np.linalg.norm(oracle.scores(best)) <= found.score_distance
+    assert oracle.value(gram({"table": table})) - oracle.value(best) <= found.objective_gap
+
+
+@pytest.mark.parametrize("a", [0.05, 0.9])
+@pytest.mark.parametrize("l2", [0.01, 0.3, 0.6])
+def test_retrains_that_are_too_narrow_differ_and_lie_within_twice_the_bound(a: float, l2: float) -> None:
+    """Two pairs in one column: turning the signs of one of them gives another table that is as good."""
+    data = Interactions.from_frame(pd.DataFrame({"user": ["u", "v"], "item": ["i", "j"]}))
+    problem = built(data, CASES[0], dim=1).with_options(TrainingOptions(tolerance=1e-9, max_iterations=600))
+    problem = replace(problem, objective_function=WholeData(a=a, l2=l2)).fit()
+    table = problem.params["table"].clone()
+    table[[1, 3]] *= -1.0
+    other = problem.with_params({"table": table})
+    assert float(other.objective(other.params)) == pytest.approx(float(problem.objective(problem.params)), rel=1e-12)
+    (users, items), (turned, with_them) = problem.readout(), other.readout()
+    distance = float((users @ items.T - turned @ with_them.T).norm())
+    found = problem.optimality(resolution=TIGHT)
+    assert found is not None
+    assert found.score_distance < distance < 2.0 * found.score_distance
 
 
 def test_bound_sees_a_deletion(small: Interactions) -> None:

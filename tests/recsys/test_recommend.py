@@ -102,6 +102,8 @@ def test_every_bad_argument_at_once() -> None:
     assert "`k` must be a positive integer for `recommend` (got -1)" in text
     for part in ("(got 'guess')", "(got str)", "`user_ids` must be known", "`suppress` must be known"):
         assert part in text
+    with pytest.raises(ValueError, match=r"`suppress` must be a collection of ids .*\(got the str 'pq'\)"):
+        ranker.recommend("ann", suppress="pq")
     with pytest.raises(ValueError, match="without"):
         ranker.recommend("eve", unknown="popular")
     with pytest.raises(ValueError, match=r"\[3, d\].*\n.*one width.*\n.*`popularity`"):

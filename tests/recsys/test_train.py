@@ -45,6 +45,12 @@ def test_two_seeds_reach_the_same_scores_when_the_rank_is_below_the_width(data: 
     assert (first - second).norm() <= 1e-6 * first.norm()
 
 
+def test_a_row_that_no_interaction_reaches_ends_at_zero_and_not_near_it(data: Interactions) -> None:
+    left = RecommenderProblem.build(data, objective=WholeData(l2=0.3), dim=20).without(ForgetSet(users=["u03"])).fit()
+    idle = left.graph.degrees() == 0
+    assert idle.sum() >= 3 and torch.equal(idle, ~left.params["table"].any(1))
+
+
 @pytest.mark.parametrize("objective", [BPR(negatives=2), SampledSoftmax(negatives=8)])
 def test_stochastic_training_lowers_its_loss_and_repeats(objective: BPR | SampledSoftmax, data: Interactions) -> None:
     options = TrainingOptions(epochs=30, batch_size=16, learning_rate=0.02)
@@ -195,7 +201,18 @@ def test_hooks_take_part_in_both_trainers(data: Interactions) -> None:
         assert trained.history.hooks == (shrink,)
 
 
+def test_training_starts_from_parameters_by_name_whatever_their_order(data: Interactions) -> None:
+    problem = RecommenderProblem.build(data, model="ngcf", dim=4, options=TrainingOptions(max_iterations=40)).fit()
+    one = TrainingOptions(max_iterations=1)
+    turned = dict(reversed(problem.params.items()))
+    assert problem.fit(turned, options=one).residual() == problem.fit(problem.params, options=one).residual()
+    with pytest.raises(ValueError, match="`table` must be 2-dimensional of .* rows among the parameters"):
+        problem.fit({"w1.0": problem.params["w1.0"]})
+
+
 def test_every_bad_option_is_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"`keep` must be .* \(got 'checkpoints'\)"):
+        TrainingOptions(keep="checkpoints")
     with pytest.raises(ValueError) as raised:
         TrainingOptions(epochs=0, learning_rate=-1.0, keep=frozenset({"everything"}))
     assert all(word in str(raised.value) for word in ("epochs", "learning_rate", "everything"))

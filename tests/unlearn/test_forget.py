@@ -93,8 +93,15 @@ def test_a_mask_is_no_collection_of_ids() -> None:
 
 
 def test_a_string_is_no_collection_of_its_letters() -> None:
-    with pytest.raises(ValueError, match="`users` must be a collection"):
+    with pytest.raises(ValueError, match=r"`users` must be a collection for `ForgetSet` \(got str\)"):
         ForgetSet(users="ab")
+
+
+def test_an_id_alone_and_a_collection_of_collections_are_refused_in_words() -> None:
+    with pytest.raises(ValueError, match=r"(?s)`users` must be a collec.*\(got bytes\).*`items` must be.*\(got int\)"):
+        ForgetSet(users=b"ab", items=5)
+    with pytest.raises(ValueError, match=r"(?s)got list \[7\]\).*got ndarray array\(\[1, 2\]\)\).*got \(\[1\], 2\)\)"):
+        ForgetSet(users=([7], [7]), items=np.array([[1, 2]]), ties=(([1], 2),))
 
 
 def test_a_request_has_a_name_and_times_with_zones() -> None:

@@ -104,6 +104,19 @@ def test_training_from_given_parameters_starts_there() -> None:
     assert problem.fit(near).residual() < 1e-9 < problem.fit().residual()
 
 
+def test_given_parameters_go_by_name_whatever_their_order() -> None:
+    torch.manual_seed(0)
+    data = torch.randn(20, 3, dtype=DTYPE)
+    problem = attach(nn.Linear(3, 3).to(DTYPE), lambda module, x: (module(x) - x).square().sum(1), data, penalty=1.0)
+    solved = problem.fit().params
+    one = AttachedOptions(max_iterations=1)
+    assert problem.fit({name: solved[name] for name in ("bias", "weight")}, options=one).residual() < 1e-5
+    with pytest.raises(ValueError, match=r"(?s)`weight` must be 2-dimensional of 3 rows .*absent.*`wieght` must be a"):
+        problem.fit({"wieght": solved["weight"], "bias": solved["bias"]})
+    with pytest.raises(ValueError, match=r"`weight` must be 2-dimensional of 3 rows .*got 2-dimensional of 9 rows"):
+        problem.fit({"weight": solved["weight"].reshape(9, 1), "bias": solved["bias"]})
+
+
 def test_seeds_decide_the_start_and_nothing_else() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -281,10 +294,14 @@ def test_what_cannot_be_attached_says_all_that_is_wrong() -> None:
 
     with pytest.raises(ValueError, match=r"(?s)one dtype on one device.*`cached=True` in Cached.*`penalty` must be"):
         attach(Cached(), squared, regression(), penalty=-1.0)
+    with pytest.raises(ValueError, match="must have real parameters"):
+        attach(nn.Linear(5, 1, dtype=torch.complex128), squared, regression())
     with pytest.raises(ValueError, match="must have a parameter that requires a gradient"):
         attach(nn.ReLU(), squared, regression())
     with pytest.raises(ValueError, match=r"not reduced \(got shape \[\]\)"):
         attach(nn.Linear(5, 1).to(DTYPE), lambda module, data: squared(module, data).sum(), regression())
+    with torch.no_grad(), pytest.raises(ValueError, match=r"must not be called under `torch\.no_grad`"):
+        attach(nn.Linear(5, 1).to(DTYPE), squared, regression())
     outside = nn.Linear(5, 1).to(DTYPE)
     for independent in (
         lambda module, data: squared(outside, data),
@@ -313,6 +330,13 @@ def test_what_cannot_be_attached_says_all_that_is_wrong() -> None:
             lambda module, data: squared(module, (data["x"], data["y"])),
             {"x": x, "y": y, "graph": torch.zeros(2, 7), "name": "toy"},
         )
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own
+def test_what_is_compiled_is_refused_before_any_work() -> None:
+    module = nn.Sequential(nn.Linear(5, 3), torch.compile(nn.Linear(3, 1))).to(DTYPE)
+    with pytest.raises(ValueError, match=r"must not be compiled.*`torch\.compile` around 1\).*`_orig_mod`"):
+        attach(module, squared, regression())
 
 
 def test_options_report_every_problem() -> None:
@@ -358,6 +382,9 @@ def test_predictions_are_of_the_data_that_is_there() -> None:
     (gradient,) = torch.autograd.grad(found.sum(), list(leaves.values()))
     torch.testing.assert_close(gradient, x[[3, 1]].sum(0, keepdim=True), **EXACT64)
     assert problem.predicts and not attach(module, squared, (x, y)).predicts
+    of_others = attach(module, squared, (x, y), predictions=lambda inner, _: inner(torch.cat([x, x])).squeeze(-1))
+    with pytest.raises(ValueError, match=r"one row for each of the \d+ records"):
+        of_others.predictions(of_others.params, torch.tensor([1, 0]))
 
 
 def test_a_small_network_can_be_attached() -> None:

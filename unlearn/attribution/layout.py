@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from unlearn import durable
 from unlearn.attribution.sketch import principal_basis
 
 DIGEST = 32  # bytes of a record's keyed digest
@@ -136,9 +136,4 @@ def read(folder: Path) -> dict[str, Any]:
 
 def write(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Replace the manifest as a whole."""
-    part = folder / "manifest.json.part"
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(manifest, file)
-        file.flush()
-        os.fsync(file.fileno())
-    shutil.move(part, folder / "manifest.json")
+    durable.replace(folder / "manifest.json", json.dumps(manifest).encode(), mode=0o666)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -56,7 +56,7 @@ class Projection(ABC):
 
     def arguments(self) -> dict[str, Any]:
         """What makes it again; goes into a store's manifest."""
-        return {"name": self.name, "size": self.size, "width": self.width, "seed": self.seed}
+        return {"name": self.name} | asdict(self)
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,3 @@ class Dense(Projection):
                 block = np.where(uniforms(self.seed, "projection", rows[:, None], columns) < 0.5, 1.0, -1.0)
             out.addmm_(gradients[:, rows[0] : rows[-1] + 1], torch.from_numpy(block).to(gradients))
         return out.div_(self.width**0.5)
-
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"kind": self.kind}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_ROUNDING = 1e-6  # of a unit row's squared length: what single precision may lose in it, generously
+
 
 @dataclass(frozen=True, eq=False)
 class Basis:
@@ -17,7 +19,7 @@ class Basis:
 
         |q . x - step (g . b)|  <=  |q - V^T g| outside + |g| inside,    outside = |x - V^T h|,  inside = |h - step b|,
 
-    which are the three numbers kept beside the bytes.
+    which are the three numbers kept beside the bytes; `outside` is never below what rounding could hide.
     """
 
     vectors: NDArray[np.float32]
@@ -29,7 +31,7 @@ class Basis:
         steps = np.maximum(np.abs(heads).max(1, initial=0.0) / 127.0, 1e-12)
         bytes_ = np.rint(heads / steps[:, None]).astype(np.int8)
         inside = np.linalg.norm(heads - steps[:, None] * bytes_, axis=1)
-        outside = np.sqrt(np.maximum((x**2).sum(1) - (heads**2).sum(1), 0.0))
+        outside = np.sqrt(np.maximum((x**2).sum(1) - (heads**2).sum(1), 0.0) + _ROUNDING)
         return bytes_, np.stack([steps, inside, outside], 1).astype(np.float32)
 
 

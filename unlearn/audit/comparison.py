@@ -131,6 +131,19 @@ class Comparison:
         runs = len(self.seeds if self.statistic == "interval" else self.requests)
         return {name: found.n for name, found in figures.items() if found is not None and 0 < found.n < runs}
 
+    @property
+    def absent(self) -> dict[str, str]:
+        """Of recall, forget AUC and gap those that no request has, not even of its retrain, and why."""
+        askable = any(one.raw.get("n_positive") for one in self.measurements if one.method == "retrain")
+        affected = any(one.raw.get("affected") for one in self.requests)
+        why = {
+            "recall_at_20": "nobody who remains has anything held out",
+            "forget_auc": "the same users have nothing held out" if askable else "nothing deleted can be asked about",
+            "retrain_gap": "the deletion moves no score" if affected else "nobody who remains is affected",
+        }
+        found = {name: self.figure("retrain", name) for name in why}
+        return {name: why[name] for name, one in found.items() if one is not None and not one.n}
+
     def table(self, *, spread: bool = True) -> Table:
         """The main figures for a terminal; a star marks a gap below its floor, n= what only so many runs have.
 
@@ -169,14 +182,16 @@ class Comparison:
         if gaps:
             runs = "requests" if quantiled else "seeds"
             table.caption += f"\nn: only so many of the {runs} have the figure"
+        for name, reason in self.absent.items():
+            table.caption += f"\nno {' '.join(_COLUMNS[name].split())}: {reason}"
         for reason in self.reasons.values():
             table.caption += f"\n{reason}"
         return table
 
     def to_json(self) -> str:
-        """Everything: {"methods", "settings", "seeds", "digests", "raw"}; what is no finite number is null.
+        """Everything: {"methods", "absent", "settings", "seeds", "digests", "raw"}; what is no finite number is null.
 
-        A method that could not be applied has a "reason" instead of figures.
+        A method that could not be applied has a "reason" instead of figures; so have figures in "absent".
         """
         methods = [
             {"name": method}
@@ -191,6 +206,7 @@ class Comparison:
             "format": FORMAT,
             "statistic": self.statistic,
             "methods": methods,
+            "absent": self.absent,
             "settings": self.settings,
             "seeds": list(self.seeds),
             "digests": self.digests,

@@ -7,11 +7,10 @@ from math import nan
 
 import numpy as np
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
-from unlearn.streams import integers
-
-_RESAMPLES = 1_000
+from unlearn.audit.statistics import LEVEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ class LinearDatamodelling:
         )
 
 
-def lds(scores: Tensor, outputs: Tensor, member: Tensor, *, seed: int = 0) -> LinearDatamodelling:
+def lds(scores: Tensor, outputs: Tensor, member: Tensor) -> LinearDatamodelling:
     """Linear datamodelling score.
 
     Park et al., "TRAK: Attributing Model Behavior at Scale", 2023, arXiv 2303.14186 (its section 2.2).
@@ -49,9 +48,9 @@ def lds(scores: Tensor, outputs: Tensor, member: Tensor, *, seed: int = 0) -> Li
             latter of the former.
         outputs: [models, queries]; models with equal rows of `member` are seeds of one subset, and are averaged.
         member: bool [models, records] (or units): `plan.member`, or `plan.member[:, owners]` by record.
-        seed: of the bootstrap.
 
-    The interval is a percentile bootstrap over subsets, a subset and its complement going together. The ceiling is
+    The interval is Student's t with the jackknife's standard error over subsets, a subset and its complement going
+    together. (A bootstrap draws some of them twice, and such ties pull rank correlations down.) The ceiling is
     sqrt(v / (v + w / R)) for the variance v of the outputs over subsets and w over the R seeds of one, estimated by
     one-way analysis of variance and averaged over queries: the correlation of the noisy outputs with their own truth.
 
@@ -65,16 +64,19 @@ def lds(scores: Tensor, outputs: Tensor, member: Tensor, *, seed: int = 0) -> Li
     kind, place, counts = _subsets(member)
     means = _means(outputs.double(), place, counts)
     predicted = kind.double() @ scores.double()
-    weights = _resamples(_blocks(kind), seed)
+    weights = _leaving_out(_blocks(kind))
     found = torch.stack([_spearman(x, y, weights) for x, y in zip(predicted.T, means.T, strict=True)])
     found[(means == means[0]).all(0)] = nan
     told = ~found[:, 0].isnan()
     if not bool(told.any()):
         raise ValueError("`outputs` must vary over subsets for `lds` (got none that does); train on smaller subsets")
-    drawn = found[told].mean(0)
-    low, high = (float(drawn[1:].quantile(q)) for q in (0.025, 0.975))
+    value, without = float(found[told, 0].mean()), found[told, 1:].mean(0)
+    free = len(without) - 1
+    error = float((free * without.var(correction=0)).sqrt())
+    half = float(stdtrit(free, 1 - LEVEL / 2)) * error
     ceiling = _ceiling(outputs.double()[:, told], means[:, told], place, counts)
-    return LinearDatamodelling(float(drawn[0]), low, high, ceiling, found[:, 0], len(kind), len(outputs))
+    low, high = max(-1.0, value - half), min(1.0, value + half)
+    return LinearDatamodelling(value, low, high, ceiling, found[:, 0], len(kind), len(outputs))
 
 
 def grouped(scores: Tensor, owners: Tensor, n_units: int) -> Tensor:
@@ -121,13 +123,10 @@ def _blocks(subsets: Tensor) -> Tensor:
     return torch.where(varying[:, :1], varying, ~varying).unique(dim=0, return_inverse=True)[1]
 
 
-def _resamples(blocks: Tensor, seed: int) -> Tensor:
-    """How often each subset counts [1 + resamples, subsets]: once, then as often as its block was drawn."""
-    n = int(blocks.max()) + 1
-    drawn = torch.from_numpy(integers(seed, "lds/bootstrap", n, np.arange(_RESAMPLES)[:, None], np.arange(n)[None, :]))
-    often = torch.zeros(_RESAMPLES, n, dtype=torch.float64)
-    often.scatter_add_(1, drawn, torch.ones(_RESAMPLES, n, dtype=torch.float64))
-    return torch.cat([torch.ones(1, len(blocks), dtype=torch.float64), often[:, blocks]])
+def _leaving_out(blocks: Tensor) -> Tensor:
+    """How often each subset counts [1 + blocks, subsets]: all once, then all but those of one block."""
+    others = blocks[None, :] != torch.arange(int(blocks.max()) + 1)[:, None]
+    return torch.cat([torch.ones(1, len(blocks), dtype=torch.float64), others.double()])
 
 
 def _spearman(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.measures import auc, ratio, top_k_overlap
 from unlearn.audit.reference import Reference
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import State, UnlearnResult
+from unlearn.methods.base import State, UnlearnResult, finite
 from unlearn.problem import Fitted, Problem
 
 Values = dict[str, float | None]
@@ -94,7 +94,7 @@ _UNBOUNDED: Values = {"score_bound": None, "bound_seconds": None}
 
 
 def _bounded(model: Fitted) -> Values:
-    if not isinstance(model, Problem) or not _finite(model):
+    if not isinstance(model, Problem) or not finite(model):
         return _UNBOUNDED
     bound = model.optimality()
     return _UNBOUNDED if bound is None else {"score_bound": bound.relative, "bound_seconds": bound.seconds}
@@ -135,7 +135,3 @@ def _kept(scores: Tensor) -> list[float]:
     if len(ordered) > _KEPT_SCORES:
         ordered = ordered[torch.linspace(0, len(ordered) - 1, _KEPT_SCORES).round().long()]
     return [float(f"{value:.6g}") if value == value else nan for value in ordered.tolist()]
-
-
-def _finite(problem: Problem) -> bool:
-    return all(bool(value.isfinite().all()) for value in problem.params.values())

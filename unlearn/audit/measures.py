@@ -10,6 +10,8 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
+_TINY = torch.finfo(torch.float32).tiny
+
 
 def auc(positive: Tensor, negative: Tensor) -> float:
     """Probability that a positive score exceeds a negative one, ties counting half; exact; NaN if either is empty.
@@ -29,8 +31,8 @@ def auc(positive: Tensor, negative: Tensor) -> float:
 
 
 def ratio(numerator: float, denominator: float) -> float:
-    """Their quotient, or NaN where the denominator is 0."""
-    return numerator / denominator if denominator else nan
+    """Their quotient, or NaN where the denominator is 0 or below what float32 tells from it (1.2e-38)."""
+    return numerator / denominator if not abs(denominator) < _TINY else nan
 
 
 def top_k_overlap(left: Tensor, right: Tensor) -> float:

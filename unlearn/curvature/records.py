@@ -13,9 +13,7 @@ from unlearn.problem import Problem
 from unlearn.streams import uniforms
 
 
-def record_gradients(
-    problem: Problem, records: Tensor | None = None, *, probes: int | None = None, seed: int = 0
-) -> Iterator[Tensor]:
+def record_gradients(problem: Problem, records: Tensor | None = None, *, probes: int | None = None) -> Iterator[Tensor]:
     """Yields vectors g [p] with sum g g^T = sum_z g_z g_z^T, the empirical Fisher matrix of the records (all if None).
 
     Without `probes` they are the records' own gradients g_z in their order, one backward pass each. With `probes` they
@@ -30,7 +28,7 @@ def record_gradients(
             weights = torch.zeros_like(losses)
             weights[k] = 1.0
         else:
-            signs = np.where(uniforms(seed, "record gradients", k, numbers) < 0.5, 1.0, -1.0)
+            signs = np.where(uniforms(0, "record gradients", k, numbers) < 0.5, 1.0, -1.0)
             weights = torch.from_numpy(signs / probes**0.5).to(losses)
         gradients = torch.autograd.grad(
             losses, list(leaves.values()), weights, retain_graph=True, allow_unused=True, materialize_grads=True

@@ -165,7 +165,7 @@ class Unlearner(ABC):
         seconds = elapsed(started)
         # On the remaining objective in both: what a method hands back may still stand on the old data (`no_op`).
         residuals = _residuals(remaining, served, after)
-        failed = not _finite(after) or (residuals is not None and not self.exact and self._failed(*residuals))
+        failed = not finite(after) or (residuals is not None and not self.exact and self._failed(*residuals))
         fallback = failed and on_failure == "retrain"
         if failed and on_failure == "raise":
             ended = (
@@ -248,7 +248,7 @@ def _residuals(remaining: Fitted, before: Fitted, after: Fitted) -> tuple[float,
     return remaining.with_params(before.params).residual(), remaining.with_params(after.params).residual()
 
 
-def _finite(model: Fitted) -> bool:
+def finite(model: Fitted) -> bool:
     """Whether the parameters are numbers, as far as it has any that can be seen."""
     return not isinstance(model, Problem) or all(bool(value.isfinite().all()) for value in model.params.values())
 

@@ -48,7 +48,7 @@ class Rewind(Unlearner):
     def obstacle(self, problem: Fitted) -> str | None:
         why = super().obstacle(problem)
         if why is not None and isinstance(problem, Problem) and not problem.stochastic:
-            return f"`{self.name}` needs history.checkpoints, kept by epoch; this one converges (use `reconverge`)."
+            return f"`{self.name}` needs history.checkpoints, which only training by samples keeps (use `reconverge`)."
         if why is not None:
             return why
         assert isinstance(problem, Problem)

@@ -24,7 +24,7 @@ from sqlalchemy import ColumnElement, or_, select
 from standardwebhooks import Webhook
 
 from unlearn.requests import audit
-from unlearn.requests.hasty import HastyTransport
+from unlearn.requests.deadline import DeadlineTransport
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.tables import Callback, Request
@@ -80,7 +80,7 @@ class Callbacks:
         self._ledger = ledger
         self._domain = domain
         self._client = client or httpx.Client(
-            transport=HastyTransport(_SECONDS), follow_redirects=False, trust_env=False
+            transport=DeadlineTransport(_SECONDS), follow_redirects=False, trust_env=False
         )
         self._resolve = resolve or _addresses
 

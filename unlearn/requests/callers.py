@@ -35,6 +35,11 @@ class Caller:
     key_id: str
     roles: frozenset[Role]
 
+    @property
+    def scope(self) -> str | None:
+        """Whose requests they may see: None for everybody's."""
+        return None if self.roles & {Role.OPERATE, Role.AUDIT} else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:

@@ -58,7 +58,8 @@ def smallest_eigenvalue(
     l1 - t1 <= e (t1 - ln) with e = eps / (1 - eps), and by the same argument at the other end tk - ln <= e (l1 - tk);
     eliminating l1 gives the claim. For b uniform on the sphere, (b . v)^2 is Beta(1/2, (n - 1)/2): tau^2 is its
     quantile at (1 - probability) / 2, so both ends hold together. They hold for **every** k at once, since the only
-    random event is the one about b: stopping early when the bracket is small costs no probability.
+    random event is the one about b: stopping early when the bracket is small costs no probability. Where the Krylov
+    space is exhausted up to a remainder of norm r, |(T - ln) V v| <= r and |V v| >= tau: ln >= tk - r / tau.
 
     Args:
         product: v [n] float64 -> Q v [n]; may return a buffer that it reuses.
@@ -86,11 +87,12 @@ def smallest_eigenvalue(
     while True:
         exhausted = basis.extend(min(check, steps))
         k = basis.size
-        exhausted |= k == free  # the whole space, though rounding may leave a remainder that is no zero
+        if k == free:  # the whole space, though rounding may leave a remainder that is no zero
+            exhausted, basis.rest = True, 0.0
         low, high = basis.ends()
         root = 0.0 if exhausted else math.tanh(spread_angle / (2 * k - 1))
         slack = (high - low) * root**2 / (1.0 - 2.0 * root**2) if 2.0 * root**2 < 1.0 else math.inf
-        slack += size * _UNIT * max(abs(low), abs(high))  # rounding of the Ritz values themselves
+        slack += size * _UNIT * max(abs(low), abs(high)) + basis.rest / tau  # rounding of the Ritz values themselves
         known = slack <= max(accuracy, relative * abs(low))
         if at_least is not None:
             known = low < at_least or low - slack >= at_least
@@ -111,7 +113,7 @@ class _Basis:
         self._omega, self._omega_before = np.zeros(steps + 1), np.zeros(steps + 1)
         self._omega[0] = 1.0
         self._again = False
-        self.size = 0
+        self.size, self.rest = 0, 0.0  # what is left of Q V outside of V, where it is too little to go on with
 
     def extend(self, size: int) -> bool:
         """Grow the basis to `size` vectors; True where the Krylov space is exhausted before that."""
@@ -135,6 +137,7 @@ class _Basis:
                 beta = self._orthogonalise(k, w, beta)
             self.size = k + 1
             if beta <= 100.0 * _UNIT * scale:
+                self.rest = beta
                 return True
             self._betas[k] = beta
             w.div_(beta)

@@ -18,6 +18,11 @@ class Step:
     value: float
 
 
+def rounding(x: Tensor, value: float) -> float:
+    """How far rounding may move the value of a function that is computed in the precision of `x`."""
+    return (1e-7 if x.dtype == torch.float32 else 1e-14) * abs(value)
+
+
 class Landscape(ABC):
     """A function of a vector x [p], held at one point at a time.
 
@@ -89,7 +94,7 @@ class FunctionLandscape(Landscape):
 
     def search(self, direction: Tensor, slope: float) -> Step:
         origin, value0 = self._x, self._value
-        noise = 1e-7 * abs(value0) if origin.dtype == torch.float32 else 1e-14 * abs(value0)
+        noise = rounding(origin, value0)
         low, low_value, low_slope, high = 0.0, value0, slope, float("inf")
         best = (0.0, value0, self._gradient)
         length = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,7 +23,6 @@ def lissa(
     scale: float | None = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10_000,
-    seed: int = 0,
 ) -> Solve:
     """Solve (A + damping) x = b for a positive definite A + damping, by the Neumann series.
 
@@ -61,7 +61,7 @@ def lissa(
     if wrong:
         raise ValueError("\n".join(wrong))
     product = damped(operator, damping)
-    top = Operator(product, operator.size, operator.dtype, operator.device).largest_eigenvalue(seed=seed)
+    top = replace(operator, product=product).largest_eigenvalue()
     if scale is None:
         scale = top if top > 0.0 else 1.0
     elif scale <= 0.5 * top:

@@ -85,7 +85,6 @@ def levenberg_marquardt_step(
     *,
     tolerance: float = 0.01,
     max_products: int = 200,
-    preconditioner: Map | None = None,
     project: Map | None = None,
 ) -> ModelStep:
     """Solve (H + mu I) s = -g with the least mu in `damping`, 4 `damping`, ... that shows no negative curvature.
@@ -106,12 +105,7 @@ def levenberg_marquardt_step(
     products, met = 0, False
     while True:
         path = conjugate_gradients(
-            damped(operator, damping),
-            right,
-            tolerance=tolerance,
-            max_products=max_products,
-            preconditioner=preconditioner,
-            project=project,
+            damped(operator, damping), right, tolerance=tolerance, max_products=max_products, project=project
         )
         products += path.products
         if path.negative_curvature is None:

@@ -28,7 +28,7 @@ class Run(Protocol):
         """Keep figures, named like `recall_at_20`. NaN is a figure; None means that there is none and is left out."""
         ...
 
-    def artifact(self, name: str, content: Path | Mapping[str, object]) -> None:
+    def artifact(self, name: str, content: str | Path | Mapping[str, object]) -> None:
         """Keep a copy of a file, or a mapping as JSON, under `name` (slashes make folders)."""
         ...
 

@@ -81,8 +81,8 @@ class MlflowTracker:
         run_id: str = created.info.run_id
         token = self._open.set(run_id)
         try:
-            with told(self._location):
-                yield MlflowRun(client=self._client, experiment_id=self.experiment_id, run_id=run_id)
+            with told(self._location, status=500):  # it was there when the run was opened
+                yield MlflowRun(client=self._client, experiment_id=self.experiment_id, id=run_id)
                 self._client.set_terminated(run_id, status="FINISHED")
         except BaseException as error:
             with once(), suppress(StoreUnavailable), told(self._location):

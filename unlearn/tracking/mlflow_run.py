@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from unlearn.jsonable import without_nan
+from unlearn.jsonable import json_text
 from unlearn.tracking.names import DIGEST_LENGTH, checked_dataset, checked_metrics, checked_params, text
 
 if TYPE_CHECKING:
@@ -29,12 +28,7 @@ class MlflowRun:
 
     client: MlflowClient
     experiment_id: str
-    run_id: str
-
-    @property
-    def id(self) -> str:
-        """MLflow's id of the run."""
-        return self.run_id
+    id: str
 
     def params(self, values: Mapping[str, object]) -> None:
         """Keep settings, any number of them."""
@@ -42,7 +36,7 @@ class MlflowRun:
 
         entries = [Param(name, value) for name, value in checked_params(values).items()]
         for start in range(0, len(entries), _PARAMS_PER_BATCH):
-            self.client.log_batch(self.run_id, params=entries[start : start + _PARAMS_PER_BATCH])
+            self.client.log_batch(self.id, params=entries[start : start + _PARAMS_PER_BATCH])
 
     def metrics(self, values: Mapping[str, float | None], *, step: int | None = None) -> None:
         """Keep figures; NaN is kept as NaN, None is left out."""
@@ -51,16 +45,15 @@ class MlflowRun:
         now = int(time.time() * 1_000)
         entries = [Metric(name, value, now, step or 0) for name, value in checked_metrics(values).items()]
         for start in range(0, len(entries), _METRICS_PER_BATCH):
-            self.client.log_batch(self.run_id, metrics=entries[start : start + _METRICS_PER_BATCH])
+            self.client.log_batch(self.id, metrics=entries[start : start + _METRICS_PER_BATCH])
 
-    def artifact(self, name: str, content: Path | Mapping[str, object]) -> None:
+    def artifact(self, name: str, content: str | Path | Mapping[str, object]) -> None:
         """Keep a copy of a file, or a mapping as JSON."""
         with self._file(name) as file:
-            if isinstance(content, Path):
+            if isinstance(content, str | Path):
                 shutil.copyfile(content, file)
             else:
-                written = json.dumps(without_nan(content), indent=2, allow_nan=False, default=str)
-                file.write_text(written + "\n", encoding="utf-8")
+                file.write_text(json_text(content), encoding="utf-8")
 
     def figure(self, name: str, figure: Figure) -> None:
         """Keep a figure in the format of the suffix of `name`."""
@@ -81,7 +74,7 @@ class MlflowRun:
             profile=checked_dataset(name, digest, counts),
         )
         tag = InputTag(key="mlflow.data.context", value=context)
-        self.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset=entity, tags=[tag])])
+        self.client.log_inputs(self.id, datasets=[DatasetInput(dataset=entity, tags=[tag])])
 
     def model(self, directory: Path, *, name: str, tags: Mapping[str, str] | None = None) -> str:
         """Keep a stored model as a pyfunc that loads without pickle; returns the id for `models:/<id>`."""
@@ -91,13 +84,13 @@ class MlflowRun:
 
         texts = {key: text(value) for key, value in (tags or {}).items()}
         made = self.client.create_logged_model(
-            self.experiment_id, name=name, source_run_id=self.run_id, tags=texts, model_type="recommender"
+            self.experiment_id, name=name, source_run_id=self.id, tags=texts, model_type="recommender"
         )
         model_id: str = made.model_id
-        self.client.log_outputs(self.run_id, [LoggedModelOutput(model_id, step=0)])
+        self.client.log_outputs(self.id, [LoggedModelOutput(model_id, step=0)])
         try:
             with tempfile.TemporaryDirectory() as scratch:
-                packed = package(directory, Path(scratch) / "model", model_id=model_id, run_id=self.run_id)
+                packed = package(directory, Path(scratch) / "model", model_id=model_id, run_id=self.id)
                 self.client.log_model_artifacts(model_id, str(packed))
         except BaseException:
             self.client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
@@ -113,4 +106,4 @@ class MlflowRun:
             file = Path(scratch) / place.name
             yield file
             folder = str(place.parent)
-            self.client.log_artifact(self.run_id, str(file), None if folder == "." else folder)
+            self.client.log_artifact(self.id, str(file), None if folder == "." else folder)

@@ -41,17 +41,22 @@ def once() -> Generator[None]:
 
 
 @contextmanager
-def told(location: object) -> Generator[None]:
+def told(location: object, *, status: int = 400) -> Generator[None]:
     """What MLflow raises becomes one error.
 
+    Args:
+        status: the least HTTP status of what becomes it; below 500 a store answers, and what was asked was wrong.
+
     Raises:
-        StoreUnavailable: it raised something.
+        StoreUnavailable: it raised something of that status.
     """
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
+        if error.get_http_status_code() < status:
+            raise
         raise StoreUnavailable(location, _why(error)) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -52,11 +52,13 @@ class Selection:
     arguments: dict[str, Any]
     budget: Budget
     seed: int
-    units: Tensor  # int64 [r]: the rows of the chosen units, as `Problem.weighted` numbers them
+    units: Tensor = field(repr=False)  # int64 [r]: rows of the chosen units, as `Problem.weighted` numbers them
     cost: float  # what they spend of the budget, in what it counts
-    weights: Tensor  # float64 [size]: the relaxed weights that were rounded; those of other selectors are 0 and 1
+    # float64 [size]: the relaxed weights that were rounded; those of other selectors are 0 and 1
+    weights: Tensor = field(repr=False)
     rounds: tuple[Round, ...]
-    start: Tensor | None  # int64 [r]: the units of a search's start, or of its first step where that is uniform
+    # int64 [r]: the units of a search's start, or of its first step where that is uniform
+    start: Tensor | None = field(repr=False)
     warnings: tuple[str, ...]
     seconds: float
 
@@ -146,7 +148,7 @@ class Ranking(Selector):
         """Scores [k], the highest of which are chosen, of equals the earlier unit; -inf where the rule says nothing."""
 
 
-_SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.selectors")
+_SELECTORS = Registry(Selector, "selector of forget sets")
 register = _SELECTORS.register
 
 
@@ -160,5 +162,5 @@ def selector(name: str, **arguments: Any) -> Selector:
 
 
 def selectors() -> list[str]:
-    """Names of all registered selectors, those that installed packages register included."""
+    """Names of all registered selectors."""
     return _SELECTORS.names()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from unlearn.invalid import require
 from unlearn.methods.base import MissingRequirement, State, Unlearner, VerificationFailed, method
 from unlearn.problem import Problem
 from unlearn.specification import unlearner
@@ -34,7 +35,7 @@ class Upper:
         by: the method, with arguments where there are some: `iau:lr=0.02`.
 
     Raises:
-        ValueError: there is no such method, or an argument is not one of its own.
+        ValueError: there is no such objective or method, or an argument is not one of its own.
     """
 
     objective: Objective = "still_fitted"
@@ -42,6 +43,7 @@ class Upper:
     folds: int = 5
 
     def __post_init__(self) -> None:
+        require(self)
         unlearner(self.by)
 
     def ready(self, problem: Problem, room: Room, *, seed: int) -> Judge:

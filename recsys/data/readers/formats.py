@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from recsys.data.readers.lightgcn import one_line_a_user
 from recsys.data.readers.recbole import atomic_columns
-from recsys.data.readers.snapshot import is_parquet
 from recsys.data.readers.table import Columns, Table, find_columns
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic, is_atomic
 from unlearn.tables.columns import whole_or_text
 from unlearn.tables.pairs import pairs
+from unlearn.tables.parquet import is_parquet
 from unlearn.tables.text import NUMBER, delimited, fields, read_lines, separator
 
 Format = Literal["lightgcn", "triples", "recbole", "movielens", "csv", "parquet"]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.data.interactions import Interactions
 from recsys.errors import InvalidInteractions
+from unlearn.tables.parquet import metadata
 from unlearn.vocabulary import Vocabulary
 
 VOCABULARIES = {"users": b"unlearn.users", "items": b"unlearn.items"}
@@ -29,19 +28,9 @@ def own_ties(path: Path) -> Path | None:
     return ties if ties.exists() and is_snapshot(path) else None
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a file begins like Parquet."""
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
-
-
 def is_snapshot(path: Path) -> bool:
     """Whether a file was written by `to_parquet`, and has its end."""
-    if not is_parquet(path):
-        return False
-    with suppress(pa.ArrowException, OSError):
-        return VOCABULARIES["users"] in (pq.read_schema(path).metadata or {})
-    return False
+    return VOCABULARIES["users"] in metadata(path)
 
 
 def from_parquet(path: str | Path) -> Interactions:
@@ -55,8 +44,8 @@ def from_parquet(path: str | Path) -> Interactions:
             f"`{path.name}` must be a whole file of `to_parquet` (got another); read it with `read`"
         )
     table = pq.read_table(path)
-    metadata: dict[bytes, bytes] = table.schema.metadata
-    users, items = (Vocabulary.from_json(json.loads(metadata[name])) for name in VOCABULARIES.values())
+    stored: dict[bytes, bytes] = table.schema.metadata
+    users, items = (Vocabulary.from_json(json.loads(stored[name])) for name in VOCABULARIES.values())
     columns: dict[str, Any] = {name: table.column(name) for name in table.column_names}
     user_rows = users.rows(columns["user"].to_pylist())
     item_rows = items.rows(columns["item"].to_pylist())

@@ -25,11 +25,6 @@ def problem(seed: int, capacity: int = 2, *, active: int = 3, passive: int = 8, 
     return Participants.of(SocialGraph.from_arcs(tails, heads, p, nodes=n), range(active), capacity)
 
 
-def passive_only(participants: Participants) -> SocialGraph:
-    """The passive graph with its rows numbered anew and no tombstones, as `compact` makes it."""
-    return participants.passive.compact()
-
-
 def candidates(participants: Participants) -> list[list[int]]:
     ptr, who = participants.ptr, participants.candidate
     return [who[ptr[u] : ptr[u + 1]].tolist() for u in range(len(participants.active))]

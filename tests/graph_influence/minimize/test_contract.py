@@ -81,8 +81,8 @@ def test_everything_that_is_wrong_is_told_at_once():
         ReverseSampling(model="sir").minimize(graph, [0], 1)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidBlocking, match="`surrogate` must be one of the model 'ic'.*MeanField"):
         DiffIMPlusPlus(surrogate=MeanField(model="lt")).minimize(graph, [0], 1)
-    with pytest.raises(InvalidBlocking, match="`epochs` must be at least 1"):
-        DiffIMPlus(epochs=0).minimize(graph, [0], 1)
+    with pytest.raises(InvalidBlocking, match="(?s)`epochs` must be at least 1.*`alpha` must be at least 0.*`beta`"):
+        DiffIMPlus(epochs=0, alpha=-1.0, beta=float("nan")).minimize(graph, [0], 1)
 
 
 def test_choices_are_checked_like_requests():

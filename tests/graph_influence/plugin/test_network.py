@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graph_influence.commands import workspace
+from graph_influence import workspace
 from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.coverage import greedy

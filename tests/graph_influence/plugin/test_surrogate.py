@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from graph_influence import store
-from graph_influence.commands import workspace
+from graph_influence import store, workspace
 from graph_influence.errors import InvalidRequest
 from graph_influence.labels import Labels
 from graph_influence.network import Network, Plan

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from graph_influence import store
-from graph_influence.commands import workspace
+from graph_influence import store, workspace
 from graph_influence.plugin import NetworkTarget, Serving
 from tests.graph_influence.plugin.workspaces import (
     graph,

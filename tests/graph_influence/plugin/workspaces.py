@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graph_influence.commands import workspace
+from graph_influence import workspace
 from graph_influence.graph import SocialGraph
 from graph_influence.network import Network, Plan
 from graph_influence.plugin import NetworkTarget, target

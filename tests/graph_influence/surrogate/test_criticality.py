@@ -39,6 +39,17 @@ def test_a_regular_graph_has_d_minus_1_times_p(d):
     assert criticality(TensorGraph.of(social)) == pytest.approx(0.3 * (d - 1), rel=1e-3)
 
 
+def test_a_few_close_friends_in_a_large_graph_are_enough():
+    """Five people all tied to each other beside 30,000 rings, in which activity dies out."""
+    node, alone = np.arange(180_000), 180_000
+    ring = np.where(node % 6 == 5, node - 5, node + 1)
+    tails, heads = np.array([(alone + u, alone + v) for u in range(5) for v in range(u)]).T
+    social = SocialGraph.from_arcs(
+        np.append(node, tails), np.append(ring, heads), 0.5, nodes=alone + 5, undirected=True
+    )
+    assert criticality(TensorGraph.of(social)) == pytest.approx(1.5, rel=0.01)
+
+
 def test_without_cycles_there_is_none():
     path = SocialGraph.from_arcs(range(9), range(1, 10), nodes=10, undirected=True)
     assert criticality(TensorGraph.of(path)) < 0.1

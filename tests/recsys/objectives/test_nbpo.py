@@ -132,7 +132,7 @@ def test_trains_both_tables_and_forgets_the_rows_of_both(data: Interactions) -> 
 
 def test_arguments_and_errors() -> None:
     with pytest.raises(ValueError) as raised:
-        NBPO(l2=-1.0, flip_l2=-1.0, negatives=0, flip_dim=0)
+        NBPO(l2=-1.0, flip_l2=float("nan"), negatives=0, flip_dim=0)
     assert all(f"`{name}`" in str(raised.value) for name in ("l2", "flip_l2", "negatives", "flip_dim"))
     bound = NBPO(flip_l2=0.3).bound({"flips": torch.ones(2, 2)})
     assert objective("nbpo", **bound.arguments()) == NBPO(flip_l2=0.3) == bound

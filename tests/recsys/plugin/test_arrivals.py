@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys import store
-from recsys.commands import workspace
+from recsys import store, workspace
 from recsys.errors import InvalidInteractions
 from recsys.plugin import RecommenderTarget, Serving, target
 from tests.oracles.traces import holders

@@ -15,8 +15,7 @@ import torch
 from mlflow import MlflowClient
 from sqlalchemy import select
 
-from recsys import store
-from recsys.commands import workspace
+from recsys import store, workspace
 from recsys.plugin import RecommenderTarget, target
 from recsys.problem import RecommenderProblem
 from tests.oracles.traces import holders

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.data import Interactions, synthetic
 from recsys.objectives import WholeData
 from recsys.plugin import RecommenderTarget, Serving, sealed, target

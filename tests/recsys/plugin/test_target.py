@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
-from recsys.commands import workspace
+from recsys import workspace
 from recsys.plugin import RecommenderTarget, Serving, target
 from tests.recsys.plugin.workspaces import KEY, data, people, stored
 from tests.unlearn.target.contract import TargetContract
-from unlearn.target import Pseudonyms, Subject, Target
+from unlearn.target import Batch, Pseudonyms, Subject, Target
 
 
 class TestRecommender(TargetContract):
@@ -51,3 +52,13 @@ class TestSampledRecommender(TestRecommender):
 class TestClosedForm(TestRecommender):
     kind = "ease"
     every_change = 29
+
+
+def test_a_method_that_changes_the_kind_of_model_is_named_and_nothing_is_staged(tmp_path: Path) -> None:
+    shutil.copytree(stored("whole_data"), tmp_path / "model")
+    options = {"workspace": str(tmp_path / "model"), "method": "sharding:shards=2"}
+    recommender, batch = target(options, Pseudonyms(KEY)), Batch("b", people(3))
+    recommender.remove(batch)
+    with pytest.raises(ValueError, match="got sharding, which serves with a ShardedRecommender"):
+        recommender.unlearn(batch, retrain=False)
+    assert not recommender.staging.versions()

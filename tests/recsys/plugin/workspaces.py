@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recsys import workspace
 from recsys.closed_form import closed_form
-from recsys.commands import workspace
 from recsys.data import Interactions, synthetic
 from recsys.objectives import BPR, Objective, WholeData
 from recsys.problem import RecommenderProblem

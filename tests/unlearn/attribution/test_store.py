@@ -15,6 +15,7 @@ from torch import Tensor
 from unlearn.attribution import GradientStore, build, layout
 from unlearn.attribution import store as store_module
 from unlearn.attribution.layout import StoreError
+from unlearn.attribution.sketch import principal_basis
 from unlearn.attribution.store import Similarity
 
 WIDTH = 96
@@ -73,6 +74,24 @@ def test_the_first_stage_rules_rows_out_and_never_a_best_one(tmp_path: Path) -> 
     assert float(found.candidates.float().mean()) < 600
     flat = made(tmp_path / "flat", torch.randn(3000, WIDTH, generator=torch.Generator().manual_seed(0)))
     assert bool(flat.top(queries, 5).exact.all())
+
+
+def test_the_bound_holds_for_rows_that_only_rounding_takes_out_of_the_span() -> None:
+    """Against the query that sees nothing else of a row."""
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((500, 6)) @ generator.standard_normal((6, WIDTH))
+    rows = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16)
+    basis = principal_basis(rows[:100], 32)
+    (heads, spans), vectors_ = basis.quantised(rows), basis.vectors.astype(np.float64)
+    step, inside, outside = spans.astype(np.float64).T
+    wide = rows.astype(np.float64)
+    left = wide - wide @ vectors_.T @ vectors_
+    queries = left / np.linalg.norm(left, axis=1, keepdims=True)
+    head = queries @ vectors_.T
+    off = np.abs((queries * wide).sum(1) - step * (head * heads).sum(1))
+    assert float(off.min()) > 5e-5
+    beyond = np.linalg.norm(queries - head @ vectors_, axis=1)
+    assert bool((off <= beyond * outside + np.linalg.norm(head, axis=1) * inside).all())
 
 
 def test_a_budget_that_is_too_small_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,35 @@ def test_a_closed_form_is_compared_with_its_refit_and_reasons_stand_for_the_rest
         compare(model, asked, [method("reconverge"), method("iau")], RankingScorer(split.test), seed=0)
 
 
+@pytest.mark.parametrize(
+    ("delete", "held_out", "absent"),
+    [
+        ("random:0.05", True, {}),
+        ("random:0.05", False, {"Recall@20": "nobody who remains", "forget AUC": "the same users have nothing"}),
+        ("items:3", True, {"forget AUC": "nothing deleted can be asked about"}),  # item-item counts fold in no item
+        ("users:50", True, {"Recall@20": "nobody who remains", "gap": "nobody who remains is affected"}),
+    ],
+)
+def test_a_figure_that_nothing_has_is_said_why(
+    split: Split, delete: str, held_out: bool, absent: dict[str, str]
+) -> None:
+    model = ItemItem.of(split.train)
+    test = split.test if held_out else split.test.take(np.arange(0))
+    found = compare(model, requests(delete, model.data, seed=0), [method("native")], RankingScorer(test), seed=0)
+    assert len(found.absent) == len(absent) and json.loads(found.to_json())["absent"] == found.absent
+    told = str(found.table().caption).splitlines()
+    for name, reason in absent.items():
+        assert any(line.startswith(f"no {name}: {reason}") for line in told)
+    assert len([line for line in told if line.startswith("no ")]) == len(absent)
+
+
+def test_what_diverged_in_training_is_refused(split: Split) -> None:
+    problem = sampled(split, BPR())
+    problem = problem.fit(options=replace(problem.options, learning_rate=1e30))
+    with pytest.raises(ValueError, match=r"finite parameters.*lower learning rate"):
+        compare(problem, [ForgetSet(users=(0,))], [], RankingScorer(split.test), seed=0)
+
+
 def test_a_method_that_serves_another_model_is_measured_against_that_models_retrain(split: Split) -> None:
     problem = sampled(split, BPR()).fit()
     asked = requests("users:3", problem.data, seed=0)

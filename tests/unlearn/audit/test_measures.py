@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearn.audit.measures import auc, interval, quantiles, top_k_overlap
+from unlearn.audit.measures import auc, interval, quantiles, ratio, top_k_overlap
 
 SMALL = st.lists(st.integers(-3, 3), min_size=1, max_size=12)
 
@@ -33,6 +33,11 @@ def test_overlap_is_the_mean_jaccard_index() -> None:
     right = torch.tensor([[3, 1, 9], [5, -1, -1], [-1, -1, -1]])
     assert top_k_overlap(left, right) == pytest.approx((2 / 4 + 1 / 2 + 1) / 3)
     assert math.isnan(top_k_overlap(left[:0], right[:0]))
+
+
+def test_nothing_is_measured_in_units_of_nothing() -> None:
+    assert ratio(1.0, 4.0) == 0.25 and ratio(1.0, -4.0) == -0.25
+    assert all(math.isnan(ratio(1.0, unit)) for unit in (0.0, 1e-45, -1e-45, math.nan))
 
 
 def test_interval_is_students() -> None:

@@ -77,6 +77,15 @@ def test_failures_are_as_rare_as_stated(probability: float, gap: float) -> None:
     assert failures <= binom.ppf(1 - 1e-6, trials, 1 - probability)
 
 
+def test_what_hides_in_the_rounding_of_an_exhausted_space_is_bounded_too() -> None:
+    """The second Krylov vector is as small as rounding, and with it goes an eigenvalue ten times as far away."""
+    diagonal = torch.ones(100, dtype=torch.float64)
+    diagonal[0] -= 2e-13
+    found = [smallest_eigenvalue(diagonal.mul, 100, seed=seed, accuracy=1e-9) for seed in range(200)]
+    assert {one.iterations for one in found} == {1, 2}
+    assert sum(one.lower > float(diagonal[0]) for one in found) <= binom.ppf(1 - 1e-6, 200, 0.01)
+
+
 def test_the_bound_is_needed_and_not_wasteful() -> None:
     """On such a spectrum the Ritz value alone is wrong every time; at even odds the bound is a small factor wider."""
     diagonal = torch.from_numpy(np.concatenate([[0.0], np.linspace(3e-2, 1.0, 299)]))

@@ -66,11 +66,31 @@ def test_a_step_out_of_where_the_function_is_defined_is_shortened() -> None:
     torch.testing.assert_close(solution.x, torch.full((2,), 0.01, dtype=torch.float64), atol=1e-9, rtol=0)
 
 
-def test_where_the_residual_finds_no_new_minimum_it_ends_after_fifty_iterations() -> None:
-    """-sum x has no minimum, and every gradient is as long as the first."""
-    landscape = FunctionLandscape(lambda x: (-float(x.sum()), torch.full_like(x, -1.0)))
-    solution = lbfgs(landscape, torch.zeros(3, dtype=torch.float64), max_iterations=200)
-    assert (solution.iterations, solution.converged) == (50, False)
+def test_it_ends_where_rounding_leaves_nothing_to_gain() -> None:
+    """|x|^2 / 2 + 1 in single precision, with gradients that are wrong by more than what is left."""
+    generator = torch.Generator().manual_seed(0)
+
+    def function(x: Tensor) -> tuple[float, Tensor]:
+        return 1.0 + 0.5 * float(x @ x), x + 1e-3 * torch.randn(len(x), generator=generator)
+
+    residuals: list[float] = []
+    solution = lbfgs(FunctionLandscape(function), torch.ones(20), callback=lambda *at: residuals.append(at[2]))
+    assert not solution.converged
+    assert solution.iterations - residuals.index(min(residuals)) in range(50, 100)
+
+
+def test_a_curved_valley_is_followed_to_its_end() -> None:
+    """Rosenbrock's function, chained: the value falls all the way, the gradient's norm is up and down for hundreds."""
+
+    def function(x: Tensor) -> tuple[float, Tensor]:
+        x = x.requires_grad_()
+        value = (100 * (x[1:] - x[:-1].square()).square() + (1 - x[:-1]).square()).sum()
+        return value.item(), torch.autograd.grad(value, x)[0]
+
+    start = torch.tensor([1.2, -1.0], dtype=torch.float64).repeat(50)
+    solution = lbfgs(FunctionLandscape(function), start, tolerance=1e-8)
+    assert solution.converged
+    torch.testing.assert_close(solution.x, torch.ones_like(start), atol=1e-8, rtol=0)
 
 
 def test_a_direction_that_finds_nothing_lower_costs_the_memory_and_not_the_search() -> None:

@@ -141,12 +141,16 @@ def test_nothing_to_solve() -> None:
         assert torch.equal(found.x, zero)
 
 
-def test_the_explicit_solve_refuses_a_singular_matrix() -> None:
-    b = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    for singular in (torch.ones(2, 2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)):
+@pytest.mark.parametrize("rank", [0, 1, 20, N - 1])
+def test_the_explicit_solve_refuses_a_singular_matrix(rank: int) -> None:
+    """Rounding leaves it a pivot, so that a solution comes out: of length 1e17, and of nothing."""
+    values = spectrum(N, 10.0)
+    values[rank:] = 0.0
+    matrix, b = symmetric(values), right_side(N)
+    for singular in (matrix, matrix.float()):
         with pytest.raises(ValueError, match="must not be singular for `direct`; raise `damping`"):
-            direct(Operator.of(singular), b)
-        assert direct(Operator.of(singular), b, damping=0.5).residual < 1e-14
+            direct(Operator.of(singular), b.to(singular.dtype))
+    assert direct(Operator.of(matrix), b, damping=0.5).residual < 1e-14
 
 
 # ---- the Neumann series ---------------------------------------------------------------------------------------------

@@ -99,11 +99,12 @@ def test_artifacts_and_figures_arrive_whole(tracker: MlflowTracker, tmp_path: Pa
     with tracker.run("artifacts") as run:
         run.artifact("reports/methods.json", {"methods": [{"name": "no_op", "gap": float("nan")}]})
         run.artifact("table.txt", table)
+        run.artifact("named.txt", str(table))
         run.figure("plots/shift.svg", Figure())
     root = Path(tracker._client.download_artifacts(run.id, "", str(tmp_path)))
     methods = json.loads((root / "reports/methods.json").read_text("utf-8"))
     assert methods == {"methods": [{"name": "no_op", "gap": None}]}
-    assert (root / "table.txt").read_text("utf-8") == "a table"
+    assert (root / "table.txt").read_text("utf-8") == (root / "named.txt").read_text("utf-8") == "a table"
     assert "<svg" in (root / "plots/shift.svg").read_text("utf-8")
 
 

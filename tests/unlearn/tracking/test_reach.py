@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from unlearn.tracking import MlflowTracker
 from unlearn.tracking.reach import StoreUnavailable
@@ -104,8 +105,6 @@ def test_an_experiment_that_somebody_deleted(tracker: MlflowTracker, location: P
 def test_a_store_that_is_lost_on_the_way_ends_its_runs_by_one_error(
     tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlflow.exceptions import MlflowException
-
     def lost(*_: object, **__: object) -> None:
         raise MlflowException("API request failed\nand more")
 
@@ -123,3 +122,5 @@ def test_a_store_that_is_lost_on_the_way_ends_its_runs_by_one_error(
 def test_an_error_of_ones_own_is_not_the_stores(tracker: MlflowTracker, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), tracker.run("mistaken") as run:
         run.artifact("table.txt", tmp_path / "nowhere.txt")
+    with pytest.raises(MlflowException, match="Run with id=nowhere not found"), tracker.run("mistaken"):
+        tracker._client.get_run("nowhere")

@@ -83,6 +83,7 @@ def test_result_carries_what_happened() -> None:
     assert (chosen.arguments["rounds"], chosen.seed, str(chosen.budget)) == (4, 2, "users/interactions:15")
     assert chosen.digest(b"k") == chosen.forget.digest(b"k") != chosen.digest(b"other")
     assert not any(user in repr(chosen) for user in chosen.forget.users)
+    assert "tensor" not in repr(chosen), "its rows name them as well, to whoever has the data"
     again = Bilevel(rounds=4, folds=3).select(problem, "users/interactions:15", seed=2)
     assert again.forget == chosen.forget and again.rounds == chosen.rounds
 

@@ -6,18 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
 
-from recsys.data import ratio, synthetic
-from recsys.objectives import BPR
 from recsys.problem import RecommenderProblem
-from recsys.train import TrainingOptions
-from tests.unlearn.toys import ridge
-from unlearn.methods.base import MissingRequirement
-from unlearn.worst_case import (
-    Budget,
-)
-from unlearn.worst_case.strata import activity, gradient_variance, popularity, shares, thirds
+from unlearn.worst_case import Budget
+from unlearn.worst_case.strata import activity, popularity, shares, thirds
 
 DTYPE = torch.float64
 
@@ -78,25 +70,3 @@ def test_strata(problem: RecommenderProblem) -> None:
     strata = thirds(activity(room))
     active = activity(room).argsort(descending=True)[:5]
     assert shares(strata, active) == {"low": 0.0, "middle": 0.0, "high": 1.0}
-
-
-def test_gradient_variance_over_checkpoints() -> None:
-    options = TrainingOptions(seed=1, epochs=6, learning_rate=0.05, keep=frozenset({"checkpoints"}), checkpoint_every=2)
-    split = ratio(synthetic(30, 20, 300, seed=0))
-    problem = RecommenderProblem.build(
-        split.train, model="mf", objective=BPR(), options=options, dim=4, dtype=DTYPE
-    ).fit()
-    room = Budget("interaction", 5).room(problem.units("interaction"))
-    norms: list[Tensor] = []
-    for kept in problem.history.checkpoints:
-        leaves = {name: value.clone().requires_grad_() for name, value in kept.params.items()}
-        losses = problem.record_losses(leaves)
-        norms.append(torch.stack([
-            torch.cat([g.flatten() for g in torch.autograd.grad(one, list(leaves.values()), retain_graph=True)]).norm()
-            for one in losses
-        ]))  # fmt: skip
-    exact = torch.stack(norms).var(0)
-    found = gradient_variance(problem, room, directions=400)
-    assert float(torch.corrcoef(torch.stack([exact, found]))[0, 1]) > 0.8
-    with pytest.raises(MissingRequirement, match="at least two checkpoints"):
-        gradient_variance(ridge().fit(), Budget("record", 3).room(ridge().units("record")))

@@ -34,8 +34,8 @@ from unlearn.worst_case import (
     trial,
 )
 from unlearn.worst_case.held_out import folds
+from unlearn.worst_case.most_memorised import memorisation
 from unlearn.worst_case.opposing import gradient_sketch, pair_scores
-from unlearn.worst_case.strata import memorised
 
 DTYPE = torch.float64
 
@@ -71,7 +71,7 @@ def test_most_memorised_by_leaving_each_out() -> None:
     held_out = error / (1 - hat.diagonal())
     expected = 0.5 * (held_out.square() - error.square())
     room = Budget("record", 5).room(fitted.units("record"))
-    torch.testing.assert_close(memorised(fitted, room, folds=40), expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(memorisation(fitted, room, 40, seed=0), expected, rtol=1e-6, atol=1e-8)
     found = MostMemorised(folds=40).select(fitted, "records:5").units
     assert set(found.tolist()) == set(expected.argsort(descending=True)[:5].tolist())
     parts = list(folds(40, 7, seed=1))
@@ -84,10 +84,12 @@ def test_max_gap_of_a_method_that_does_nothing_is_the_memorisation() -> None:
     fitted = ridge().fit()
     room = Budget("record", 5).room(fitted.units("record"))
     scores = MaxGap(by="no_op", folds=8).scores(fitted, room, 0)
-    torch.testing.assert_close(scores, memorised(fitted, room, folds=8), **EXACT64)
+    torch.testing.assert_close(scores, memorisation(fitted, room, 8, seed=0), **EXACT64)
     exact = MaxGap(by="retrain", folds=8).scores(fitted, room, 0)
     assert float(exact.abs().max()) < 1e-6 < float(scores.abs().max())
     assert MaxGap(by="no_op").judged_by() == Upper("max_gap", "no_op", 5)
+    with pytest.raises(ValueError, match='`objective` must be "still_fitted" or "max_gap"'):
+        Upper("maxgap")
 
 
 def test_sets_are_judged_by_a_method_with_arguments_of_its_own(problem: RecommenderProblem) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import inf, nan
 
 import numpy as np
-from torch import Tensor
 
 from unlearn.audit.attacks.base import Evidence, Metric, register
 from unlearn.audit.attacks.groups import apart
@@ -29,9 +28,9 @@ class FINE(Metric):
     Here H1 is: trained on S and unlearned; positive where that leaves the answer higher than a retrain's.
 
     Differences from the paper: the distributions are those over models of the pool, which is the paper's definition,
-    and not the similarities along a single run, its approximation (`steps_apart` prepares those). The threshold is
-    chosen on one half and alpha and beta bounded on the other, where the paper keeps the largest of all thresholds; the
-    figure is thus a lower bound on |mu|, and 0 where nothing was found.
+    and not the similarities along a single run, its approximation. The threshold is chosen on one half and alpha and
+    beta bounded on the other, where the paper keeps the largest of all thresholds; the figure is thus a lower bound on
+    |mu|, and 0 where nothing was found.
     """
 
     name = "f_ine"
@@ -67,28 +66,7 @@ class MuReading(Reading):
 
 
 def of_samples(values: Floats, n_with: int, blocks: Sequence[int], *, seed: int) -> MuReading:
-    """Signed lower bound on |mu| from samples [n, examples], the first `n_with` of them made with the set.
-
-    For a single run: the differences of `steps_apart`, one column.
-    """
+    """Signed lower bound on |mu| from samples [n, examples], the first `n_with` of them made with the set."""
     first = np.zeros(values.shape, dtype=np.bool_)
     first[:n_with] = True
     return MuReading(split_test(values, first, blocks, seed=seed, by="mu"))
-
-
-def steps_apart(series: Tensor, auxiliary: Tensor) -> Floats:
-    """First differences of step similarities [t], less those of an auxiliary run: difference in differences [t - 1].
-
-    Args:
-        series: eta <grad l(z_test), grad l(z')> at the steps that used the set (or at those that did not);
-            auxiliary: the same of a run that never used it.
-
-    Raises:
-        ValueError: the two differ in length or have fewer than two steps.
-    """
-    if series.shape != auxiliary.shape or series.dim() != 1 or len(series) < 2:
-        raise ValueError(
-            f"`series` and `auxiliary` must be of one length of at least 2 for `steps_apart` "
-            f"(got {list(series.shape)} and {list(auxiliary.shape)})"
-        )
-    return (series.double().diff() - auxiliary.double().diff()).numpy()

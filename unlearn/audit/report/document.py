@@ -9,7 +9,7 @@ from typing import Any
 
 _SCORES = 120_000  # about one megabyte of them
 _OF_AUDIT = {"findings", "comparison", "views", "signals"}
-_OF_COMPARISON = ("format", "statistic", "methods", "settings", "seeds", "digests", "raw")
+_OF_COMPARISON = ("format", "statistic", "methods", "absent", "settings", "seeds", "digests", "raw")
 
 
 def read(files: Sequence[Path]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from math import log10, nan, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import expit, logit, ndtri
 
 from unlearn.audit.attacks.groups import SHARE
 from unlearn.audit.chance import Chance, relabelled
@@ -100,8 +100,11 @@ def auc_interval(positive: Values, negative: Values) -> tuple[float, float, floa
     if min(len(positive), len(negative)) < 2:
         return value, nan, nan
     variance = of_positive.var(ddof=1) / len(positive) + of_negative.var(ddof=1) / len(negative)
-    half = float(ndtri(0.975)) * sqrt(float(variance))
-    return value, max(0.0, value - half), min(1.0, value + half)
+    if variance == 0.0:
+        pairs = min(len(positive), len(negative))
+        return value, *clopper_pearson(round(value * pairs), pairs)
+    half = float(ndtri(0.975)) * sqrt(float(variance)) / (value * (1 - value))
+    return value, float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
 def _placements(values: Values, others: Values) -> Values:

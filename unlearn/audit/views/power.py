@@ -7,7 +7,7 @@ from math import nan, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import nctdtrinc, stdtrit
 
 _LEVEL, _POWER = 0.05, 0.8
 _RUNS = tuple(range(2, 21))
@@ -22,12 +22,12 @@ def power(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
 
         sigma_S^2 = variance over training seeds, sigma_U^2 = variance over the seeds of the method itself
         Var(mean) = sigma_S^2 / T + sigma_U^2 / (T R)
-        smallest = (t_{.975, T-1} + t_{.8, T-1}) s / sqrt(T),   s^2 = sigma_S^2 + sigma_U^2 / R
+        smallest = d s / sqrt(T),   s^2 = sigma_S^2 + sigma_U^2 / R,   P[t_{T-1}(d) > t_{.975, T-1}] = .8
 
     With T training runs, one a seed (over its requests the mean is taken: they share a model and are no runs of their
-    own), and R runs of the method on each. R is above 1 where the comparison holds the method more than once with
-    nothing but `seed` changed; sigma_U is null otherwise: more runs of the method replace no training seed. None where
-    there is no second seed.
+    own), R runs of the method on each, and t_{T-1}(d) noncentral t. R is above 1 where the comparison holds the method
+    more than once with nothing but `seed` changed; sigma_U is null otherwise: more runs of the method replace no
+    training seed. None where there is no second seed.
     """
     values: dict[str, dict[tuple[int, int], Mapping[str, float | None]]] = {}
     for one in comparison["raw"]["measurements"]:
@@ -75,7 +75,8 @@ def decomposed(units: Sequence[Sequence[float]]) -> dict[str, Any]:
 
 def smallest(spread: float, runs: int) -> float:
     """The smallest difference that `runs` paired runs detect with 80 % power in a two-sided t test at 5 %."""
-    return float(stdtrit(runs - 1, 1 - _LEVEL / 2) + stdtrit(runs - 1, _POWER)) * spread / sqrt(runs)
+    critical = stdtrit(runs - 1, 1 - _LEVEL / 2)
+    return float(nctdtrinc(runs - 1, 1 - _POWER, critical)) * spread / sqrt(runs)
 
 
 def _families(arguments: Mapping[str, Mapping[str, Any]], labels: Sequence[str]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import nan
 from typing import Any
 
@@ -37,8 +38,8 @@ def rank_shift(
     shares = {name: _shares(found, n_items) for name, found in lists.items()}
     rows = {
         name: {
-            "jaccard": _spread(jaccard(found, lists["retrain"])),
-            "rbo": _spread(rank_biased_overlap(found, lists["retrain"])),
+            "jaccard": asdict(quantiles(jaccard(found, lists["retrain"]).tolist())),
+            "rbo": asdict(quantiles(rank_biased_overlap(found, lists["retrain"]).tolist())),
             "exposure": {group: float(shares[name][items].sum()) for group, items in groups.items()},
             "exposure_distance": float((shares[name] - shares["retrain"]).abs().sum()) / 2,
             "items_shown": int((shares[name] > 0).sum()),
@@ -82,11 +83,6 @@ def rank_biased_overlap(left: Tensor, right: Tensor, *, persistence: float = _PE
     last = (length - 1).clamp_min(0)[:, None]
     tail = (agreement.gather(1, last) * weights.expand(q, k).gather(1, last))[:, 0]
     return torch.where(length > 0, head + tail, 1.0)
-
-
-def _spread(values: Tensor) -> dict[str, float | int]:
-    found = quantiles(values.tolist())
-    return {"median": found.median, "p10": found.p10, "p90": found.p90, "n": found.n}
 
 
 def _shares(lists: Tensor, n_items: int) -> Tensor:

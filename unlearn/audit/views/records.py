@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,10 @@ def _of_method(parts: Sequence[Mapping[str, Any]], groups: Mapping[str, Any]) ->
             for e in shown
         ],
         "strata": {
-            name: {level: _spread(means[[group["of"][c] == level for c in records]]) for level in group["levels"]}
+            name: {
+                level: asdict(quantiles(means[[group["of"][c] == level for c in records]].tolist()))
+                for level in group["levels"]
+            }
             for name, group in groups.items()
         },
     }
@@ -104,8 +108,3 @@ def _means(values: Floats, member: Mask, blocks: Sequence[int]) -> tuple[Floats,
     means = np.where(member, ratios, 0.0).sum(0) / n
     spread = np.sqrt(np.where(member, (ratios - means) ** 2, 0.0).sum(0) / (n - 1))
     return means, stdtrit(n - 1, 0.975) * spread / np.sqrt(n)
-
-
-def _spread(values: np.ndarray[Any, Any]) -> dict[str, float | int]:
-    found = quantiles(values.tolist())
-    return {"median": found.median, "p10": found.p10, "p90": found.p90, "n": found.n}

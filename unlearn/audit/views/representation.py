@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import nan
 from typing import Any
 
@@ -100,8 +101,7 @@ def _components(table: Tensor) -> tuple[Tensor, Tensor, list[float]]:
 
 
 def _distances(left: Tensor, right: Tensor, scale: float) -> dict[str, float | int]:
-    found = quantiles(((left - right).norm(dim=1) / scale).tolist())
-    return {"median": found.median, "p10": found.p10, "p90": found.p90, "n": found.n}
+    return asdict(quantiles(((left - right).norm(dim=1) / scale).tolist()))
 
 
 def _drawn(rows: Tensor, seed: int) -> Tensor:

@@ -23,7 +23,6 @@ from unlearn.requests.api.models import (
     TargetState,
 )
 from unlearn.requests.api.problems import Failure, Fault, documented, malformed
-from unlearn.requests.callers import Caller, Role
 from unlearn.requests.intake import Submission
 from unlearn.requests.service import Service
 from unlearn.requests.states import REPORTED
@@ -98,7 +97,7 @@ async def create(
 def read(request: Request, caller: Following, subject_request_id: RequestId) -> RequestStatus:
     """Where a request stands: the caller's own, or anybody's for an operator or auditor."""
     service: Service = request.app.state.service
-    found = status(service.ledger, _scope(caller), subject_request_id)
+    found = status(service.ledger, caller.scope, subject_request_id)
     return RequestStatus(
         controller_id=found.caller,
         expected_completion_time=found.due_at,
@@ -122,11 +121,6 @@ def cancel(request: Request, caller: Submitting, subject_request_id: RequestId) 
         request_status="cancelled",
         api_version=VERSION,
     )
-
-
-def _scope(caller: Caller) -> str | None:
-    """Whose requests the caller may see: None for everybody's."""
-    return None if caller.roles & {Role.OPERATE, Role.AUDIT} else caller.name
 
 
 def _parsed(service: Service, body: bytes) -> ErasureRequest:

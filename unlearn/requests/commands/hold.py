@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import Config, Identity, Json, opened, subject
+from unlearn.command import Json, command
+from unlearn.requests.commands.options import Config, Identity, opened, subject
 
 app = typer.Typer(no_args_is_help=True)
 

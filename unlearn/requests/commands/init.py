@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import DEFAULT, Json, new_keys
+from unlearn.command import Json, command
+from unlearn.requests.commands.options import DEFAULT, new_keys
 
 
 @command

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, new_keys, opened
+from unlearn.command import Json, command
+from unlearn.requests.commands.options import Config, new_keys, opened
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -85,13 +86,7 @@ def list_(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
         for key in found:
             revoked = "" if key.revoked_at is None else f"  revoked {key.revoked_at:%Y-%m-%d}"
             typer.echo(f"{key.id}  {key.caller}  {', '.join(key.roles)}  since {key.created_at:%Y-%m-%d}{revoked}")
-    return {
-        "keys": [
-            {"id": key.id, "caller": key.caller, "roles": list(key.roles), "created_at": key.created_at,
-             "revoked_at": key.revoked_at}
-            for key in found
-        ]
-    }  # fmt: skip
+    return {"keys": [asdict(key) for key in found]}
 
 
 @app.command()

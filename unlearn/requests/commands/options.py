@@ -25,7 +25,6 @@ Config = Annotated[
         "it.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Identity = Annotated[
     str,
     typer.Option(help="TYPE=VALUE, a value alone for a controller_customer_id, or - to read either from the input."),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, opened, subject
+from unlearn.command import Json, command
+from unlearn.requests.commands.options import Config, opened, subject
 
 if TYPE_CHECKING:
     from unlearn.requests.service import Service
@@ -212,14 +212,13 @@ def _certified(service: Service, caller: str, id: str, out: Path) -> tuple[str, 
 
 def _write(service: Service, batch: str, out: Path) -> Mapping[str, Any]:
     """Write the certificate of a closed batch, and return it."""
-    import json
-
     from unlearn.forget import UnknownIds
+    from unlearn.outputs import write_json
     from unlearn.requests.certificate import certificate
 
     if (found := certificate(service.ledger, batch)) is None:
         raise UnknownIds(f"`batch` must be the id of a closed batch (got {batch!r})")
-    out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    write_json(out, found)
     return found
 
 

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import Json
+from unlearn.command import Json, command
 
 _KEY = 32  # bytes of Ed25519
 

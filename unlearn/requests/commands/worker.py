@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unlearn.command import command
-from unlearn.requests.commands.options import Config, Json, log_to_stderr, opened
+from unlearn.command import Json, command
+from unlearn.requests.commands.options import Config, log_to_stderr, opened
 
 if TYPE_CHECKING:
     from unlearn.requests.callbacks import Callbacks

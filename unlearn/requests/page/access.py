@@ -68,11 +68,6 @@ Auditing = Annotated[Visit, Depends(_having(Role.OPERATE, Role.AUDIT))]
 Operating = Annotated[Visit, Depends(_having(Role.OPERATE))]
 
 
-def scope(visit: Visit) -> str | None:
-    """Whose requests somebody may see: None for everybody's."""
-    return None if visit.caller.roles & {Role.OPERATE, Role.AUDIT} else visit.caller.name
-
-
 def fields(request: Request, body: bytes, token: str) -> Fields:
     """What a form says.
 

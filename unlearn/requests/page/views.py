@@ -16,7 +16,7 @@ from unlearn.requests.callers import Role
 from unlearn.requests.certificate import public_key
 from unlearn.requests.health import health
 from unlearn.requests.page import listing, reading, shown
-from unlearn.requests.page.access import Auditing, Visiting, scope
+from unlearn.requests.page.access import Auditing, Visiting
 from unlearn.requests.page.actions import BatchId
 from unlearn.requests.page.rendering import page
 from unlearn.requests.service import Service
@@ -40,7 +40,7 @@ def requests(request: Request, visit: Visiting, asked: Annotated[listing.Listing
     """Requests with their clocks."""
     service: Service = request.app.state.service
     soon, now = _margin(service), service.ledger.now()
-    found = listing.find(service.ledger, scope(visit), asked, soon=soon)
+    found = listing.find(service.ledger, visit.caller.scope, asked, soon=soon)
     rows = [
         {
             "status": one,
@@ -64,7 +64,7 @@ def one_request(
 ) -> Response:
     """One request, with its history."""
     service: Service = request.app.state.service
-    own = scope(visit)
+    own = visit.caller.scope
     found = reading.one_request(service.ledger, own or controller, subject_request_id, whole=own is None)
     one, now = found.status, service.ledger.now()
     mine = Role.SUBMIT in visit.caller.roles and one.caller == visit.caller.name

@@ -7,7 +7,6 @@ from math import exp
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import binom, norm
 
 from tests.unlearn.audit.attacks.gaussians import halves
@@ -15,7 +14,7 @@ from unlearn.audit.attacks import (
     Epsilon,
     Evidence,
 )
-from unlearn.audit.attacks.f_ine import of_samples, steps_apart
+from unlearn.audit.attacks.f_ine import of_samples
 from unlearn.audit.attacks.one_run import Guesses, correct, epsilon_bound
 from unlearn.audit.attacks.split_test import Errors, split_test
 
@@ -81,13 +80,6 @@ def test_kinds_are_halved_alike() -> None:
     for seed in range(20):
         errors = split_test(np.arange(24.0)[:, None], first, range(24), seed=seed)
         assert (errors.positives, errors.negatives) == (6, 6)
-
-
-def test_differences_in_differences_of_steps() -> None:
-    series, auxiliary = torch.tensor([1.0, 3.0, 4.0]), torch.tensor([0.0, 1.0, 1.0])
-    assert steps_apart(series, auxiliary).tolist() == [1.0, 1.0]
-    with pytest.raises(ValueError, match="length"):
-        steps_apart(series, auxiliary[:2])
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,8 @@ def test_rmia_is_its_definition() -> None:
         assert found[j, i] == pytest.approx((ratio >= gamma).mean())
     with pytest.raises(ValueError, match="`a` must lie.*\n`gamma` must be positive"):
         RMIA(a=2.0, gamma=0.0)
+    with pytest.raises(ValueError, match=r'`form` must be "online" or "offline" for `u_lira` \(got \'ofline\'\)'):
+        ULiRA(form="ofline")
 
 
 def test_a_ratio_equal_to_gamma_reaches_it() -> None:

@@ -45,10 +45,16 @@ def test_area_is_that_of_the_measures_and_its_interval_covers() -> None:
     positive, negative = samples(0.7, 1)
     value, low, high = auc_interval(positive, negative)
     assert value == pytest.approx(auc(torch.from_numpy(positive), torch.from_numpy(negative)))
-    truth = 0.5 * (1 + float(torch.erf(torch.tensor(0.7 / 2))))  # Phi(d / sqrt 2)
-    covered = [low <= truth <= high for low, high in (auc_interval(*samples(0.7, seed))[1:] for seed in range(300))]
-    assert 0.91 <= np.mean(covered) <= 0.985
     assert high - low < 0.2
+    for shift, p, n in ((0.7, 80, 120), (0.0, 10, 10), (2.7, 50, 50), (3.6, 20, 20), (3.6, 5, 5)):
+        truth = 0.5 * (1 + float(torch.erf(torch.tensor(shift / 2))))  # Phi(d / sqrt 2), up to .995
+        ends = [auc_interval(*samples(shift, seed, p, n))[1:] for seed in range(300)]
+        assert np.mean([low <= truth <= high for low, high in ends]) >= 0.91, (shift, p, n)
+
+
+def test_five_that_are_all_told_apart_prove_little() -> None:
+    assert auc_interval(np.arange(5.0) + 9, np.arange(7.0)) == (1.0, pytest.approx(0.025 ** (1 / 5)), 1.0)
+    assert auc_interval(np.arange(5.0) - 9, np.arange(7.0)) == (0.0, 0.0, pytest.approx(1 - 0.025 ** (1 / 5)))
 
 
 def test_the_interval_of_a_pool_is_over_its_models() -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.unlearn.requests.receivers import Receiver, certificate
-from unlearn.requests.hasty import HastyTransport
+from unlearn.requests.deadline import DeadlineTransport
 
 
 def after_the_head(server: Receiver, connection: ssl.SSLSocket) -> None:
@@ -31,7 +31,7 @@ def nothing(server: Receiver, connection: ssl.SSLSocket) -> None:
 
 def client(server: Receiver, seconds: float) -> httpx.Client:
     trusted = ssl.create_default_context(cafile=str(server.certificate))
-    return httpx.Client(transport=HastyTransport(seconds, verify=trusted), trust_env=False)
+    return httpx.Client(transport=DeadlineTransport(seconds, verify=trusted), trust_env=False)
 
 
 @pytest.mark.parametrize("behave", [after_the_head, before_the_head, nothing, None])
@@ -61,7 +61,7 @@ def test_who_answers_in_time_is_heard_on_a_connection_for_each_request(tmp_path:
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
     with (
         Receiver(certificate(tmp_path), nothing) as server,
-        httpx.Client(transport=HastyTransport(20)) as http,
+        httpx.Client(transport=DeadlineTransport(20)) as http,
         pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         http.post(server.url)

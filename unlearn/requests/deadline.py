@@ -1,4 +1,4 @@
-"""HTTP that comes to an end: a connection has one deadline, where timeouts begin anew with every byte that comes."""
+"""HTTP with one deadline for a whole connection; the usual timeouts start again with every byte that arrives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from httpcore import SOCKET_OPTION
 
 
-class HastyTransport(httpx.HTTPTransport):
+class DeadlineTransport(httpx.HTTPTransport):
     """Opens a connection for every request, which ends `seconds` later, whatever the other side does meanwhile.
 
     Args:

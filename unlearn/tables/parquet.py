@@ -1,0 +1,35 @@
+"""Parquet files: told by how they begin, their metadata, and written as a whole."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unlearn import durable
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins like Parquet."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def metadata(path: Path) -> Mapping[bytes, bytes]:
+    """What was written with the table of a file; nothing where it is not Parquet, or not whole."""
+    if is_parquet(path):
+        with suppress(pa.ArrowException, OSError):
+            return pq.read_schema(path).metadata or {}
+    return {}
+
+
+def write(path: Path, table: Any, *, mode: int = 0o600) -> None:
+    """Put an Arrow table in the place of whatever the file held; see `unlearn.durable.replace`."""
+    content = io.BytesIO()
+    pq.write_table(table, content)
+    durable.replace(path, content.getvalue(), mode=mode)
