@@ -129,19 +129,20 @@ class WholeDataLandscape(Landscape):
         return self._table.view(-1)
 
     def way(self, gained: float) -> float:
-        if self._old is None:
-            return gained
-        if self._age >= 2 * self._measured:  # most of the way is made early; measuring costs half an iteration
-            self._measured = self._age
-            self._way = self._objective.a * self._moved(self._old)
-        return self._way
+        return gained if self._old is None else self.way_in_scores(self._old)
 
-    def _moved(self, old: Tensor) -> float:
-        """||S - S_old||^2, from differences of embeddings: those of scores would be lost in rounding."""
-        users, items = self._halves(old)
-        by_users, by_items = self._halves(torch.sub(self._z, old, out=self._scratch[1]))
-        mixed = _inner(by_users.T @ users, (by_items.T @ self._halves(self._z)[1]).T)
-        return _inner(by_users.T @ by_users, self._gram_items) + 2.0 * mixed + _inner(users.T @ users, by_items.T @ by_items)
+    def way_in_scores(self, old: Tensor) -> float:
+        """a ||S - S_old||^2, measured anew when the searches have doubled: most of the way is made early."""
+        if self._age >= 2 * self._measured:
+            self._measured = self._age
+            (old_users, _), (_, items) = self._halves(old), self._halves(self._z)
+            # From differences of embeddings: those of scores would be lost in rounding.
+            of_users, of_items = self._halves(torch.sub(self._z, old, out=self._scratch[1]))
+            moved = _inner(of_users.T @ of_users, self._gram_items)
+            moved += _inner(old_users.T @ old_users, of_items.T @ of_items)
+            moved += 2.0 * _inner(of_users.T @ old_users, items.T @ of_items)
+            self._way = self._objective.a * moved
+        return self._way
 
     @property
     def embeddings(self) -> Tensor:

@@ -30,12 +30,8 @@ from unlearn.problem import Locality
 _FEWEST = 24  # directions; with fewer the sparse products are hardly faster
 _MOST = 0.75  # of the row space; beyond that all of it is as cheap
 _STEP = 8  # directions come in multiples of this: a width that fills no vector register costs a third more a product
-_ECHOES = 32
-BEND=1.9
-_PROBES = 4  # random products that tell what the directions leave out; the estimate varies by a fifth or less
-_SHARE = 1.0
-DEBUG = True
-LEFT = []
+_ECHOES = 32  # random sums of what neighbours feel; twice as many find hardly better directions
+_PROBES = 4  # random products that tell what the directions leave out; the estimate varies by a fifth
 _RENEW = 25  # requests after which a survey is made afresh: what the moved directions leave out adds up
 
 
@@ -81,7 +77,7 @@ def locality(
     Args:
         loss: on the remaining data and graph; `table`, where it starts.
         before: the graph with what was forgotten; `gone`, which of its interactions [k] that is.
-        known: the survey of that.
+        known: the survey of the model that is to forget.
         tail: share of the request's first-order push that the directions may leave out.
     """
     model, objective, graph = loss.model, loss.objective, loss.graph
@@ -90,7 +86,7 @@ def locality(
     newly = idle[~torch.isin(idle, replace(loss, graph=before).idle_nodes)]
     kept = torch.ones(before.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
     slopes = objective.slopes(known.scores[kept], graph)
-    basis = _directions(before, graph, table, known, gone, newly, slopes, tail)
+    basis = _directions(loss, before, table, known, gone, newly, slopes, tail)
     if basis is None:
         return _everywhere(loss, table, known)
     # Idle rows are cleared in the products and in the results: a copy of a whole table costs as much as half an
@@ -116,30 +112,24 @@ def locality(
     def widened(accuracy: float) -> Locality | None:
         now = moved()
         left_out = _left_out(loss, now @ known.axes, embedded(), part.scores, basis, known)
-        if DEBUG: LEFT.append(round((left_out / part.way(0.0)) ** 0.5,2))
-        if left_out <= (_SHARE * accuracy) ** 2 * part.way(0.0):
-            return None
-        return _everywhere(loss, now, known)
+        return _everywhere(loss, now, known) if left_out > accuracy**2 * part.way_in_scores(old) else None
 
     return Locality(part, origin.index_fill(0, idle, 0.0).reshape(-1), finish, widened)
 
 
-def _left_out(
-    loss: ModelLoss, table: Tensor, final: Tensor, scores: Tensor, basis: Tensor, known: Survey
-) -> float:
+def _left_out(loss: ModelLoss, table: Tensor, final: Tensor, scores: Tensor, basis: Tensor, known: Survey) -> float:
     """About what the objective would gain along the directions outside of `basis` [r, k].
 
-    Half of g^T P g, with g the gradient along these and P the inverse curvature, estimated by a few random products:
-    a gradient of the table is a matrix times the table, so that products with it cost as many columns as there are.
+    That is half of g^T P g, with g the gradient along these and P the inverse curvature. It is estimated from a few
+    random products: g is a matrix times the table, so each of them costs a column and not the table's r.
 
     Args:
-        table: layer 0 [n_nodes, r], `final` embeddings [n_nodes, r] and `scores` [n_edges] at one point, all in the
-            coordinates of the axes.
+        table: layer 0 [n_nodes, r], `final` embeddings [n_nodes, r] and `scores` [n_edges] at one point, the first two
+            in the axes' coordinates.
     """
     model, objective, graph = loss.model, loss.objective, loss.graph
     assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
-    noise = torch.randn(len(basis), _PROBES, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    noise = noise.to(basis)
+    noise = _noise(len(basis), _PROBES, like=basis)
     probes = torch.cat([_root(known.inverse_users) @ noise, _root(known.inverse_items) @ noise], 1)
     probes -= basis @ (basis.T @ probes)
     moving, z = table @ probes, final @ probes
@@ -151,13 +141,20 @@ def _left_out(
     return float(of_users.square().sum() + of_items.square().sum()) / (2.0 * _PROBES)
 
 
+def _noise(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Standard normal, the same at every call."""
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(0)).to(like)
+
+
 def _root(matrix: Tensor) -> Tensor:
-    """A factor L of L L^T."""
-    return torch.linalg.cholesky(matrix.double()).to(matrix.dtype)
+    """A factor L [r, r] of L L^T, which is that positive definite matrix but for rounding."""
+    raised = matrix.double()
+    raised.diagonal().add_(len(matrix) * torch.finfo(matrix.dtype).eps * float(raised.diagonal().max()))
+    return torch.linalg.cholesky(raised).to(matrix.dtype)
 
 
 def _everywhere(loss: ModelLoss, table: Tensor, known: Survey) -> Locality:
-    """The objective over all that the table spans, from `table`; `known` is the survey of the model that is to forget."""
+    """The objective over all that the table spans, from `table`; `known` as `locality` has it."""
     assert isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)
     axes, idle = known.axes, loss.idle_nodes
     start, old = (table @ axes).index_fill_(0, idle, 0.0), known.final.index_fill(0, idle, 0.0)
@@ -171,8 +168,8 @@ def _everywhere(loss: ModelLoss, table: Tensor, known: Survey) -> Locality:
 
 
 def _directions(
-    graph: BipartiteGraph,
-    remaining: BipartiteGraph,
+    loss: ModelLoss,
+    before: BipartiteGraph,
     table: Tensor,
     known: Survey,
     gone: Tensor,
@@ -184,11 +181,12 @@ def _directions(
 
     Rows are collected in groups of equal norm, because their relative size is only known after solving: the pulls
     that the lost interactions had on their remaining ends, once and twice through the inverse curvature; the rows
-    whose messages were rescaled, as they are and through the inverse curvature; the rows that are `newly` idle; and of
-    a lost tie what each end heard of the other, likewise.
+    whose messages were rescaled, as they are and through the inverse curvature; the rows that are `newly` idle; what
+    the neighbours of the pulled rows feel, as it is and through the inverse curvature, without which data of few
+    interactions a row are left half way; and of a lost tie what each end heard of the other, likewise.
     """
-    n_users = graph.n_users
-    users, items = graph.rows[gone], graph.cols[gone]
+    remaining, n_users = loss.graph, before.n_users
+    users, items = before.rows[gone], before.cols[gone]
     final, axes = known.final, known.axes
     pull = (1.0 - known.scores[gone])[:, None]
     of_users, at_users = _gathered(users, pull * final[n_users + items])
@@ -197,15 +195,15 @@ def _directions(
     of_items = of_items * ~torch.isin(n_users + at_items, newly)[:, None]
     by_users, by_items = known.inverse_users, known.inverse_items
     once = of_users @ by_users, of_items @ by_items
-    degrees = graph.degrees()
+    degrees = before.degrees()
     lost = (1.0 - remaining.degrees() / degrees.clamp_min(1e-12)) * (degrees > 0)
     at = lost.nonzero().flatten()
     rescaled = (lost[at, None].to(table.dtype) * table[at]) @ axes
     of_user = (at < n_users)[:, None]
-    heard = table[_silenced(graph, remaining)] @ axes
+    heard = table[_silenced(before, remaining)] @ axes
     moves = torch.zeros_like(final)
     moves[at_users], moves[n_users + at_items] = once
-    echo_users, echo_items = _echo(remaining, final, moves, slopes)
+    echo_users, echo_items = _echo(loss, final, moves, slopes)
     groups = [
         torch.cat([of_users, of_items]),
         torch.cat(once),
@@ -229,20 +227,26 @@ def _gathered(ends: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows), at
 
 
-def _echo(graph: BipartiteGraph, final: Tensor, moves: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
-    """Random sums [_ECHOES, r] of the pulls that users, and those that items, feel when their neighbours make `moves`.
+def _echo(loss: ModelLoss, final: Tensor, moves: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Random sums [_ECHOES, r] of the pulls that users feel, and of those that items feel, as their neighbours move.
 
-    A move m of one end changes the score y of an interaction by dy = z . m, and with it the pull of the other end, to
-    first order by f'' dy z + f' m, summed over the interactions of that end: too many rows to look at one by one.
+    Where one end of an interaction moves by m, the score y changes by dy = z . m, and the pull f'(y) z of the moved end
+    on the other by f'' dy z + f' m. That is a row for nearly every node, of which only the span is wanted.
+
+    Args:
+        final: embeddings [n_nodes, r], and their `moves` [n_nodes, r].
+        slopes: f' [n_edges] at the scores of the remaining interactions.
     """
+    graph, objective = loss.graph, loss.objective
+    assert isinstance(objective, WholeData)
     sizes = [graph.n_users, graph.n_items]
     (users, items), (by_users, by_items) = final.split(sizes), moves.split(sizes)
     change = graph.edge_products(users, by_items) + graph.edge_products(by_users, items)
-    noise = torch.randn(graph.n_nodes, _ECHOES, generator=torch.Generator().manual_seed(0)).to(final)
-    bent, kept = (graph.symmetric_matrix(by) @ noise for by in (BEND*change, slopes))
+    noise = _noise(graph.n_nodes, _ECHOES, like=final)
+    bent = graph.symmetric_matrix((2.0 - 2.0 * objective.a) * change) @ noise
+    kept = graph.symmetric_matrix(slopes) @ noise
     (bent_users, bent_items), (kept_users, kept_items) = bent.split(sizes), kept.split(sizes)
-    of_users = bent_items.T @ items + kept_items.T @ by_items
-    return of_users, bent_users.T @ users + kept_users.T @ by_users
+    return bent_items.T @ items + kept_items.T @ by_items, bent_users.T @ users + kept_users.T @ by_users
 
 
 def _silenced(before: BipartiteGraph, after: BipartiteGraph) -> Tensor:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import pytest
 import torch
 from torch import Tensor
 
-from recsys.data import synthetic
+from recsys.data import from_edge_index, synthetic
 from recsys.landscape import FrozenColumns, WholeDataLandscape
-from recsys.locality import Survey, _principal
+from recsys.locality import Survey, _echo, _left_out, _noise, _principal
 from recsys.models.base import LinearRecommender
 from recsys.objectives import Multinomial, WholeData
 from recsys.problem import RecommenderProblem
@@ -178,11 +179,11 @@ def test_a_large_request_moves_all_columns_that_the_table_has_a_rank_for(monkeyp
     assert 70 <= r < DIM
     local = remaining.locality(problem, forget, survey, tail=0.01)
     assert local.start.numel() == remaining.graph.n_nodes * r
-    lbfgs(local.landscape, local.start, accuracy=0.1)
+    lbfgs(local.landscape, local.start, max_iterations=8)
     served = remaining.with_params(local.finish()[0])
     # The same as moving the whole table, for no step leaves the row space.
     start = remaining.settled(forget)
-    solved = unflatten(lbfgs(remaining.landscape(), flatten(start), accuracy=0.1).x, start)
+    solved = unflatten(lbfgs(remaining.landscape(), flatten(start), max_iterations=8).x, start)
     moved = distance(remaining.with_params(start), served)
     assert distance(served, remaining.with_params(solved)) < 1e-4 * moved
 
@@ -263,3 +264,135 @@ def test_an_objective_without_a_closed_search_has_no_survey() -> None:
     params, survey = local.finish()
     assert survey is None
     assert torch.equal(params["table"], unflatten(local.start, other.params)["table"])
+
+
+# ---- how far the scores have come, and what the directions leave out -------------------------------------------------
+
+
+def test_the_way_is_that_of_the_scores_and_what_is_left_to_gain_bounds_what_is_left_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recsys.locality._MOST", 0.5)  # so that all columns move; with few, others are as they were
+    problem, forget = trained().problem, large(trained().problem)
+    forget = replace(forget, users=trained().user.users)
+    remaining, survey = problem.without(forget), problem.survey()
+    assert survey is not None
+    local = remaining.locality(problem, forget, survey, tail=0.01)
+    landscape, objective = local.landscape, problem.objective_function
+    assert isinstance(landscape, WholeDataLandscape) and isinstance(objective, WholeData)
+    users_left, items_left = (remaining.graph.degrees() > 0).split([problem.data.n_users, problem.data.n_items])
+
+    def scores(fitted: RecommenderProblem) -> Tensor:
+        users, items = fitted.readout()
+        return users[users_left] @ items[items_left].T
+
+    best = remaining.fit(remaining.settled(forget))
+    lowest, retrained, old = float(remaining.objective(best.params)), scores(best), scores(problem)
+    lbfgs(landscape, local.start, max_iterations=1)
+    at = remaining.with_params(local.finish()[0])
+    way = landscape.way(gained=-1.0)
+    assert way == pytest.approx(objective.a * float((scores(at) - old).square().sum()), rel=1e-6)
+    left = float(remaining.objective(at.params)) - lowest
+    gap = float((scores(at) - retrained).norm() / (scores(at) - old).norm())
+    assert 0.01 < gap <= sqrt(left / way) < 4.0 * gap
+
+
+def test_a_way_that_nobody_measures_is_what_was_gained() -> None:
+    assert trained().problem.landscape().way(2.5) == 2.5
+
+
+def test_what_the_directions_leave_out_is_what_a_preconditioned_step_outside_of_them_would_gain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recsys.locality._PROBES", 400)  # so many that chance has little part in it
+    problem, forget = trained().problem, trained().user
+    remaining, survey = problem.without(forget), problem.survey()
+    assert survey is not None
+    axes, table = survey.axes, problem.params["table"].index_fill(0, remaining.loss.idle_nodes, 0.0)
+    basis = torch.linalg.qr(_noise(axes.shape[1], 10, like=axes)).Q
+    users, items = remaining.with_params({"table": table}).readout()
+    final, y = torch.cat([users, items]) @ axes, remaining.graph.edge_products(users, items)
+    _, gradient = remaining.value_and_gradient({"table": table})
+    outside = gradient["table"] @ axes
+    outside -= outside @ basis @ basis.T
+    n = problem.data.n_users
+    gains = (outside[:n] @ survey.inverse_users * outside[:n]).sum() + (
+        outside[n:] @ survey.inverse_items * outside[n:]
+    ).sum()
+    assert _left_out(remaining.loss, table @ axes, final, y, basis, survey) == pytest.approx(
+        0.5 * float(gains), rel=0.15
+    )
+
+
+@pytest.mark.parametrize("kind", ["user", "item"])
+def test_neighbours_feel_the_first_change_of_their_pulls(kind: str) -> None:
+    problem, forget = trained().problem, getattr(trained(), kind)
+    remaining, objective = problem.without(forget), problem.objective_function
+    assert isinstance(objective, WholeData)
+    graph, n = remaining.graph, problem.data.n_users
+    final = torch.cat(remaining.readout())
+    moves = 0.1 * _noise(len(final), final.shape[1], like=final) * (torch.arange(len(final)) % 7 == 0)[:, None]
+
+    def pulls(z: Tensor) -> Tensor:
+        users, items = z[:n], z[n:]
+        slopes = graph.interaction_matrix(objective.slopes(graph.edge_products(users, items), graph)).to_dense()
+        return torch.cat([slopes @ items, slopes.T @ users])
+
+    step = 1e-5  # central differences
+    change = (pulls(final + step * moves) - pulls(final - step * moves)) / (2.0 * step)
+    noise = _noise(len(final), 32, like=final)
+    slopes = objective.slopes(graph.edge_products(final[:n], final[n:]), graph)
+    of_users, of_items = _echo(remaining.loss, final, moves, slopes)
+    torch.testing.assert_close(of_users, noise[:n].T @ change[:n], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(of_items, noise[n:].T @ change[n:], rtol=1e-6, atol=1e-7)
+
+
+def test_where_the_directions_leave_out_too_much_everything_moves_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, forget = trained().problem, trained().user
+    remaining = problem.without(forget)
+    retrained = remaining.fit(remaining.settled(forget))
+    by_request = Reconverge(accuracy=0.3).forget(problem, forget)
+    survey = problem.survey()
+    assert survey is not None
+    monkeypatch.setattr(
+        "recsys.locality._directions",
+        lambda *found: torch.linalg.qr(_noise(found[3].axes.shape[1], 5, like=survey.axes)).Q,
+    )
+    at_random = Reconverge(accuracy=0.3).forget(problem, forget)
+    near = distance(by_request.problem, retrained)
+    assert distance(at_random.problem, retrained) < 1.5 * near
+    monkeypatch.setattr("recsys.locality._left_out", lambda *_: 0.0)
+    assert distance(Reconverge(accuracy=0.3).forget(problem, forget).problem, retrained) > 3.0 * near
+    # The next request stands on what all of the columns became.
+    again = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item, at_random.state)
+    fresh = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item)
+    assert distance(again.problem, fresh.problem) < 0.2 * distance(at_random.problem, fresh.problem)
+
+
+def test_neighbours_of_the_pulled_rows_name_directions_that_short_rows_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where users have three items each, a deletion goes on to the items' other users, whom no lost pull names."""
+    monkeypatch.setattr("recsys.locality._left_out", lambda *_: 0.0)  # few directions have to do
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.stack([torch.randperm(150, generator=generator)[:3] for _ in range(900)])
+    edges = torch.stack([torch.arange(900).repeat_interleave(3), chosen.flatten()])
+    data = from_edge_index(edges, 900, 150)
+    problem = RecommenderProblem.build(data, dim=160, options=TrainingOptions(tolerance=1e-4)).fit()
+    deleted = torch.arange(0, 900, 75)
+    forget = ForgetSet(users=tuple(data.users.take(deleted.numpy())))
+    remaining = problem.without(forget)
+    kept = torch.ones(900, dtype=torch.bool).index_fill(0, deleted, False)
+
+    def scores(fitted: Fitted) -> Tensor:
+        assert isinstance(fitted, RecommenderProblem)
+        users, items = fitted.readout()
+        return users[kept] @ items.T
+
+    retrained, old = scores(remaining.fit(remaining.settled(forget))), scores(problem)
+
+    def gap() -> float:
+        served = scores(Reconverge(accuracy=0.2).forget(problem, forget).problem)
+        return float((served - retrained).norm() / (old - retrained).norm())
+
+    heard = gap()
+    monkeypatch.setattr("recsys.locality._echo", lambda loss, final, *_: (final[:0], final[:0]))
+    assert heard < 0.7 * gap()

@@ -22,15 +22,18 @@ class Reconverge(Unlearner):
 
     Rows that only the forgotten data determined go to their known optimum first. Then preconditioned L-BFGS runs on the
     remaining objective until what is left of the way is estimated at `accuracy`: over the few directions that the
-    request moves, where the problem knows them and they are few, else over all parameters. With a training objective
-    that has one minimiser, the limit is the model that never saw the forgotten data.
+    request moves, where the problem knows them and they are few, and from there over all parameters where the others
+    still hold more than that; else over all from the outset. With a training objective that has one minimiser, the
+    limit is the model that never saw the forgotten data.
 
     No paper: the design is our own. `prepare` keeps what does not depend on the request (for a recommender its final
     embeddings: about as large as the model), and every request leaves it fresh for the next.
 
     Args:
-        accuracy: share of the distance to the minimiser, measured by the objective, that may be left; 0 goes on until
-            rounding leaves nothing to gain. The directions may leave out half of its square of the request's squared
+        accuracy: share of the way to the minimiser that may be left, as the solver estimates it; 0 goes on until
+            rounding leaves nothing to gain. The way is that of the scores where the objective is strongly convex in
+            them (`whole_data` on a linear recommender), so that what is left to gain bounds what is left of it, and
+            what the objective gains elsewhere. The directions may leave out half of its square of the request's squared
             first-order push; below .1, finer than they reach, all parameters move.
         max_iterations: stops there whatever is left.
         memory: pairs of L-BFGS.
@@ -40,7 +43,7 @@ class Reconverge(Unlearner):
     """
 
     name = "reconverge"
-    accuracy: float = 0.25
+    accuracy: float = 0.3
     max_iterations: int = 500
     memory: int = 20
 

@@ -51,8 +51,8 @@ def lbfgs(
     below the last gain. On quadratics with eigenvalues in geometric progression the estimate is within a factor of 2
     down to .1 at any conditioning, and too hopeful beyond (by 19 at 1e-4 and condition 1e5). It cannot see a direction
     far flatter than all others before steps follow it: where that holds most of the way, and the others end first,
-    nearly all may be left (measured: .95 where .1 was asked for, at a hundredth of a per cent of the others' curvature).
-    Gradients say less: near a minimum that is flat in some directions they fall late.
+    nearly all may be left (measured: .95 where .1 was asked for, at a hundredth of a per cent of the others'
+    curvature). Gradients say less: near a minimum that is flat in some directions they fall late.
 
     Stops earlier when rounding leaves nothing to gain (the line search finds nothing lower, or for 50 iterations
     neither the residual had a new minimum nor the value one that is no rounding), and when the callback says so; the
