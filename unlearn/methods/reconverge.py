@@ -43,7 +43,7 @@ class Reconverge(Unlearner):
     """
 
     name = "reconverge"
-    accuracy: float = 0.3
+    accuracy: float = 0.4
     max_iterations: int = 500
     memory: int = 20
 
