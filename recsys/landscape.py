@@ -26,6 +26,7 @@ _STIFFNESS = (
     10.0  # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
 )
 _REFRESH = 5  # searches between two preconditioners
+_TIGHTNESS = 1 / 1.6  # what is left of the way in scores to the bound on it; .5 to .8 on real and synthetic data
 _TRIALS = 100  # points of a line search; each costs a microsecond
 _RENEW = 25  # searches after which everything that follows from the table is computed afresh: rounding adds up
 
@@ -57,8 +58,8 @@ class WholeDataLandscape(Landscape):
 
     With `old`, the final embeddings [n_nodes, d] of the model that is to forget, zero in rows that nothing remaining
     determines, a solver measures its way by the scores: f - f* >= a ||S - S*||^2, for f is 2a-strongly convex in the
-    scores S (as long as the table has the rank), so with W = a ||S - S_old||^2 what is left to gain bounds the distance
-    of the scores to the minimiser's, relative to how far they have come.
+    scores S (as long as the table has the rank). So what is left to gain over a ||S - S_old||^2 bounds the squared
+    distance of the scores to the minimiser's, relative to how far they have come.
     """
 
     def __init__(
@@ -132,7 +133,11 @@ class WholeDataLandscape(Landscape):
         return gained if self._old is None else self.way_in_scores(self._old)
 
     def way_in_scores(self, old: Tensor) -> float:
-        """a ||S - S_old||^2, measured anew when the searches have doubled: most of the way is made early."""
+        """What the objective may still gain before the scores are about as far away as they have come.
+
+        a ||S - S_old||^2 over the square of how tight that bound is; measured anew when the searches have doubled, for
+        most of the way is made early.
+        """
         if self._age >= 2 * self._measured:
             self._measured = self._age
             (old_users, _), (_, items) = self._halves(old), self._halves(self._z)
@@ -141,7 +146,7 @@ class WholeDataLandscape(Landscape):
             moved = _inner(of_users.T @ of_users, self._gram_items)
             moved += _inner(old_users.T @ old_users, of_items.T @ of_items)
             moved += 2.0 * _inner(of_users.T @ old_users, items.T @ of_items)
-            self._way = self._objective.a * moved
+            self._way = self._objective.a * moved / _TIGHTNESS**2
         return self._way
 
     @property

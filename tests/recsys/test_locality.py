@@ -291,10 +291,11 @@ def test_the_way_is_that_of_the_scores_and_what_is_left_to_gain_bounds_what_is_l
     lbfgs(landscape, local.start, max_iterations=1)
     at = remaining.with_params(local.finish()[0])
     way = landscape.way(gained=-1.0)
-    assert way == pytest.approx(objective.a * float((scores(at) - old).square().sum()), rel=1e-6)
+    bound = way / 1.6**2  # by strong convexity, without what makes an estimate of it
+    assert bound == pytest.approx(objective.a * float((scores(at) - old).square().sum()), rel=1e-6)
     left = float(remaining.objective(at.params)) - lowest
     gap = float((scores(at) - retrained).norm() / (scores(at) - old).norm())
-    assert 0.01 < gap <= sqrt(left / way) < 4.0 * gap
+    assert 0.01 < gap <= sqrt(left / bound) < 4.0 * gap
 
 
 def test_a_way_that_nobody_measures_is_what_was_gained() -> None:
@@ -351,18 +352,18 @@ def test_where_the_directions_leave_out_too_much_everything_moves_after_all(monk
     problem, forget = trained().problem, trained().user
     remaining = problem.without(forget)
     retrained = remaining.fit(remaining.settled(forget))
-    by_request = Reconverge(accuracy=0.3).forget(problem, forget)
+    by_request = Reconverge(accuracy=0.19).forget(problem, forget)
     survey = problem.survey()
     assert survey is not None
     monkeypatch.setattr(
         "recsys.locality._directions",
         lambda *found: torch.linalg.qr(_noise(found[3].axes.shape[1], 5, like=survey.axes)).Q,
     )
-    at_random = Reconverge(accuracy=0.3).forget(problem, forget)
+    at_random = Reconverge(accuracy=0.19).forget(problem, forget)
     near = distance(by_request.problem, retrained)
     assert distance(at_random.problem, retrained) < 1.5 * near
     monkeypatch.setattr("recsys.locality._left_out", lambda *_: 0.0)
-    assert distance(Reconverge(accuracy=0.3).forget(problem, forget).problem, retrained) > 3.0 * near
+    assert distance(Reconverge(accuracy=0.19).forget(problem, forget).problem, retrained) > 3.0 * near
     # The next request stands on what all of the columns became.
     again = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item, at_random.state)
     fresh = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item)
@@ -390,7 +391,7 @@ def test_neighbours_of_the_pulled_rows_name_directions_that_short_rows_need(monk
     retrained, old = scores(remaining.fit(remaining.settled(forget))), scores(problem)
 
     def gap() -> float:
-        served = scores(Reconverge(accuracy=0.2).forget(problem, forget).problem)
+        served = scores(Reconverge(accuracy=0.125).forget(problem, forget).problem)
         return float((served - retrained).norm() / (old - retrained).norm())
 
     heard = gap()
