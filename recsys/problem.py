@@ -22,11 +22,12 @@ from recsys.graph import BipartiteGraph
 from recsys.joint_graph import JointGraph
 from recsys.landscape import WholeDataLandscape
 from recsys.likeness import likeness
-from recsys.locality import Survey, locality, survey
+from recsys.locality import locality
 from recsys.models.base import LinearRecommender, Recommender, build
 from recsys.objectives import Objective, SampledObjective, WholeData
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
+from recsys.survey import Survey, survey
 from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from recsys.data import from_edge_index, synthetic
+from recsys.directions import _echo, _noise, _principal, left_out
 from recsys.landscape import FrozenColumns, WholeDataLandscape
-from recsys.locality import Survey, _echo, _left_out, _noise, _principal
 from recsys.models.base import LinearRecommender
 from recsys.objectives import Multinomial, WholeData
 from recsys.problem import RecommenderProblem
+from recsys.survey import Survey
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
 from unlearn.methods import Reconverge, method
@@ -170,7 +171,7 @@ def large(problem: RecommenderProblem) -> ForgetSet:
 
 
 def test_a_large_request_moves_all_columns_that_the_table_has_a_rank_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.locality._MOST", 0.5)  # of 96, where the request alone has a rank of 71
+    monkeypatch.setattr("recsys.directions._MOST", 0.5)  # of 96, where the request alone has a rank of 71
     problem, forget = trained().problem, large(trained().problem)
     remaining = problem.without(forget)
     survey = problem.survey()
@@ -272,7 +273,7 @@ def test_an_objective_without_a_closed_search_has_no_survey() -> None:
 def test_the_way_is_that_of_the_scores_and_what_is_left_to_gain_bounds_what_is_left_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recsys.locality._MOST", 0.5)  # so that all columns move; with few, others are as they were
+    monkeypatch.setattr("recsys.directions._MOST", 0.5)  # so that all columns move; with few, others are as they were
     problem, forget = trained().problem, large(trained().problem)
     forget = replace(forget, users=trained().user.users)
     remaining, survey = problem.without(forget), problem.survey()
@@ -305,7 +306,7 @@ def test_a_way_that_nobody_measures_is_what_was_gained() -> None:
 def test_what_the_directions_leave_out_is_what_a_preconditioned_step_outside_of_them_would_gain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recsys.locality._PROBES", 400)  # so many that chance has little part in it
+    monkeypatch.setattr("recsys.directions._PROBES", 400)  # so many that chance has little part in it
     problem, forget = trained().problem, trained().user
     remaining, survey = problem.without(forget), problem.survey()
     assert survey is not None
@@ -320,7 +321,7 @@ def test_what_the_directions_leave_out_is_what_a_preconditioned_step_outside_of_
     gains = (outside[:n] @ survey.inverse_users * outside[:n]).sum() + (
         outside[n:] @ survey.inverse_items * outside[n:]
     ).sum()
-    assert _left_out(remaining.loss, table @ axes, final, y, basis, survey) == pytest.approx(
+    assert left_out(remaining.loss, table @ axes, final, y, basis, survey) == pytest.approx(
         0.5 * float(gains), rel=0.15
     )
 
@@ -356,13 +357,13 @@ def test_where_the_directions_leave_out_too_much_everything_moves_after_all(monk
     survey = problem.survey()
     assert survey is not None
     monkeypatch.setattr(
-        "recsys.locality._directions",
+        "recsys.locality.directions",
         lambda *found: torch.linalg.qr(_noise(found[3].axes.shape[1], 5, like=survey.axes)).Q,
     )
     at_random = Reconverge(accuracy=0.19).forget(problem, forget)
     near = distance(by_request.problem, retrained)
     assert distance(at_random.problem, retrained) < 1.5 * near
-    monkeypatch.setattr("recsys.locality._left_out", lambda *_: 0.0)
+    monkeypatch.setattr("recsys.locality.left_out", lambda *_: 0.0)
     assert distance(Reconverge(accuracy=0.19).forget(problem, forget).problem, retrained) > 3.0 * near
     # The next request stands on what all of the columns became.
     again = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item, at_random.state)
@@ -372,7 +373,7 @@ def test_where_the_directions_leave_out_too_much_everything_moves_after_all(monk
 
 def test_neighbours_of_the_pulled_rows_name_directions_that_short_rows_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where users have three items each, a deletion goes on to the items' other users, whom no lost pull names."""
-    monkeypatch.setattr("recsys.locality._left_out", lambda *_: 0.0)  # few directions have to do
+    monkeypatch.setattr("recsys.locality.left_out", lambda *_: 0.0)  # few directions have to do
     generator = torch.Generator().manual_seed(0)
     chosen = torch.stack([torch.randperm(150, generator=generator)[:3] for _ in range(900)])
     edges = torch.stack([torch.arange(900).repeat_interleave(3), chosen.flatten()])
@@ -395,5 +396,5 @@ def test_neighbours_of_the_pulled_rows_name_directions_that_short_rows_need(monk
         return float((served - retrained).norm() / (old - retrained).norm())
 
     heard = gap()
-    monkeypatch.setattr("recsys.locality._echo", lambda loss, final, *_: (final[:0], final[:0]))
+    monkeypatch.setattr("recsys.directions._echo", lambda loss, final, *_: (final[:0], final[:0]))
     assert heard < 0.7 * gap()

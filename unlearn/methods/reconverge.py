@@ -36,7 +36,7 @@ class Reconverge(Unlearner):
             them (`whole_data` on a linear recommender), so that what is left to gain tells what is left of it, and
             what the objective gains elsewhere. The directions may leave out 1.28 times its square of the request's
             squared first-order push; below .1, finer than they reach, all parameters move.
-        max_iterations: stops there whatever is left.
+        max_iterations: stops there whatever is left, over the directions and again over all parameters.
         memory: pairs of L-BFGS.
 
     Raises:

@@ -1,0 +1,170 @@
+"""The few directions in which a request moves a linear model, and what the others would still gain.
+
+Forgetting a user takes a pull along that user's final embedding from every item they had, and scales the messages of
+those items anew. So the table of LastFM moves, on the way to the retrained one, almost entirely within two dozen
+directions of its row space, and they are known from the request before anything is solved: the lost pulls, what the
+inverse curvature makes of them, what neighbours feel of that, and the rows whose messages changed.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recsys.graph import BipartiteGraph
+from recsys.joint_graph import JointGraph
+from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import ModelLoss
+from recsys.objectives.whole_data import WholeData
+from recsys.survey import STEP, Survey
+
+_FEWEST = 24  # directions; with fewer the sparse products are hardly faster
+_MOST = 0.75  # of the row space; beyond that all of it is as cheap
+_ECHOES = 32  # random sums of what neighbours feel; twice as many find hardly better directions
+_PROBES = 4  # random products that tell what the directions leave out; the estimate varies by a fifth
+
+
+def directions(
+    loss: ModelLoss,
+    before: BipartiteGraph,
+    table: Tensor,
+    known: Survey,
+    gone: Tensor,
+    newly: Tensor,
+    slopes: Tensor,
+    tail: float,
+) -> Tensor | None:
+    """Orthonormal columns [r, k] for the request's first-order push on the rows of the table, in the axes' coordinates.
+
+    Rows are collected in groups of equal norm, because their relative size is only known after solving: the pulls
+    that the lost interactions had on their remaining ends, once and twice through the inverse curvature; the rows
+    whose messages were rescaled, as they are and through the inverse curvature; the rows that are `newly` idle; what
+    the neighbours of the pulled rows feel, as it is and through the inverse curvature, without which data of few
+    interactions a row are left half way; and of a lost tie what each end heard of the other, likewise.
+    """
+    remaining, n_users = loss.graph, before.n_users
+    users, items = before.rows[gone], before.cols[gone]
+    final, axes = known.final, known.axes
+    pull = (1.0 - known.scores[gone])[:, None]
+    of_users, at_users = _gathered(users, pull * final[n_users + items])
+    of_items, at_items = _gathered(items, pull * final[users])
+    of_users = of_users * ~torch.isin(at_users, newly)[:, None]
+    of_items = of_items * ~torch.isin(n_users + at_items, newly)[:, None]
+    by_users, by_items = known.inverse_users, known.inverse_items
+    once = of_users @ by_users, of_items @ by_items
+    degrees = before.degrees()
+    lost = (1.0 - remaining.degrees() / degrees.clamp_min(1e-12)) * (degrees > 0)
+    at = lost.nonzero().flatten()
+    rescaled = (lost[at, None].to(table.dtype) * table[at]) @ axes
+    of_user = (at < n_users)[:, None]
+    heard = table[_silenced(before, remaining)] @ axes
+    moves = torch.zeros_like(final)
+    moves[at_users], moves[n_users + at_items] = once
+    echo_users, echo_items = _echo(loss, final, moves, slopes)
+    groups = [
+        torch.cat([of_users, of_items]),
+        torch.cat(once),
+        torch.cat([once[0] @ by_users, once[1] @ by_items]),
+        rescaled,
+        torch.where(of_user, rescaled @ by_items, rescaled @ by_users),
+        table[newly] @ axes,
+        torch.cat([echo_users, echo_items]),
+        torch.cat([echo_users @ by_users, echo_items @ by_items]),
+        heard,
+        heard @ by_users,
+    ]
+    push = torch.cat([rows / norm for rows in groups if (norm := rows.norm()) > 0] or [rescaled[:0]])
+    basis = _principal(push, tail, most=int(_MOST * axes.shape[1]))
+    return None if basis is None else basis.to(table.dtype).contiguous()
+
+
+def left_out(loss: ModelLoss, table: Tensor, final: Tensor, scores: Tensor, basis: Tensor, known: Survey) -> float:
+    """About what the objective would gain along the directions outside of `basis` [r, k].
+
+    That is half of g^T P g, with g the gradient along these and P the inverse curvature. It is estimated from a few
+    random products: g is a matrix times the table, so each of them costs a column and not the table's r.
+
+    Args:
+        table: layer 0 [n_nodes, r], `final` embeddings [n_nodes, r] and `scores` [n_edges] at one point, the first two
+            in the axes' coordinates.
+    """
+    model, objective, graph = loss.model, loss.objective, loss.graph
+    assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
+    noise = _noise(len(basis), _PROBES, like=basis)
+    probes = torch.cat([_root(known.inverse_users) @ noise, _root(known.inverse_items) @ noise], 1)
+    probes -= basis @ (basis.T @ probes)
+    moving, z = table @ probes, final @ probes
+    (users, items), (z_users, z_items) = (x.split([graph.n_users, graph.n_items]) for x in (final, z))
+    pairs = torch.cat([users @ (items.T @ z_items), items @ (users.T @ z_users)]).mul_(2.0 * objective.a)
+    inner = torch.addmm(pairs, graph.symmetric_matrix(objective.slopes(scores, graph)), z)
+    slopes = model.propagate(graph, inner).add_(moving, alpha=2.0 * objective.l2)
+    of_users, of_items = slopes[: graph.n_users, :_PROBES], slopes[graph.n_users :, _PROBES:]
+    return float(of_users.square().sum() + of_items.square().sum()) / (2.0 * _PROBES)
+
+
+def _gathered(ends: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of `rows` [e, d] by their end, and the ends [r] in order."""
+    at, which = torch.unique(ends, return_inverse=True)
+    return rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows), at
+
+
+def _echo(loss: ModelLoss, final: Tensor, moves: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+    """Random sums [_ECHOES, r] of the pulls that users feel, and of those that items feel, as their neighbours move.
+
+    Where one end of an interaction moves by m, the score y changes by dy = z . m, and the pull f'(y) z of the moved end
+    on the other by f'' dy z + f' m. That is a row for nearly every node, of which only the span is wanted.
+
+    Args:
+        final: embeddings [n_nodes, r], and their `moves` [n_nodes, r].
+        slopes: f' [n_edges] at the scores of the remaining interactions.
+    """
+    graph, objective = loss.graph, loss.objective
+    assert isinstance(objective, WholeData)
+    sizes = [graph.n_users, graph.n_items]
+    (users, items), (by_users, by_items) = final.split(sizes), moves.split(sizes)
+    change = graph.edge_products(users, by_items) + graph.edge_products(by_users, items)
+    noise = _noise(graph.n_nodes, _ECHOES, like=final)
+    bent = graph.symmetric_matrix((2.0 - 2.0 * objective.a) * change) @ noise
+    kept = graph.symmetric_matrix(slopes) @ noise
+    (bent_users, bent_items), (kept_users, kept_items) = bent.split(sizes), kept.split(sizes)
+    return bent_items.T @ items + kept_items.T @ by_items, bent_users.T @ users + kept_users.T @ by_users
+
+
+def _silenced(before: BipartiteGraph, after: BipartiteGraph) -> Tensor:
+    """Rows [k] of the users at the ends of lost ties."""
+    if not (isinstance(before, JointGraph) and isinstance(after, JointGraph)):
+        return before.rows[:0]
+    return before.cut_by(after).flatten().unique()
+
+
+def _principal(rows: Tensor, tail: float, most: int) -> Tensor | None:
+    """Leading right singular vectors [d, k] of `rows` [r, d], all but `tail` of their squares; None if k > `most`.
+
+    At least `_FEWEST`, and a multiple of `STEP`, where the rows have as many to give.
+    """
+    if not len(rows):
+        return None
+    # Eigenvectors of a symmetric matrix are orthonormal whatever rounding did to it. Where the rows are few, directions
+    # are made with the eigenvalues, too, which are squares: float32 would lose half of their digits.
+    wide = len(rows) < rows.shape[1]
+    rows = rows.double() if wide else rows
+    squares, vectors = torch.linalg.eigh((rows @ rows.T if wide else rows.T @ rows).double())
+    k = len(squares) - int((squares.cumsum(0) <= tail * squares.sum()).sum())
+    if k > most:
+        return None
+    real = int((squares > 1e-8 * squares[-1]).sum())
+    k = min(-(-max(k, _FEWEST) // STEP) * STEP, real, most)
+    leading = vectors[:, -k:]
+    return rows.T @ (leading / squares[-k:].sqrt()) if wide else leading
+
+
+def _noise(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Standard normal, the same at every call."""
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(0)).to(like)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """A factor L [r, r] of L L^T, which is that positive definite matrix but for rounding."""
+    raised = matrix.double()
+    raised.diagonal().add_(len(matrix) * torch.finfo(matrix.dtype).eps * float(raised.diagonal().max()))
+    return torch.linalg.cholesky(raised).to(matrix.dtype)

@@ -1,0 +1,48 @@
+"""What is worth knowing about a linear model before any request: its row space, its scores, its curvature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recsys.landscape import curvature_inverses
+from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import ModelLoss
+from recsys.objectives.whole_data import WholeData
+from unlearn.params import Params
+
+STEP = 8  # columns come in multiples of this: a width that fills no vector register costs a third more a product
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known about a model before any request; nothing in it tells who or what its rows stand for."""
+
+    axes: Tensor  # [d, r], orthonormal, spanning the rows of the table but for rounding
+    final: Tensor  # final embeddings in these coordinates [n_nodes, r]
+    scores: Tensor  # [n_edges], of the interactions
+    inverse_users: Tensor  # [r, r], the inverse curvature of a user's row
+    inverse_items: Tensor
+    age: int = 0
+
+
+def survey(loss: ModelLoss, params: Params) -> Survey | None:
+    """Everything that does not depend on the request; None where the objective has no closed line search."""
+    model, objective, graph = loss.model, loss.objective, loss.graph
+    if not (isinstance(model, LinearRecommender) and isinstance(objective, WholeData)):
+        return None
+    axes = _row_space(params["table"])
+    with torch.no_grad():
+        users, items = (side @ axes for side in loss.embed(params))
+    inverses = curvature_inverses(users.T @ users, items.T @ items, objective)
+    return Survey(axes, torch.cat([users, items]), graph.edge_products(users, items), *inverses)
+
+
+def _row_space(table: Tensor) -> Tensor:
+    """Right singular vectors [d, r] of a table [n, d], all but those whose part in any score is lost in rounding."""
+    squares, vectors = torch.linalg.eigh((table.T @ table).double())
+    used = int((squares > torch.finfo(table.dtype).eps * squares[-1]).sum())
+    r = min(-(-max(used, 1) // STEP) * STEP, len(squares))
+    return vectors[:, -r:].to(table.dtype).contiguous()
