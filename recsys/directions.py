@@ -1,4 +1,4 @@
-"""The few directions in which a request moves a linear model, and what the others would still gain.
+"""The few directions in which a request moves a linear model.
 
 Forgetting a user takes a pull along that user's final embedding from every item they had, and scales the messages of
 those items anew. So the table of LastFM moves, on the way to the retrained one, almost entirely within two dozen
@@ -13,15 +13,14 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.joint_graph import JointGraph
-from recsys.models.base import LinearRecommender
 from recsys.objectives.model_loss import ModelLoss
 from recsys.objectives.whole_data import WholeData
+from recsys.signs import signs
 from recsys.survey import STEP, Survey
 
 _FEWEST = 24  # directions; with fewer the sparse products are hardly faster
 _MOST = 0.75  # of the row space; beyond that all of it is as cheap
 _ECHOES = 32  # random sums of what neighbours feel; twice as many find hardly better directions
-_PROBES = 4  # random products that tell what the directions leave out; the estimate varies by a fifth
 
 
 def directions(
@@ -58,9 +57,7 @@ def directions(
     rescaled = (lost[at, None].to(table.dtype) * table[at]) @ axes
     of_user = (at < n_users)[:, None]
     heard = table[_silenced(before, remaining)] @ axes
-    moves = torch.zeros_like(final)
-    moves[at_users], moves[n_users + at_items] = once
-    echo_users, echo_items = _echo(loss, final, moves, slopes)
+    echo_users, echo_items = _echo(loss, final, (once[0], at_users), (once[1], at_items), slopes)
     groups = [
         torch.cat([of_users, of_items]),
         torch.cat(once),
@@ -78,56 +75,46 @@ def directions(
     return None if basis is None else basis.to(table.dtype).contiguous()
 
 
-def left_out(loss: ModelLoss, table: Tensor, final: Tensor, scores: Tensor, basis: Tensor, known: Survey) -> float:
-    """About what the objective would gain along the directions outside of `basis` [r, k].
-
-    That is half of g^T P g, with g the gradient along these and P the inverse curvature. It is estimated from a few
-    random products: g is a matrix times the table, so each of them costs a column and not the table's r.
-
-    Args:
-        table: layer 0 [n_nodes, r], `final` embeddings [n_nodes, r] and `scores` [n_edges] at one point, the first two
-            in the axes' coordinates.
-    """
-    model, objective, graph = loss.model, loss.objective, loss.graph
-    assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
-    noise = _noise(len(basis), _PROBES, like=basis)
-    probes = torch.cat([_root(known.inverse_users) @ noise, _root(known.inverse_items) @ noise], 1)
-    probes -= basis @ (basis.T @ probes)
-    moving, z = table @ probes, final @ probes
-    (users, items), (z_users, z_items) = (x.split([graph.n_users, graph.n_items]) for x in (final, z))
-    pairs = torch.cat([users @ (items.T @ z_items), items @ (users.T @ z_users)]).mul_(2.0 * objective.a)
-    inner = torch.addmm(pairs, graph.symmetric_matrix(objective.slopes(scores, graph)), z)
-    slopes = model.propagate(graph, inner).add_(moving, alpha=2.0 * objective.l2)
-    of_users, of_items = slopes[: graph.n_users, :_PROBES], slopes[graph.n_users :, _PROBES:]
-    return float(of_users.square().sum() + of_items.square().sum()) / (2.0 * _PROBES)
-
-
 def _gathered(ends: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Sums of `rows` [e, d] by their end, and the ends [r] in order."""
     at, which = torch.unique(ends, return_inverse=True)
     return rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows), at
 
 
-def _echo(loss: ModelLoss, final: Tensor, moves: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+def _echo(
+    loss: ModelLoss,
+    final: Tensor,
+    users_moved: tuple[Tensor, Tensor],
+    items_moved: tuple[Tensor, Tensor],
+    slopes: Tensor,
+) -> tuple[Tensor, Tensor]:
     """Random sums [_ECHOES, r] of the pulls that users feel, and of those that items feel, as their neighbours move.
 
     Where one end of an interaction moves by m, the score y changes by dy = z . m, and the pull f'(y) z of the moved end
     on the other by f'' dy z + f' m. That is a row for nearly every node, of which only the span is wanted.
 
     Args:
-        final: embeddings [n_nodes, r], and their `moves` [n_nodes, r].
+        final: embeddings [n_nodes, r].
+        users_moved, items_moved: moves [k, r] and at which users or items [k].
         slopes: f' [n_edges] at the scores of the remaining interactions.
     """
     graph, objective = loss.graph, loss.objective
     assert isinstance(objective, WholeData)
     sizes = [graph.n_users, graph.n_items]
-    (users, items), (by_users, by_items) = final.split(sizes), moves.split(sizes)
+    users, items = final.split(sizes)
+    by_users, by_items = (
+        torch.zeros_like(side).index_copy_(0, at, moves)
+        for side, (moves, at) in zip((users, items), (users_moved, items_moved), strict=True)
+    )
     change = graph.edge_products(users, by_items) + graph.edge_products(by_users, items)
-    noise = _noise(graph.n_nodes, _ECHOES, like=final)
-    bent = graph.symmetric_matrix((2.0 - 2.0 * objective.a) * change) @ noise
-    kept = graph.symmetric_matrix(slopes) @ noise
+    sums = signs(graph.n_nodes, _ECHOES, like=final)
+    bent = graph.symmetric_matrix((2.0 - 2.0 * objective.a) * change) @ sums
+    kept = graph.symmetric_matrix(slopes) @ sums
     (bent_users, bent_items), (kept_users, kept_items) = bent.split(sizes), kept.split(sizes)
-    return bent_items.T @ items + kept_items.T @ by_items, bent_users.T @ users + kept_users.T @ by_users
+    return (
+        bent_items.T @ items + kept_items[items_moved[1]].T @ items_moved[0],
+        bent_users.T @ users + kept_users[users_moved[1]].T @ users_moved[0],
+    )
 
 
 def _silenced(before: BipartiteGraph, after: BipartiteGraph) -> Tensor:
@@ -156,15 +143,3 @@ def _principal(rows: Tensor, tail: float, most: int) -> Tensor | None:
     k = min(-(-max(k, _FEWEST) // STEP) * STEP, real, most)
     leading = vectors[:, -k:]
     return rows.T @ (leading / squares[-k:].sqrt()) if wide else leading
-
-
-def _noise(rows: int, columns: int, like: Tensor) -> Tensor:
-    """Standard normal, the same at every call."""
-    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(0)).to(like)
-
-
-def _root(matrix: Tensor) -> Tensor:
-    """A factor L [r, r] of L L^T, which is that positive definite matrix but for rounding."""
-    raised = matrix.double()
-    raised.diagonal().add_(len(matrix) * torch.finfo(matrix.dtype).eps * float(raised.diagonal().max()))
-    return torch.linalg.cholesky(raised).to(matrix.dtype)

@@ -15,12 +15,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from recsys.directions import directions, left_out
+from recsys.directions import directions
 from recsys.graph import BipartiteGraph
 from recsys.landscape import FrozenColumns, WholeDataLandscape
 from recsys.models.base import LinearRecommender
 from recsys.objectives.model_loss import ModelLoss
 from recsys.objectives.whole_data import WholeData
+from recsys.probes import Probes
 from recsys.survey import Survey, survey
 from unlearn.params import Params
 from unlearn.problem import Locality
@@ -52,30 +53,36 @@ def locality(
         return _everywhere(loss, table, known)
     # Idle rows are cleared in the products and in the results: a copy of a whole table costs as much as half an
     # iteration.
-    final, axes = known.final, known.axes @ basis
-    origin, old = table @ axes, (final @ basis).index_fill_(0, idle, 0.0)
+    probes, k, final = Probes.of(basis, known), basis.shape[1], known.final
+    columns = torch.cat([basis, probes.columns], 1)
+
+    def products(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        both = (rows @ columns).index_fill_(0, idle, 0.0)
+        return both[:, :k].contiguous(), both[:, k:].contiguous()
+
+    axes = known.axes @ columns
+    origin, table_probed = products(table, axes)
+    old, final_probed = products(final, columns)
+    axes = axes[:, :k]
     rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
     frozen = FrozenColumns(final, basis, rest, idle)
-    part = WholeDataLandscape(model, objective, graph, columns=basis.shape[1], frozen=frozen, old=old)
+    part = WholeDataLandscape(model, objective, graph, columns=k, frozen=frozen, old=old)
 
     def moved() -> Tensor:
         return torch.addmm(table, part.point.view(origin.shape) - origin, axes.T).index_fill_(0, idle, 0.0)
-
-    def embedded() -> Tensor:
-        return torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, idle, 0.0)
 
     def finish() -> tuple[Params, Survey | None]:
         params = {"table": moved()}
         if known.age + 1 >= _RENEW:
             return params, survey(loss, params)
-        return params, replace(known, final=embedded(), scores=part.scores, age=known.age + 1)
+        embedded = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, idle, 0.0)
+        return params, replace(known, final=embedded, scores=part.scores, age=known.age + 1)
 
     def widened(accuracy: float) -> Locality | None:
-        now = moved()
-        gain = left_out(loss, now @ known.axes, embedded(), part.scores, basis, known)
-        return _everywhere(loss, now, known) if gain > accuracy**2 * part.way_in_scores(old) else None
+        gain = probes.gain(loss, table_probed, final_probed, part.embeddings - old, part.scores)
+        return _everywhere(loss, moved(), known) if gain > accuracy**2 * part.way_in_scores(old) else None
 
-    return Locality(part, origin.index_fill(0, idle, 0.0).reshape(-1), finish, widened)
+    return Locality(part, origin.reshape(-1), finish, widened)
 
 
 def _everywhere(loss: ModelLoss, table: Tensor, known: Survey) -> Locality:

@@ -1,0 +1,69 @@
+"""What the directions of a request leave out, from a few random products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import ModelLoss
+from recsys.objectives.whole_data import WholeData
+from recsys.signs import signs
+from recsys.survey import Survey
+
+_PROBES = 4  # of users, and as many of items; the estimate varies by a fifth
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """Random columns outside of a basis, to tell from a gradient what moving the others would gain.
+
+    That is about half of g^T P g, with g the gradient outside of the basis and P the inverse curvature. The gradient
+    is a matrix times the table, so a probe costs one column and not the table's r; and as nothing moves outside of the
+    basis, the table and the final embeddings times the probes are known before anything is solved.
+    """
+
+    known: Survey
+    basis: Tensor  # [r, k], orthonormal
+    columns: Tensor  # [r, 2 * _PROBES]: random vectors with the covariance of a user's P, then of an item's
+
+    @classmethod
+    def of(cls, basis: Tensor, known: Survey) -> Probes:
+        sums = signs(len(basis), _PROBES, like=basis)
+        columns = torch.cat([_root(known.inverse_users) @ sums, _root(known.inverse_items) @ sums], 1)
+        return cls(known, basis, columns.sub_(basis @ (basis.T @ columns)))
+
+    def gain(self, loss: ModelLoss, table: Tensor, final: Tensor, moved: Tensor, scores: Tensor) -> float:
+        """About what the objective would gain outside of the basis.
+
+        Args:
+            loss: on the remaining data and graph.
+            table, final: the table (in the axes' coordinates) and the final embeddings, times the columns
+                [n_nodes, 2 * _PROBES], zero in the rows that nothing remaining determines.
+            moved: how far the final embeddings are from the survey's, along the basis [n_nodes, k].
+            scores: of the remaining interactions [n_edges], where they are now.
+        """
+        model, objective, graph = loss.model, loss.objective, loss.graph
+        assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
+        sizes = [graph.n_users, graph.n_items]
+        (users, items), (moved_users, moved_items) = self.known.final.split(sizes), moved.split(sizes)
+        of_users, of_items = final.split(sizes)
+        by_users = (of_users.T @ users).T + self.basis @ (moved_users.T @ of_users)
+        by_items = (of_items.T @ items).T + self.basis @ (moved_items.T @ of_items)
+        inner = torch.cat([users @ by_items, items @ by_users])
+        inner[: graph.n_users].addmm_(moved_users, self.basis.T @ by_items)
+        inner[graph.n_users :].addmm_(moved_items, self.basis.T @ by_users)
+        inner.mul_(2.0 * objective.a).index_fill_(0, loss.idle_nodes, 0.0)
+        inner.add_(graph.symmetric_matrix(objective.slopes(scores, graph)) @ final)
+        slopes = model.propagate(graph, inner).add_(table, alpha=2.0 * objective.l2)
+        squares = slopes[: graph.n_users, :_PROBES].square().sum() + slopes[graph.n_users :, _PROBES:].square().sum()
+        return float(squares) / (2.0 * _PROBES)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """A factor L [r, r] of L L^T, which is that positive definite matrix but for rounding."""
+    raised = matrix.double()
+    raised.diagonal().add_(len(matrix) * torch.finfo(matrix.dtype).eps * float(raised.diagonal().max()))
+    return torch.linalg.cholesky(raised).to(matrix.dtype)
