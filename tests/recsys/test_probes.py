@@ -13,10 +13,7 @@ from recsys.signs import signs
 from tests.recsys.trained import trained
 
 
-def test_what_the_directions_leave_out_is_what_a_preconditioned_step_outside_of_them_would_gain(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("recsys.probes._PROBES", 400)  # so many that chance has little part in it
+def test_probes_see_the_gradient_outside_of_the_basis() -> None:
     remaining = trained().problem.without(trained().user)
     loss, idle, n = remaining.loss, remaining.loss.idle_nodes, remaining.data.n_users
     assert isinstance(loss.model, LinearRecommender) and len(idle)
@@ -29,18 +26,29 @@ def test_what_the_directions_leave_out_is_what_a_preconditioned_step_outside_of_
     shift.index_fill_(0, idle, 0.0)
     now = {"table": table + shift @ (known.axes @ basis).T}
     users, items = remaining.with_params(now).readout()
-    remembers = replace(known, final=known.final.index_fill(0, idle, 1.0))
-
-    gradient = remaining.value_and_gradient(now)[1]["table"] @ known.axes
-    gradient -= gradient @ basis @ basis.T
-    gains = (gradient[:n] @ known.inverse_users * gradient[:n]).sum()
-    gains += (gradient[n:] @ known.inverse_items * gradient[n:]).sum()
-    probes = Probes.of(basis, remembers)
+    probes = Probes.of(basis, replace(known, final=known.final.index_fill(0, idle, 1.0)))
+    columns = probes.columns
+    assert (basis.T @ columns).abs().max() < 1e-9 * columns.abs().max()
     found = probes.gain(
         loss,
-        table @ known.axes @ probes.columns,
-        known.final @ probes.columns,
+        table @ known.axes @ columns,
+        known.final @ columns,
         loss.model.propagate(loss.graph, shift),
         remaining.graph.edge_products(users, items),
     )
-    assert found == pytest.approx(0.5 * float(gains), rel=0.1)
+    seen = remaining.value_and_gradient(now)[1]["table"] @ known.axes @ columns
+    of_users, of_items = seen[:n, :4], seen[n:, 4:]
+    assert found == pytest.approx(0.5 * float(of_users.square().sum() + of_items.square().sum()) / 4, rel=1e-6)
+
+
+def test_what_many_probes_see_is_what_a_preconditioned_step_would_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys.probes._PROBES", 4000)
+    survey = trained().problem.survey()
+    assert survey is not None
+    known = replace(survey, inverse_items=3.0 * survey.inverse_items)  # the two are much alike here
+    basis = torch.linalg.qr(signs(known.axes.shape[1], 10, like=known.axes)).Q
+    outside = torch.eye(len(basis), dtype=basis.dtype) - basis @ basis.T
+    columns = Probes.of(basis, known).columns
+    for drawn, inverse in zip(columns.split(4000, dim=1), (known.inverse_users, known.inverse_items), strict=True):
+        expected = outside @ inverse @ outside
+        assert (drawn @ drawn.T / 4000 - expected).norm() < 0.2 * expected.norm()
