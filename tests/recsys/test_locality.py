@@ -107,8 +107,7 @@ def large(problem: RecommenderProblem) -> ForgetSet:
     return ForgetSet(interactions=tuple(zip(frame["user"], frame["item"], strict=True)))
 
 
-def test_a_large_request_moves_all_columns_that_the_table_has_a_rank_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.directions._MOST", 0.5)  # of 96, where the request alone has a rank of 71
+def test_a_large_request_moves_all_columns_that_the_table_has_a_rank_for() -> None:
     problem, forget = trained().problem, large(trained().problem)
     remaining = problem.without(forget)
     survey = problem.survey()
@@ -207,10 +206,7 @@ def test_an_objective_without_a_closed_search_has_no_survey() -> None:
 # ---- how far the scores have come, and what the directions leave out -------------------------------------------------
 
 
-def test_the_way_is_that_of_the_scores_and_what_is_left_to_gain_bounds_what_is_left_of_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("recsys.directions._MOST", 0.5)  # so that all columns move; with few, others are as they were
+def test_the_way_is_that_of_the_scores_and_what_is_left_to_gain_bounds_what_is_left_of_it() -> None:
     problem, forget = trained().problem, large(trained().problem)
     forget = replace(forget, users=trained().user.users)
     remaining, survey = problem.without(forget), problem.survey()
