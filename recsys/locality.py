@@ -5,7 +5,7 @@ a table that is wider than its solution's rank, as it must be where every local 
 Monteiro, 2005), is settled in as many columns as that span has: 80 of 192 on ML-100K, 152 on LastFM.
 
 Moving only the directions of a request costs a fraction of that, and the columns that stay put enter through products
-made before any request came. Where these turn out to hold too much, all columns move from there.
+made before any request came. Where these turn out to hold too much (`recsys.probes`), all columns move from there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def locality(
 ) -> Locality:
     """The objective of what remains over the directions that the request moves.
 
-    Where these are most of all that the table has, over all of those.
+    Where these would be more than half of all that the table has, over all of those.
 
     Args:
         loss: on the remaining data and graph; `table`, where it starts.
@@ -60,10 +60,10 @@ def locality(
         both = (rows @ columns).index_fill_(0, idle, 0.0)
         return both[:, :k].contiguous(), both[:, k:].contiguous()
 
-    axes = known.axes @ columns
-    origin, table_probed = products(table, axes)
+    of_table = known.axes @ columns
+    origin, table_probed = products(table, of_table)
     old, final_probed = products(final, columns)
-    axes = axes[:, :k]
+    axes = of_table[:, :k]
     rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
     frozen = FrozenColumns(final, basis, rest, idle)
     part = WholeDataLandscape(model, objective, graph, columns=k, frozen=frozen, old=old)
