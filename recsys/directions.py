@@ -20,7 +20,7 @@ from recsys.survey import STEP, Survey
 
 _FEWEST = 24  # directions; with fewer the sparse products are hardly faster
 _MOST = 0.5  # of the row space; beyond that all of it takes hardly longer and ends nearer
-_ECHOES = 32  # random sums of what neighbours feel; twice as many find hardly better directions
+_ECHOES = 16  # random sums of what neighbours feel; twice as many find hardly better directions
 
 
 def directions(

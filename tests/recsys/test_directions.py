@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from recsys.data import from_edge_index
-from recsys.directions import _echo, _principal
+from recsys.directions import _ECHOES, _echo, _principal
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.signs import signs
@@ -60,7 +60,7 @@ def test_neighbours_feel_the_first_change_of_their_pulls(kind: str) -> None:
         return torch.cat([slopes @ items, slopes.T @ users])
 
     change = (pulls(final + step) - pulls(final - step)) / 2e-5  # central differences
-    sums = signs(len(final), 32, like=final)
+    sums = signs(len(final), _ECHOES, like=final)
     slopes = objective.slopes(graph.edge_products(final[:n], final[n:]), graph)
     users_moved, items_moved = (moves[of_users], at[of_users]), (moves[~of_users], at[~of_users] - n)
     felt_by_users, felt_by_items = _echo(remaining.loss, final, users_moved, items_moved, slopes)
