@@ -65,6 +65,16 @@ def test_lastfm_without_twenty_users(lastfm: tuple[Split, RecommenderProblem]) -
     assert reconverged["retrain_gap"] < rows["graph_drop"]["retrain_gap"]
 
 
+def test_lastfm_at_the_defaults_without_a_twentieth(data_dir: Path) -> None:
+    split = read(data_dir / "lastfm")
+    assert isinstance(split, Split)
+    rows = compared(RecommenderProblem.build(split.refit()).fit(), split, "random:0.05")
+    reconverged, again = rows["reconverge"], rows["retrain"]
+    assert max(reconverged["retrain_gap"], again["gap_floor"]) <= 0.3
+    assert reconverged["forget_auc"] == pytest.approx(again["forget_auc"], abs=0.02)
+    assert reconverged["recall_at_20"] == pytest.approx(again["recall_at_20"], rel=0.01)
+
+
 def test_movielens_without_a_twentieth(data_dir: Path) -> None:
     split = temporal_user(read(data_dir / "ml-100k"))  # ratings of 4 and more
     problem = trained(split, dim=32, l2=0.6, tolerance=5e-4)

@@ -13,9 +13,9 @@ from unlearn.problem import Fitted, Locality, Problem
 from unlearn.solvers.lbfgs import lbfgs
 
 # What the directions leave out is not what the iterations leave: more than the accuracy is spared where these are few.
-_TAIL = 10.0  # of the cube of the accuracy: the square, with as many directions at .2, ends twice as far at .1
+_TAIL = 10.0  # of the cube of the accuracy: by the square, with as many directions at .2, .1 ends at .2, too
 _LEFT_OUT = 1.25  # of the accuracy
-_FINEST_BY_DIRECTIONS = 0.1  # LastFM: the directions that leave out .5 % of one user's first push end at a gap of .1
+_FINEST_BY_DIRECTIONS = 0.1  # LastFM: the directions that leave out 1 % of one user's first push end at a gap of .1
 
 
 @register
