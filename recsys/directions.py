@@ -88,10 +88,10 @@ def _echo(
     items_moved: tuple[Tensor, Tensor],
     slopes: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Random sums [_ECHOES, r] of the pulls that users feel, and of those that items feel, as their neighbours move.
+    """Random sums [_ECHOES, r] of what users feel, and of what items feel, as some of them move.
 
-    Where one end of an interaction moves by m, the score y changes by dy = z . m, and the pull f'(y) z of the moved end
-    on the other by f'' dy z + f' m. That is a row for nearly every node, of which only the span is wanted.
+    That is a row for nearly every node, of which only the span is wanted; the interactions of those that move are all
+    it takes.
 
     Args:
         final: embeddings [n_nodes, r].
@@ -100,21 +100,34 @@ def _echo(
     """
     graph, objective = loss.graph, loss.objective
     assert isinstance(objective, WholeData)
-    sizes = [graph.n_users, graph.n_items]
-    users, items = final.split(sizes)
-    by_users, by_items = (
-        torch.zeros_like(side).index_copy_(0, at, moves)
-        for side, (moves, at) in zip((users, items), (users_moved, items_moved), strict=True)
-    )
-    change = graph.edge_products(users, by_items) + graph.edge_products(by_users, items)
-    sums = signs(graph.n_nodes, _ECHOES, like=final)
-    bent = graph.symmetric_matrix((2.0 - 2.0 * objective.a) * change) @ sums
-    kept = graph.symmetric_matrix(slopes) @ sums
-    (bent_users, bent_items), (kept_users, kept_items) = bent.split(sizes), kept.split(sizes)
-    return (
-        bent_items.T @ items + kept_items[items_moved[1]].T @ items_moved[0],
-        bent_users.T @ users + kept_users[users_moved[1]].T @ users_moved[0],
-    )
+    users, items = final.split([graph.n_users, graph.n_items])
+    of_users, of_items = signs(graph.n_nodes, _ECHOES, like=final).split([graph.n_users, graph.n_items])
+    bend = 2.0 - 2.0 * objective.a
+    moves, at = users_moved
+    by_users = _felt(graph.rows_of_users(at, slopes), moves, items, users[at], of_items, of_users[at], bend)
+    moves, at = items_moved
+    by_items = _felt(graph.rows_of_items(at, slopes), moves, users, items[at], of_users, of_items[at], bend)
+    return by_items[0] + by_users[1], by_users[0] + by_items[1]
+
+
+def _felt(
+    slopes: Tensor, moves: Tensor, others: Tensor, own: Tensor, of_others: Tensor, of_own: Tensor, bend: float
+) -> tuple[Tensor, Tensor]:
+    """Random sums of what the others feel as some rows move, and of what these feel themselves, each [s, r].
+
+    Where one end of an interaction moves by m, the score y changes by dy = z . m. So the pull f'(y) z of the moved end
+    on the other changes by f'' dy z + f' m, and that of the other on the moved end by f'' dy z.
+
+    Args:
+        slopes: f' of the interactions of the k rows that move, sparse [k, n].
+        moves, own: how far they move from where [k, r].
+        others: embeddings of the other side [n, r].
+        of_others, of_own: random signs [n, s] and [k, s].
+        bend: f''.
+    """
+    change = torch.sparse.sampled_addmm(slopes, moves, others.T, beta=0.0, alpha=bend)
+    felt = (change @ of_others).T @ own + (slopes @ of_others).T @ moves
+    return felt, of_own.T @ (change @ others)
 
 
 def _silenced(before: BipartiteGraph, after: BipartiteGraph) -> Tensor:

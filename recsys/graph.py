@@ -151,6 +151,17 @@ class BipartiteGraph:
         """Sparse [n_items, n_users]: the transpose of `interaction_matrix(values)`."""
         return csr(self.item_crow, self._rows_by_item, values.index_select(0, self.order), (self.n_items, self.n_users))
 
+    def rows_of_users(self, users: Tensor, values: Tensor) -> Tensor:
+        """Sparse [k, n_items]: those rows [k] of `interaction_matrix(values)`, at the price of their interactions."""
+        crow, at = _entries(self.crow, users)
+        return csr(crow, self.cols[at], values[at], (len(users), self.n_items))
+
+    def rows_of_items(self, items: Tensor, values: Tensor) -> Tensor:
+        """Sparse [k, n_users]: those rows [k] of `transposed_matrix(values)`, at the price of their interactions."""
+        crow, at = _entries(self.item_crow, items)
+        at = self.order[at]
+        return csr(crow, self.rows[at], values[at], (len(items), self.n_users))
+
     @cached_property
     def _symmetric_pattern(self) -> tuple[Tensor, Tensor]:
         crow = torch.cat([self.crow, self.item_crow[1:] + self.n_edges])
@@ -194,6 +205,13 @@ class BipartiteGraph:
     def propagate(self, x: Tensor) -> Tensor:
         """A x for x [n_nodes, d]; differentiable in x and in the arc values, any number of times."""
         return _Propagate.apply(x, self.values, self)  # pyright: ignore[reportUnknownVariableType, reportReturnType]
+
+
+def _entries(crow: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Row pointer [k + 1] of those CSR rows [k] by themselves, and where their entries are."""
+    counts = crow.diff()[rows]
+    own = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return own, torch.arange(int(own[-1]), device=rows.device) + (crow[rows] - own[:-1]).repeat_interleave(counts)
 
 
 def _multiply(graph: BipartiteGraph, values: Tensor, x: Tensor) -> Tensor:
