@@ -94,6 +94,6 @@ def _everywhere(loss: ModelLoss, table: Tensor, known: Survey) -> Locality:
 
     def finish() -> tuple[Params, Survey]:
         params = {"table": whole.point.view(start.shape) @ axes.T}
-        return params, Survey(axes, whole.embeddings, whole.scores, *whole.curvature_inverses())
+        return params, Survey.of(axes, whole.embeddings, whole.scores, whole.curvature_inverses())
 
     return Locality(whole, start.reshape(-1), finish, widened=lambda _: None)

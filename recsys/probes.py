@@ -32,7 +32,7 @@ class Probes:
     @classmethod
     def of(cls, basis: Tensor, known: Survey) -> Probes:
         sums = signs(len(basis), _PROBES, like=basis)
-        columns = torch.cat([_root(known.inverse_users) @ sums, _root(known.inverse_items) @ sums], 1)
+        columns = torch.cat([known.root_users @ sums, known.root_items @ sums], 1)
         return cls(known, basis, columns.sub_(basis @ (basis.T @ columns)))
 
     def gain(self, loss: ModelLoss, table: Tensor, final: Tensor, moved: Tensor, scores: Tensor) -> float:
@@ -60,10 +60,3 @@ class Probes:
         slopes = model.propagate(graph, inner).add_(table, alpha=2.0 * objective.l2)
         squares = slopes[: graph.n_users, :_PROBES].square().sum() + slopes[graph.n_users :, _PROBES:].square().sum()
         return float(squares) / (2.0 * _PROBES)
-
-
-def _root(matrix: Tensor) -> Tensor:
-    """A factor L [r, r] of L L^T, which is that positive definite matrix but for rounding."""
-    raised = matrix.double()
-    raised.diagonal().add_(len(matrix) * torch.finfo(matrix.dtype).eps * float(raised.diagonal().max()))
-    return torch.linalg.cholesky(raised).to(matrix.dtype)

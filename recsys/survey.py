@@ -25,7 +25,13 @@ class Survey:
     scores: Tensor  # [n_edges], of the interactions
     inverse_users: Tensor  # [r, r], the inverse curvature of a user's row
     inverse_items: Tensor
+    root_users: Tensor  # a factor L of the inverse L L^T
+    root_items: Tensor
     age: int = 0
+
+    @classmethod
+    def of(cls, axes: Tensor, final: Tensor, scores: Tensor, inverses: tuple[Tensor, Tensor]) -> Survey:
+        return cls(axes, final, scores, *inverses, *(_root(inverse) for inverse in inverses))
 
 
 def survey(loss: ModelLoss, params: Params) -> Survey | None:
@@ -37,7 +43,7 @@ def survey(loss: ModelLoss, params: Params) -> Survey | None:
     with torch.no_grad():
         users, items = (side @ axes for side in loss.embed(params))
     inverses = curvature_inverses(users.T @ users, items.T @ items, objective)
-    return Survey(axes, torch.cat([users, items]), graph.edge_products(users, items), *inverses)
+    return Survey.of(axes, torch.cat([users, items]), graph.edge_products(users, items), inverses)
 
 
 def _row_space(table: Tensor) -> Tensor:
@@ -46,3 +52,10 @@ def _row_space(table: Tensor) -> Tensor:
     used = int((squares > torch.finfo(table.dtype).eps * squares[-1]).sum())
     r = min(-(-max(used, 1) // STEP) * STEP, len(squares))
     return vectors[:, -r:].to(table.dtype).contiguous()
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """A factor L [r, r] of L L^T, which is that positive definite matrix but for rounding."""
+    raised = matrix.double()
+    raised.diagonal().add_(len(matrix) * torch.finfo(matrix.dtype).eps * float(raised.diagonal().max()))
+    return torch.linalg.cholesky(raised).to(matrix.dtype)

@@ -45,7 +45,8 @@ def test_what_many_probes_see_is_what_a_preconditioned_step_would_gain(monkeypat
     monkeypatch.setattr("recsys.probes._PROBES", 4000)
     survey = trained().problem.survey()
     assert survey is not None
-    known = replace(survey, inverse_items=3.0 * survey.inverse_items)  # the two are much alike here
+    thrice = {"inverse_items": 3.0 * survey.inverse_items, "root_items": 3.0**0.5 * survey.root_items}
+    known = replace(survey, **thrice)  # the two are much alike here
     basis = torch.linalg.qr(signs(known.axes.shape[1], 10, like=known.axes)).Q
     outside = torch.eye(len(basis), dtype=basis.dtype) - basis @ basis.T
     columns = Probes.of(basis, known).columns
