@@ -183,9 +183,10 @@ class WholeDataLandscape(Landscape):
         self.evaluations += 1
         y0, y2 = self._y, self._edges(d_users, d_items)
         y1 = self._edges(d_users, items).add_(self._edges(users, d_items))
-        users1, items1 = _symmetric(d_users.T @ users), _symmetric(d_items.T @ items)
-        users2, items2 = d_users.T @ d_users, d_items.T @ d_items
-        users0, items0 = self._gram_users, self._gram_items
+        # What the three powers of the step have in each Gram matrix, [3, d, d].
+        gram_users = torch.stack([self._gram_users, _symmetric(d_users.T @ users), d_users.T @ d_users])
+        gram_items = torch.stack([self._gram_items, _symmetric(d_items.T @ items), d_items.T @ d_items])
+        pairs = (gram_users.double().flatten(1) @ gram_items.double().flatten(1).T).tolist()
         curved, cross = 0.0, None  # what the frozen columns add to the quadratic term; the linear one is in `slope`
         if self._frozen is not None:
             of_users, of_items = self._halves(self._frozen.final)
@@ -195,10 +196,10 @@ class WholeDataLandscape(Landscape):
         zeroth, first, second = (row.copy_(y) for row, y in zip(self._observed, (y0, y1, y2), strict=True))
         one, two = (first, second) if self._weights is None else (first * self._weights, second * self._weights)
         quartic = (
-            keep * float(second @ two) + a * _inner(users2, items2),
-            2.0 * keep * float(first @ two) + a * (_inner(users1, items2) + _inner(users2, items1)),
+            keep * float(second @ two) + a * pairs[2][2],
+            2.0 * keep * float(first @ two) + a * (pairs[1][2] + pairs[2][1]),
             keep * float(first @ one + 2.0 * (zeroth @ two)) - 2.0 * float(two.sum())
-            + a * (_inner(users0, items2) + _inner(users2, items0) + _inner(users1, items1) + curved)
+            + a * (pairs[0][2] + pairs[2][0] + pairs[1][1] + curved)
             + l2 * float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2,
             slope,
         )  # fmt: skip
@@ -209,8 +210,8 @@ class WholeDataLandscape(Landscape):
             return Step(length, self._evaluate())
         self._z.add_(self._dz, alpha=length)
         self._y = y0.add_(y1, alpha=length).add_(y2, alpha=length * length)
-        self._gram_users = users0.add_(users1, alpha=length).add_(users2, alpha=length * length)
-        self._gram_items = items0.add_(items1, alpha=length).add_(items2, alpha=length * length)
+        self._gram_users = gram_users[0].add_(gram_users[1], alpha=length).add_(gram_users[2], alpha=length * length)
+        self._gram_items = gram_items[0].add_(gram_items[1], alpha=length).add_(gram_items[2], alpha=length * length)
         if cross is not None:
             for total, along in zip(self._cross, cross, strict=True):
                 total.add_(along, alpha=length)
