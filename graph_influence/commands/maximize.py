@@ -19,8 +19,8 @@ def maximize(
     method: Annotated[
         str,
         typer.Option(
-            help="opim, hist, imm, celf, celf++, degree, degree_discount, pagerank or k_shell; with arguments as in "
-            "opim:eps=0.1 or opim:seconds=2."
+            help="opim, hist, imm, celf, celf++, gradient_greedy, gradient_relaxed, degree, degree_discount, pagerank "
+            "or k_shell; with arguments as in opim:eps=0.1 or opim:seconds=2."
         ),
     ] = "opim",
     model: Model = "ic",
