@@ -224,8 +224,9 @@ for semantics in ("frozen", "renormalised"):
 # %% [markdown]
 # ## What this shows, and what it does not
 #
-# - Estimates and seeds follow a deletion exactly: they are what they would be had the person never been there, in so far
-#   as the proof's failure probability, spent a little at every look, allows.
+# - Sets and estimates follow a deletion exactly: they are what the same coins give where the person was never there. Seeds
+#   are not chosen anew: those who remain stand, and what is proven of them holds up to a failure probability that is
+#   spent a little at every look.
 # - That holds while people do not leave *because* they were chosen: then make a new selection now and then.
 # - `unlearn influence prepare` makes a workspace of a network; as a target of `unlearn serve` it forgets together with the
 #   recommender, and its verification compares the replayed sets with fresh ones, as above.
