@@ -92,7 +92,8 @@ assert mean[0] == len(seeds) and abs(mean.sum() - runs.spread.mean) < 1e-9
 # ## From whom?
 #
 # The spread grows by less with every further seed, so a greedy choice is near the best there is; how near is *proven*,
-# from samples of who would have activated a person drawn at random (reverse-reachable sets). Spreads are judged on sets
+# but for a chance of one in the number of people, from samples of who would have activated a person drawn at random
+# (reverse-reachable sets). Spreads are judged on sets
 # that had no part in any choice.
 
 # %%

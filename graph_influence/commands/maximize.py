@@ -27,7 +27,10 @@ def maximize(
     seed: Seed = 0,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """Select the people from whom activity spreads furthest, with what is proven of them."""
+    """Select the people from whom activity spreads furthest, with what is proven of them.
+
+    A proof errs with a chance of one in the number of people, or what the method's arguments say.
+    """
     from dataclasses import asdict
 
     from rich.console import Console
