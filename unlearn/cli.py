@@ -48,7 +48,10 @@ def methods(json_: Json = False) -> Mapping[str, Any]:
 def report(
     audit: Annotated[
         list[Path],
-        typer.Argument(help="JSON of `unlearn audit`, `unlearn evaluate` or a stream; several make one page."),
+        typer.Argument(
+            help="JSON of `unlearn audit`, `unlearn evaluate` or `unlearn worst-case`; that of streams may stand "
+            "beside it."
+        ),
     ],
     html: Annotated[Path, typer.Option(help="Where to write the page.")],
     json_: Json = False,

@@ -54,7 +54,7 @@ def attach(
         hooks: extra terms of the training loss, as `gradient_restriction`; a retrain runs with the same ones.
 
     Raises:
-        ValueError: listing all that keeps the module from being attached.
+        ValueError: the module cannot be attached, listing all its faults; or else `losses` or `data` do not fit.
     """
     problems: list[str] = []
     params = {
