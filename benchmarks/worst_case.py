@@ -67,7 +67,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="keep the rows that the file of --json already has")
     add("--dim", type=at_least(1), default=192, help="width of the embeddings [192]")
     add("--seeds", type=at_least(1), default=3, help="how many [3]")
-    add("--budgets", nargs="+", default=list(BUDGETS), help=f"budgets [{' '.join(BUDGETS)}]")
+    add("--budgets", nargs="+", default=list(BUDGETS), help=f"budgets [{' '.join(BUDGETS)}]".replace("%", "%%"))
     add("--search", default="bilevel", help="the search, with arguments as in bilevel:rounds=4 [bilevel]")
     add("--table", action="store_true", help="measure methods on the sets of all selectors, too")
 

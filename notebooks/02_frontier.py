@@ -121,7 +121,7 @@ assert apart["reconverge"] < apart["no_op"]
 # - **A gap above 1 is damage.** The old model was nearer to the retrain than that.
 # - **`graph_drop` is the bar to clear.** Cutting the edges alone goes part of the way, in no time. What ends at the same
 #   gap has done nothing else.
-# - **Utility tells little.** Recall hardly differs between any two rows; forgetting 5 % does not make a model worse,
+# - **Utility tells little.** Recall hardly differs between most rows; forgetting 5 % does not make a model worse,
 #   and neither does not forgetting it.
 # - **A default is one setting.** `iau` as published takes one step of .001, whatever is deleted. Where it ends is a fact
 #   about that step, and the benchmark lets every method have another setting, chosen on validation.

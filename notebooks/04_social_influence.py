@@ -92,7 +92,8 @@ assert mean[0] == len(seeds) and abs(mean.sum() - runs.spread.mean) < 1e-9
 # ## From whom?
 #
 # The spread grows by less with every further seed, so a greedy choice is near the best there is; how near is *proven*,
-# from samples of who would have activated a person drawn at random (reverse-reachable sets). Spreads are judged on sets
+# but for a chance of one in the number of people, from samples of who would have activated a person drawn at random
+# (reverse-reachable sets). Spreads are judged on sets
 # that had no part in any choice.
 
 # %%
@@ -224,8 +225,9 @@ for semantics in ("frozen", "renormalised"):
 # %% [markdown]
 # ## What this shows, and what it does not
 #
-# - Estimates and seeds follow a deletion exactly: they are what they would be had the person never been there, in so far
-#   as the proof's failure probability, spent a little at every look, allows.
+# - Sets and estimates follow a deletion exactly: they are what the same coins give where the person was never there. Seeds
+#   are not chosen anew: those who remain stand, and what is proven of them holds up to a failure probability that is
+#   spent a little at every look.
 # - That holds while people do not leave *because* they were chosen: then make a new selection now and then.
 # - `unlearn influence prepare` makes a workspace of a network; as a target of `unlearn serve` it forgets together with the
 #   recommender, and its verification compares the replayed sets with fresh ones, as above.

@@ -15,9 +15,9 @@ from unlearn.requests.commands import register
 
 HELP = """Recommenders that can forget: train, unlearn, audit the result, track it.
 
-Every command but serve takes --json. Exit codes: 0 done; 1 the work failed its own verification; 2 the input cannot
-be used, or the output not be written; 3 it names ids that do not exist (nothing was changed); 130 interrupted; 141
-whoever read the output has left.
+Every command but serve takes --json. Exit codes: 0 done; 1 the work could not be completed, or failed its own
+verification; 2 the input cannot be used, or the output not be written; 3 it names ids that do not exist (nothing was
+changed); 130 interrupted; 141 whoever read the output has left.
 """
 
 app = typer.Typer(name="unlearn", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -48,7 +48,10 @@ def methods(json_: Json = False) -> Mapping[str, Any]:
 def report(
     audit: Annotated[
         list[Path],
-        typer.Argument(help="JSON of `unlearn audit`, `unlearn evaluate` or a stream; several make one page."),
+        typer.Argument(
+            help="JSON of `unlearn audit`, `unlearn evaluate` or `unlearn worst-case`; that of streams may stand "
+            "beside it."
+        ),
     ],
     html: Annotated[Path, typer.Option(help="Where to write the page.")],
     json_: Json = False,

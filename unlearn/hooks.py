@@ -44,8 +44,8 @@ def attach(
         losses: (module, data) -> [n], one loss a record, not averaged. It must build what it derives from the data, a
             message graph included, from the `data` that it is given: that is what forgetting changes.
         data: a tensor, or nested tuples, lists and mappings of tensors with one row a record; records then go by their
-            number in `ForgetSet.records`. Or anything with `resolve`, `positions` and `without` (as
-            `recsys.Interactions`), to which forgetting is left. Or anything at all, with `remove`.
+            number in `ForgetSet.records`. Or anything with a length, `resolve`, `positions` and `without` (as
+            `recsys.data.Interactions`), to which forgetting is left. Or anything at all, with `remove`.
         remove: (data, ascending positions of records [r]) -> remaining data, its message graph included.
         background: (module, data) -> scalar: what belongs to no record, as a term of all unobserved pairs.
         outputs: (module, data, queries) -> [q, ...]: what `Problem.outputs` answers.
@@ -54,7 +54,7 @@ def attach(
         hooks: extra terms of the training loss, as `gradient_restriction`; a retrain runs with the same ones.
 
     Raises:
-        ValueError: listing all that keeps the module from being attached.
+        ValueError: the module cannot be attached, listing all its faults; or else `losses` or `data` do not fit.
     """
     problems: list[str] = []
     params = {

@@ -19,15 +19,18 @@ def maximize(
     method: Annotated[
         str,
         typer.Option(
-            help="opim, hist, imm, celf, celf++, degree, degree_discount, pagerank or k_shell; with arguments as in "
-            "opim:eps=0.1 or opim:seconds=2."
+            help="opim, hist, imm, celf, celf++, gradient_greedy, gradient_relaxed, degree, degree_discount, pagerank "
+            "or k_shell; with arguments as in opim:eps=0.1 or opim:seconds=2."
         ),
     ] = "opim",
     model: Model = "ic",
     seed: Seed = 0,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """Select the people from whom activity spreads furthest, with what is proven of them."""
+    """Select the people from whom activity spreads furthest, with what is proven of them.
+
+    A proof errs with a chance of one in the number of people, or what the method's arguments say.
+    """
     from dataclasses import asdict
 
     from rich.console import Console

@@ -36,7 +36,7 @@ def remove(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="CSV for the ties left of a file; folder for a workspace (default: in place)."),
+        typer.Option(help="CSV for the ties left of a file (no default); folder for a workspace (default: in place)."),
     ] = None,
     planned: Planned,
     json_: Json = False,

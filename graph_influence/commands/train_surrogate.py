@@ -38,7 +38,10 @@ def train_surrogate(
     seed: Seed = 0,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """Train a surrogate on cascades over random power-law graphs; an interrupt keeps the best so far."""
+    """Train a surrogate on cascades over random power-law graphs.
+
+    An interrupt while it learns ends it with the best so far, which is kept (exit code 0); before, with nothing.
+    """
     from rich.console import Console
 
     from graph_influence.commands.specified import surrogate_of

@@ -25,7 +25,7 @@ class Labels:
 
     A label is a function of the whole graph, so it changes when somebody leaves: `without` gives those of the graph
     that is left, bit for bit what `drawn` gives there, because a coin is named by set, run and arc. It runs again only
-    the cascades that went through what is deleted.
+    the cascades that went through what is deleted, or all of a set where that is quicker.
 
     Shapes:
         sets: b arrays of rows [s], as they are left; numbers int64 [b]: which coins a set has, whatever leaves; counts

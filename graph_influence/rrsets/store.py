@@ -6,8 +6,9 @@ with probability spread(S) / n, so n times the share of sets that S hits estimat
 
 **A store is a function of its graph, its seed and its number of sets.** Every coin has a name (seed, set, node, place),
 so set i is the same whatever the batches, the threads and the sets before it; and when somebody leaves, `update` makes
-the store what drawing everything again with the same names would make it, by drawing only the sets that can differ.
-(Places among arcs of unequal probability are those of the graph that the store began with: `InArcs`.)
+the store what drawing everything again with the same names would make it, by drawing only the sets that can differ, or
+all where those are a large part. (Places among arcs of unequal probability are those of the graph that the store began
+with: `InArcs`.)
 """
 
 from __future__ import annotations

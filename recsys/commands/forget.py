@@ -47,6 +47,7 @@ def forget(
     from rich.console import Console
 
     from recsys import workspace
+    from recsys.plugin.stored import ARRIVED
     from unlearn.devices import unusable
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import VerificationFailed
@@ -68,8 +69,14 @@ def forget(
     chosen = None if method is None else unlearner(method)
     workspace.at(model).require()
     workspace.at(out := out or model).check()
+    in_place = out.resolve() == model.resolve()
     # From load to save: of two requests at a time, the later one must see what the earlier one forgot.
-    with workspace.at(model).held() if out.resolve() == model.resolve() else nullcontext():
+    with workspace.at(model).held() if in_place else nullcontext():
+        if in_place and (model / ARRIVED).is_file():
+            raise ValueError(
+                f"`model` must have no interactions that wait for a retrain, which would be lost (got {ARRIVED} in "
+                f"{model}); ask the service that runs it (`unlearn request create`), or name another folder by `--out`"
+            )
         problem = workspace.load(model).to(device)
         chosen = chosen or first_applicable(problem)
         users, items = problem.data.users, problem.data.items

@@ -24,8 +24,9 @@ def ingest(
 ) -> Mapping[str, Any]:
     """Give new interactions to the recommender that the service runs; it refuses those of people who were erased.
 
-    Give the threshold that the recommender was trained with. New users are answered at once. Next to pairs of known
-    ids, which the next version learns from, what is new is learned by the next retrain.
+    Give the threshold that the recommender was trained with. New users are answered at once by
+    `recsys.plugin.Serving`. Next to pairs of known ids, which the next version learns from, what is new is learned by
+    the next retrain; until then `unlearn recommend` does not know new users and items.
     """
     from dataclasses import asdict
 

@@ -10,6 +10,7 @@ answer no more, the sealed interactions of batches that are not purged, and stag
     tracking = "mlflow.db"               # default: none; an MLflow store, in which each published version is champion
     registered_model = "recommender"     # its name there, and that of an experiment which is the service's own
     old_versions = "destroy"             # or "record": figures and digests of replaced versions stay, weights never
+    device = "cpu"                       # or "cuda": where unlearning, retraining and verification compute
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from recsys.data import ratio, synthetic
+from tests.benchmarks.conftest import BENCHMARKS
 from tests.tolerances import EXACT64
 
 
@@ -83,6 +84,18 @@ def test_solver_measures_every_start_and_goal_and_each_part_helps(run: Any) -> N
     # Counts, not times: the same on every machine up to rounding.
     assert evaluations("ours") < evaluations("exact search") and evaluations("ours") < evaluations("strong Wolfe")
     assert evaluations("stiffness 2") != evaluations("stiffness 20")
+
+
+PROGRAMS = sorted(path.stem for path in BENCHMARKS.glob("*.py") if "def main" in path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_explains_itself(name: str, load: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", [name, "--help"])
+    with pytest.raises(SystemExit, match="^0$"):
+        load(name).main()
+    said = capsys.readouterr().out
+    assert "--json" in said and "--quick" in said
 
 
 def test_without_data_it_says_what_it_wants(command: Any) -> None:

@@ -78,3 +78,16 @@ def test_a_failed_verification_changes_nothing(model: Path, data: Interactions) 
     assert "serves with a ShardedRecommender" in refusal(2, *asked, "--method", "sharding:shards=2")
     assert "`native` works on a SelfUnlearning" in refusal(2, *asked, "--method", "native")
     assert digest(model) == before
+
+
+def test_what_waits_for_a_retrain_is_not_lost(config: Path, model: Path, data: Interactions, tmp_path: Path) -> None:
+    known, new = str(data.users.ids[4]), tmp_path / "new.csv"
+    new.write_text(f"user,item\nnewcomer,{data.items.ids[0]}\n")
+    assert answer("ingest", "--data", new, "--config", config)["new_users"] == 1
+    before = digest(model)
+    message = refusal(2, "forget", "--model", model, "--user", known)
+    assert "interactions-arrived.parquet" in message and "--out" in message
+    assert digest(model) == before
+    out = tmp_path / "after"
+    assert answer("forget", "--model", model, "--out", out, "--user", known)["forgotten"]["users"] == 1
+    assert digest(model) == before and naming(out, [known]) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,13 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from graph_influence.maximize import maximizers
+from graph_influence.minimize import minimizers
+from graph_influence.schemes import SCHEMES
 from recsys.data import Interactions
 from tests.cli.run import digest, program, refusal, unlearn
 from unlearn.cli import app
+from unlearn.worst_case import selectors
 
 COMMANDS = (
     "demo", "train", "forget", "recommend", "explain", "evaluate", "audit", "worst-case", "report", "methods", "models"
@@ -156,6 +161,20 @@ def test_every_command_explains_itself_to_the_letter(words: str) -> None:
     assert ("--json" in helped.stdout) == (words != "serve")
     parameters = every(get_command(app))[words].params
     assert [one.name for one in parameters if (one.help or "") not in helped.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "names"),
+    [
+        ("influence maximize", "method", maximizers()),
+        ("influence minimize", "method", minimizers()),
+        ("influence maximize", "scheme", list(SCHEMES)),
+        ("worst-case", "selector", selectors()),
+    ],
+)
+def test_help_lists_all_that_there_are(words: str, option: str, names: list[str]) -> None:
+    (said,) = (one.help or "" for one in every(get_command(app))[words].params if one.name == option)
+    assert set(names) - set(re.findall(r"[\w+]+", said.partition("; ")[0])) == set()
 
 
 def test_help_answers_without_loading_torch(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Telling controllers: every change of status, at least once, signed, and never to an address inside the house.
+"""Telling controllers: every change of status until it is taken or given up, signed, never to an inner address.
 
 OpenDSR's body, in a CloudEvents 1.0 message of the binary mode, signed by Standard Webhooks (`webhook-id`,
 `webhook-timestamp`, `webhook-signature`) with a secret of the caller's own.

@@ -1,4 +1,4 @@
-"""The strongest per-example attack: a likelihood ratio between having unlearned an example and never having had it."""
+"""An attack example by example: a likelihood ratio between having unlearned an example and never having had it."""
 
 from __future__ import annotations
 

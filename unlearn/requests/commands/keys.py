@@ -35,7 +35,10 @@ def init(
 @app.command()
 @command
 def rotate(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
-    """Encrypt who requests are about with a new key from the next start on; keys that nothing needs are destroyed."""
+    """Encrypt who requests are about with a new key from the next start on.
+
+    Older keys that nothing needs are destroyed, but for the last one: what runs goes on with it until it starts anew.
+    """
     from itertools import chain
 
     from sqlalchemy import select
