@@ -96,7 +96,8 @@ class MlflowTracker:
         """Destroy runs, the models they made, and further models: rows, artifacts, registered versions.
 
         Raises:
-            PurgeRefused: the store is reached over HTTP, which cannot destroy rows; nothing was touched.
+            PurgeRefused: the store is reached over HTTP, which cannot destroy rows, or artifacts are held by a tracking
+                server that MLFLOW_TRACKING_URI does not name; nothing was touched.
         """
         from unlearn.tracking.purge import purge
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from unlearn.tracking.base import Purged
+from unlearn.tracking.reach import once
 from unlearn.tracking.rows import delete_version, forget_run, models_made, sweep, traces_made
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
     stay readable in its free pages.
 
     Raises:
-        PurgeRefused: the store is reached over HTTP.
+        PurgeRefused: the store is reached over HTTP, or artifacts lie where nothing can be destroyed from here; nothing
+            was touched.
         sqlite3.OperationalError: see `rewrite`.
     """
     store: Any = client._tracking_client.store  # pyright: ignore[reportPrivateUsage]
@@ -43,6 +45,9 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
     made = [output.model_id for run in doomed_runs if run.outputs for output in run.outputs.model_outputs]
     made += [model_id for run in doomed_runs for model_id in models_made(store, run.info.run_id)]
     doomed_models = _existing([*models, *made], lambda model_id: store.get_logged_model(model_id, allow_deleted=True))
+    _require_reach(
+        [model.artifact_location for model in doomed_models] + [run.info.artifact_uri for run in doomed_runs]
+    )
 
     _delete_versions(client, {run.info.run_id for run in doomed_runs}, doomed_models)
     for model in doomed_models:
@@ -90,6 +95,26 @@ def pages(page: Callable[[str | None], Any]) -> list[Any]:
         found.extend(some)
         if not (token := some.token):
             return found
+
+
+def _require_reach(places: Iterable[str]) -> None:
+    """Refuse artifacts that a server holds and that is not named: where a store is, does not say who its server is.
+
+    Raises:
+        PurgeRefused: with the place.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    for place in places:
+        try:
+            with once():
+                get_artifact_repository(place).list_artifacts()
+        except MlflowException as error:
+            raise PurgeRefused(
+                f"`purge` must reach the artifacts (got {place}, which does not answer); if a tracking server holds "
+                "them, let it run and name it in MLFLOW_TRACKING_URI"
+            ) from error
 
 
 def _delete_versions(client: MlflowClient, runs: set[str], models: list[Any]) -> None:

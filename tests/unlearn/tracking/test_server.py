@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from unlearn.tracking import MlflowTracker
+from unlearn.tracking import MlflowTracker, Purged
+from unlearn.tracking.purge import PurgeRefused
 
 START_SECONDS = 120
 
@@ -61,6 +62,8 @@ def test_runs_are_read_back_over_http(
     offered_ranker: str,
     server: str,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     with tracker.run("evaluation") as parent:
         parent.params({"model": "lightgcn"})
@@ -92,3 +95,11 @@ def test_runs_are_read_back_over_http(
     assert capfd.readouterr().out == ""  # which is a command's JSON alone
     with urllib.request.urlopen(f"{server}/", timeout=10) as page:
         assert b"MLflow" in page.read()
+
+    # The store itself does not say where a server keeps what it was sent, and destroys nothing without it.
+    with pytest.raises(PurgeRefused, match="MLFLOW_TRACKING_URI"):
+        tracker.purge(runs=[run.id])
+    assert read(f"{api}/runs/get?run_id={run.id}")["run"]["info"]["lifecycle_stage"] == "active"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert tracker.purge(runs=[run.id]) == Purged(runs=1, models=0)
+    assert not list(tmp_path.rglob("note.json"))
