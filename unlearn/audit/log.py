@@ -19,6 +19,7 @@ def record(
     tracker: Tracker,
     *,
     name: str = "evaluation",
+    tags: Mapping[str, str] | None = None,
     audit: Mapping[str, Any] | None = None,
 ) -> None:
     """Keep the settings, the data's digests, every figure's mean or median, and the whole comparison as JSON.
@@ -26,6 +27,7 @@ def record(
     A figure that only some runs have is followed by their number, as `<figure>_n`. What could not be applied or audited
     has a run, too, whose tag `unlearn.reason` says why.
 
+    `tags` are the evaluation's own: by `mlflow.parentRunId` MLflow shows it below another run, as of a study.
     `audit` is the JSON of a whole audit: it is kept with the run's id in its provenance, and as a page to look at.
 
     Raises:
@@ -39,7 +41,7 @@ def record(
     counts = {name: sum(r.counts[name] for r in comparison.requests) for name in comparison.requests[0].counts}
     settings = dict(comparison.settings)
     of_methods = settings.pop("methods")  # told by their own runs: of many methods it is more than a tracker holds
-    with tracker.run(name) as parent:
+    with tracker.run(name, tags=tags) as parent:
         parent.params({"seeds": list(comparison.seeds), "statistic": comparison.statistic, **settings})
         for context, of_data in comparison.digests.items():
             parent.dataset(context, digest=of_data, counts={}, context=context)
@@ -56,9 +58,14 @@ def record(
                 run.metrics(comparison.central(method) | survivors)
 
 
-def record_streams(found: Streams, tracker: Tracker, *, name: str = "evaluation") -> None:
-    """Keep the settings, the data's digests, every figure of every step as a series, and all of it as JSON."""
-    with tracker.run(name) as parent:
+def record_streams(
+    found: Streams, tracker: Tracker, *, name: str = "evaluation", tags: Mapping[str, str] | None = None
+) -> None:
+    """Keep the settings, the data's digests, every figure of every step as a series, and all of it as JSON.
+
+    `tags` are the evaluation's own, as in `record`.
+    """
+    with tracker.run(name, tags=tags) as parent:
         seeds = list(dict.fromkeys(one.seed for one in found.streams))
         parent.params({"seeds": seeds, "requests": len(found.streams[0].steps), **found.settings})
         for context, of_data in found.digests.items():

@@ -63,13 +63,18 @@ class MlflowTracker:
     def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Generator[MlflowRun]:
         """Open a run; it ends as FINISHED, as KILLED when interrupted, as FAILED on any other exception.
 
+        The tag `mlflow.parentRunId` makes it a child of a run that is open nowhere, or elsewhere.
+
         Raises:
             RuntimeError: `nested` while no run of this tracker is open.
             StoreUnavailable: the store answers no more, after MLflow's own patience; what it had kept is there.
         """
         parent = self._open.get()
         if nested and parent is None:
-            raise RuntimeError("`nested` needs an open run of this tracker (got none): open the parent run first")
+            raise RuntimeError(
+                "`nested` needs an open run of this tracker (got none): open the parent run first, or name a run that "
+                "is there in the tag mlflow.parentRunId"
+            )
         links = {"mlflow.parentRunId": parent} if nested and parent is not None else {}
         with told(self._location):
             created = self._client.create_run(

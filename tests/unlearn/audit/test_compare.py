@@ -21,9 +21,11 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
-from unlearn.audit import Comparison, compare, record
+from unlearn.audit import Comparison, Streams, compare, record
 from unlearn.audit.comparison import Measurement, RequestFacts
+from unlearn.audit.log import record_streams
 from unlearn.audit.measures import auc
+from unlearn.audit.stream import Stream
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, method
 from unlearn.problem import Problem
@@ -304,6 +306,18 @@ def test_record_tells_a_tracker_everything(found: Comparison, content: dict[str,
     nameless = Comparison(found.measurements, unkeyed, found.settings, found.digests)
     with pytest.raises(ValueError, match="`key`"):
         record(nameless, tracker)
+
+
+def test_an_evaluation_is_found_below_a_study_of_ones_own(found: Comparison, location: Path) -> None:
+    tracker = MlflowTracker(location)
+    with tracker.run("study") as study:
+        pass
+    streams = Streams(streams=(Stream("graph_drop", {}, 0, (), 0.0),), settings={}, digests={})
+    record(found, tracker, tags={"mlflow.parentRunId": study.id})
+    record_streams(streams, tracker, tags={"mlflow.parentRunId": study.id})
+    below = f"tags.`mlflow.parentRunId` = '{study.id}'"
+    runs = tracker._client.search_runs([tracker.experiment_id], below)
+    assert [run.info.run_name for run in runs] == ["evaluation", "evaluation"]
 
 
 def test_a_tracker_holds_a_comparison_of_any_number_of_methods(found: Comparison, location: Path) -> None:
