@@ -25,6 +25,7 @@ from recsys.likeness import likeness
 from recsys.locality import locality
 from recsys.models.base import LinearRecommender, Recommender, build
 from recsys.objectives import Objective, SampledObjective, WholeData
+from recsys.objectives import objective as named_objective
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
 from recsys.survey import Survey, survey
@@ -60,18 +61,30 @@ class RecommenderProblem(FittedRecommender, Problem):
         data: Interactions,
         *,
         model: str | Recommender = "lightgcn",
-        objective: Objective | None = None,
+        objective: str | Objective = "whole_data",
         options: TrainingOptions | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         **model_arguments: Any,
     ) -> RecommenderProblem:
-        """An untrained problem with its initial parameters; call `fit` on it."""
+        """An untrained problem with its initial parameters; call `fit` on it.
+
+        Args:
+            model_arguments: of a model that is named.
+
+        Raises:
+            KeyError: there is no model or objective of that name; the message lists those there are.
+            TypeError: arguments for a model that is made already, or such as it has not.
+        """
         if isinstance(model, str):
             model = build(model, data.n_users, data.n_items, **model_arguments)
+        elif model_arguments:
+            given = ", ".join(f"`{name}`" for name in model_arguments)
+            raise TypeError(f"`model` must be a name to be given {given} (got {model!r})")
+        if isinstance(objective, str):
+            objective = named_objective(objective)
         graph = model.message_graph(data, dtype=dtype, device=device)
         options = options or TrainingOptions()
-        objective = objective or WholeData()
         params = ModelLoss(model, objective, graph).initial(options.seed, std=options.init_std)
         return cls(data, model.to(device), objective, graph, params, options)
 

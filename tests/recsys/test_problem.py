@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
+from recsys.models import MF
 from recsys.objectives import BPR, Multinomial, Objective, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
@@ -33,6 +34,16 @@ def build(data: Interactions, objective: Objective, dim: int = 5, **options: flo
         dtype=torch.float64,
         options=TrainingOptions(**options),
     )
+
+
+def test_model_and_objective_are_named_or_made_and_nothing_given_is_passed_over(data: Interactions) -> None:
+    named = RecommenderProblem.build(data, model="mf", objective="bpr", dim=3)
+    made = RecommenderProblem.build(data, model=MF(data.n_users, data.n_items, dim=3), objective=BPR())
+    assert repr(named) == repr(made) and torch.equal(named.params["table"], made.params["table"])
+    with pytest.raises(KeyError, match="sampled_softmax"):
+        RecommenderProblem.build(data, objective="softmax")
+    with pytest.raises(TypeError, match=r"given `dim`, `seed` \(got MF\(dim=3\)\)"):
+        RecommenderProblem.build(data, model=made.model, dim=64, seed=1)
 
 
 def test_it_is_told_in_a_line_and_copied_with_all_that_it_forgot(data: Interactions) -> None:
