@@ -11,7 +11,6 @@ from scipy import sparse
 from torch import Tensor
 
 from recsys.data.interactions import Interactions
-from recsys.models.base import build
 from recsys.objectives.model_loss import ModelLoss
 from recsys.ranking import Rows
 from unlearn.forget import ForgetSet
@@ -103,7 +102,7 @@ def _embedded(
         for name, value in params.items()
     }
     joined = ModelLoss(
-        build(model.name, n_users, n_items, **model.arguments()).to(graph.values.device),
+        type(model)(n_users, n_items, **model.arguments()).to(graph.values.device).eval(),
         loss.objective,
         model.message_graph(wider, dtype=graph.values.dtype, device=graph.values.device),
     )

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import torch
 
-from recsys.models.base import build
 from recsys.optimality import Certificate
 from recsys.problem import RecommenderProblem
 from unlearn.history import History
@@ -34,10 +33,10 @@ def grow(problem: RecommenderProblem, certificate: Bound) -> RecommenderProblem:
     table = problem.params["table"]
     column = (math.sqrt(step) * direction).to(table.dtype)[:, None]
     model = problem.model
-    wider = build(model.name, model.n_users, model.n_items, **{**model.arguments(), "dim": table.shape[1] + 1})
+    wider = type(model)(model.n_users, model.n_items, **{**model.arguments(), "dim": table.shape[1] + 1})
     return replace(
         problem,
-        model=wider.to(table.device),
+        model=wider.to(table.device).eval(),
         params={"table": torch.cat([table, column], dim=1)},
         history=History(seed=problem.history.seed),
     )

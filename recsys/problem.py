@@ -73,6 +73,7 @@ class RecommenderProblem(FittedRecommender, Problem):
             model_arguments: of a model that is named.
 
         Raises:
+            ValueError: the model does not say how its parameters begin.
             KeyError: there is no model or objective of that name; the message lists those there are.
             TypeError: arguments for a model that is made already, or such as it has not.
         """
@@ -86,7 +87,12 @@ class RecommenderProblem(FittedRecommender, Problem):
         graph = model.message_graph(data, dtype=dtype, device=device)
         options = options or TrainingOptions()
         params = ModelLoss(model, objective, graph).initial(options.seed, std=options.init_std)
-        return cls(data, model.to(device), objective, graph, params, options)
+        if missing := [name for name, _ in model.named_parameters() if name not in params]:
+            raise ValueError(
+                f"`{type(model).__name__}.initial` must draw every parameter, for what it does not return is neither "
+                f"trained nor stored (got none for {', '.join(missing)})"
+            )
+        return cls(data, model.to(device).eval(), objective, graph, params, options)
 
     def to(self, device: torch.device | str) -> RecommenderProblem:
         """The same problem with graph, parameters and history on that device; the data stay in main memory.

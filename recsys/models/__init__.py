@@ -1,6 +1,6 @@
 """Recommender models: torch modules that embed users and items."""
 
-from recsys.models.base import LinearRecommender, Recommender, build, registered
+from recsys.models.base import LinearRecommender, Recommender, build, register, registered
 from recsys.models.contrastive import ContrastiveRecommender
 from recsys.models.lightgcn import LightGCN
 from recsys.models.mf import MF
@@ -22,5 +22,6 @@ __all__ = [
     "SocialLightGCN",
     "XSimGCL",
     "build",
+    "register",
     "registered",
 ]

@@ -23,6 +23,11 @@ class Recommender(nn.Module, ABC):
     """Scores are dot products of final embeddings.
 
     `table` [n_users + n_items, dim] holds the layer-0 embeddings, users first.
+
+    A subclass sets `name` and implements `forward`. Where its constructor takes more than sizes and `dim`, `arguments`
+    returns that, too, and where it has parameters beside the table, `initial` draws them, keyed by the seed. It runs in
+    evaluation mode; what is drawn anew in every step belongs in `training_pass`. `register` makes it findable by name,
+    without which it cannot be loaded from where it is stored.
     """
 
     name: ClassVar[str]
