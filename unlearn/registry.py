@@ -46,11 +46,13 @@ class Registry(Generic[T]):
         """Class decorator: makes a kind findable by its `name`.
 
         Raises:
-            TypeError: it is no subclass of the base.
+            TypeError: it is no subclass of the base, or has no name.
             ValueError: the name is another's already.
         """
         if not issubclass(cls, self._base):
             raise TypeError(f"`{cls.__name__}` must be a subclass of `{self._base.__name__}` to be a {self._noun}")
+        if not isinstance(getattr(cls, "name", None), str):
+            raise TypeError(f"`{cls.__name__}` must set `name`, by which this {self._noun} is found")
         if cls.name in self._kinds:
             raise ValueError(f"the {self._noun} `{cls.name}` is registered already; give `{cls.__name__}` another name")
         self._kinds[cls.name] = cls

@@ -96,6 +96,8 @@ def test_only_subclasses_of_the_base_are_registered(teas: Registry[Tea]) -> None
     with pytest.raises(TypeError, match="`Coffee` must be a subclass of `Tea` to be a tea"):
         teas.register(Coffee)
     assert "coffee" not in teas.names()
+    with pytest.raises(TypeError, match="`Nameless` must set `name`, by which this tea is found"):
+        teas.register(type("Nameless", (Tea,), {}))
 
 
 def test_a_kind_on_demand_is_named_at_once_and_imported_when_it_is_asked_for(

@@ -106,7 +106,10 @@ class Unlearner(ABC):
     baseline: ClassVar[bool] = False  # there to compare with: a comparison adds it by itself
 
     def arguments(self) -> dict[str, Any]:
-        assert is_dataclass(self)
+        if not is_dataclass(self):
+            raise TypeError(
+                f"`{type(self).__name__}` must be a dataclass of its hyper-parameters: @dataclass(frozen=True)"
+            )
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def obstacle(self, problem: Fitted) -> str | None:

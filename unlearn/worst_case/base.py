@@ -87,7 +87,10 @@ class Selector(ABC):
     name: ClassVar[str]
 
     def arguments(self) -> dict[str, Any]:
-        assert is_dataclass(self)
+        if not is_dataclass(self):
+            raise TypeError(
+                f"`{type(self).__name__}` must be a dataclass of its hyper-parameters: @dataclass(frozen=True)"
+            )
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def judged_by(self) -> Upper:

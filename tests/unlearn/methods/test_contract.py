@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unlearn.methods.contract import (
@@ -12,7 +14,8 @@ from tests.unlearn.methods.contract import (
     applicable,
     inapplicable,
 )
-from unlearn.methods import IAU, Retrain, Unlearner, method, methods
+from unlearn.forget import ForgetSet
+from unlearn.methods import IAU, Retrain, State, Unlearner, method, methods
 
 OTHER_FORMS = {
     "retrain, coupled": Retrain(coupled=True),
@@ -62,3 +65,14 @@ def test_every_method_of_the_first_release_is_there() -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(KeyError, match="there are .*graph_drop, .*retrain, .*row_drop"):
         method("amnesia")
+
+
+def test_a_method_whose_arguments_nobody_could_read_is_told_what_it_lacks() -> None:
+    class Bare(Unlearner):
+        name = "bare"
+
+        def _forget(self, problem: Any, remaining: Any, forget: ForgetSet, state: State | None) -> tuple[Any, None]:
+            return remaining, None
+
+    with pytest.raises(TypeError, match="`Bare` must be a dataclass of its hyper-parameters"):
+        Bare().arguments()

@@ -17,6 +17,7 @@ from tests.tolerances import EXACT64
 from tests.unlearn.toys import ridge, tiny_data
 from unlearn.methods.base import MissingRequirement, VerificationFailed, method
 from unlearn.params import flatten
+from unlearn.problem import Problem
 from unlearn.worst_case import (
     Bilevel,
     Budget,
@@ -26,6 +27,8 @@ from unlearn.worst_case import (
     MostMemorised,
     Opposing,
     Random,
+    Room,
+    Search,
     Selector,
     Upper,
     judged,
@@ -282,3 +285,14 @@ def test_where_training_samples_sets_are_judged_by_a_retrain() -> None:
     judge = Upper().ready(sampled, Budget("interaction", 8).room(sampled.units("interaction")), seed=1)
     assert judge.unlearner == method("retrain", coupled=True)
     assert trial(sampled, Easiest(), "interactions:8").upper_objective > 0
+
+
+def test_a_selector_whose_arguments_nobody_could_read_is_told_what_it_lacks() -> None:
+    class Bare(Selector):
+        name = "bare"
+
+        def search(self, problem: Problem, room: Room, seed: int) -> Search:
+            return Search(torch.ones(len(room)))
+
+    with pytest.raises(TypeError, match="`Bare` must be a dataclass of its hyper-parameters"):
+        Bare().arguments()
