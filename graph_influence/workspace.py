@@ -12,22 +12,22 @@ from unlearn.workspace import Workspace
 GRAPH = "graph.parquet"
 
 
-def at(folder: Path) -> Workspace:
+def at(folder: str | Path) -> Workspace:
     """The workspace in a folder, whether there is one yet or not."""
-    return Workspace(folder, marker=GRAPH, made_by="`unlearn influence prepare`", option="workspace")
+    return Workspace(Path(folder), marker=GRAPH, made_by="`unlearn influence prepare`", option="workspace")
 
 
-def model_folder(folder: Path) -> Path:
+def model_folder(folder: str | Path) -> Path:
     """Where sets, seeds and what a surrogate learned lie: the part without arcs."""
-    return folder / "model"
+    return Path(folder) / "model"
 
 
-def surrogate_file(folder: Path) -> Path:
+def surrogate_file(folder: str | Path) -> Path:
     """Where a surrogate that learned from the graph lies: a file as `load_surrogate` takes it."""
     return model_folder(folder) / surrogate_store.SURROGATE
 
 
-def save(network: Network, folder: Path) -> None:
+def save(network: Network, folder: str | Path) -> None:
     """Write the new state in full and swap it in.
 
     Raises:
@@ -43,7 +43,7 @@ def write(network: Network, folder: Path) -> str:
     return digest
 
 
-def load(folder: Path) -> Network:
+def load(folder: str | Path) -> Network:
     """The network that was saved.
 
     Raises:
@@ -51,7 +51,7 @@ def load(folder: Path) -> Network:
         StoredNetworkError: a file was changed, or people have left the graph whom the sets still know.
     """
     with at(folder).read():
-        graph = from_parquet(folder / GRAPH)
+        graph = from_parquet(Path(folder) / GRAPH)
         if graph.nodes != store.people(model_folder(folder)):
             raise store.StoredNetworkError(
                 f"{folder} must be as it was published (people are being forgotten in it); let `unlearn worker` finish"

@@ -43,7 +43,7 @@ class StoredModelError(ValueError):
     """A stored model is damaged, is of another kind, or does not fit; the message lists every problem."""
 
 
-def save(model: Storable, directory: Path, *, overwrite: bool = False) -> str:
+def save(model: Storable, directory: str | Path, *, overwrite: bool = False) -> str:
     """Write the model to `directory` and return its digest; forgotten ids are in none of its files.
 
     Raises:
@@ -86,7 +86,7 @@ def save(model: Storable, directory: Path, *, overwrite: bool = False) -> str:
     return manifest["digest"]
 
 
-def load(directory: Path, data: Interactions) -> Storable:
+def load(directory: str | Path, data: Interactions) -> Storable:
     """The stored model on `data`, the interactions that it was trained on or what remains of them.
 
     Raises:
@@ -109,7 +109,7 @@ def load(directory: Path, data: Interactions) -> Storable:
     return built.with_params(params, history=history)
 
 
-def untrained(directory: Path, data: Interactions) -> Storable:
+def untrained(directory: str | Path, data: Interactions) -> Storable:
     """A model made like the stored one, on any data, before its training; call `fit` on it.
 
     Raises:
@@ -119,7 +119,7 @@ def untrained(directory: Path, data: Interactions) -> Storable:
     return _built(manifest, data, tensors)
 
 
-def load_ranker(directory: Path) -> Ranker:
+def load_ranker(directory: str | Path) -> Ranker:
     """What serving needs of the stored model.
 
     Raises:
@@ -135,17 +135,17 @@ def load_ranker(directory: Path) -> Ranker:
     return Ranker(users, items, user_ids, item_ids, tensors[_POPULARITY])
 
 
-def solved(directory: Path) -> bool:
+def solved(directory: str | Path) -> bool:
     """Whether the stored model is one in closed form."""
     return "closed_form" in json.loads((Path(directory) / "manifest.json").read_text("utf-8"))
 
 
-def user_ids(directory: Path) -> Vocabulary:
+def user_ids(directory: str | Path) -> Vocabulary:
     """The users that the stored model knows, by row."""
     return _vocabulary(Path(directory) / "users.parquet")
 
 
-def item_ids(directory: Path) -> Vocabulary:
+def item_ids(directory: str | Path) -> Vocabulary:
     """The items that the stored model knows, by row."""
     return _vocabulary(Path(directory) / "items.parquet")
 

@@ -15,17 +15,17 @@ class Diverged(RuntimeError):
     """Training ended where its parameters are no numbers."""
 
 
-def at(folder: Path) -> Workspace:
+def at(folder: str | Path) -> Workspace:
     """The workspace in a folder, whether there is one yet or not."""
-    return Workspace(folder, marker=SNAPSHOT, made_by="`unlearn train`", option="model")
+    return Workspace(Path(folder), marker=SNAPSHOT, made_by="`unlearn train`", option="model")
 
 
-def model_folder(folder: Path) -> Path:
+def model_folder(folder: str | Path) -> Path:
     """Where the stored model lies: the part without interactions."""
-    return folder / "model"
+    return Path(folder) / "model"
 
 
-def save(problem: store.Storable, folder: Path) -> None:
+def save(problem: store.Storable, folder: str | Path) -> None:
     """Write the new state in full and swap it in.
 
     Raises:
@@ -50,7 +50,7 @@ def save(problem: store.Storable, folder: Path) -> None:
     at(folder).replace(write)
 
 
-def load(folder: Path) -> store.Storable:
+def load(folder: str | Path) -> store.Storable:
     """The problem that was saved.
 
     Raises:
@@ -58,4 +58,4 @@ def load(folder: Path) -> store.Storable:
         StoredModelError: a file was changed.
     """
     with at(folder).read():
-        return store.load(model_folder(folder), from_parquet(folder / SNAPSHOT))
+        return store.load(model_folder(folder), from_parquet(Path(folder) / SNAPSHOT))

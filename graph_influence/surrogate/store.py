@@ -21,21 +21,21 @@ class StoredSurrogateError(ValueError):
     """The file holds no surrogate that can be built; the message lists every problem."""
 
 
-def save_surrogate(network: Surrogate, path: Path, training: Mapping[str, Any] | None = None) -> None:
+def save_surrogate(network: Surrogate, path: str | Path, training: Mapping[str, Any] | None = None) -> None:
     """Write the surrogate in the place of whatever the file held; `training` says what it was trained by."""
     about = {"format": _FORMAT, "name": network.name, "arguments": network.arguments(), "training": training or {}}
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    replace(path, save(tensors, {name: json.dumps(value) for name, value in about.items()}))
+    replace(Path(path), save(tensors, {name: json.dumps(value) for name, value in about.items()}))
 
 
-def load_surrogate(path: Path) -> Surrogate:
+def load_surrogate(path: str | Path) -> Surrogate:
     """The surrogate of a file.
 
     Raises:
         FileNotFoundError: there is no such file.
         StoredSurrogateError: it holds no surrogate, or tensors of other names, shapes or dtypes than the surrogate has.
     """
-    about, tensors = _read(path)
+    about, tensors = _read(Path(path))
     try:
         network = surrogate(about["name"], **about["arguments"])
     except (KeyError, TypeError, ValueError) as error:

@@ -137,3 +137,11 @@ def test_only_a_workspace_is_replaced(model: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="`model` must be a folder"):
         workspace.load(tmp_path / "nowhere")
     assert {path.name for path in tmp_path.iterdir()} == {"model", "mine", ".model.unlearn-lock"}
+
+
+def test_a_folder_may_be_named_by_its_text(model: Path, tmp_path: Path) -> None:
+    problem = workspace.load(str(model))
+    assert isinstance(problem, RecommenderProblem)
+    workspace.save(problem, str(tmp_path / "again"))
+    again = workspace.load(tmp_path / "again")
+    assert isinstance(again, RecommenderProblem) and again.digest() == problem.digest()

@@ -40,7 +40,7 @@ class Run(Protocol):
         """Say which data the run used (`context`: train, test, forget, ...): a digest and counts, never ids."""
         ...
 
-    def model(self, directory: Path, *, name: str, tags: Mapping[str, str] | None = None) -> str | None:
+    def model(self, directory: str | Path, *, name: str, tags: Mapping[str, str] | None = None) -> str | None:
         """Keep the model stored in `directory`; returns its id, or None where nothing is kept."""
         ...
 

@@ -76,7 +76,7 @@ class MlflowRun:
         tag = InputTag(key="mlflow.data.context", value=context)
         self.client.log_inputs(self.id, datasets=[DatasetInput(dataset=entity, tags=[tag])])
 
-    def model(self, directory: Path, *, name: str, tags: Mapping[str, str] | None = None) -> str:
+    def model(self, directory: str | Path, *, name: str, tags: Mapping[str, str] | None = None) -> str:
         """Keep a stored model as a pyfunc that loads without pickle; returns the id for `models:/<id>`."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
@@ -90,7 +90,7 @@ class MlflowRun:
         self.client.log_outputs(self.id, [LoggedModelOutput(model_id, step=0)])
         try:
             with tempfile.TemporaryDirectory() as scratch:
-                packed = package(directory, Path(scratch) / "model", model_id=model_id, run_id=self.id)
+                packed = package(Path(directory), Path(scratch) / "model", model_id=model_id, run_id=self.id)
                 self.client.log_model_artifacts(model_id, str(packed))
         except BaseException:
             self.client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)

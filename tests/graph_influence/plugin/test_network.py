@@ -306,7 +306,7 @@ def test_drift_grows_until_a_rebuild_and_seeds_stand_again(folder: Path, kind: s
 
 def test_suppression_goes_by_what_was_written(tmp_path: Path) -> None:
     numbered = replace(social(40), nodes=Vocabulary(np.arange(40)))
-    workspace.save(Network.build(numbered, Plan(k=2, share=0.5)), tmp_path / "network")
+    workspace.save(Network.build(numbered, Plan(k=2, share=0.5)), str(tmp_path / "network"))
     network = opened(tmp_path / "network")
     for value, expected in (("7", 1), ("007", 0), ("seven", 0), ("--5", 0), ("\u00b2", 0)):
         assert network.resolve(Batch("b", (Subject(KIND, value),)))["people"] == expected
@@ -343,4 +343,4 @@ def test_a_file_that_was_changed_is_not_loaded(tmp_path: Path) -> None:
     content[-1] ^= 1
     sets.write_bytes(content)
     with pytest.raises(ValueError, match="sets.safetensors must exist, as it was saved"):
-        workspace.load(tmp_path / "network")
+        workspace.load(str(tmp_path / "network"))

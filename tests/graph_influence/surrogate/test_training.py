@@ -204,7 +204,7 @@ def test_a_stored_surrogate_answers_the_same(network, tmp_path):
     assert again.arguments() == network.arguments() and type(again) is type(network)
     with torch.no_grad():
         assert torch.equal(again(graph.graph, graph.seeds), network(graph.graph, graph.seeds))
-    double = tmp_path / "double.safetensors"
+    double = str(tmp_path / "double.safetensors")
     save_surrogate(network.double(), double)
     assert all(p.dtype == torch.float64 for p in load_surrogate(double).parameters())
 

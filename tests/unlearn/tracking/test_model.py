@@ -44,7 +44,7 @@ def test_nothing_pickled_is_kept(
     tracker: MlflowTracker, stored_model: Callable[..., Path], offered_ranker: str, tmp_path: Path
 ) -> None:
     with tracker.run("train") as run:
-        run.model(stored_model(offered_ranker), name="lightgcn")
+        run.model(str(stored_model(offered_ranker)), name="lightgcn")
     kept = [p for p in (tmp_path / "mlflow-artifacts").rglob("*") if p.is_file()]
     assert {p.name for p in kept} >= {"MLmodel", "flavor.py", "model.safetensors", "manifest.json"}
     assert {p.suffix for p in kept} <= {"", ".py", ".safetensors", ".json", ".yaml", ".yml", ".txt"}
