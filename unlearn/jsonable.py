@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from math import isfinite
 from typing import Any
 
@@ -18,5 +19,12 @@ def without_nan(value: Any) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """The value as JSON and a line end; null for what is no finite number, text for what JSON knows nothing of."""
-    return json.dumps(without_nan(value), indent=1, allow_nan=False, default=str) + "\n"
+    """The value as JSON and a line end; null for what is no finite number, text for what JSON knows nothing of.
+
+    Times are written as ISO 8601 has them, and so as the service's API does.
+    """
+    return json.dumps(without_nan(value), indent=1, allow_nan=False, default=_text) + "\n"
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
