@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import secrets
+import socket
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -85,3 +89,13 @@ def test_an_identity_that_no_target_knew_is_told(config: Path, data: Interaction
         assert (hint in result.stderr, hint in result.stdout) == (not known, False)
     assert "0 users, 0 interactions" in result.stdout
     assert answer("verify-certificate", file, "--key", tmp_path / "keys" / "certificates.pub")["valid"]
+
+
+def test_a_port_that_others_listen_at_is_told(config: Path) -> None:
+    port = tomllib.loads(config.read_text("utf-8"))["port"]
+    with socket.create_server(("127.0.0.1", port)):
+        ended = subprocess.run([sys.executable, "-m", "unlearn", "serve"], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2  # 3 names ids that do not exist
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(f"error: nothing is served at 127.0.0.1:{port}, and the log says why")
+    assert "address already in use" in ended.stderr

@@ -23,12 +23,18 @@ def serve(config: Config = None) -> Mapping[str, Any]:
         # What is loaded now stays: to look at all of it in every full collection would halt every request for a while.
         gc.collect()
         gc.freeze()
-        uvicorn.run(
-            app,
-            host=chosen.host,
-            port=chosen.port,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-        )
+        try:
+            uvicorn.run(
+                app,
+                host=chosen.host,
+                port=chosen.port,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+            )
+        except SystemExit as ended:  # by an exit code that means something else here
+            raise ValueError(
+                f"nothing is served at {chosen.host}:{chosen.port}, and the log says why: if others listen there, stop "
+                "them or set another `port`"
+            ) from ended
     return {}
