@@ -20,6 +20,16 @@ def separated(text: str) -> list[str]:
         raise ValueError(f"{QUOTED} (got {text!r}: {error})") from error
 
 
+def typed(ids: Iterable[object]) -> str:
+    """Ids in a line, as `separated` reads them again."""
+    return ", ".join(_quoted(str(id)) for id in ids)
+
+
+def _quoted(text: str) -> str:
+    plain = text == text.strip() and not set(',"\r\n') & set(text)
+    return text if plain else '"' + text.replace('"', '""') + '"'
+
+
 def pairs(option: str, form: str, texts: Iterable[str] | None, problems: list[str]) -> list[tuple[str, str]]:
     """What was given to an option that takes two ids at a time; whatever is none is added to `problems`."""
     found: list[tuple[str, str]] = []

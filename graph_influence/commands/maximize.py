@@ -9,6 +9,7 @@ import typer
 
 from graph_influence.commands.options import GraphFile, Model, Seed
 from unlearn.command import Json, command
+from unlearn.typed_ids import typed
 
 
 @command
@@ -47,7 +48,7 @@ def maximize(
     if not json_:
         console = Console(markup=False)  # brackets in an id are no styles
         console.print(f"{source.graph.name}: {graph.num_alive:,} nodes, {int(graph.alive.sum()):,} arcs")
-        console.print(f"Seeds, best first: {', '.join(map(str, found.nodes))}")
+        console.print(f"Seeds, best first: {typed(found.nodes)}")
         spread = found.spread
         console.print(f"Spread: {spread.mean:,.2f} (95 %: {spread.low:,.2f} to {spread.high:,.2f})")
         if found.ratio is not None:

@@ -11,6 +11,7 @@ import typer
 
 from graph_influence.commands.options import GraphFile, Planned, Taught
 from unlearn.command import Json, command
+from unlearn.typed_ids import typed
 
 if TYPE_CHECKING:
     from graph_influence.standing_surrogate import StandingSurrogate
@@ -39,7 +40,7 @@ def prepare(
     standing, surrogate = network.standing, network.surrogate
     if not json_:
         console = Console(markup=False, soft_wrap=True)
-        console.print(f"Seeds, best first: {', '.join(map(str, standing.nodes))}")
+        console.print(f"Seeds, best first: {typed(standing.nodes)}")
         spread = standing.spread
         console.print(f"Spread: {spread.mean:,.2f} (95 %: {spread.low:,.2f} to {spread.high:,.2f})")
         console.print(f"Proven: at least {standing.ratio:.3f} of the best spread of {planned.k} seeds")

@@ -13,7 +13,7 @@ import typer
 
 from graph_influence.commands.options import GraphFile, Planned
 from unlearn.command import Json, command
-from unlearn.typed_ids import QUOTED, pairs
+from unlearn.typed_ids import QUOTED, pairs, typed
 
 if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
@@ -151,7 +151,7 @@ def _print(told: Mapping[str, Any], out: Path) -> None:
     otherwise = "" if told["sets_changed"] is None else f", {told['sets_changed']:,} came out otherwise"
     console.print(f"Sets: {told['sets_redrawn']:,} of {before['sets']:,} drawn again{otherwise}")
     left, come = ([one for one in a["seeds"] if one not in b["seeds"]] for a, b in ((before, after), (after, before)))
-    changed = f"without {', '.join(map(str, left))}, with {', '.join(map(str, come)) or 'nobody'} in their place"
+    changed = f"without {typed(left)}, with {typed(come) or 'nobody'} in their place"
     console.print(f"Seeds: {changed if left or come else 'all stand'}{', chosen anew' if told['chosen_anew'] else ''}")
     if (own := told["surrogate"]) is not None:
         also = f", {own['sets_emptied']} dropped for want of people" if own["sets_emptied"] else ""

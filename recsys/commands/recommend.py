@@ -11,6 +11,7 @@ import typer
 
 from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config
+from unlearn.typed_ids import typed
 
 if TYPE_CHECKING:
     from recsys.recommend import Recommendations
@@ -66,6 +67,6 @@ def recommend(
     if not json_:
         table = Table("user", "items, best first")
         for row in lists:
-            table.add_row(str(row["user"]), ", ".join(str(entry["item"]) for entry in row["items"]))
+            table.add_row(str(row["user"]), typed(entry["item"] for entry in row["items"]))
         Console(markup=False).print(table)  # brackets in an id are no styles
     return {"recommendations": lists}

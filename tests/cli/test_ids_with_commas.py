@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recsys.data import Interactions, read
-from tests.cli.run import SMALL, answer, refusal
+from tests.cli.run import SMALL, answer, refusal, unlearn
 
 PEOPLE = [f"Doe, {name}" for name in ("Jane", "John", "Ann", "Bob", "Eve", "Joe")]
 TITLES = [f"Title, {word} (19{number})" for word in ("The", "A", "An") for number in (80, 90)]
@@ -56,3 +56,10 @@ def test_seeds_and_ties(acquaintances: Path, tmp_path: Path) -> None:
     assert (PEOPLE[2], PEOPLE[1]) not in ties and len(ties) == told["after"]["arcs"]
     assert "`seeds` must name" in refusal(2, "influence", "simulate", acquaintances, "--seeds", ", ")
     assert "double quotes" in refusal(2, "influence", "simulate", acquaintances, "--seeds", f'"{PEOPLE[0]}')
+
+
+def test_seeds_that_were_found_are_shown_as_they_are_typed(acquaintances: Path, tmp_path: Path) -> None:
+    found = unlearn("influence", "maximize", acquaintances, "--k", "2").stdout
+    (shown,) = [line.partition(": ")[2] for line in found.splitlines() if line.startswith("Seeds")]
+    said = answer("influence", "simulate", acquaintances, "--seeds", shown, "--runs", "10")
+    assert len(said["seeds"]) == 2 and set(said["seeds"]) <= set(PEOPLE)

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from unlearn.typed_ids import pairs, separated
+from unlearn.typed_ids import pairs, separated, typed
 
 IDS = ["42", "u1", "Doe, Jane", 'the "best"', " outer blanks ", "a\nb", ",", '"', "ä;b", "x=y:z"]
 
@@ -24,6 +24,11 @@ def test_whatever_can_be_written_as_csv_can_be_named() -> None:
     every = [(a, b) for a in IDS for b in IDS]
     assert pairs("tie", "USER,USER", [line(*one) for one in every], problems) == every
     assert problems == []
+
+
+def test_what_is_shown_can_be_typed_again() -> None:
+    assert separated(typed(IDS)) == IDS
+    assert typed([42, "u 1", "Doe, Jane"]) == '42, u 1, "Doe, Jane"'
 
 
 @pytest.mark.parametrize(
