@@ -151,7 +151,7 @@ class Ranking(Selector):
         """Scores [k], the highest of which are chosen, of equals the earlier unit; -inf where the rule says nothing."""
 
 
-_SELECTORS = Registry(Selector, "selector of forget sets")
+_SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.methods")
 register = _SELECTORS.register
 
 

@@ -153,7 +153,7 @@ def pooled(readings: Readings) -> dict[str, Chance]:
     return {name: type(found[0]).pooled(found) for name, found in readings.items()}
 
 
-_METRICS = Registry(Metric, "metric")
+_METRICS = Registry(Metric, "metric", group="unlearn.methods")
 register = _METRICS.register
 
 
