@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from recsys.data import Interactions, Vocabulary
 from recsys.graph import BipartiteGraph
-from recsys.objectives import BPR, Multinomial, Objective, SampledSoftmax, WholeData, objective
+from recsys.objectives import BPR, NBPO, Multinomial, Objective, RelMF, SampledSoftmax, WholeData, objective
 from recsys.objectives.negatives import uniform_negatives
 from tests.tolerances import EXACT64
 
@@ -80,6 +82,26 @@ def test_fast_gradient_equals_autograd_and_finite_differences(
     assert abs(slope) > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("function", "score", "expected"), [(WholeData(a=0.5), 4096.0, 3 * 4095.0**2), (Multinomial(), 2.0**23 + 1.0, 0.0)]
+)
+def test_sums_are_in_float64_whatever_the_embeddings_are(function: Objective, score: float, expected: float) -> None:
+    """Three users of the only item: every term is exact in float32, and a sum of three no longer is."""
+    data = Interactions.from_frame(pd.DataFrame({"user": ["u", "v", "w"], "item": ["i", "i", "i"]}))
+    graph = BipartiteGraph.from_interactions(data)
+    assert function.value_and_gradient(torch.full((3, 1), score), torch.ones(1, 1), graph)[0] == expected
+
+
+def test_multinomial_is_the_same_in_blocks(graph: BipartiteGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    users, items = factors(graph)
+    whole = Multinomial().value_and_gradient(users, items, graph)
+    monkeypatch.setattr("recsys.objectives.multinomial._BLOCK", 5 * graph.n_items)
+    value, *gradients = Multinomial().value_and_gradient(users, items, graph)
+    assert value == pytest.approx(whole[0], rel=1e-12)
+    for found, expected in zip(gradients, whole[1:], strict=True):
+        torch.testing.assert_close(found, expected, **EXACT64)
+
+
 @pytest.mark.parametrize("function", [WholeData(), Multinomial(), BPR(), SampledSoftmax()])
 def test_chosen_records_are_a_part_of_all(function: Objective, graph: BipartiteGraph) -> None:
     users, items = factors(graph)
@@ -125,8 +147,6 @@ def test_a_forgotten_item_does_not_compete(graph: BipartiteGraph) -> None:
     keep = graph.cols != gone
     keys = graph.item_keys.copy()
     keys[gone] = 0
-    from recsys.data import Interactions, Vocabulary
-
     rows, cols = graph.rows[keep].numpy(), graph.cols[keep].numpy()
     data = Interactions(
         users=Vocabulary([f"u{u:02}" for u in range(graph.n_users)]),
@@ -159,6 +179,23 @@ def test_every_bad_argument_is_named_at_once(kind: type[Objective], wrong: dict[
         kind(**wrong)
     assert str(raised.value).count("\n") == len(wrong) - 1
     assert all(f"`{name}` must be" in str(raised.value) for name in wrong)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        (BPR, {"l2": 0.0, "negatives": 1}),
+        (SampledSoftmax, {"l2": 0.0, "negatives": 1}),
+        (Multinomial, {"l2": 0.0}),
+        (WholeData, {"l2": 0.0, "a": 1.0}),
+        (RelMF, {"l2": 0.0, "a": 1.0, "power": 0.0, "clip": 1.0}),
+        (NBPO, {"l2": 0.0, "negatives": 1, "flip_dim": 1, "flip_l2": 0.0}),
+    ],
+    ids=lambda limits: limits[0].name,
+)
+def test_the_limits_of_an_argument_are_allowed(limits: tuple[type[Objective], dict[str, Any]]) -> None:
+    kind, arguments = limits
+    assert kind(**arguments).arguments().items() >= arguments.items()
 
 
 def test_unknown_objective_lists_those_there_are() -> None:
