@@ -13,8 +13,9 @@ import torch
 from recsys.data import Interactions, Vocabulary
 from recsys.graph import BipartiteGraph
 from recsys.objectives import BPR, NBPO, Multinomial, Objective, RelMF, SampledSoftmax, WholeData, objective
-from recsys.objectives.negatives import uniform_negatives
+from recsys.objectives.negatives import shared_negatives, uniform_negatives
 from tests.tolerances import EXACT64
+from unlearn.forget import ForgetSet
 
 DTYPE = torch.float64
 
@@ -57,6 +58,34 @@ def test_multinomial_equals_the_dense_loop(graph: BipartiteGraph) -> None:
     expected = dense_multinomial(users, items, graph)
     assert float(total(Multinomial(), users, items, graph)) == pytest.approx(expected, rel=1e-12)
     assert Multinomial().value_and_gradient(users, items, graph)[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_bpr_equals_the_loop_over_records_and_negatives(graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    records, scores = torch.tensor([8, 0, 3]), users @ items.T
+    against = uniform_negatives(graph, records, 3, seed=0, epoch=2)
+    expected = [
+        -np.mean([np.log(1 / (1 + np.exp(float(scores[u, j] - scores[u, i])))) for j in negatives])
+        for u, i, negatives in zip(graph.rows[records], graph.cols[records], against, strict=True)
+    ]
+    found = BPR(negatives=3).sampled_losses(users, items, graph, records, epoch=2, batch=0)
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_sampled_softmax_equals_the_loop_over_records(graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    records, t = torch.tensor([8, 0, 3]), 0.4
+    against = shared_negatives(graph, 40, seed=0, epoch=2, batch=7)  # more than there are items, the positives too
+    cosines = torch.cosine_similarity(users[:, None], items[None], dim=2)
+    expected: list[float] = []
+    for u, i in zip(graph.rows[records], graph.cols[records], strict=True):
+        others = [j for j in against if j != i]
+        assert len(others) < 40
+        competing = sum(np.exp(float(cosines[u, j]) / t) for j in [i, *others])
+        expected.append(float(np.log(competing) - float(cosines[u, i]) / t))
+    function = SampledSoftmax(negatives=40, temperature=t)
+    found = function.sampled_losses(users, items, graph, records, epoch=2, batch=7)
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("function", [WholeData(a=0.2), Multinomial(), BPR(negatives=3), SampledSoftmax(negatives=5)])
@@ -139,6 +168,30 @@ def test_negatives_avoid_positives_and_everybody_elses_survive_a_deletion(graph:
     after = uniform_negatives(smaller, torch.arange(int(keep.sum())), 6, seed=3, epoch=2)
     assert torch.equal(before[keep], after)
     assert not torch.equal(before, uniform_negatives(graph, records, 6, seed=3, epoch=3))
+
+
+def test_negatives_are_uniform_over_what_remains(data: Interactions) -> None:
+    """Counts of 6,000 draws within five standard deviations, whether drawn for a record or for a batch."""
+    graph = BipartiteGraph.from_interactions(data.without(ForgetSet(items=[101, 104, 105, 113])))
+    remaining = np.setdiff1d(np.arange(graph.n_items), [1, 4, 5, 13])
+    mine = graph.cols[graph.rows == 0].numpy()
+    of_record = uniform_negatives(graph, torch.tensor([0]), 6000, seed=1, epoch=1)[0]
+    of_batch = shared_negatives(graph, 6000, seed=1, epoch=1, batch=0)
+    for drawn, candidates in ((of_record, np.setdiff1d(remaining, mine)), (of_batch, remaining)):
+        items, counts = np.unique(drawn.numpy(), return_counts=True)
+        assert items.tolist() == candidates.tolist() and len(items) > 5
+        share = 1 / len(items)
+        assert np.abs(counts - 6000 * share).max() < 5 * np.sqrt(6000 * share * (1 - share))
+    for other in ({"epoch": 2, "batch": 0}, {"epoch": 1, "batch": 1}):
+        assert (of_batch == shared_negatives(graph, 6000, seed=1, **other)).float().mean() < 0.2
+
+
+def test_no_negative_is_forgotten_where_hardly_an_item_remains(data: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(data.without(ForgetSet(items=[i for i in range(100, 115) if i != 107])))
+    assert graph.n_edges
+    records = torch.arange(graph.n_edges)
+    assert (uniform_negatives(graph, records, 50, seed=0, epoch=1) == 7).all()
+    assert (shared_negatives(graph, 200, seed=0, epoch=1, batch=0) == 7).all()
 
 
 def test_a_forgotten_item_does_not_compete(graph: BipartiteGraph) -> None:
