@@ -131,13 +131,15 @@ def test_multinomial_is_the_same_in_blocks(graph: BipartiteGraph, monkeypatch: p
         torch.testing.assert_close(found, expected, **EXACT64)
 
 
-@pytest.mark.parametrize("function", [WholeData(), Multinomial(), BPR(), SampledSoftmax()])
-def test_chosen_records_are_a_part_of_all(function: Objective, graph: BipartiteGraph) -> None:
+@pytest.mark.parametrize("function", [WholeData(), Multinomial(), RelMF(power=0.0), BPR(), SampledSoftmax()])
+def test_chosen_records_are_a_part_of_all_with_their_weights(function: Objective, graph: BipartiteGraph) -> None:
     users, items = factors(graph)
     some = torch.tensor([5, 0, 7])
-    torch.testing.assert_close(
-        function.record_losses(users, items, graph, some), function.record_losses(users, items, graph)[some], **EXACT64
-    )
+    bare = function.record_losses(users, items, graph)
+    weighted = replace(graph, weights=torch.rand(graph.n_edges, dtype=DTYPE))
+    for one, expected in ((graph, bare), (weighted, bare * weighted.weights)):
+        torch.testing.assert_close(function.record_losses(users, items, one), expected, **EXACT64)
+        torch.testing.assert_close(function.record_losses(users, items, one, some), expected[some], **EXACT64)
 
 
 def test_row_resolve_of_whole_data_equals_the_ridge_closed_form(graph: BipartiteGraph) -> None:
