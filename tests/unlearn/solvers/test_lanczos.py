@@ -14,7 +14,9 @@ from scipy.stats import binom
 from torch import Tensor
 
 from tests.unlearn.solvers.matrices import symmetric
-from unlearn.solvers.lanczos import smallest_eigenvalue
+from unlearn.solvers.lanczos import _Basis, smallest_eigenvalue
+
+OUTLIERS = np.concatenate([np.geomspace(1e2, 1e6, 20), np.random.default_rng(0).random(380)])
 
 ROUNDING = 1e-10
 
@@ -127,11 +129,21 @@ def test_relative_accuracy_stops_early() -> None:
 
 def test_orthogonality_survives_many_converged_values() -> None:
     """Outliers converge at once and would return as copies; neither bracket nor smallest value may suffer."""
-    spectrum = np.concatenate([np.geomspace(1e2, 1e6, 20), np.random.default_rng(0).random(380)])
-    matrix = symmetric(spectrum)
+    matrix = symmetric(OUTLIERS)
     found = smallest_eigenvalue(matrix.mv, 400, seed=0, accuracy=1e-3, max_iterations=400)
-    assert found.ritz == pytest.approx(spectrum.min(), abs=1e-3)
-    assert found.lower <= spectrum.min() + 1e-8
+    assert found.ritz == pytest.approx(OUTLIERS.min(), abs=1e-3)
+    assert found.lower <= OUTLIERS.min() + 1e-8
+
+
+@pytest.mark.parametrize(("spectrum", "steps", "lost"), [(np.linspace(0, 1, 400), 8, 1e-13), (OUTLIERS, 150, 1e-7)])
+def test_orthogonality_is_kept_and_its_loss_foreseen_in_any_unit(spectrum: np.ndarray, steps: int, lost: float) -> None:
+    matrix, start = symmetric(spectrum), torch.full((400,), 0.05, dtype=torch.float64)
+    one, other = (_Basis(lambda v, unit=unit: unit * (matrix @ v), start, steps) for unit in (1.0, 2.0**-30))
+    assert not one.extend(steps) and not other.extend(steps)
+    vectors = one._vectors[:steps]
+    assert (vectors @ vectors.T - torch.eye(steps, dtype=torch.float64)).abs().max() < lost
+    assert np.abs(one._omega[: steps - 1]).max() < lost
+    assert torch.equal(one._vectors, other._vectors) and (one._omega == other._omega).all()
 
 
 def test_multiples_of_the_identity_end_at_once() -> None:
