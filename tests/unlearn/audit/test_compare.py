@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from recsys.scorer import RankingScorer
 from unlearn.audit import Comparison, compare, record
 from unlearn.audit.comparison import Measurement, RequestFacts
 from unlearn.audit.measures import auc
+from unlearn.audit.reference import Reference
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, method
 from unlearn.problem import Problem
@@ -165,6 +167,12 @@ def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> Non
         assert values["speedup_amortised_100"] == pytest.approx(cold / price)
     prepared = next(one for one in found.measurements if one.method == "prepared")
     assert (prepared.values["prepare_seconds"], prepared.values["prepare_mb"]) == (50.0, 3.0)
+
+
+@pytest.mark.parametrize(("gap", "seconds"), [(0.9, 1.0), (0.4, 2.0), (0.2, 3.0), (0.1, 4.0), (0.0, 4.0)])
+def test_a_retrain_comes_as_near_as_it_ever_came_and_exponentially_between_two_looks(gap: float, seconds: float) -> None:
+    watched: Any = SimpleNamespace(trajectory=((1.0, 0.8), (2.0, 0.4), (4.0, 0.1)))
+    assert Reference.seconds_until(watched, gap) == pytest.approx(seconds)
 
 
 def test_a_method_that_ends_in_no_number_is_a_row_without_figures(content: dict[str, Any]) -> None:
