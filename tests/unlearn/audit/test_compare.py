@@ -187,7 +187,7 @@ def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
     everybody, unit = panel.remaining, float((before - after)[few.affected].norm())
     assert found.effect == pytest.approx(float((before - after)[everybody].norm() / after[everybody].norm()))
     assert found.distance == pytest.approx(unit)
-    assert found.gap_floor == pytest.approx(float((after - other)[few.affected].norm()) / unit, rel=1e-4)
+    assert found.gap_floor == pytest.approx(float((after - other)[few.affected].norm()) / unit, rel=1e-2)
     assert (found.original_drift, found.gap(problem)) == (0.0, pytest.approx(1.0))
     assert isinstance(found.cold, Problem) and found.cold.history.seed != problem.history.seed  # another start
 
