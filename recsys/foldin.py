@@ -41,7 +41,7 @@ def split_history(data: Interactions, forget: ForgetSet, *, seed: int) -> Halves
     forgotten[data.users.rows(forget.users)] = True
     owner = np.where(forgotten[rows[whole]], rows[whole], data.n_users + columns[whole])
     draw = uniforms(seed, "audit/fold", data.users.keys[rows[whole]], data.items.keys[columns[whole]])
-    whole = whole[np.lexsort((draw, owner))] if len(whole) else whole
+    whole = whole[np.lexsort((draw, owner))]
     owner = np.sort(owner)
     place = np.arange(len(owner)) - np.searchsorted(owner, owner)
     asked = np.concatenate([single, whole[place % 2 == 0]])

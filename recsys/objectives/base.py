@@ -61,7 +61,8 @@ class Objective(ABC):
         return float(value.detach()), of_users, of_items
 
     def arguments(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Its hyper-parameters: the fields that compare, of which what `bound` and `counted` set is none."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -56,9 +56,6 @@ class NBPO(SampledObjective):
             flip_dim=("positive", self.flip_dim >= 1),
             flip_l2=("at least 0", self.flip_l2 >= 0),
         )
-
-    def arguments(self) -> dict[str, Any]:
-        return {name: value for name, value in super().arguments().items() if name != "learned"}
 
     def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> Params:
         """`flips` from N(0, std^2), each row keyed by its own external id; those of forgotten nodes are zero."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor
 
@@ -48,9 +48,6 @@ class RelMF(Objective):
             power=("at least 0", self.power >= 0),
             clip=("in (0, 1]", 0 < self.clip <= 1),
         )
-
-    def arguments(self) -> dict[str, Any]:
-        return {name: value for name, value in super().arguments().items() if name != "seen"}
 
     def counted(self, graph: BipartiteGraph) -> Self:
         return replace(self, seen=self.propensities(graph))

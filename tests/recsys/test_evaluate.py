@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recsys.data import Interactions, Vocabulary
 from recsys.evaluate import evaluate, terciles
+from recsys.ranking import chunks
 from unlearn.forget import ForgetSet
 
 N_USERS, N_ITEMS = 40, 60
@@ -141,10 +142,13 @@ def test_chunks_do_not_matter(
 ) -> None:
     train, test = split
     whole = evaluate(*tables, train=train, test=test, ks=KS)
-    monkeypatch.setattr("recsys.ranking._CHUNK_ENTRIES", 7 * N_ITEMS)
-    parts = evaluate(*tables, train=train, test=test, ks=KS)
-    assert parts.coverage == whole.coverage
-    assert all((parts.per_user[name] == values).all() for name, values in whole.per_user.items())
+    for entries, size in ((7 * N_ITEMS, 7), (N_ITEMS - 1, 1)):
+        monkeypatch.setattr("recsys.ranking._CHUNK_ENTRIES", entries)
+        assert {len(chunk) for chunk in chunks(np.arange(7 * 5), N_ITEMS)} == {size}
+        parts = evaluate(*tables, train=train, test=test, ks=KS)
+        assert parts.coverage == whole.coverage
+        for name, values in whole.per_user.items():
+            np.testing.assert_allclose(parts.per_user[name], values, rtol=1e-12, atol=0)
 
 
 def test_the_forgotten_neither_count_nor_compete(

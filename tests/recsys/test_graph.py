@@ -69,6 +69,18 @@ def test_first_and_second_derivatives_match_finite_differences(graph: BipartiteG
     assert torch.autograd.gradgradcheck(function, (x, weights))
 
 
+def test_third_and_fourth_derivatives_match_finite_differences(graph: BipartiteGraph) -> None:
+    """There one of the two functions is applied to values that are not the graph's own."""
+    weights = (0.3 + 0.7 * torch.rand(graph.n_edges, dtype=DTYPE)).requires_grad_()
+    x = torch.randn(graph.n_nodes, 2, dtype=DTYPE, requires_grad=True)
+
+    def slopes(x: torch.Tensor, w: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        value = graph.weighted(w).propagate(x).pow(4).sum()
+        return torch.autograd.grad(value, (x, w), create_graph=True)
+
+    assert torch.autograd.gradgradcheck(slopes, (x, weights), fast_mode=True)
+
+
 def test_forward_mode_equals_reverse_mode(graph: BipartiteGraph) -> None:
     x, dx = torch.randn(2, graph.n_nodes, 3, dtype=DTYPE)
     values, dvalues = torch.rand(2, graph.n_edges, dtype=DTYPE)

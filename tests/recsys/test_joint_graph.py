@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch.autograd import forward_ad
+from torch.autograd.functional import jacobian
 
 from recsys.data import Interactions
 from recsys.graph import BipartiteGraph
@@ -15,6 +16,7 @@ from recsys.joint_graph import JointGraph
 from tests.recsys.conftest import tiny_interactions
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
+from unlearn.units import Unit
 
 DTYPE = torch.float64
 S = 0.4  # weight of a tie
@@ -107,6 +109,26 @@ def test_weights_enter_arcs_and_degrees_and_one_kind_keeps_the_others(data: Inte
     for weighted in (graph.weighted(weights).tied(ties), graph.tied(ties).weighted(weights)):
         torch.testing.assert_close(weighted.adjacency(weighted.values).to_dense(), expected, **EXACT64)
     assert graph.tied(ties).weights is None  # no loss is weighted
+    alone, expected = graph.weighted(weights), dense_adjacency(data, weights=weights)
+    torch.testing.assert_close(alone.adjacency(alone.values).to_dense(), expected, **EXACT64)
+
+
+@pytest.mark.parametrize(
+    ("unit", "orders"), [("interaction", (1, 0)), ("user", (1, 2)), ("item", (1, 0)), ("tie", (0, 1))]
+)
+def test_degrees_can_be_held_fixed_in_the_derivative(
+    data: Interactions, graph: JointGraph, unit: Unit, orders: tuple[int, int]
+) -> None:
+    """Arcs are then homogeneous in the weights: along them they change by their order times what they are (Euler)."""
+    for one in (graph, BipartiteGraph.from_interactions(data, dtype=DTYPE)):
+        if unit not in one.sizes:
+            continue
+        weights = torch.rand(one.sizes[unit], dtype=DTYPE)
+        fixed = one.weighted_by(unit, weights, degrees=False).values
+        torch.testing.assert_close(fixed, one.weighted_by(unit, weights).values, **EXACT64)
+        slopes = jacobian(lambda w, one=one: one.weighted_by(unit, w, degrees=False).values, weights)
+        order = torch.where(torch.arange(len(fixed)) < one.n_edges, *orders)
+        torch.testing.assert_close(slopes @ weights, order * fixed, **EXACT64)
 
 
 def test_a_user_weighs_interactions_and_ties(data: Interactions, graph: JointGraph) -> None:
@@ -126,6 +148,15 @@ def test_weight_zero_equals_removal_with_degrees_counted_again(data: Interaction
     x = torch.randn(graph.n_nodes, 3, dtype=DTYPE)
     torch.testing.assert_close(faded.propagate(x), removed.propagate(x), **EXACT64)
     assert (faded.propagate(x) - graph.propagate(x)).abs().max() > 1e-2
+
+
+def test_ties_that_were_cut_are_told_by_both_ends(data: Interactions) -> None:
+    """Whole bipartite ties between users 0, 1 and 2, 3, less one at a time."""
+    ties = np.array([(0, 2), (0, 3), (1, 2), (1, 3)])
+    graph = JointGraph.of(replace(data, ties=ties), S)
+    for cut in range(4):
+        remaining = JointGraph.of(replace(data, ties=np.delete(ties, cut, axis=0)), S)
+        assert graph.cut_by(remaining).tolist() == [ties[cut].tolist()]
 
 
 def test_all_weights_zero_leaves_finite_derivatives(graph: JointGraph) -> None:

@@ -29,6 +29,7 @@ def test_sizes(data: Interactions) -> None:
     (random,) = requests("random:0.05", data, seed=0)
     assert random.counts()["interactions"] == round(0.05 * len(data))
     assert len(data.without(random)) == len(data) - round(0.05 * len(data))
+    assert requests("random:1e-6", data, seed=0)[0].counts()["interactions"] == 1  # the least there is
     assert requests("users:20", data, seed=0)[0].counts()["users"] == 20
     assert requests("items:5", data, seed=0)[0].counts()["items"] == 5
     user = data.users.take([4])[0]

@@ -123,6 +123,13 @@ def test_mds_by_hand():
     assert set(found) == {(2, 4), (4, 5), (4, 6)}
 
 
+def test_mds_counts_walks_of_up_to_six_steps():
+    # Nobody hears of the chain 9 -> 8 -> ... -> 1, whose node k can do min(k - 1, 6) + 1; of equals the first counts.
+    graph = SocialGraph.from_arcs(range(2, 10), range(1, 9), 1.0, nodes=10)
+    (found,) = Mds(runs=2).choose(Outbreak(graph, np.array([0])), 1)
+    assert ends(graph)[found] == (8, 7)
+
+
 def test_random_choices_are_spread_evenly():
     graph = some_graph(0)
     outbreak = Outbreak(graph, np.array([0]))

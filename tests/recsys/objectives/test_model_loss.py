@@ -12,6 +12,7 @@ from recsys.objectives import BPR, Multinomial, Objective, RelMF, WholeData
 from recsys.objectives.model_loss import ModelLoss
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
+from unlearn.forget import ForgetSet
 
 MODELS: dict[str, dict[str, Any]] = {
     "mf": {},
@@ -51,6 +52,23 @@ def test_losses_of_some_records_are_their_part_of_all(name: str, data: Interacti
     loss, params = built(data, name, BPR())
     some = torch.tensor([5, 0, 7])
     torch.testing.assert_close(loss.record_losses(params, some), loss.record_losses(params)[some], **EXACT64)
+
+
+@pytest.mark.parametrize("objective", [WholeData(a=0.2), Multinomial(), RelMF(a=0.2)], ids=lambda o: o.name)
+def test_idle_are_the_forgotten_and_those_without_edges_that_rest_at_zero(
+    objective: Objective, data: Interactions
+) -> None:
+    """The oracle is the gradient: where no edge reaches, zero is the optimum or it pulls away from there."""
+    trained = RecommenderProblem.build(data, objective=objective, dim=4, layers=2, dtype=torch.float64)
+    forget = ForgetSet(users=["u03"], items=[105])
+    remaining = trained.without(forget)
+    loss = remaining.loss
+    params = {"table": torch.randn_like(remaining.params["table"])}
+    alone = torch.cat([torch.from_numpy(degrees == 0) for degrees in remaining.data.degrees()])
+    params["table"][alone] = 0.0
+    still = loss.value_and_gradient(params)[1]["table"].abs().amax(1) == 0
+    assert alone[[3, 11, 12 + 5, 12 + 14]].all()
+    assert loss.idle_nodes.tolist() == (alone & still).nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize("name", ["sgl", "simgcl", "xsimgcl"])

@@ -136,6 +136,7 @@ def test_arguments_and_errors() -> None:
     assert all(f"`{name}`" in str(raised.value) for name in ("l2", "flip_l2", "negatives", "flip_dim"))
     bound = NBPO(flip_l2=0.3).bound({"flips": torch.ones(2, 2)})
     assert objective("nbpo", **bound.arguments()) == NBPO(flip_l2=0.3) == bound
+    assert bound.arguments().keys() == {"seed", "l2", "negatives", "flip_dim", "flip_l2"}
 
 
 def test_unbound_losses_say_what_they_need(graph: BipartiteGraph) -> None:

@@ -6,13 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from recsys.data import Interactions, Vocabulary
 from recsys.graph import BipartiteGraph
-from recsys.objectives import BPR, Multinomial, Objective, SampledSoftmax, WholeData, objective
-from recsys.objectives.negatives import uniform_negatives
+from recsys.objectives import BPR, NBPO, Multinomial, Objective, RelMF, SampledSoftmax, WholeData, objective
+from recsys.objectives.negatives import shared_negatives, uniform_negatives
 from tests.tolerances import EXACT64
+from unlearn.forget import ForgetSet
 
 DTYPE = torch.float64
 
@@ -57,6 +60,34 @@ def test_multinomial_equals_the_dense_loop(graph: BipartiteGraph) -> None:
     assert Multinomial().value_and_gradient(users, items, graph)[0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_bpr_equals_the_loop_over_records_and_negatives(graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    records, scores = torch.tensor([8, 0, 3]), users @ items.T
+    against = uniform_negatives(graph, records, 3, seed=0, epoch=2)
+    expected = [
+        -np.mean([np.log(1 / (1 + np.exp(float(scores[u, j] - scores[u, i])))) for j in negatives])
+        for u, i, negatives in zip(graph.rows[records], graph.cols[records], against, strict=True)
+    ]
+    found = BPR(negatives=3).sampled_losses(users, items, graph, records, epoch=2, batch=0)
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_sampled_softmax_equals_the_loop_over_records(graph: BipartiteGraph) -> None:
+    users, items = factors(graph)
+    records, t = torch.tensor([8, 0, 3]), 0.4
+    against = shared_negatives(graph, 40, seed=0, epoch=2, batch=7)  # more than there are items, the positives too
+    cosines = torch.cosine_similarity(users[:, None], items[None], dim=2)
+    expected: list[float] = []
+    for u, i in zip(graph.rows[records], graph.cols[records], strict=True):
+        others = [j for j in against if j != i]
+        assert len(others) < 40
+        competing = sum(np.exp(float(cosines[u, j]) / t) for j in [i, *others])
+        expected.append(float(np.log(competing) - float(cosines[u, i]) / t))
+    function = SampledSoftmax(negatives=40, temperature=t)
+    found = function.sampled_losses(users, items, graph, records, epoch=2, batch=7)
+    assert found.tolist() == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("function", [WholeData(a=0.2), Multinomial(), BPR(negatives=3), SampledSoftmax(negatives=5)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_fast_gradient_equals_autograd_and_finite_differences(
@@ -80,13 +111,35 @@ def test_fast_gradient_equals_autograd_and_finite_differences(
     assert abs(slope) > 1e-3
 
 
-@pytest.mark.parametrize("function", [WholeData(), Multinomial(), BPR(), SampledSoftmax()])
-def test_chosen_records_are_a_part_of_all(function: Objective, graph: BipartiteGraph) -> None:
+@pytest.mark.parametrize(
+    ("function", "score", "expected"), [(WholeData(a=0.5), 4096.0, 3 * 4095.0**2), (Multinomial(), 2.0**23 + 1.0, 0.0)]
+)
+def test_sums_are_in_float64_whatever_the_embeddings_are(function: Objective, score: float, expected: float) -> None:
+    """Three users of the only item: every term is exact in float32, and a sum of three no longer is."""
+    data = Interactions.from_frame(pd.DataFrame({"user": ["u", "v", "w"], "item": ["i", "i", "i"]}))
+    graph = BipartiteGraph.from_interactions(data)
+    assert function.value_and_gradient(torch.full((3, 1), score), torch.ones(1, 1), graph)[0] == expected
+
+
+def test_multinomial_is_the_same_in_blocks(graph: BipartiteGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    users, items = factors(graph)
+    whole = Multinomial().value_and_gradient(users, items, graph)
+    monkeypatch.setattr("recsys.objectives.multinomial._BLOCK", 5 * graph.n_items)
+    value, *gradients = Multinomial().value_and_gradient(users, items, graph)
+    assert value == pytest.approx(whole[0], rel=1e-12)
+    for found, expected in zip(gradients, whole[1:], strict=True):
+        torch.testing.assert_close(found, expected, **EXACT64)
+
+
+@pytest.mark.parametrize("function", [WholeData(), Multinomial(), RelMF(power=0.0), BPR(), SampledSoftmax()])
+def test_chosen_records_are_a_part_of_all_with_their_weights(function: Objective, graph: BipartiteGraph) -> None:
     users, items = factors(graph)
     some = torch.tensor([5, 0, 7])
-    torch.testing.assert_close(
-        function.record_losses(users, items, graph, some), function.record_losses(users, items, graph)[some], **EXACT64
-    )
+    bare = function.record_losses(users, items, graph)
+    weighted = replace(graph, weights=torch.rand(graph.n_edges, dtype=DTYPE))
+    for one, expected in ((graph, bare), (weighted, bare * weighted.weights)):
+        torch.testing.assert_close(function.record_losses(users, items, one), expected, **EXACT64)
+        torch.testing.assert_close(function.record_losses(users, items, one, some), expected[some], **EXACT64)
 
 
 def test_row_resolve_of_whole_data_equals_the_ridge_closed_form(graph: BipartiteGraph) -> None:
@@ -119,14 +172,36 @@ def test_negatives_avoid_positives_and_everybody_elses_survive_a_deletion(graph:
     assert not torch.equal(before, uniform_negatives(graph, records, 6, seed=3, epoch=3))
 
 
+def test_negatives_are_uniform_over_what_remains(data: Interactions) -> None:
+    """Counts of 6,000 draws within five standard deviations, whether drawn for a record or for a batch."""
+    graph = BipartiteGraph.from_interactions(data.without(ForgetSet(items=[101, 104, 105, 113])))
+    remaining = np.setdiff1d(np.arange(graph.n_items), [1, 4, 5, 13])
+    mine = graph.cols[graph.rows == 0].numpy()
+    of_record = uniform_negatives(graph, torch.tensor([0]), 6000, seed=1, epoch=1)[0]
+    of_batch = shared_negatives(graph, 6000, seed=1, epoch=1, batch=0)
+    for drawn, candidates in ((of_record, np.setdiff1d(remaining, mine)), (of_batch, remaining)):
+        items, counts = np.unique(drawn.numpy(), return_counts=True)
+        assert items.tolist() == candidates.tolist() and len(items) > 5
+        share = 1 / len(items)
+        assert np.abs(counts - 6000 * share).max() < 5 * np.sqrt(6000 * share * (1 - share))
+    for other in ({"epoch": 2, "batch": 0}, {"epoch": 1, "batch": 1}):
+        assert (of_batch == shared_negatives(graph, 6000, seed=1, **other)).float().mean() < 0.2
+
+
+def test_no_negative_is_forgotten_where_hardly_an_item_remains(data: Interactions) -> None:
+    graph = BipartiteGraph.from_interactions(data.without(ForgetSet(items=[i for i in range(100, 115) if i != 107])))
+    assert graph.n_edges
+    records = torch.arange(graph.n_edges)
+    assert (uniform_negatives(graph, records, 50, seed=0, epoch=1) == 7).all()
+    assert (shared_negatives(graph, 200, seed=0, epoch=1, batch=0) == 7).all()
+
+
 def test_a_forgotten_item_does_not_compete(graph: BipartiteGraph) -> None:
     users, items = factors(graph)
     gone = 4
     keep = graph.cols != gone
     keys = graph.item_keys.copy()
     keys[gone] = 0
-    from recsys.data import Interactions, Vocabulary
-
     rows, cols = graph.rows[keep].numpy(), graph.cols[keep].numpy()
     data = Interactions(
         users=Vocabulary([f"u{u:02}" for u in range(graph.n_users)]),
@@ -159,6 +234,23 @@ def test_every_bad_argument_is_named_at_once(kind: type[Objective], wrong: dict[
         kind(**wrong)
     assert str(raised.value).count("\n") == len(wrong) - 1
     assert all(f"`{name}` must be" in str(raised.value) for name in wrong)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        (BPR, {"l2": 0.0, "negatives": 1}),
+        (SampledSoftmax, {"l2": 0.0, "negatives": 1}),
+        (Multinomial, {"l2": 0.0}),
+        (WholeData, {"l2": 0.0, "a": 1.0}),
+        (RelMF, {"l2": 0.0, "a": 1.0, "power": 0.0, "clip": 1.0}),
+        (NBPO, {"l2": 0.0, "negatives": 1, "flip_dim": 1, "flip_l2": 0.0}),
+    ],
+    ids=lambda limits: limits[0].name,
+)
+def test_the_limits_of_an_argument_are_allowed(limits: tuple[type[Objective], dict[str, Any]]) -> None:
+    kind, arguments = limits
+    assert kind(**arguments).arguments().items() >= arguments.items()
 
 
 def test_unknown_objective_lists_those_there_are() -> None:

@@ -146,9 +146,10 @@ def test_is_differentiable_in_weights_and_weight_zero_is_removal(data: Interacti
     )
 
 
-def test_every_bad_argument_is_named_at_once() -> None:
+def test_every_bad_argument_is_named_at_once_and_what_was_counted_is_none(graph: BipartiteGraph) -> None:
     with pytest.raises(ValueError) as raised:
         RelMF(a=0.0, l2=-1.0, power=-0.5, clip=0.0)
     assert all(f"`{name}`" in str(raised.value) for name in ("a", "l2", "power", "clip"))
-    function = RelMF(power=0.3)
+    function = RelMF(power=0.3).counted(graph)
     assert objective("rel_mf", **function.arguments()) == function
+    assert function.arguments().keys() == {"l2", "a", "power", "clip"}

@@ -54,6 +54,25 @@ class TestClosedForm(TestRecommender):
     every_change = 29
 
 
+def test_purge_says_what_is_left_of_the_people(tmp_path: Path) -> None:
+    """Where it comes before publication the published version knows them; where they came back the data do."""
+    shutil.copytree(stored("ease"), tmp_path / "model")
+    recommender, batch = target({"workspace": str(tmp_path / "model")}, Pseudonyms(KEY)), Batch("b", people(3, 17))
+    recommender.remove(batch)
+    assert recommender.purge(batch) == {"seals": 0, "versions": 0, "known": 2, "users": 0, "interactions": 0}
+    arrived = pd.DataFrame({"user": [batch.subjects[1].value], "item": [data().items.ids[0]], "time": [0.5]})
+    assert recommender.take_in(arrived).stored == 1
+    assert recommender.purge(batch)["interactions"] == 1
+
+
+def test_it_lists_whom_only_a_seal_still_holds(tmp_path: Path) -> None:
+    shutil.copytree(stored("ease"), tmp_path / "model")
+    recommender, nobody = target({"workspace": str(tmp_path / "model")}, Pseudonyms(KEY)), Batch("n", ())
+    recommender.remove(Batch("b", people(3)))
+    recommender.publish(nobody, recommender.unlearn(nobody, retrain=True))
+    assert people(3)[0] in set(recommender.people())
+
+
 def test_a_method_that_changes_the_kind_of_model_is_named_and_nothing_is_staged(tmp_path: Path) -> None:
     shutil.copytree(stored("whole_data"), tmp_path / "model")
     options = {"workspace": str(tmp_path / "model"), "method": "sharding:shards=2"}

@@ -6,8 +6,9 @@ import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from unlearn.audit import Comparison, Streams, compare, record
 from unlearn.audit.comparison import Measurement, RequestFacts
 from unlearn.audit.log import record_streams
 from unlearn.audit.measures import auc
+from unlearn.audit.reference import Reference, reference
 from unlearn.audit.stream import Stream
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, method
@@ -167,6 +169,29 @@ def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> Non
         assert values["speedup_amortised_100"] == pytest.approx(cold / price)
     prepared = next(one for one in found.measurements if one.method == "prepared")
     assert (prepared.values["prepare_seconds"], prepared.values["prepare_mb"]) == (50.0, 3.0)
+
+
+@pytest.mark.parametrize(("gap", "seconds"), [(0.9, 1.0), (0.4, 2.0), (0.2, 3.0), (0.1, 4.0), (0.0, 4.0)])
+def test_a_retrain_comes_as_near_as_it_ever_came_exponentially_between_looks(gap: float, seconds: float) -> None:
+    watched: Any = SimpleNamespace(trajectory=((1.0, 0.8), (2.0, 0.4), (4.0, 0.1)))
+    assert Reference.seconds_until(watched, gap) == pytest.approx(seconds)
+
+
+def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
+    split = ratio(synthetic(40, 30, 400, seed=0), seed=0)
+    problem = RecommenderProblem.build(split.train, objective=WholeData(l2=0.5, a=0.1), dtype=torch.float64, dim=8)
+    problem = problem.fit()
+    (forget,), scorer = requests("random:0.1", problem.data, seed=0), RankingScorer(split.test)
+    panel = scorer.panel(problem, forget, seed=0)
+    few = replace(panel, affected=panel.affected[:3])
+    found = reference(problem, problem, forget, scorer, few, seed=0)
+    before, after, other = (one.scores(np.arange(problem.data.n_users)) for one in (problem, found.cold, found.other))
+    everybody, unit = panel.remaining, float((before - after)[few.affected].norm())
+    assert found.effect == pytest.approx(float((before - after)[everybody].norm() / after[everybody].norm()))
+    assert found.distance == pytest.approx(unit)
+    assert found.gap_floor == pytest.approx(float((after - other)[few.affected].norm()) / unit, rel=1e-2)
+    assert (found.original_drift, found.gap(problem)) == (0.0, pytest.approx(1.0))
+    assert isinstance(found.cold, Problem) and found.cold.history.seed != problem.history.seed  # another start
 
 
 def test_a_method_that_ends_in_no_number_is_a_row_without_figures(content: dict[str, Any]) -> None:

@@ -54,3 +54,5 @@ def test_interval_is_students() -> None:
 def test_quantiles_ignore_what_has_no_value() -> None:
     found = quantiles([*map(float, range(11)), math.nan])
     assert (found.median, found.p10, found.p90, found.n) == (5.0, 1.0, 9.0, 11)
+    nothing = quantiles([math.nan])
+    assert math.isnan(nothing.median) and nothing.n == 0

@@ -82,6 +82,12 @@ def test_a_difference_that_is_not_significant_is_no_equivalence() -> None:
         equivalence(noisy, 0.0)
 
 
+def test_differences_that_do_not_vary_are_equivalent_where_they_lie_within_the_margin() -> None:
+    for value, inside in ((0.02, True), (-0.02, True), (0.3, False), (-0.3, False)):
+        found = equivalence([value] * 3, 0.1)
+        assert found.equivalent == inside and (found.low, found.high) == (value, value)
+
+
 def test_the_margin_is_how_far_two_retrains_differ_and_no_less_than_what_nobody_minds() -> None:
     assert margin_of_retrains([0.3, -0.4], least=0.1) == pytest.approx(math.sqrt(0.125))
     assert margin_of_retrains([0.003, -0.004], least=0.1) == 0.1

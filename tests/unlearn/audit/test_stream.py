@@ -114,6 +114,11 @@ def test_the_rule_counts_what_is_gone_where_there_is_no_residual() -> None:
     # Two independent requests of 3 and 4, of which nothing was served: the debt is 5, one leaves 3.5.
     assert "5 where a single request leaves 3.54" in (rule.due([(3.0, 3.0), (5.0, 5.0)], 0, 10) or "")
     assert rule.due([(3.0, float("nan"))], 0, 10) is not None
+    # The limit is that many times what one request leaves, and is kept where it is reached.
+    half = RetrainRule(residual=0.5)
+    assert half.due([(4.0, 2.0)], 0, 10) is None and half.due([(4.0, 2.01)], 0, 10) is not None
+    assert half.due([(3.0, 3.0), (5.0, 1.76)], 0, 10) is None
+    assert half.due([(3.0, 3.0), (5.0, 1.77)], 0, 10) is not None
 
 
 def test_a_retrain_clears_the_debt(parts: tuple[RecommenderProblem, RankingScorer]) -> None:

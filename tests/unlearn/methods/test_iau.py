@@ -219,11 +219,18 @@ def test_touched_rows_alone_move() -> None:
     torch.manual_seed(0)
     pairs = torch.tensor([[u, (u + k) % 9] for u in range(8) for k in range(3)])
     problem = attach(Bilinear(), lambda module, data: nn.functional.softplus(-module(data)), pairs)
-    result = IAU(rows="touched", lr=0.1).forget(problem, ForgetSet(records=(0, 4)))  # pairs (0, 0) and (1, 2)
+    request = ForgetSet(records=(0, 4))  # pairs (0, 0) and (1, 2)
+    result = IAU(rows="touched", lr=0.1).forget(problem, request)
     changed = {name: rows.nonzero().flatten().tolist() for name, rows in result.rows_changed.items()}
     assert changed == {"users.weight": [0, 1], "items.weight": [0, 2], "bias": [0]}
-    everywhere = IAU(lr=0.1).forget(problem, ForgetSet(records=(0, 4)))
+    everywhere = IAU(lr=0.1).forget(problem, request)
     assert all(rows.all() for rows in everywhere.rows_changed.values())
+    # Where a mask is given as well, such as a saliency's, what moves is in both.
+    before = flatten(problem.params)
+    mask = (torch.arange(len(before)) % 2).to(before)
+    both = flatten(IAU(rows="touched", lr=0.1).moved(problem, problem.without(request), request, mask))
+    assert torch.equal(both, torch.where(mask == 1, flatten(result.problem.params), before))
+    assert not torch.equal(both, before)
 
 
 def test_every_bad_argument_is_reported_at_once() -> None:

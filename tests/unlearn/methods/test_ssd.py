@@ -50,6 +50,12 @@ def test_few_records_are_squared_exactly(small: AttachedProblem) -> None:
     torch.testing.assert_close(found, squares(small, range(60)), **EXACT64)
 
 
+def test_the_estimate_is_of_as_many_probes_as_asked_for(small: AttachedProblem) -> None:
+    for probes in (1, 7, 60):
+        expected = squared_gradients(small, small.params, torch.arange(60), probes=probes)
+        assert torch.equal(SSD(probes=probes).prepare(small).payload, expected)
+
+
 def test_of_many_records_random_signs_give_an_unbiased_estimate(small: AttachedProblem) -> None:
     truth = squares(small, range(60))
     errors = [(squared_gradients(small, small.params, torch.arange(60), probes=n) - truth) for n in (10, 40)]

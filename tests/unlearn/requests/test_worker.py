@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from unlearn.requests.status import counts
 from unlearn.requests.steps import Escalation
 from unlearn.requests.tables import Callback, Request, StepRecord
 from unlearn.requests.tasks import retry
-from unlearn.target import Batch, Subject, Verdict, Version
+from unlearn.target import Batch, Counts, Removal, Subject, Verdict, Version
 
 
 def test_a_request_is_served_by_every_target_and_closed_once(house: House, clock: Clock) -> None:
@@ -79,6 +81,24 @@ def test_above_a_limit_it_is_retrained_at_once(house: House) -> None:
     assert [step for step, _ in house.steps("shop")] == expected
 
 
+@pytest.mark.parametrize(
+    ("share", "drift", "step"), [(0.1, 0.3, Step.UNLEARN), (0.11, 0.0, Step.RETRAIN), (0.0, 0.31, Step.RETRAIN)]
+)
+def test_either_limit_is_enough_and_counts_as_kept(
+    sqlite_ledger: Ledger, tmp_path: Path, share: float, drift: float, step: Step
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+
+    class Removing(Failing):
+        def remove(self, batch: Batch) -> Removal:
+            return replace(super().remove(batch), share=share, drift=drift)
+
+    house.targets["shop"] = Removing(house.targets["shop"], "nothing")
+    house.ask(PEOPLE[0])
+    house.worker(escalation=Escalation(share=0.1, drift=0.3)).run_once()
+    assert house.steps("shop")[3] == (step, Outcome.DONE)
+
+
 def test_what_fails_its_verification_is_rolled_back_and_retrained(ledger: Ledger, tmp_path: Path) -> None:
     house = House(ledger, tmp_path / "house", distrusted=["subtract"])
     request = house.ask(PEOPLE[0])
@@ -92,21 +112,29 @@ def test_what_fails_its_verification_is_rolled_back_and_retrained(ledger: Ledger
 
 
 def test_what_another_batch_has_overtaken_did_not_fail(house: House) -> None:
-    """Two workers, two batches: the first one's versions, the retrained one too, are overtaken while it verifies."""
+    """Two workers, two batches: the first one's versions are overtaken, twice before and once after verification."""
     request, kiosk = house.ask(PEOPLE[0]), house.targets["kiosk"]
-    others = iter(PEOPLE[1:3])
+    early, late = iter(PEOPLE[1:3]), iter(PEOPLE[3:4])
 
     class Overtaken(Failing):
-        def verify(self, batch: Batch, version: Version) -> Verdict:
-            if (other := next(others, None)) is not None:
+        def overtake(self, others: Iterator[str]) -> None:
+            for other in islice(others, 1):
                 kiosk.remove(Batch(f"of {other}", (Subject(KIND, other),)))
+
+        def verify(self, batch: Batch, version: Version) -> Verdict:
+            self.overtake(early)
             return super().verify(batch, version)
+
+        def publish(self, batch: Batch, version: Version) -> Counts:
+            self.overtake(late)
+            return super().publish(batch, version)
 
     house.targets["kiosk"] = Overtaken(kiosk, "nothing")
     assert house.worker().run_once() and house.status(request).state is RequestState.COMPLETED
     again = [(Step.ROLLBACK, Outcome.DONE), (Step.RETRAIN, Outcome.DONE)]
     assert house.steps("kiosk")[4:] == [
         (Step.VERIFY, Outcome.STALE), *again, (Step.VERIFY_RETRAIN, Outcome.STALE), *again,
+        (Step.VERIFY_RETRAIN, Outcome.PASSED), (Step.PUBLISH, Outcome.STALE), *again,
         (Step.VERIFY_RETRAIN, Outcome.PASSED), (Step.PUBLISH, Outcome.DONE), (Step.PURGE, Outcome.DONE),
     ]  # fmt: skip
 

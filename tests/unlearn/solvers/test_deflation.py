@@ -42,6 +42,15 @@ def test_a_cluster_is_bracketed_and_costs_few_products(error: float, seed: int) 
     assert 3 * found.iterations < plain.iterations
 
 
+def test_a_cluster_away_from_zero_is_bracketed_as_well() -> None:
+    """What counts is how the basis is coupled to the rest, not how large its products are."""
+    spectrum = clustered() - 3.0
+    matrix = symmetric(spectrum)
+    found = smallest_eigenvalue_near(matrix.matmul, nearly(matrix, 1e-5), seed=0, accuracy=2e-5)
+    assert found is not None
+    assert found.lower <= spectrum.min() + 1e-13 and spectrum.min() <= found.ritz + 1e-13
+
+
 def test_what_the_basis_leaves_out_is_not_overlooked() -> None:
     """One eigenvector fewer: its eigenvalue, the lowest of all, lies outside."""
     matrix = symmetric(clustered(low=-0.01))

@@ -14,8 +14,9 @@ from scipy.stats import binom
 from torch import Tensor
 
 from tests.unlearn.solvers.matrices import symmetric
-from unlearn.solvers.lanczos import smallest_eigenvalue
+from unlearn.solvers.lanczos import _Basis, smallest_eigenvalue
 
+OUTLIERS = np.concatenate([np.geomspace(1e2, 1e6, 20), np.random.default_rng(0).random(380)])
 ROUNDING = 1e-10
 
 
@@ -127,11 +128,28 @@ def test_relative_accuracy_stops_early() -> None:
 
 def test_orthogonality_survives_many_converged_values() -> None:
     """Outliers converge at once and would return as copies; neither bracket nor smallest value may suffer."""
-    spectrum = np.concatenate([np.geomspace(1e2, 1e6, 20), np.random.default_rng(0).random(380)])
-    matrix = symmetric(spectrum)
+    matrix = symmetric(OUTLIERS)
     found = smallest_eigenvalue(matrix.mv, 400, seed=0, accuracy=1e-3, max_iterations=400)
-    assert found.ritz == pytest.approx(spectrum.min(), abs=1e-3)
-    assert found.lower <= spectrum.min() + 1e-8
+    assert found.ritz == pytest.approx(OUTLIERS.min(), abs=1e-3)
+    assert found.lower <= OUTLIERS.min() + 1e-8
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "steps", "lost", "most"), [(np.linspace(0, 1, 400), 8, 1e-13, 0), (OUTLIERS, 150, 1e-7, 150)]
+)
+def test_orthogonality_is_kept_in_any_unit_and_only_where_it_would_be_lost(
+    spectrum: np.ndarray, steps: int, lost: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix, start = symmetric(spectrum), torch.full((400,), 0.05, dtype=torch.float64)
+    addmv, mended = torch.addmv, list[Tensor]()
+    monkeypatch.setattr(torch, "addmv", lambda w, *rest, **named: mended.append(w) or addmv(w, *rest, **named))
+    one, other = (_Basis(lambda v, unit=unit: unit * (matrix @ v), start, steps) for unit in (1.0, 2.0**-30))
+    assert not one.extend(steps)
+    assert len(mended) <= most
+    assert not other.extend(steps)
+    vectors = one._vectors[:steps]
+    assert (vectors @ vectors.T - torch.eye(steps, dtype=torch.float64)).abs().max() < lost
+    assert torch.equal(one._vectors, other._vectors) and (one._omega == other._omega).all()
 
 
 def test_multiples_of_the_identity_end_at_once() -> None:

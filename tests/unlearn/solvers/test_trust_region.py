@@ -108,6 +108,12 @@ def test_levenberg_marquardt_damps_negative_curvature_away() -> None:
     assert found.decrease > 0.0
 
 
+def test_levenberg_marquardt_damps_at_once_by_twice_the_curvature_found() -> None:
+    found = levenberg_marquardt_step(Operator.of(-700.0 * torch.eye(N, dtype=torch.float64)), right_side(N), 1e-3)
+    assert found.damping == pytest.approx(1400.0, rel=1e-12)
+    assert found.products == 3  # to meet it, to measure it, and the step
+
+
 def test_the_ratio_is_one_for_a_quadratic_whatever_it_is_taken_from() -> None:
     matrix, gradient = symmetric(spectrum(N, 100.0)), right_side(N)
     step = trust_region_step(Operator.of(matrix), gradient, 1.0)

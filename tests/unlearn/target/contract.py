@@ -180,6 +180,9 @@ class TargetContract(ABC):
             target.publish(batch, version)
         second = target.unlearn(batch, retrain=True)
         assert second.method != version.method
+        for step in (target.verify, target.publish):
+            with pytest.raises(StaleVersion):
+                step(batch, replace(second, digest="that of none"))
         assert target.verify(batch, second).passed
         target.publish(batch, second)
         assert self.published(folder) == second.digest
@@ -238,6 +241,12 @@ class TargetContract(ABC):
         self.serve(folder, self.batch(0, 1))
         after = self.open(folder)
         assert isinstance(after, Listing) and set(people) & set(after.people()) == set(people[2:])
+        # What one batch has sealed and not yet purged is purged with the next that names any of the same people.
+        stuck = self.batch(2, 3, id="b2")
+        self.open(folder).remove(stuck)
+        self.serve(folder, self.batch(3, id="b3"))
+        later = self.open(folder)
+        assert isinstance(later, Listing) and set(people) & set(later.people()) == set(people[4:])
 
     def test_strangers_are_counted_as_nothing(self, folder: Path) -> None:
         batch = Batch("b1", tuple(Subject(kind, STRANGER) for kind in ("roku_publisher_id", self.people()[0].type)))
@@ -298,6 +307,19 @@ class TargetContract(ABC):
         assert target.verify(second, version).passed
         target.publish(second, version)
         assert self.published(folder) == version.digest
+
+    def test_a_late_purge_leaves_what_a_later_batch_of_the_same_people_needs(self, folder: Path) -> None:
+        first, second, nobody = self.batch(0, id="b1"), self.batch(0, id="b2"), Batch("b3", ())
+        self.serve(folder, first, done=["purge"])
+        target = self.open(folder)
+        target.release(first.subjects)
+        assert self.takes_in(target, first.subjects[0])
+        target.publish(nobody, target.unlearn(nobody, retrain=True))  # which learns of them again
+        target.suppress(second.subjects)
+        target.remove(second)
+        target.purge(first)
+        self.serve(folder, second)
+        assert self.mentioned(folder, second.subjects) == set()
 
     def test_suppression_is_seen_by_other_processes_and_outlives_them(self, folder: Path) -> None:
         person, other = self.people()[:2]

@@ -102,13 +102,13 @@ class Purchases:
         return Version(id=batch.id, method=method, digest=model["digest"], replaces=published["digest"])
 
     def verify(self, batch: Batch, version: Version) -> Verdict:
-        counts = self._fresh(batch)["counts"]
+        counts = self._fresh(batch, version)["counts"]
         wrong = sum(abs(number) for number in _difference(counts, _model(self._read("rows.json"))["counts"]).values())
         return Verdict((Check(name="wrong_counts", value=wrong + (version.method in self._distrusted), high=0),))
 
     def publish(self, batch: Batch, version: Version) -> Counts:
         if self._read("published.json")["digest"] != version.digest or (self._folder / self._staged(batch)).exists():
-            self._fresh(batch)
+            self._fresh(batch, version)
             (self._folder / self._staged(batch)).replace(self._folder / "published.json")
         return {"versions": 1}
 
@@ -131,10 +131,10 @@ class Purchases:
         people = _people(batch)
         return [row for row in self._read("rows.json") if row[0] in people]
 
-    def _fresh(self, batch: Batch) -> dict[str, Any]:
+    def _fresh(self, batch: Batch, version: Version) -> dict[str, Any]:
         staged = self._read(self._staged(batch), {})
-        if staged.get("stands_on") != _digest(self._read("rows.json")):
-            raise StaleVersion("more was removed since this version was made")
+        if staged.get("stands_on") != _digest(self._read("rows.json")) or staged["digest"] != version.digest:
+            raise StaleVersion("more was removed since this version was made, or it is not the one that is staged")
         return staged
 
     def _staged(self, batch: Batch) -> str:

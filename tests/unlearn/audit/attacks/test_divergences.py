@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,14 +58,17 @@ def test_margins_are_clipped_at_100_and_at_nothing_nearer() -> None:
     assert binned_divergence(sample + 80.0, sample + 90.0, everyone)[0] > 1.0
 
 
-def test_the_figures_are_mean_and_95th_percentile_over_examples() -> None:
-    values = np.random.default_rng(0).normal(size=(80, 9)) * np.arange(1, 10) + np.arange(9)
-    left, right = several(values[:40] + np.arange(9) ** 2), several(values[40:], first=40)
-    everyone = np.ones((40, 9), dtype=bool)
-    far = gaussian_divergence(left.values.numpy(), right.values.numpy(), everyone)
-    found = KLoM(draws=39).read(Evidence({"unlearned.forget": left, "retrained.forget": right}))
-    assert found["klom_forget_mean"].value == pytest.approx(far.mean())
-    assert found["klom_forget_p95"].value == pytest.approx(np.quantile(far, 0.95))
+@pytest.mark.parametrize(
+    ("metric", "divergence"), [(KLoM(draws=39), gaussian_divergence), (KLoMBins(draws=39), binned_divergence)]
+)
+def test_the_figures_are_mean_and_95th_percentile_over_examples(metric: Any, divergence: Any) -> None:
+    values = np.random.default_rng(0).normal(size=(140, 9)) * np.arange(1, 10) + np.arange(9)
+    left, right = several(values[:70] + np.arange(9) ** 2), several(values[70:], first=70)
+    everyone = np.ones((70, 9), dtype=bool)
+    far = divergence(left.values.numpy(), right.values.numpy(), everyone)
+    found = metric.read(Evidence({"unlearned.forget": left, "retrained.forget": right}))
+    assert found[f"{metric.name}_forget_mean"].value == pytest.approx(far.mean())
+    assert found[f"{metric.name}_forget_p95"].value == pytest.approx(np.quantile(far, 0.95))
 
 
 def test_20_bins_below_64_models_are_refused() -> None:

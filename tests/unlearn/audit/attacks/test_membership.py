@@ -18,10 +18,17 @@ from unlearn.audit.attacks import (
     Swap,
     ULiRA,
 )
+from unlearn.audit.attacks.groups import auc
 from unlearn.audit.attacks.rmia import ranked, relative
 from unlearn.audit.attacks.swap import above, advantages
 from unlearn.audit.attacks.u_lira import figures, likelihood_ratios
 from unlearn.audit.signals import Signals
+
+
+def test_the_area_is_that_of_enumeration_and_counts_ties_half() -> None:
+    scores, positive = np.random.default_rng(0).integers(0, 4, 40).astype(np.float64), np.arange(40) % 3 == 0
+    wins = [1.0 if p > n else 0.5 if p == n else 0.0 for p in scores[positive] for n in scores[~positive]]
+    assert auc(scores, positive) == pytest.approx(np.mean(wins))
 
 
 def test_u_lira_reaches_what_the_neyman_pearson_test_of_two_gaussians_does() -> None:

@@ -46,4 +46,6 @@ def test_over_forgetting_fails_too() -> None:
     )
     (swap,) = Swap(draws=99).findings(over)
     assert (area.verdict, rmia.verdict, swap.verdict) == ("fail", "fail", "fail")
+    for one in (area, rmia, swap):
+        assert one.low <= one.value <= one.high and not one.low <= one.null_floor <= one.high
     assert rmia.value < 0.5

@@ -1,0 +1,66 @@
+"""Folding in against the dense propagation over the joined graph, and against means where there is no graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recsys.data import Interactions
+from recsys.foldin import folded_items, folded_users, neighbourhood
+from recsys.problem import RecommenderProblem
+from tests.tolerances import EXACT64
+
+
+def histories(width: int) -> csr_array:
+    """Two that had something, in no order, and one that had nothing."""
+    rows, columns = [0, 0, 0, 1], [7, 2, 5, 2]
+    return csr_array((np.ones(4, np.float32), (rows, columns)), shape=(3, width))
+
+
+def problem_of(data: Interactions, model: str) -> RecommenderProblem:
+    layers = {} if model == "mf" else {"layers": 3}
+    return RecommenderProblem.build(data, model=model, dim=4, dtype=torch.float64, **layers)
+
+
+def propagated(matrix: np.ndarray, users: Tensor, items: Tensor, polynomial: tuple[float, ...]) -> Tensor:
+    """sum_l c_l A^l E over the interactions [n, m] of users and items with these layer-0 rows."""
+    n, between = len(matrix), torch.from_numpy(matrix)
+    a = torch.zeros(sum(matrix.shape), sum(matrix.shape), dtype=torch.float64)
+    a[:n, n:], a[n:, :n] = between, between.T
+    root = a.sum(1).clamp_min(1.0).rsqrt()
+    a, table = root[:, None] * a * root, torch.cat([users, items])
+    return sum((c * torch.linalg.matrix_power(a, k) @ table for k, c in enumerate(polynomial)), torch.zeros_like(table))
+
+
+def test_they_join_the_graph_with_a_row_of_zero(data: Interactions) -> None:
+    problem = problem_of(data, "lightgcn")
+    of_users, of_items = problem.params["table"].split([data.n_users, data.n_items])
+    whole, none, c = data.csr().toarray().astype(np.float64), of_users.new_zeros(3, 4), problem.model.polynomial()
+    had = histories(data.n_items).toarray().astype(np.float64)
+    z = propagated(np.concatenate([whole, had]), torch.cat([of_users, none]), of_items, c)
+    users, items = z.split([data.n_users + 3, data.n_items])
+    found = folded_users(problem.loss, problem.params, data, histories(data.n_items))
+    torch.testing.assert_close(found, users[-3:] @ items.T, **EXACT64)
+    alone = neighbourhood(problem.loss, problem.params, data, histories(data.n_items))
+    torch.testing.assert_close(alone, users[-3:], **EXACT64)
+    had = histories(data.n_users).toarray().astype(np.float64)
+    z = propagated(np.concatenate([whole, had.T], axis=1), of_users, torch.cat([of_items, none]), c)
+    users, items = z.split([data.n_users, data.n_items + 3])
+    found = folded_items(problem.loss, problem.params, data, histories(data.n_users))
+    torch.testing.assert_close(found, users @ items[-3:].T, **EXACT64)
+    assert found[:, :2].abs().min() > 0 and (found[:, 2] == 0).all()
+
+
+def test_without_a_graph_they_are_the_mean_of_what_they_had(data: Interactions) -> None:
+    problem = problem_of(data, "mf")
+    users, items = problem.readout()
+
+    def means(others: Tensor) -> Tensor:
+        return torch.stack([others[[7, 2, 5]].mean(0), others[2], others.new_zeros(4)])
+
+    found = folded_users(problem.loss, problem.params, data, histories(data.n_items))
+    torch.testing.assert_close(found, means(items) @ items.T, **EXACT64)
+    found = folded_items(problem.loss, problem.params, data, histories(data.n_users))
+    torch.testing.assert_close(found, users @ means(users).T, **EXACT64)
