@@ -31,7 +31,8 @@ class Survey:
 
     @classmethod
     def of(cls, axes: Tensor, final: Tensor, scores: Tensor, inverses: tuple[Tensor, Tensor]) -> Survey:
-        return cls(axes, final, scores, *inverses, *(_root(inverse) for inverse in inverses))
+        of_users, of_items = inverses
+        return cls(axes, final, scores, of_users, of_items, _root(of_users), _root(of_items))
 
 
 def survey(loss: ModelLoss, params: Params) -> Survey | None:
