@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
-from unlearn.tables.parquet import metadata, write
+from unlearn.tables.parquet import metadata, read, write
 from unlearn.vocabulary import Vocabulary
 
 _NODES = b"unlearn.nodes"
@@ -41,7 +40,7 @@ def from_parquet(path: str | Path) -> SocialGraph:
     path = Path(path)
     if _NODES not in metadata(path):
         raise InvalidGraph(f"`{path.name}` must be a file of `to_parquet` (got another); read it with `read`")
-    table = pq.read_table(path)
+    table = read(path)
     nodes = Vocabulary.from_json(json.loads(table.schema.metadata[_NODES]))
     source, target, probability, alive = (table.column(name).to_numpy() for name in table.column_names)
     in_ptr = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=len(nodes)))]).astype(np.int64)

@@ -202,6 +202,16 @@ class BipartiteGraph:
         n = self.n_users
         return self.edge_products(a[:n], b[n:]) + self.edge_products(b[:n], a[n:])
 
+    def scores(self, users: Tensor, items: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Dot products [r] of the ends of the chosen interactions (all if None); differentiable any number of times.
+
+        All of them come, with all derivatives, from products that hold no row for each interaction, as gathering does.
+        """
+        if chosen is not None:
+            return (users[self.rows[chosen]] * items[self.cols[chosen]]).sum(1)
+        final = torch.cat([users, items])
+        return 0.5 * _ArcProducts.apply(final, final, self)[: self.n_edges]  # pyright: ignore
+
     def propagate(self, x: Tensor) -> Tensor:
         """A x for x [n_nodes, d]; differentiable in x and in the arc values, any number of times."""
         return _Propagate.apply(x, self.values, self)  # pyright: ignore[reportUnknownVariableType, reportReturnType]

@@ -60,7 +60,8 @@ def bound(
     Args:
         resolution: the relative bound that an exact solution would get: the smallest eigenvalue of Q is bracketed
             closely enough for that, or to a tenth of its own size. The products needed grow as its inverse.
-        max_iterations: products spent at most; where they do not suffice the bound is wider, never wrong.
+        max_iterations: products spent at most, each of which is kept, in half of the free memory at most; where they do
+            not suffice the bound is wider, never wrong.
 
     Raises:
         ValueError: the model is not linear or the objective is not `whole_data`.

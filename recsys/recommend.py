@@ -121,15 +121,14 @@ class BaseRanker(ABC):
     def _seen(self, exclude: Interactions, asked: list[Any]) -> Seen:
         """Of places in `asked`: the pairs in `exclude`, in our item rows; its vocabularies may differ from ours."""
         theirs = exclude.users.rows(asked, unknown="mark")
-        ours = np.full(exclude.n_items, -1, dtype=np.int64)
-        alive = np.flatnonzero(exclude.items.alive)
-        ours[alive] = self.item_ids.rows(exclude.items.take(alive), unknown="mark")
 
         def seen(places: Rows) -> tuple[Rows, Rows]:
             present = np.flatnonzero(theirs[places] >= 0)
             local, columns = seen_items(exclude, theirs[places][present])
-            columns = ours[columns]
-            return present[local][columns >= 0], columns[columns >= 0]
+            # What these users saw is looked up, not the whole catalogue: one answer is to cost little more than scores.
+            different, which = np.unique(columns, return_inverse=True)
+            ours = self.item_ids.rows(exclude.items.take(different), unknown="mark")[which]
+            return present[local][ours >= 0], ours[ours >= 0]
 
         return seen
 

@@ -24,6 +24,7 @@ from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
+from unlearn.solvers.room import require_room
 from unlearn.streams import uniforms
 
 P = TypeVar("P", bound=Problem)
@@ -89,11 +90,14 @@ def train(problem: P, loss: ModelLoss, init: Params, monitor: Monitor | None = N
 
 def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P:
     options: TrainingOptions = problem.options
+    start, most, memory = flatten(init), options.max_iterations, options.memory
+    remedy = "lower `dim` (--dim), or `memory` of TrainingOptions from Python"
+    require_room(start, memory=memory, max_iterations=most, remedy=remedy)
     landscape = _with_hooks(problem) if problem.history.hooks else problem.landscape()
     started = time.perf_counter()
     paused, reached = 0.0, nan
 
-    with tqdm(total=options.max_iterations, desc="train", disable=_quiet(options), leave=False) as bar:
+    with tqdm(total=most, desc="train", disable=_quiet(options), leave=False) as bar:
 
         def watch(iteration: int, value: float, residual: float) -> bool:
             nonlocal paused, reached
@@ -109,9 +113,7 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
             return residual <= options.tolerance * 2.0 * l2 * float(landscape.point.norm())
 
         with suppress(KeyboardInterrupt):  # the state reached is the result
-            reached = lbfgs(
-                landscape, flatten(init), max_iterations=options.max_iterations, memory=options.memory, callback=watch
-            ).residual
+            reached = lbfgs(landscape, start, max_iterations=most, memory=memory, callback=watch).residual
     history = History(
         residual=reached,
         seconds=elapsed(started) - paused,

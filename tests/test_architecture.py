@@ -34,6 +34,7 @@ CONTRACTS = (
     "hooks",
     "interruption",
     "invalid",
+    "memory",
     "parallel",
     "params",
     "problem",

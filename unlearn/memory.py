@@ -1,4 +1,4 @@
-"""The memory of this process: a setting of the C allocator for iterative work on large tensors, and the peak."""
+"""The memory of this process: a setting of the C allocator for iterative work on large tensors, the peak, the room."""
 
 from __future__ import annotations
 
@@ -37,3 +37,40 @@ def peak_bytes() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def require_memory(needed: int, work: str, remedy: str) -> None:
+    """Refuse work that memory cannot hold before it begins: Linux grants what there is not, and kills whoever uses it.
+
+    Raises:
+        ValueError: fewer than `needed` bytes are free; the message says how many, what for, and the remedy.
+    """
+    free = free_bytes()
+    if free is not None and needed > free:
+        raise ValueError(
+            f"{work} must fit into memory (it takes about {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are "
+            f"free); {remedy}"
+        )
+
+
+def free_bytes(root: Path = Path("/")) -> int | None:
+    """What this process may still take of main memory, and of what its control groups allow; None but on Linux."""
+    memory, membership = root / "proc/meminfo", root / "proc/self/cgroup"
+    if not memory.exists():
+        return None
+    free = [1024 * _number(memory, "MemAvailable:")]
+    if membership.exists():
+        own = next((line[3:] for line in membership.read_text("utf-8").splitlines() if line.startswith("0::")), "/")
+        groups = root / "sys/fs/cgroup"
+        group = groups / own.strip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(groups) and (folder / "memory.max").exists():
+                most = (folder / "memory.max").read_text("utf-8").strip()
+                if most != "max":  # what files left in the page cache is given up when it is wanted
+                    used = int((folder / "memory.current").read_text("utf-8"))
+                    free.append(int(most) - used + _number(folder / "memory.stat", "inactive_file"))
+    return max(0, min(free))
+
+
+def _number(path: Path, name: str) -> int:
+    return next(int(line.split()[1]) for line in path.read_text("utf-8").splitlines() if line.split()[0] == name)

@@ -13,6 +13,7 @@ from torch import Tensor
 from recsys.closed_form.base import LinearFilter, register, sparse_tensor
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
+from unlearn.memory import require_memory
 from unlearn.params import Params
 
 
@@ -34,10 +35,10 @@ class Ease(LinearFilter):
     in O(m^2 s) for s rows. Where s is half of m, the inverse is computed afresh, which is then cheaper and the same.
 
     Every update adds rounding of the order of the machine's precision times the condition number of R^T R + l2 I: the
-    default is float64. Memory: 8 m^2 bytes, twice that during a deletion.
+    default is float64. Memory: 8 m^2 bytes, twice that during a deletion and three times that while it is fitted.
 
     Raises:
-        ValueError: `l2` is not positive.
+        ValueError: `l2` is not positive; or, by `fit`, the inverse does not fit into memory.
     """
 
     name = "ease"
@@ -54,6 +55,9 @@ class Ease(LinearFilter):
         return torch.from_numpy(histories.toarray()).to(self.dtype) - (rows @ inverse) / inverse.diagonal()
 
     def _fitted(self, init: Params | None) -> Params:
+        n_items = self.data.n_items
+        remedy = "leave out rare items, or use a model whose size does not grow with the square of their number"
+        require_memory(24 * n_items**2, f"`ease` over {n_items:,} items", remedy)
         matrix = self.data.csr().astype(np.float64)
         gram = torch.from_numpy((matrix.T @ matrix).toarray())
         gram.diagonal().add_(self.l2)

@@ -36,13 +36,13 @@ class Multinomial(Objective):
     def record_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
     ) -> Tensor:
-        rows, cols, weights = graph.interactions(records)
+        rows, _, weights = graph.interactions(records)
         concerned, position = rows.unique(return_inverse=True)
         step = max(1, _BLOCK // max(graph.n_items, 1))
         present = torch.ones(graph.n_items, dtype=torch.bool, device=items.device)
         present[graph.forgotten_items] = False
         total = log_sum_exp(users[concerned], items[present], step)
-        losses = total[position] - (users[rows] * items[cols]).sum(1)
+        losses = total[position] - graph.scores(users, items, records)
         return losses if weights is None else losses * weights
 
     def value_and_gradient(self, users: Tensor, items: Tensor, graph: BipartiteGraph) -> tuple[float, Tensor, Tensor]:

@@ -64,8 +64,8 @@ class RelMF(Objective):
     def record_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor | None = None
     ) -> Tensor:
-        rows, cols, weights = graph.interactions(records)
-        y = (users[rows] * items[cols]).sum(1)
+        _, cols, weights = graph.interactions(records)
+        y = graph.scores(users, items, records)
         losses = ((1.0 - y).square() - self.a * y.square()) / self.propensities(graph)[cols]
         return losses if weights is None else losses * weights
 

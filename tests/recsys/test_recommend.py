@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, Literal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +14,7 @@ from recsys.data import Interactions, Vocabulary
 from recsys.errors import UnknownIds
 from recsys.recommend import Ranker
 from unlearn.forget import ForgetSet
+from unlearn.vocabulary import Id
 
 USERS, ITEMS = Vocabulary(["ann", "bob", "cyd"]), Vocabulary(["p", "q", "r", "s"])
 SCORES = torch.tensor([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 2.0, 0.0], [0.0, 0.0, 0.0, 9.0]])
@@ -56,6 +60,22 @@ def test_exclusion_goes_by_id_where_rows_differ(ranker: Ranker) -> None:
     )
     found = ranker.recommend(["ann", "bob", "cyd"], k=1, exclude=other)
     assert found.ids.tolist() == [["p"], ["q"], ["p"]]
+
+
+def test_one_answer_looks_up_what_its_user_saw_and_not_the_whole_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    look_up = Vocabulary.rows
+
+    def counting(self: Vocabulary, ids: Iterable[Id], *, unknown: Literal["raise", "mark"] = "raise") -> Any:
+        asked.extend(listed := list(ids))
+        return look_up(self, listed, unknown=unknown)
+
+    items = Vocabulary(f"i{k}" for k in range(1_000))
+    ranker = Ranker(torch.eye(3, 1_000), torch.eye(1_000), USERS, items)
+    seen = Interactions.from_frame(pd.DataFrame({"user": ["ann", "bob"], "item": ["i0", "i1"]}), items=items)
+    monkeypatch.setattr(Vocabulary, "rows", counting)
+    assert ranker.recommend("ann", k=1, exclude=seen).ids.tolist() == ["i1"]
+    assert set(asked) == {"ann", "i0"}
 
 
 def test_ids_of_another_kind_are_no_exclusion() -> None:

@@ -11,6 +11,7 @@ from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.problem import Fitted, Locality, Problem
 from unlearn.solvers.lbfgs import lbfgs
+from unlearn.solvers.room import require_room
 
 # What the directions leave out is not what the iterations leave: more than the accuracy is spared where these are few.
 _TAIL = 10.0  # of the cube of the accuracy: by the square, with as many directions at .2, .1 ends at .2, too
@@ -86,4 +87,5 @@ class Reconverge(Unlearner):
 
     def _solve(self, local: Locality) -> None:
         accuracy, most, memory = self.accuracy, self.max_iterations, self.memory
+        require_room(local.start, memory=memory, max_iterations=most, remedy=f"lower `memory` of `{self.name}`")
         lbfgs(local.landscape, local.start, accuracy=accuracy, max_iterations=most, memory=memory)

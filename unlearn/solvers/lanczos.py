@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import betaincinv
 from torch import Tensor
+
+from unlearn.memory import free_bytes
 
 Array = NDArray[np.float64]
 _UNIT = float(np.finfo(np.float64).eps)
@@ -68,8 +71,9 @@ def smallest_eigenvalue(
         at_least: stop when it is known whether the eigenvalue is at least this, instead of by the width of the bracket.
         beside: orthonormal columns [n, r]: the eigenvalue on their complement, which `product` must not leave.
 
-    Memory: (k + 1) n float64. Orthogonality is kept at the square root of the unit round-off, which leaves the Ritz
-    values exact to the unit round-off (Simon, "The Lanczos algorithm with partial reorthogonalization", 1984).
+    Memory: (k + 1) n float64, so k ends where half of the free main memory would. Orthogonality is kept at the square
+    root of the unit round-off, which leaves the Ritz values exact to the unit round-off (Simon, "The Lanczos
+    algorithm with partial reorthogonalization", 1984).
 
     **Differences from the paper:** the exact quantile in place of its bound 1.648 sqrt(n); both ends of the spectrum
     from one run, so that no upper bound on Q need be known; the union over k is free.
@@ -79,7 +83,7 @@ def smallest_eigenvalue(
     """
     _check(size, accuracy, relative, probability, max_iterations)
     free = size if beside is None else size - beside.shape[1]
-    steps = min(max_iterations, free)
+    steps = min(max_iterations, free, _room(size, device))
     tau = math.sqrt(float(betaincinv(0.5, 0.5 * (free - 1), 0.5 * (1.0 - probability)))) if free > 1 else 1.0
     spread_angle = math.asinh(math.sqrt(max(1.0 / tau**2 - 1.0, 0.0)))
     basis = _Basis(product, _start(size, seed, beside, device), steps)
@@ -182,6 +186,12 @@ class _Basis:
         )
         vector = self._vectors[: self.size].T @ torch.from_numpy(vectors[:, 0].copy()).to(self._vectors)
         return vector / vector.norm()
+
+
+def _room(size: int, device: torch.device | str) -> int:
+    """How many steps half of the free memory allows; another device than main memory refuses by itself."""
+    there = free_bytes() if torch.device(device).type == "cpu" else None
+    return sys.maxsize if there is None else max(1, there // (2 * 8 * size) - 1)
 
 
 def _start(size: int, seed: int, beside: Tensor | None, device: torch.device | str) -> Tensor:

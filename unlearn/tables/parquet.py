@@ -1,4 +1,4 @@
-"""Parquet files: told by how they begin, their metadata, and written as a whole."""
+"""Parquet files: told by how they begin, their metadata, read and written as a whole."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 
 from unlearn import durable
 
+ANY_SIZE = 2**31 - 1
+"""Bytes of metadata that reading must allow: every id may be in there, and Arrow refuses 100 MB unless told."""
+
 
 def is_parquet(path: Path) -> bool:
     """Whether a file begins like Parquet."""
@@ -23,9 +26,14 @@ def is_parquet(path: Path) -> bool:
 def metadata(path: Path) -> Mapping[bytes, bytes]:
     """What was written with the table of a file; nothing where it is not Parquet, or not whole."""
     if is_parquet(path):
-        with suppress(pa.ArrowException, OSError):
-            return pq.read_schema(path).metadata or {}
+        with suppress(pa.ArrowException, OSError), pq.ParquetFile(path, thrift_string_size_limit=ANY_SIZE) as file:
+            return file.schema_arrow.metadata or {}
     return {}
+
+
+def read(path: Path) -> Any:
+    """The Arrow table of a file, with its metadata."""
+    return pq.read_table(path, thrift_string_size_limit=ANY_SIZE)
 
 
 def write(path: Path, table: Any, *, mode: int = 0o600) -> None:

@@ -17,7 +17,7 @@ from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic, is_atomic
 from unlearn.tables.columns import whole_or_text
 from unlearn.tables.pairs import pairs
-from unlearn.tables.parquet import is_parquet
+from unlearn.tables.parquet import ANY_SIZE, is_parquet
 from unlearn.tables.text import NUMBER, delimited, fields, read_lines, separator
 
 Format = Literal["lightgcn", "triples", "recbole", "movielens", "csv", "parquet"]
@@ -43,7 +43,7 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
 
 def _parquet(path: Path, problems: Problems) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, thrift_string_size_limit=ANY_SIZE)
     except (pa.ArrowException, OSError) as error:
         problems.add(f"the file must be whole Parquet (got an error: {error}); write or fetch it again")
         problems.fail()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from recsys.data.interactions import Interactions
 from recsys.errors import InvalidInteractions
-from unlearn.tables.parquet import metadata
+from unlearn.tables.parquet import metadata, read
 from unlearn.vocabulary import Vocabulary
 
 VOCABULARIES = {"users": b"unlearn.users", "items": b"unlearn.items"}
@@ -43,16 +43,15 @@ def from_parquet(path: str | Path) -> Interactions:
         raise InvalidInteractions(
             f"`{path.name}` must be a whole file of `to_parquet` (got another); read it with `read`"
         )
-    table = pq.read_table(path)
+    table = read(path)
     stored: dict[bytes, bytes] = table.schema.metadata
     users, items = (Vocabulary.from_json(json.loads(stored[name])) for name in VOCABULARIES.values())
     columns: dict[str, Any] = {name: table.column(name) for name in table.column_names}
-    user_rows = users.rows(columns["user"].to_pylist())
-    item_rows = items.rows(columns["item"].to_pylist())
+    user_rows, item_rows = _rows(users, columns["user"]), _rows(items, columns["item"])
     ties = None
     if ties_path(path).exists():
-        pairs = pq.read_table(ties_path(path))
-        ties = np.column_stack([users.rows(pairs.column(name).to_pylist()) for name in ("source", "target")])
+        pairs = read(ties_path(path))
+        ties = np.column_stack([_rows(users, pairs.column(name)) for name in ("source", "target")])
     indptr = np.concatenate([[0], np.cumsum(np.bincount(user_rows, minlength=len(users)))]).astype(np.int64)
     return Interactions(
         users,
@@ -63,3 +62,9 @@ def from_parquet(path: str | Path) -> Interactions:
         np.array(columns["time"], dtype=np.float64) if "time" in columns else None,
         ties,
     )
+
+
+def _rows(vocabulary: Vocabulary, column: Any) -> NDArray[np.int64]:
+    """Row of each id of a column; each different one is made an object and looked up once."""
+    coded = column.dictionary_encode(null_encoding="encode").combine_chunks()
+    return vocabulary.rows(coded.dictionary.to_pylist())[coded.indices.to_numpy()]

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import tracemalloc
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from recsys.data import Interactions, from_parquet, ratio, read, read_split, synthetic, to_inter, to_parquet
 from recsys.errors import InvalidInteractions
 from unlearn.forget import ForgetSet
+from unlearn.vocabulary import Vocabulary
 
 
 @pytest.fixture
@@ -42,6 +46,19 @@ def test_a_snapshot_is_the_same_however_it_is_named(data, tmp_path):
     chosen.rename(tmp_path / "ties.txt")
     assert len(read(tmp_path).ties) == 1
     assert read(path).ties is None
+
+
+def test_reading_a_snapshot_makes_no_object_of_every_interaction(tmp_path):
+    users, items = Vocabulary(f"u{k}" for k in range(200)), Vocabulary(f"i{k}" for k in range(300))
+    everything = Interactions(users, items, np.arange(201) * 300, np.tile(np.arange(300), 200))
+    to_parquet(everything, tmp_path / "x.parquet")
+    from_parquet(tmp_path / "x.parquet")  # what is imported at the first time does not count
+    tracemalloc.start()
+    back = from_parquet(tmp_path / "x.parquet")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert back.digest() == everything.digest()
+    assert peak < 48 * len(everything)  # 8 bytes are what is kept of each; a str is 50 by itself
 
 
 @pytest.mark.parametrize("parts", [("train", "valid", "test"), ("train", "test")])

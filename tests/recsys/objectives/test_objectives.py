@@ -258,3 +258,22 @@ def test_unknown_objective_lists_those_there_are() -> None:
         objective("nope")
     with pytest.raises(ValueError, match="`a`"):
         WholeData(a=0.0)
+
+
+@pytest.mark.parametrize("function", [WholeData(a=0.2), Multinomial(), RelMF()])
+def test_derivatives_of_all_losses_keep_no_row_for_each_interaction(function: Objective, graph: BipartiteGraph) -> None:
+    dim, kept = 32, [0]
+
+    def keep(value: torch.Tensor) -> torch.Tensor:
+        kept.append(value.numel())
+        return value
+
+    tables = [table.requires_grad_() for table in factors(graph, dim)]
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        first = torch.autograd.grad(total(function, *tables, graph), tables, create_graph=True)
+        second = torch.autograd.grad(sum(one.square().sum() for one in first), tables)
+    assert all(one.abs().sum() > 0 for one in second)
+    assert max(kept) < graph.n_edges * dim
+    everything = torch.arange(graph.n_edges)
+    one_by_one = function.record_losses(*tables, graph, everything)
+    torch.testing.assert_close(function.record_losses(*tables, graph), one_by_one, **EXACT64)

@@ -195,3 +195,15 @@ def test_a_basis_of_the_whole_space_leaves_nothing_to_chance() -> None:
         found = smallest_eigenvalue(outside, n, seed=seed, accuracy=1e-13, beside=beside)
         assert found.ritz - found.lower <= 1e-12
         assert found.lower == pytest.approx(1e-3, rel=1e-6)
+
+
+def test_the_basis_fits_into_half_of_the_free_memory_and_the_bound_is_wider(monkeypatch: pytest.MonkeyPatch) -> None:
+    spectrum = SPECTRA["indefinite"](np.random.default_rng(0))
+    matrix, vector = symmetric(spectrum, 0), 8 * len(spectrum)
+    whole = smallest_eigenvalue(matrix.mv, len(spectrum), seed=0, accuracy=1e-6)
+    monkeypatch.setattr("unlearn.solvers.lanczos.free_bytes", lambda: 2 * 31 * vector)
+    found = smallest_eigenvalue(matrix.mv, len(spectrum), seed=0, accuracy=1e-6)
+    assert found.iterations == 30 < whole.iterations
+    assert found.lower < whole.lower <= spectrum.min() + ROUNDING
+    assert spectrum.min() <= whole.ritz + ROUNDING
+    assert whole.ritz < found.ritz
