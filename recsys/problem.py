@@ -28,7 +28,7 @@ from recsys.objectives import Objective, SampledObjective, WholeData
 from recsys.objectives import objective as named_objective
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
-from recsys.survey import Survey, survey
+from recsys.survey import Survey, survey, too_narrow
 from recsys.train import Monitor, TrainingOptions, resume, train
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
@@ -121,6 +121,10 @@ class RecommenderProblem(FittedRecommender, Problem):
             init = problem.loss.initial(problem.options.seed, std=problem.options.init_std)
             init = problem.with_params(init).settled(ForgetSet())
         return train(problem, problem.loss, arranged(init, self.params), monitor)
+
+    @property
+    def caveat(self) -> str | None:
+        return too_narrow(self.loss, self.params)
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)

@@ -72,6 +72,11 @@ class Fitted(ABC):
     def n_records(self) -> int:
         """How many records the model's data holds."""
 
+    @property
+    def caveat(self) -> str | None:
+        """What whoever reads figures of this trained model should know of it, in a sentence; None if nothing."""
+        return None
+
     @abstractmethod
     def fit(self, init: Params | None = None, *, options: Any = None) -> Self:
         """Train on this model's own data; from `init` if given, by name, else from the seed. Returns a new model."""

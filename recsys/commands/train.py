@@ -54,12 +54,15 @@ def train(
         "ratings_left_out": below,
         "seconds": seconds,
         "residual": problem.history.residual,
+        "caveat": problem.caveat,
         "metrics": metrics,
     }
     figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     console.print(
         f"Trained {described(problem)['model']} on {problem.data!r} in {seconds:.1f} s: {figures}\nKept in {out}"
     )
+    if result["caveat"] is not None:
+        console.print(f"Note: {result['caveat']}")
     if tracker is not None:
         with tracker.run("train") as run:
             settings = described(problem)

@@ -22,7 +22,7 @@ from unlearn.tracking import MlflowTracker
 def test_train_says_what_it_made(trained: tuple[Path, Any], data: Interactions) -> None:
     out, said = trained
     assert said.keys() == {
-        "out", "users", "items", "interactions", "ratings_left_out", "seconds", "residual", "metrics",
+        "out", "users", "items", "interactions", "ratings_left_out", "seconds", "residual", "caveat", "metrics",
     }  # fmt: skip
     assert (said["out"], said["users"], said["items"]) == (str(out), 60, 40)
     assert said["interactions"] == len(data)

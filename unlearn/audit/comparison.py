@@ -184,8 +184,9 @@ class Comparison:
             table.caption += f"\nn: only so many of the {runs} have the figure"
         for name, reason in self.absent.items():
             table.caption += f"\nno {' '.join(_COLUMNS[name].split())}: {reason}"
-        for reason in self.reasons.values():
-            table.caption += f"\n{reason}"
+        caveats = {caveat for one in self.requests if (caveat := one.raw.get("caveat"))}
+        for said in [*self.reasons.values(), *sorted(caveats)]:
+            table.caption += f"\n{said}"
         return table
 
     def to_json(self) -> str:

@@ -75,7 +75,7 @@ def compare(
         measurements += [Measurement(label, seed, number, *figures) for label, figures in rows.items()]
         others = [{"methods": list(mine)} | one.facts() for one, mine in rounds[1:]]
         both = [{name: retrained[0][name] for name in other}, other]
-        raw = against.facts() | {"subjects": others, "retrains": both}
+        raw = against.facts() | {"subjects": others, "retrains": both, "caveat": problem.caveat}
         facts.append(RequestFacts(seed, number, forget.counts(), None if key is None else forget.digest(key), raw))
     return Comparison(
         measurements=tuple(measurements),

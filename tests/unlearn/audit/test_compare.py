@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
-from recsys.data import Interactions, ratio, synthetic
+from recsys.data import ratio, synthetic
 from recsys.errors import UnknownIds
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
-from unlearn.audit import Comparison, Streams, compare, record
-from unlearn.audit.comparison import Measurement, RequestFacts
-from unlearn.audit.log import record_streams
+from tests.unlearn.audit.compared import KEY, Diverging, Memory, render
+from unlearn.audit import Comparison, compare, record
 from unlearn.audit.measures import auc
 from unlearn.audit.reference import Reference, reference
-from unlearn.audit.stream import Stream
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import State, Unlearner, method
+from unlearn.methods.base import method
 from unlearn.problem import Problem
-from unlearn.tracking import MlflowTracker
 
 FIGURES = {
     "recall_at_20", "ndcg_at_20", "recall_at_20_low", "ndcg_at_20_high", "forget_auc", "retrain_auc", "retrain_gap",
@@ -39,63 +33,6 @@ FIGURES = {
     "rows_changed", "seconds", "prepare_seconds", "prepare_mb", "speedup_vs_retrain", "speedup_amortised_100",
     "fallback",
 }  # fmt: skip
-KEY = b"a key of these tests"
-
-
-@dataclass(frozen=True)
-class Prepared(Unlearner):
-    """Takes fifty seconds to prepare, by its own account, and then drops the graph's edges."""
-
-    name = "prepared"
-
-    def prepare(self, problem: Problem) -> State | None:
-        return State(payload=None, seconds=50.0, megabytes=3.0)
-
-    def _forget(
-        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State | None]:
-        return remaining, state
-
-
-@dataclass(frozen=True)
-class Diverging(Unlearner):
-    """Ends where no number is."""
-
-    name = "diverging"
-
-    def _forget(
-        self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
-    ) -> tuple[Problem, State | None]:
-        return remaining.with_params({name: value * torch.nan for name, value in problem.params.items()}), state
-
-
-@pytest.fixture(scope="module")
-def parts() -> tuple[Interactions, Interactions]:
-    split = ratio(synthetic(200, 120, 4_000, seed=0), seed=0)
-    return split.train, split.test
-
-
-@pytest.fixture(scope="module")
-def problem(parts: tuple[Interactions, Interactions]) -> RecommenderProblem:
-    built = RecommenderProblem.build(parts[0], objective=WholeData(l2=0.5, a=0.1), dtype=torch.float64, dim=48)
-    return built.fit(options=built.options.polished())
-
-
-@pytest.fixture(scope="module")
-def scorer(parts: tuple[Interactions, Interactions]) -> RankingScorer:
-    return RankingScorer(parts[1])
-
-
-@pytest.fixture(scope="module")
-def found(problem: RecommenderProblem, scorer: RankingScorer) -> Comparison:
-    asked = requests("users:10", problem.data, seed=0)
-    methods = [method("reconverge"), Prepared(), Diverging()]
-    return compare(problem, asked, methods, scorer, seed=0, settings={"data": "synthetic"}, key=KEY)
-
-
-@pytest.fixture(scope="module")
-def content(found: Comparison) -> dict[str, Any]:
-    return json.loads(found.to_json())
 
 
 def row(content: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -287,111 +224,3 @@ def test_methods_of_one_name_are_told_apart(problem: RecommenderProblem, scorer:
     assert "row_drop" not in found.names
     named = [name for name in found.names if name.startswith("reconverge")]
     assert named == ["reconverge:max_iterations=1", "reconverge:max_iterations=2"]
-
-
-class Memory:
-    """A tracker that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
-
-    @contextlib.contextmanager
-    def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Iterator[Memory]:
-        self.told.append((name, {"tags": tags, "nested": nested}))
-        yield self
-
-    def params(self, values: Mapping[str, object]) -> None:
-        self.told[-1][1]["params"] = dict(values)
-
-    def metrics(self, values: Mapping[str, float | None], *, step: int | None = None) -> None:
-        self.told[-1][1]["metrics"] = dict(values)
-
-    def artifact(self, name: str, content: object) -> None:
-        self.told[-1][1][name] = content
-
-    def dataset(self, name: str, *, digest: str, counts: Mapping[str, int], context: str) -> None:
-        self.told[-1][1][f"dataset {name}"] = (digest, dict(counts))
-
-
-def test_record_tells_a_tracker_everything(found: Comparison, content: dict[str, Any]) -> None:
-    tracker = Memory()
-    record(found, tracker)
-    (name, parent), *children = tracker.told
-    assert (name, parent["nested"]) == ("evaluation", False)
-    assert parent["comparison.json"] == content
-    digest = found.requests[0].digest
-    assert parent["dataset requests"] == (digest, found.requests[0].counts)
-    assert [child for child, _ in children] == list(found.names)
-    for child, told in children:
-        assert told["nested"]
-        assert told["tags"]["unlearn.request_digest"] == digest
-        assert told["metrics"] == found.central(child) or child == "diverging"  # NaN equals nothing
-        assert told["params"] == found.settings["methods"].get(child, {})
-    unkeyed = tuple(type(r)(r.seed, r.request, r.counts, None, r.raw) for r in found.requests)
-    nameless = Comparison(found.measurements, unkeyed, found.settings, found.digests)
-    with pytest.raises(ValueError, match="`key`"):
-        record(nameless, tracker)
-
-
-def test_an_evaluation_is_found_below_a_study_of_ones_own(found: Comparison, location: Path) -> None:
-    tracker = MlflowTracker(location)
-    with tracker.run("study") as study:
-        pass
-    streams = Streams(streams=(Stream("graph_drop", {}, 0, (), 0.0),), settings={}, digests={})
-    record(found, tracker, tags={"mlflow.parentRunId": study.id})
-    record_streams(streams, tracker, tags={"mlflow.parentRunId": study.id})
-    below = f"tags.`mlflow.parentRunId` = '{study.id}'"
-    runs = tracker._client.search_runs([tracker.experiment_id], below)
-    assert [run.info.run_name for run in runs] == ["evaluation", "evaluation"]
-
-
-def test_a_tracker_holds_a_comparison_of_any_number_of_methods(found: Comparison, location: Path) -> None:
-    many = {f"reconverge:max_iterations={n}": method("reconverge").arguments() for n in range(100)}
-    rows = tuple(Measurement(name, 0, 0, {"seconds": 1.0}, {}) for name in many)
-    tracker = MlflowTracker(location)
-    record(Comparison(rows, found.requests, {"methods": many}, found.digests), tracker)
-    runs = tracker._client.search_runs([tracker.experiment_id])
-    assert {run.info.run_name for run in runs} == {"evaluation", *many}
-    assert {run.info.status for run in runs} == {"FINISHED"}
-
-
-def render(comparison: Comparison, width: int = 240, *, spread: bool = True) -> str:
-    console = Console(width=width, force_terminal=False)
-    with console.capture() as captured:
-        console.print(comparison.table(spread=spread))
-    return captured.get()
-
-
-@pytest.mark.parametrize(("requests", "below"), [(1, (True, False, False)), (1, (True,) * 3), (3, (True, True, False))])
-def test_a_star_is_at_a_gap_that_is_below_its_floor(requests: int, below: tuple[bool, ...]) -> None:
-    """A mean of .34 is not, for one of its three seeds being so."""
-    runs = [divmod(run, requests) for run in range(len(below))]
-    gaps = [{"retrain_gap": 0.01 if one else 0.99, "gap_floor": 0.02, "below_floor": float(one)} for one in below]
-    rows = [Measurement("method", *run, {**gap}, {}) for run, gap in zip(runs, gaps, strict=True)]
-    found = Comparison(tuple(rows), tuple(RequestFacts(*run, {}, None, {}) for run in runs), {}, {})
-    shown = found.central("method")["retrain_gap"]
-    assert shown is not None and ("*" in render(found)) == (shown < 0.02)
-
-
-def test_the_table_has_a_line_a_method(found: Comparison) -> None:
-    text = render(found)
-    assert all(name in text for name in found.names)
-    assert "*" not in next(line for line in text.splitlines() if "no_op" in line)
-    assert "*" in next(line for line in text.splitlines() if "retrain " in line)
-    assert "gap between two retrains" in text
-    assert "*: less than two retrains differ by" in text
-
-
-def test_80_columns_show_names_and_figures_whole() -> None:
-    names = ("reconverge:accuracy=0.05", "reconverge:accuracy=0.01", "retrain")
-    values = {
-        "recall_at_20": 0.3125, "forget_auc": 0.594, "retrain_gap": 9.22e-05, "overlap": 0.938, "score_bound": 0.384,
-        "seconds": 0.0021, "speedup_vs_retrain": 11_234.0,
-    }  # fmt: skip
-    measured = (Measurement(name, 0, 0, values | {"below_floor": float(name == "retrain")}, {}) for name in names)
-    text = render(Comparison(tuple(measured), (RequestFacts(0, 0, {}, None, {}),), {}, {}), 80, spread=False)
-    lines = text.splitlines()
-    assert max(map(len, lines)) <= 80
-    figures = [line.replace(" *", "").split()[1:] for line in lines if line.startswith((" reconverge", " retrain"))]
-    assert figures == [["0.312", "0.594", "9.22e-05", "0.938", "0.384", "0.002", "1.12e+04"]] * 3
-    assert "".join(names) in "".join(line[1:].split(" ")[0] for line in lines)

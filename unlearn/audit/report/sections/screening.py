@@ -63,7 +63,10 @@ def body(document: Node, looks: Looks) -> Markup:
     what = (
         "Mean [95 % interval] over seeds" if statistic == "interval" else "Median [10th, 90th percentile] over requests"
     )
-    caption = tag("span", _floors(rows), *(_reason(row) for row in comparison["methods"] if "reason" in row.value))
+    reasons = (_reason(row) for row in comparison["methods"] if "reason" in row.value)
+    said = [request.at("raw", "caveat") for request in comparison.at("raw", "requests") or ()]
+    caveats = {caveat.value: tag("p", caveat) for caveat in said if caveat.known}
+    caption = tag("span", _floors(rows), *reasons, *caveats.values())
     return figure(caption, table(what, heads, cells, sortable=True))
 
 
