@@ -62,8 +62,8 @@ def too_narrow(loss: ModelLoss, params: Params) -> str | None:
     if columns >= min(loss.graph.n_users, loss.graph.n_items) or squares[0] < _FILLED**2 * squares[-1]:
         return None
     return (
-        f"the solution fills all {columns} columns of the table, as if it needed more: retrains take long and may "
-        f"differ, and `reconverge` ends farther from them than its accuracy says; train with more columns (`dim`)"
+        f"the solution fills all {columns} columns of the table, as if it needed more: retrains may differ, and "
+        f"`reconverge` ends farther from them than its accuracy says; train with more columns (`dim`)"
     )
 
 
