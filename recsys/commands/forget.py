@@ -106,12 +106,16 @@ def forget(
         "residual_after": served.residual_after,
         "seconds": served.seconds,
         "fallback": served.fallback,
+        "caveat": served.problem.caveat,
     }
     if not json_:
         before, after = served.residual_before, served.residual_after
         residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
-        Console(markup=False, soft_wrap=True).print(
+        console = Console(markup=False, soft_wrap=True)
+        console.print(
             f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
             f"{' (retrained)' if served.fallback else ''}"
         )
+        if result["caveat"] is not None:
+            console.print(f"Note: {result['caveat']}")
     return result

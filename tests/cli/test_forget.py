@@ -14,7 +14,7 @@ def test_a_forgotten_user_is_gone_and_the_others_are_served(model: Path, data: I
     said = answer("forget", "--model", model, "--user", gone)
     assert said.keys() == {
         "out", "method", "forgotten", "interactions_removed", "rows_changed", "residual_before", "residual_after",
-        "seconds", "fallback",
+        "seconds", "fallback", "caveat",
     }  # fmt: skip
     assert (said["method"], said["forgotten"]["users"], said["fallback"]) == ("reconverge", 1, False)
     assert said["interactions_removed"] == int(data.degrees()[0][7])

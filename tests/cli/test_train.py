@@ -33,6 +33,14 @@ def test_train_says_what_it_made(trained: tuple[Path, Any], data: Interactions) 
     assert {path.name: path.is_file() for path in out.parent.iterdir()} == {"model": False, ".model.unlearn-lock": True}
 
 
+def test_a_model_that_is_too_narrow_says_so(table: Path, tmp_path: Path) -> None:
+    options = ("--data", table, "--l2", "0.01", "--dim")
+    said = answer("train", *options, "4", "--out", tmp_path / "narrow")["caveat"]
+    assert said is not None and "all 4 columns" in said
+    assert answer("train", *options, "40", "--out", tmp_path / "wide")["caveat"] is None
+    assert f"Note: {said}" in unlearn("forget", "--model", tmp_path / "narrow", "--item", "101").stdout
+
+
 @pytest.mark.parametrize(
     ("kind", "objective"),
     [("mf", "whole_data"), ("lightgcn", "multinomial"), ("lightgcn", "bpr"), ("mf", "sampled_softmax")],
