@@ -38,7 +38,9 @@ class Reconverge(Unlearner):
             rounding leaves nothing to gain. The way is that of the scores where the objective is strongly convex in
             them (`whole_data` on a linear recommender), so that what is left to gain tells what is left of it, and
             what the objective gains elsewhere. The directions may leave out ten times its cube of the request's squared
-            first-order push, and 1.25 times it of the way; below .1, finer than they reach, all parameters move.
+            first-order push, and of the way what an estimate puts at 1.25 times it, which sees about a third
+            (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach, all
+            parameters move.
         max_iterations: stops there whatever is left, over the directions and again over all parameters.
         memory: pairs of L-BFGS.
 
