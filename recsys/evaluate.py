@@ -9,10 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from recsys.data.interactions import Interactions
 from recsys.ranking import Scores, best, dot_products, seen_items
 
+_SHORT = 2.0  # seconds without a progress bar
 _NAMES = ("recall", "ndcg", "precision", "map", "mrr", "hit_rate", "popularity")
 
 
@@ -96,16 +98,18 @@ def evaluate_scores(
     shown = {k: np.zeros(train.n_items, dtype=np.bool_) for k in ks}
     banned = np.flatnonzero(~train.items.alive)
     seen = partial(seen_items, train)
-    for chunk, values, columns in best(scores, rows, train.n_items, k=max(ks), seen=seen, banned=banned):
-        real = values > -np.inf
-        hits = test.contains(np.repeat(chunk, columns.shape[1]), columns.reshape(-1)).reshape(columns.shape) & real
-        for k in ks:
-            for name, metric in _metrics(hits[:, :k], truth[chunk], k).items():
-                parts[f"{name}_at_{k}"].append(metric)
-            counted = real[:, :k]
-            total = (popularity[columns[:, :k]] * counted).sum(1)
-            parts[f"popularity_at_{k}"].append(total / np.maximum(counted.sum(1), 1))
-            shown[k][columns[:, :k][counted]] = True
+    with tqdm(total=len(rows), desc="test", unit="user", delay=_SHORT, disable=None, leave=False) as bar:
+        for chunk, values, columns in best(scores, rows, train.n_items, k=max(ks), seen=seen, banned=banned):
+            real = values > -np.inf
+            hits = test.contains(np.repeat(chunk, columns.shape[1]), columns.reshape(-1)).reshape(columns.shape) & real
+            for k in ks:
+                for name, metric in _metrics(hits[:, :k], truth[chunk], k).items():
+                    parts[f"{name}_at_{k}"].append(metric)
+                counted = real[:, :k]
+                total = (popularity[columns[:, :k]] * counted).sum(1)
+                parts[f"popularity_at_{k}"].append(total / np.maximum(counted.sum(1), 1))
+                shown[k][columns[:, :k][counted]] = True
+            bar.update(len(chunk))
     return Metrics(
         rows=rows,
         per_user={name: np.concatenate(values) for name, values in parts.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log2
+from typing import Any, Never
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from recsys.data import Interactions, Vocabulary
 from recsys.evaluate import evaluate, terciles
@@ -171,6 +173,20 @@ def test_summary_of_a_stratum(split: tuple[Interactions, Interactions], tables: 
     chosen = metrics.per_user["recall_at_20"][np.isin(metrics.rows, [0, 5])]
     assert metrics.summary(rows)["recall_at_20"] == pytest.approx(chosen.mean())
     assert np.isnan(metrics.summary(np.array([7]))["recall_at_20"])
+
+
+def test_progress_is_told_by_users(
+    split: tuple[Interactions, Interactions], tables: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[tqdm[Never]] = []
+
+    def shown(**arguments: Any) -> tqdm[Never]:
+        bars.append(tqdm(**arguments | {"disable": False}))
+        return bars[-1]
+
+    monkeypatch.setattr("recsys.evaluate.tqdm", shown)
+    found = evaluate(*tables, train=split[0], test=split[1])
+    assert [(bar.n, bar.total) for bar in bars] == [(len(found.rows), len(found.rows))]
 
 
 def test_terciles() -> None:
