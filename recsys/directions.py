@@ -45,10 +45,8 @@ def directions(
     users, items = before.rows[gone], before.cols[gone]
     final, axes = known.final, known.axes
     pull = (1.0 - known.scores[gone])[:, None]
-    of_users, at_users = _gathered(users, pull * final[n_users + items])
-    of_items, at_items = _gathered(items, pull * final[users])
-    of_users = of_users * ~torch.isin(at_users, newly)[:, None]
-    of_items = of_items * ~torch.isin(n_users + at_items, newly)[:, None]
+    of_users, at_users = _gathered(users, pull * final[n_users + items], without=newly)
+    of_items, at_items = _gathered(items, pull * final[users], without=newly - n_users)
     by_users, by_items = known.inverse_users, known.inverse_items
     once = of_users @ by_users, of_items @ by_items
     degrees = before.degrees()
@@ -75,10 +73,11 @@ def directions(
     return None if basis is None else basis.to(table.dtype).contiguous()
 
 
-def _gathered(ends: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of `rows` [e, d] by their end, and the ends [r] in order."""
-    at, which = torch.unique(ends, return_inverse=True)
-    return rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows), at
+def _gathered(ends: Tensor, rows: Tensor, without: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of `rows` [e, d] by their end, but of those to leave out, and the ends [r] in order."""
+    kept = ~torch.isin(ends, without)
+    at, which = torch.unique(ends[kept], return_inverse=True)
+    return rows.new_zeros(len(at), rows.shape[1]).index_add_(0, which, rows[kept]), at
 
 
 def _echo(
