@@ -28,8 +28,9 @@ from recsys.objectives import Objective, SampledObjective, WholeData
 from recsys.objectives import objective as named_objective
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
-from recsys.survey import Survey, survey, too_narrow
+from recsys.survey import Survey, survey
 from recsys.train import Monitor, TrainingOptions, resume, train
+from recsys.width import too_narrow
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History

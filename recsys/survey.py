@@ -13,7 +13,6 @@ from recsys.objectives.model_loss import ModelLoss
 from recsys.objectives.whole_data import WholeData
 from unlearn.params import Params
 
-_FILLED = 0.01  # of the largest singular value: a column that the solution does without ends far below
 STEP = 8  # columns come in multiples of this: a width that fills no vector register costs a third more a product
 
 
@@ -46,25 +45,6 @@ def survey(loss: ModelLoss, params: Params) -> Survey | None:
         users, items = (side @ axes for side in loss.embed(params))
     inverses = curvature_inverses(users.T @ users, items.T @ items, objective)
     return Survey.of(axes, torch.cat([users, items]), graph.edge_products(users, items), inverses)
-
-
-def too_narrow(loss: ModelLoss, params: Params) -> str | None:
-    """What follows from a solution that fills all columns of a trained linear model, if it does.
-
-    Then the model may be narrower than the solution's rank, and the objective is not convex in what the table can hold:
-    of tables that are nearly as good some are far from each other, and little of the objective may be a long way.
-    """
-    if not (isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)):
-        return None
-    table = params["table"]
-    columns = table.shape[1]
-    squares = torch.linalg.eigvalsh((table.T @ table).double())
-    if columns >= min(loss.graph.n_users, loss.graph.n_items) or squares[0] < _FILLED**2 * squares[-1]:
-        return None
-    return (
-        f"the solution fills all {columns} columns of the table, as if it needed more: retrains may differ, and "
-        f"`reconverge` ends farther from them than its accuracy says; train with more columns (`dim`)"
-    )
 
 
 def _row_space(table: Tensor) -> Tensor:

@@ -55,6 +55,14 @@ def test_evaluate_by_several_methods_and_seeds_into_mlflow(
     assert naming(tmp_path, data.users.ids) == set()
 
 
+def test_a_model_that_is_too_narrow_is_said_to_be(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    narrow = ("--dim", "4", "--l2", "0.01", "--seeds", "1", "--json", out)
+    shown = unlearn("evaluate", "--data", table, "--delete", "users:2", *narrow).stderr
+    (request,) = json.loads(out.read_text("utf-8"))["raw"]["requests"]
+    assert "all 4 columns" in request["raw"]["caveat"] and "all 4 columns" in " ".join(shown.split())
+
+
 def test_evaluate_single_users_gives_quantiles(table: Path) -> None:
     done = unlearn(
         "evaluate", "--data", table, "--delete", "one-user:3", "--seeds", "1", "--json", "-", *SMALL

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from recsys.data import from_edge_index
-from recsys.directions import _ECHOES, _echo, _principal
+from recsys.directions import _ECHOES, _echo, _gathered, _principal
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.signs import signs
@@ -40,6 +40,12 @@ def test_there_are_no_more_directions_than_rows_have() -> None:
     rows = torch.randn(60, 5, generator=generator) @ torch.randn(5, 120, generator=generator)
     basis = _principal(rows, 1e-6, most=120)
     assert basis is not None and basis.shape[1] == 5
+
+
+def test_pulls_are_added_up_by_the_row_that_felt_them() -> None:
+    ends, rows = torch.tensor([3, 1, 3, 2]), torch.eye(4)
+    sums, at = _gathered(ends, rows, without=torch.tensor([1, 7, -2]))
+    assert at.tolist() == [2, 3] and sums.tolist() == [[0, 0, 0, 1], [1, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("kind", ["user", "item"])

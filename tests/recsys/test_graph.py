@@ -35,6 +35,15 @@ def test_normalized_adjacency_equals_the_dense_one_and_isolated_nodes_have_zero_
     assert dense.abs().sum() > 0
 
 
+def test_some_rows_are_those_of_the_whole_matrix_in_the_order_asked(graph: BipartiteGraph) -> None:
+    values = torch.arange(1.0, graph.n_edges + 1.0, dtype=DTYPE)
+    dense = torch.zeros(graph.n_users, graph.n_items, dtype=DTYPE).index_put((graph.rows, graph.cols), values)
+    users, items = torch.tensor([4, graph.n_users - 1, 0]), torch.tensor([graph.n_items - 1, 3, 1, 2])
+    assert torch.equal(graph.rows_of_users(users, values).to_dense(), dense[users])
+    assert torch.equal(graph.rows_of_items(items, values).to_dense(), dense.T[items])
+    assert graph.rows_of_users(users[:0], values).shape == (0, graph.n_items)
+
+
 def test_propagation_equals_pyg_lightgcn(graph: BipartiteGraph) -> None:
     from torch_geometric.nn import LightGCN as PyGLightGCN
 

@@ -157,6 +157,14 @@ def test_figures_that_are_missing_are_shown_as_missing(seeds: int) -> None:
     assert '<span class="none">' in page
 
 
+def test_what_is_to_know_of_the_model_is_said_once() -> None:
+    document = example.document()
+    for request in (requests := document["comparison"]["raw"]["requests"]):
+        request["raw"]["caveat"] = "the solution fills it"
+    text = "".join(said for *_, said in Texts(render(document)).found if "{" not in said)
+    assert len(requests) > 1 and text.count("the solution fills it") == 1
+
+
 def test_a_mean_over_survivors_is_shown_as_one() -> None:
     document = example.document()
     assert 'class="survivors"' not in render(document)

@@ -1,0 +1,31 @@
+"""Whether a linear model is wide enough for its solution, without which there may be more than one."""
+
+from __future__ import annotations
+
+import torch
+
+from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import ModelLoss
+from recsys.objectives.whole_data import WholeData
+from unlearn.params import Params
+
+_FILLED = 0.01  # of the largest singular value: a column that the solution does without ends far below
+
+
+def too_narrow(loss: ModelLoss, params: Params) -> str | None:
+    """What follows from a solution that fills all columns of a trained linear model, if it does.
+
+    Then the model may be narrower than the solution's rank, and the objective is not convex in what the table can hold:
+    of tables that are nearly as good some are far from each other, and little of the objective may be a long way.
+    """
+    if not (isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)):
+        return None
+    table = params["table"]
+    columns = table.shape[1]
+    squares = torch.linalg.eigvalsh((table.T @ table).double())
+    if columns >= min(loss.graph.n_users, loss.graph.n_items) or squares[0] < _FILLED**2 * squares[-1]:
+        return None
+    return (
+        f"the solution fills all {columns} columns of the table, as if it needed more: retrains may differ, and "
+        f"`reconverge` ends farther from them than its accuracy says; train with more columns (`dim`)"
+    )
