@@ -88,11 +88,6 @@ class RecommenderProblem(FittedRecommender, Problem):
         graph = model.message_graph(data, dtype=dtype, device=device)
         options = options or TrainingOptions()
         params = ModelLoss(model, objective, graph).initial(options.seed, std=options.init_std)
-        if missing := [name for name, _ in model.named_parameters() if name not in params]:
-            raise ValueError(
-                f"`{type(model).__name__}.initial` must draw every parameter, for what it does not return is neither "
-                f"trained nor stored (got none for {', '.join(missing)})"
-            )
         return cls(data, model.to(device).eval(), objective, graph, params, options)
 
     def to(self, device: torch.device | str) -> RecommenderProblem:

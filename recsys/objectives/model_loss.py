@@ -27,8 +27,17 @@ class ModelLoss:
     graph: BipartiteGraph
 
     def initial(self, seed: int, *, std: float) -> Params:
-        """Initial parameters of the model, and of the objective where it brings some."""
+        """Initial parameters of the model, and of the objective where it brings some.
+
+        Raises:
+            ValueError: the model has parameters of which it does not say how they begin.
+        """
         of_model = self.model.initial(self.graph, seed, std=std)
+        if missing := [name for name, _ in self.model.named_parameters() if name not in of_model]:
+            raise ValueError(
+                f"`{type(self.model).__name__}.initial` must draw every parameter, for what it does not return is "
+                f"neither trained nor stored (got none for {', '.join(missing)})"
+            )
         return of_model | self.objective.initial(self.graph, seed, std=std)
 
     @property
