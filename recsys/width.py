@@ -22,8 +22,11 @@ def too_narrow(loss: ModelLoss, params: Params) -> str | None:
         return None
     table = params["table"]
     columns = table.shape[1]
-    squares = torch.linalg.eigvalsh((table.T @ table).double())
-    if columns >= min(loss.graph.n_users, loss.graph.n_items) or squares[0] < _FILLED**2 * squares[-1]:
+    gram = (table.T @ table).double()
+    if columns >= min(loss.graph.n_users, loss.graph.n_items) or not gram.isfinite().all():
+        return None
+    squares = torch.linalg.eigvalsh(gram)
+    if squares[0] < _FILLED**2 * squares[-1]:
         return None
     return (
         f"the solution fills all {columns} columns of the table, as if it needed more: retrains may differ, and "

@@ -44,6 +44,8 @@ def examine(before: Storable, after: Storable, ids: Vocabulary, *, share: float)
     - `score_bound`: the proven bound of the scores' distance to any exact retrain's, where there is one and all
       else passed. It is for the record: of what stopped early it is wide.
 
+    A model's caveat stands among what is not covered: no check sees how far from a retrain a too narrow model ends.
+
     Args:
         ids: the user ids of the stored version, by row.
         share: of the interactions that `before` was made from, those that are not in the data any more.
@@ -59,7 +61,8 @@ def examine(before: Storable, after: Storable, ids: Vocabulary, *, share: float)
     fine = all(check.passed for check in checks)
     if fine and isinstance(after, RecommenderProblem) and (bound := after.optimality()) is not None:
         checks.append(Check(name="score_bound", value=bound.relative))
-    return Verdict(tuple(checks), NOT_COVERED)
+    said = () if after.caveat is None else (after.caveat,)
+    return Verdict(tuple(checks), NOT_COVERED + said)
 
 
 def _nonzero(model: Storable, rows: NDArray[np.int64]) -> int:

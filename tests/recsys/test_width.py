@@ -29,6 +29,11 @@ def test_nothing_is_wider_than_there_are_users_or_items() -> None:
     assert RecommenderProblem.build(data, objective=WholeData(l2=0.01), dim=20).fit().caveat is None
 
 
+def test_of_parameters_that_are_no_numbers_nothing_is_said() -> None:
+    problem = RecommenderProblem.build(synthetic(n_users=60, n_items=40, n_interactions=600, seed=0), dim=4)
+    assert problem.with_params({"table": problem.params["table"] * torch.nan}).caveat is None
+
+
 def test_of_other_objectives_nothing_is_said() -> None:
     data = synthetic(n_users=60, n_items=40, n_interactions=600, seed=0)
     problem = RecommenderProblem.build(data, objective="bpr", dim=4, options=TrainingOptions(epochs=1))

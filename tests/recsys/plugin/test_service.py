@@ -71,6 +71,13 @@ def test_a_version_that_still_knows_them_or_harms_the_others_does_not_pass() -> 
     assert failed(examine(remaining, broken, good.data.users, share=0.05)) >= {"not_finite", "panel_auc", "residual"}
 
 
+def test_of_a_model_that_is_too_narrow_it_says_that_no_check_sees_that() -> None:
+    objective = WholeData(l2=0.1)
+    narrow, wide = (RecommenderProblem.build(data(), objective=objective, dim=dim).fit() for dim in (2, 30))
+    said, nothing = (set(examine(one, one, one.data.users, share=0.0).not_covered) for one in (narrow, wide))
+    assert narrow.caveat is not None and said - nothing == {narrow.caveat}
+
+
 def test_a_retrain_without_half_of_everybody_passes(folder: Path) -> None:
     batch, recommender = Batch("b1", people(*range(0, 40, 2))), opened(folder)
     assert recommender.remove(batch).share > 0.3
