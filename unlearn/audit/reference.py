@@ -124,13 +124,18 @@ def reference(
 def _timed(
     remaining: Fitted, panel: Panel, scorer: Scorer, seed: int, cut: float
 ) -> tuple[Fitted, list[tuple[float, Any]]]:
-    """A retrain by `seed`, and (seconds, answers) on its way, the end included; `cut` seconds had passed before it."""
+    """A retrain by `seed`, and (seconds, answers) on its way, the end included; `cut` seconds had passed before it.
+
+    Like a method's, its seconds run from the call on: they hold the drawing of parameters to begin with.
+    """
     passed: list[tuple[float, Any]] = []
-    clock = 0.0
+    clock, begun = 0.0, None
 
     def watch(_: int, seconds: float, params: Callable[[], Params]) -> None:
-        nonlocal clock
-        clock = cut + seconds
+        nonlocal clock, begun
+        if begun is None:
+            begun = cut + elapsed(started) - seconds
+        clock = begun + seconds
         if not passed or clock >= _SPACING * passed[-1][0]:
             assert isinstance(remaining, Problem)
             passed.append((clock, panel.answers(remaining.with_params(params()))))

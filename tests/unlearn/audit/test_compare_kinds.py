@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,12 +20,12 @@ from recsys.objectives import BPR, SampledObjective, SampledSoftmax
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
-from recsys.train import TrainingOptions
+from recsys.train import Monitor, TrainingOptions
 from unlearn.audit import Comparison, compare
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.methods import MissingRequirement, Retrain, State, Unlearner, method
-from unlearn.problem import Problem, SelfUnlearning
+from unlearn.problem import Fitted, Problem, SelfUnlearning
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,22 @@ def test_sampled_training_is_measured_against_the_coupled_retrain(split: Split, 
     trajectory = found.requests[0].raw["trajectory"]
     assert len(trajectory) > 2
     assert trajectory[-1][1] == 0.0 < trajectory[0][1]
+
+
+class SlowToBegin(RankingScorer):
+    """Retrains that draw their first parameters for a while."""
+
+    def polish(self, model: Fitted, *, seed: int | None = None, watch: Monitor | None = None) -> FittedRecommender:
+        time.sleep(0.1)
+        return super().polish(model, seed=seed, watch=watch)
+
+
+def test_a_retrain_is_timed_from_the_call_on(split: Split) -> None:
+    problem = sampled(split, BPR()).fit()
+    asked = requests("users:3", problem.data, seed=0)
+    found = compare(problem, asked, [], SlowToBegin(split.test), seed=problem.options.seed)
+    trajectory = found.requests[0].raw["trajectory"]
+    assert all(seconds > 0.1 for seconds, _ in trajectory)
 
 
 def test_another_seed_draws_other_negatives_and_the_same_seed_the_same(split: Split) -> None:
