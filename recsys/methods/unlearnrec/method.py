@@ -66,8 +66,8 @@ class UnlearnRec(Unlearner):
 
     **Differences from the paper:** `local`; as published the correction reaches every row. An average over pairs in P,
     where the paper sums. The released example has a `preserve` of 5 in these terms (0.005 for batches of 1024), at
-    which utility still suffers, and the released defaults, 10 at temperature 10, let it go: 7 is from the validation
-    part of LastFM. A new deletion every epoch instead of every fifth, and a tenth of the epochs. Selection on a
+    which utility still suffers, and the released defaults, 10 at temperature 10, let it go: 10 at temperature 1 is from
+    the validation part of LastFM. A new deletion every epoch instead of every fifth, and a tenth of the epochs. Selection on a
     held-out deletion, with the untrained network among the candidates; the released training selects on the request
     that is then evaluated. C leaves out the network's first states, which both views share, and drops an interaction in
     both directions. Perceptron by Xavier's rule as released, where the paper has the identity. Fine-tuning takes half
@@ -79,7 +79,7 @@ class UnlearnRec(Unlearner):
     withdrawal: float = 0.1
     local: bool = True
     unlearn: float = 0.5
-    preserve: float = 7.0
+    preserve: float = 10.0
     contrast: float = 1e-3
     temperature: float = 1.0
     rate: float = 0.1
