@@ -114,7 +114,7 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
 
 def _failures(targets: Any) -> list[str]:
     """What the targets say that went wrong."""
-    if not isinstance(targets, dict):
+    if not isinstance(targets, dict) or not targets:
         return ["it does not say what was done in which target"]
     found: list[str] = []
     for name, target in targets.items():

@@ -46,7 +46,7 @@ def test_what_has_another_shape_is_a_defect(issued: list[dict[str, Any]], sqlite
     key, whole = public_key(sqlite_ledger.keyring), issued[1]
     signed = "its signature is not of this content by this key"
     successor = "it is not the successor of the certificate given as the one before it"
-    for targets in ([], None, "shop", 1):
+    for targets in ({}, [], None, "shop", 1):
         found = defects(whole | {"targets": targets}, key)
         assert found == [signed, "it does not say what was done in which target"]
     for target in ([], 1, {}, {"left": [], "verification": []}):

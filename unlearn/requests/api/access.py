@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from unlearn.requests.callers import Caller, Role
 from unlearn.requests.service import Service
 
 _MOST_NAMES = 10_000
+_BODY_SECONDS = 10.0  # for all of a body: whoever drips would keep a connection, and a server that is to stop, for ever
 
 
 @dataclass
@@ -93,15 +95,20 @@ async def read_body(request: Request) -> bytes:
     """The whole body.
 
     Raises:
-        Failure: 413 as soon as there is more of it than the settings allow.
+        Failure: 413 as soon as there is more of it than the settings allow, 408 where it does not come in time.
     """
     service: Service = request.app.state.service
     parts, size = list[bytes](), 0
-    async for part in request.stream():
-        size += len(part)
-        if size > service.settings.body_limit_bytes:
-            raise Failure(413, "body too large", "The body must be smaller.")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > service.settings.body_limit_bytes:
+                    raise Failure(413, "body too large", "The body must be smaller.")
+                parts.append(part)
+    except TimeoutError:
+        closing = {"Connection": "close"}
+        raise Failure(408, "body too slow", "The body must come faster: repeat the request.", headers=closing) from None
     return b"".join(parts)
 
 

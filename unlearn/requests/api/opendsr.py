@@ -52,7 +52,7 @@ def discovery(request: Request) -> Discovery:
     status_code=201,
     response_model=Received,
     openapi_extra=_BODY,
-    responses=documented(400, 401, 403, 409, 413, 422, 429),
+    responses=documented(400, 401, 403, 408, 409, 413, 422, 429),
 )
 async def create(
     request: Request,

@@ -102,6 +102,7 @@ _DESCRIPTIONS = {
     401: "There is no key, or nobody has it.",
     403: "The key may not do this.",
     404: "There is no such thing.",
+    408: "The body does not come in time.",
     409: "The state does not allow it.",
     413: "The body is too large.",
     422: "The Idempotency-Key was used with another body.",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.unlearn.requests.api.conftest import Client, body
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.target.example import KIND
 from tests.unlearn.target.people import PEOPLE
+from unlearn.requests.api import access, create_app
 from unlearn.requests.callers import Role
 from unlearn.requests.queue import Batching
 from unlearn.requests.worker import Worker
@@ -155,6 +159,24 @@ def test_a_body_above_the_limit_is_refused(client: Client) -> None:
     padded = json.dumps(body(PEOPLE[0])).encode()
     assert client.create(padded + b" " * (limit - len(padded))).status_code == 201
     assert problem(client.create(padded + b" " * (limit - len(padded) + 1), key="k2"), 413, "body too large")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "_BODY_SECONDS", 0.1)
+
+    async def dripping() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.03)
+
+    async def send(path: str) -> httpx.Response:
+        transport = httpx.ASGITransport(create_app(client.service))
+        async with asyncio.timeout(5), httpx.AsyncClient(transport=transport, base_url="http://forget") as http:
+            return await http.post(path, headers=client.headers(Idempotency_Key="k1"), content=dripping())
+
+    answer, stranger = asyncio.run(send("/v2/requests")), asyncio.run(send("/page/login"))
+    assert problem(answer, 408, "body too slow") and stranger.status_code == 408
+    assert answer.headers["Connection"] == stranger.headers["Connection"] == "close"
 
 
 def test_cancelling(client: Client) -> None:
