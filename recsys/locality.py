@@ -85,6 +85,23 @@ def locality(
     return Locality(part, origin.reshape(-1), finish, widened)
 
 
+def unmoved(loss: ModelLoss, params: Params, before: BipartiteGraph) -> bool:
+    """Whether the parameters are as good on what remains as they were: no edge went, and no row that anyone felt.
+
+    To re-converge there would only be to gain what training left, down to rounding, by which residuals rise as often as
+    they fall.
+
+    Args:
+        loss: of a problem on the remaining data and graph; `before`, the graph with what was forgotten.
+    """
+    graph, idle = loss.graph, loss.idle_nodes
+    if not isinstance(loss.model, LinearRecommender) or not torch.equal(graph.values, before.values):
+        return False
+    if "item" not in loss.objective.at_rest and len(graph.forgotten_items) > len(before.forgotten_items):
+        return False
+    return not any(params[name][idle].any() for name in loss.row_parameters)
+
+
 def _everywhere(loss: ModelLoss, table: Tensor, known: Survey) -> Locality:
     """The objective over all that the table spans, from `table`; `known` as `locality` has it."""
     assert isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)

@@ -22,7 +22,7 @@ from recsys.graph import BipartiteGraph
 from recsys.joint_graph import JointGraph
 from recsys.landscape import WholeDataLandscape
 from recsys.likeness import likeness
-from recsys.locality import locality
+from recsys.locality import locality, unmoved
 from recsys.models.base import LinearRecommender, Recommender, build
 from recsys.objectives import Objective, SampledObjective, WholeData
 from recsys.objectives import objective as named_objective
@@ -36,7 +36,7 @@ from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
 from unlearn.params import Params, arranged
 from unlearn.problem import Bound, Locality, Problem, Touched
-from unlearn.solvers.landscape import Landscape
+from unlearn.solvers.landscape import FunctionLandscape, Landscape
 from unlearn.units import Unit, Units
 
 
@@ -316,9 +316,12 @@ class RecommenderProblem(FittedRecommender, Problem):
         return survey(self.loss, self.params)
 
     def locality(self, before: Problem, forget: ForgetSet, known: Survey | None, *, tail: float) -> Locality:
+        assert isinstance(before, RecommenderProblem)
+        if unmoved(self.loss, self.params, before.graph):
+            nowhere = FunctionLandscape(lambda x: (0.0, x)), self.graph.values.new_empty(0)
+            return Locality(*nowhere, finish=lambda: (self.params, known), widened=lambda _: None)
         if known is None:
             return super().locality(before, forget, known, tail=tail)
-        assert isinstance(before, RecommenderProblem)
         return locality(self.loss, self.params["table"], before.graph, before.records(forget), known, tail)
 
     def optimality(

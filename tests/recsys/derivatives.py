@@ -11,7 +11,7 @@ from recsys.problem import RecommenderProblem
 def assert_derivatives_match(problem: RecommenderProblem) -> None:
     """Of the table: value and gradient, and the Hessian times a vector."""
     table = problem.params["table"]
-    direction = torch.randn_like(table)
+    direction = torch.randn(table.shape, generator=torch.Generator().manual_seed(0), dtype=table.dtype)
     step = 1e-5
     ahead, ahead_gradient = problem.value_and_gradient({"table": table + step * direction})
     behind, behind_gradient = problem.value_and_gradient({"table": table - step * direction})

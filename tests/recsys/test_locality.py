@@ -189,6 +189,35 @@ def test_what_is_forgotten_stays_zero_in_parameters_and_survey(kind: str) -> Non
     assert not result.state.payload.final[rows].any()
 
 
+@pytest.mark.parametrize("accuracy", [0.2, 0.05])
+def test_whom_the_model_learned_nothing_of_can_be_forgotten_without_a_move(accuracy: float) -> None:
+    problem, (user,) = trained().problem, trained().user.users
+    frame = problem.data.frame()
+    pairs = tuple((user, item) for item in frame["item"][frame["user"] == user])
+    unlearner = Reconverge(accuracy=accuracy)
+    emptied = unlearner.forget(problem, ForgetSet(interactions=pairs), unlearner.prepare(problem))
+    gone = unlearner.forget(emptied.problem, ForgetSet(users=(user,)), emptied.state, on_failure="raise")
+    before, after = emptied.problem, gone.problem
+    assert isinstance(before, RecommenderProblem) and isinstance(after, RecommenderProblem)
+    assert user in before.data.users and user not in after.data.users
+    assert torch.equal(after.params["table"], before.params["table"])
+    if gone.state is not None and emptied.state is not None:
+        assert gone.state.payload is emptied.state.payload
+    # A row that is not zero counts among all pairs, so that all others felt it.
+    felt = before.with_params({"table": torch.ones_like(before.params["table"])})
+    assert unlearner.forget(felt, ForgetSet(users=(user,))).n_rows_changed == before.graph.n_nodes
+
+
+def test_an_item_that_nobody_had_still_moves_those_it_competed_with() -> None:
+    data = synthetic(n_users=30, n_items=20, n_interactions=200, seed=0)
+    item = data.items.ids[0]
+    problem = RecommenderProblem.build(data, model="mf", objective=Multinomial(), dim=4, dtype=torch.float64)
+    problem = problem.without(ForgetSet(interactions=[(user, item) for user in data.users.ids])).fit()
+    table = problem.params["table"].index_fill(0, torch.tensor([data.n_users]), 0.0)  # a score of 0 competes, too
+    result = Reconverge().forget(problem.with_params({"table": table}), ForgetSet(items=(item,)))
+    assert result.n_rows_changed > 1
+
+
 def test_an_objective_without_a_closed_search_has_no_survey() -> None:
     problem = RecommenderProblem.build(synthetic(n_users=30, n_items=20, n_interactions=200, seed=0), model="mf", dim=4)
     assert problem.survey() is not None

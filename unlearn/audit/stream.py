@@ -190,7 +190,8 @@ def _served(
             result = method.forget(current, forget, state)
         current, state = result.problem, result.state
         before, after = result.residual_before, result.residual_after
-        if before is not None and after is not None:
+        # What removed nothing left nothing, and would only lower the mean that a debt is held against.
+        if before is not None and after is not None and (result.records_removed or result.n_rows_changed):
             residuals.append((before, after))
         removed = current.history.removed
         values = yardstick.values(original, current, everything) if number in measure else None

@@ -15,7 +15,7 @@ from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from unlearn.audit import RetrainRule, Stream, Streams, stream, streams
-from unlearn.forget import UnknownIds
+from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import MissingRequirement, method
 from unlearn.problem import Fitted
 
@@ -132,6 +132,18 @@ def test_a_retrain_clears_the_debt(parts: tuple[RecommenderProblem, RankingScore
     assert [step.retrained for step in found.steps] == [reason is not None for reason in due]
     assert found.steps[2].removed < found.steps[1].removed + problem.records(asked[2]).numel()
     assert found.steps[1].retrain_seconds > 0.0 == found.steps[2].retrain_seconds
+
+
+def test_requests_of_whom_the_model_learned_nothing_make_no_retrain_due(
+    parts: tuple[RecommenderProblem, RankingScorer],
+) -> None:
+    problem, scorer = parts
+    users = tuple(problem.data.users.take(range(3)))
+    frame = problem.data.frame()
+    pairs = frame[frame["user"].isin(users)]
+    emptied = problem.without(ForgetSet(interactions=zip(pairs["user"], pairs["item"], strict=True))).fit()
+    each = [ForgetSet(users=(user,)) for user in users]
+    assert all(step.due is None for step in stream(emptied, each, method("reconverge"), scorer, seed=0).steps)
 
 
 def test_every_threshold_out_of_range_is_named() -> None:
