@@ -21,6 +21,7 @@ from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from tests.unlearn.audit.compared import KEY, Diverging, Memory, render
 from unlearn.audit import Comparison, compare, record
+from unlearn.audit.figures import _kept
 from unlearn.audit.measures import auc
 from unlearn.audit.reference import Reference, reference
 from unlearn.forget import ForgetSet
@@ -61,7 +62,8 @@ def test_the_measures_order_the_methods(content: dict[str, Any]) -> None:
     assert distance == sorted(distance)
     assert distance[2] > 0.05
     assert nothing["overlap"] < reconverged["overlap"] <= 1.0
-    assert reconverged["residual_ratio"] < 1.0 == nothing["residual_ratio"]
+    assert 0.0 < retrained["residual_ratio"] < reconverged["residual_ratio"] < 1.0 == nothing["residual_ratio"]
+    assert retrained["rows_changed"] == 200 + 120  # all: those of the forgotten are cleared
     assert nothing["below_floor"] == 0.0
     assert reconverged["original_drift"] < 0.01
 
@@ -88,6 +90,13 @@ def test_raw_values_score_the_same(found: Comparison) -> None:
             assert gap == pytest.approx(one.values["retrain_gap"])
 
 
+def test_of_many_scores_an_even_choice_is_kept() -> None:
+    kept = _kept(torch.arange(9_999.0).flip(0))
+    assert kept == list(range(0, 9_999, 2))
+    many = 2**24 + 4  # float32 has no number for the last place
+    assert _kept(torch.zeros(many)) == [0.0] * 5_000
+
+
 def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> None:
     trajectory = found.requests[0].raw["trajectory"]
     assert trajectory[-1][1] == pytest.approx(found.measurements[0].values["gap_floor"])
@@ -104,7 +113,10 @@ def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> Non
         assert values["speedup_vs_retrain"] == pytest.approx(cold / values["seconds"])
         price = values["seconds"] + values["prepare_seconds"] / 100
         assert values["speedup_amortised_100"] == pytest.approx(cold / price)
-    prepared = next(one for one in found.measurements if one.method == "prepared")
+    retrain, prepared = (next(one for one in found.measurements if one.method == m) for m in ("retrain", "prepared"))
+    assert retrain.values["seconds"] == trajectory[-1][0]
+    own = ("prepare_seconds", "prepare_mb", "speedup_vs_retrain", "speedup_amortised_100", "fallback")
+    assert [retrain.values[name] for name in own] == [0.0, 0.0, 1.0, 1.0, 0.0]
     assert (prepared.values["prepare_seconds"], prepared.values["prepare_mb"]) == (50.0, 3.0)
 
 
