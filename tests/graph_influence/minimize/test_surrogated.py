@@ -77,6 +77,33 @@ def test_the_published_relaxation_finds_most_of_what_can_be_found_on_trees():
     assert np.mean(shares) > 0.85
 
 
+def test_the_published_relaxation_descends_on_the_published_loss():
+    """On a star the spread is 1 + sum of p r: every retention that is looked at, by gradients and Adam written out."""
+    p, budget, epochs, alpha, beta = np.array([0.9, 0.2, 0.5, 0.6, 0.3]), 2, 6, 0.1, 1.0
+    graph = SocialGraph.from_arcs([0] * 5, [1, 2, 3, 4, 5], p, nodes=6)
+    looked: list[np.ndarray] = []
+    surrogate = NonBacktracking(5)
+    surrogate.register_forward_pre_hook(lambda _, given: looked.append(given[3][0].detach().numpy().copy()))
+    method = DiffIMPlus(epochs=epochs, alpha=alpha, beta=beta, unit="nodes", surrogate=surrogate)
+    found = method.choose(Outbreak(graph, np.array([0]), "nodes"), budget)
+    first = np.log(5 / budget - 1)  # where the seed, which cannot be taken, stays
+    x, kept, m, v = np.full(5, first), np.ones(5), np.zeros(5), np.zeros(5)
+    expected, chosen = [np.ones(5)], list[int]()
+    for t in range(1, budget * epochs + 1):
+        r = 1 / (1 + np.exp(-x))
+        expected.append(r * kept)
+        slope = kept * (p / p.sum() - 2 * alpha * ((1 - r * kept).sum() - budget)) + beta / 5 * np.log(1 / r - 1)
+        slope *= r * (1 - r)
+        slope *= min(1.0, 0.01 / np.linalg.norm(slope))
+        m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
+        x = x - m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        if t % epochs == 0:
+            chosen.append(int(np.where(kept, x, np.inf).argmin()))
+            kept[chosen[-1]], x[chosen[-1]] = 0.0, max(x.max(), first)
+    assert found == [unit + 1 for unit in chosen]
+    np.testing.assert_allclose(looked, [[1.0, *row] for row in expected], atol=1e-4)
+
+
 def expected(outbreak: Outbreak, x: np.ndarray, budget: int) -> float:
     """The objective of random removals by going through all of them."""
     seeds = len(outbreak.seeds)
