@@ -23,7 +23,7 @@ from tests.unlearn.audit.compared import KEY, Diverging, Memory, render
 from unlearn.audit import Comparison, compare, record
 from unlearn.audit.figures import _kept
 from unlearn.audit.measures import auc
-from unlearn.audit.reference import Reference, reference
+from unlearn.audit.reference import OTHER_START, Reference, reference
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import method
 from unlearn.problem import Problem
@@ -124,6 +124,8 @@ def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> Non
 def test_a_retrain_comes_as_near_as_it_ever_came_exponentially_between_looks(gap: float, seconds: float) -> None:
     watched: Any = SimpleNamespace(trajectory=((1.0, 0.8), (2.0, 0.4), (4.0, 0.1)))
     assert Reference.seconds_until(watched, gap) == pytest.approx(seconds)
+    coupled: Any = SimpleNamespace(trajectory=((1.0, 0.8), (3.0, 0.0)))  # nothing falls to 0 exponentially
+    assert Reference.seconds_until(coupled, gap) == (1.0 if gap > 0.8 else 3.0)
 
 
 def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
@@ -133,14 +135,14 @@ def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
     (forget,), scorer = requests("random:0.1", problem.data, seed=0), RankingScorer(split.test)
     panel = scorer.panel(problem, forget, seed=0)
     few = replace(panel, affected=panel.affected[:3])
-    found = reference(problem, problem, forget, scorer, few, seed=0)
+    found = reference(problem, problem, forget, scorer, few, seed=3)
     before, after, other = (one.scores(np.arange(problem.data.n_users)) for one in (problem, found.cold, found.other))
     everybody, unit = panel.remaining, float((before - after)[few.affected].norm())
     assert found.effect == pytest.approx(float((before - after)[everybody].norm() / after[everybody].norm()))
     assert found.distance == pytest.approx(unit)
     assert found.gap_floor == pytest.approx(float((after - other)[few.affected].norm()) / unit, rel=1e-2)
     assert (found.original_drift, found.gap(problem)) == (0.0, pytest.approx(1.0))
-    assert isinstance(found.cold, Problem) and found.cold.history.seed != problem.history.seed  # another start
+    assert isinstance(found.cold, Problem) and found.cold.history.seed == 3 + OTHER_START
 
 
 def test_a_method_that_ends_in_no_number_is_a_row_without_figures(content: dict[str, Any]) -> None:
@@ -174,6 +176,7 @@ def test_many_requests_give_quantiles(problem: RecommenderProblem, scorer: Ranki
     assert entry["retrain_gap"]["median"] == pytest.approx(gaps[1])
     assert entry["retrain_gap"]["p90"] == pytest.approx(0.2 * gaps[1] + 0.8 * gaps[2])
     assert entry["retrain_gap"]["n"] == 3
+    assert [m.request for m in found.measurements if m.method == "placebo"] == [0]
     assert "(" in render(found)
 
 
