@@ -131,14 +131,44 @@ def test_slopes_are_those_of_the_expected_objective(seed):
         assert found[unit] == pytest.approx(ends_[1] - ends_[0], abs=1e-8)
 
 
+def best_moved(outbreak: Outbreak, x: np.ndarray, budget: int) -> np.ndarray:
+    """With the one move of a coordinate between 0 and 1 to an end that lowers the objective most, by trying all."""
+    moved = [np.where(np.arange(len(x)) == k, end, x) for k in np.flatnonzero((x > 0) & (x < 1)) for end in (0.0, 1.0)]
+    return min(moved, key=lambda one: expected(outbreak, one, budget))
+
+
 @pytest.mark.parametrize("seed", small_trees()[:8])
-def test_rounding_never_makes_it_worse_and_meets_the_budget(seed):
+def test_rounding_takes_what_gains_most_never_makes_it_worse_and_meets_the_budget(seed):
     outbreak = tree_outbreak(seed)
     x = np.random.default_rng(seed).uniform(size=outbreak.units)
     rounded = _rounded(_Expected(Relaxation(EXACT, outbreak), 1, 2), torch.tensor(x)).numpy()
+    greedily = x
+    while ((greedily > 0) & (greedily < 1)).any():
+        greedily = best_moved(outbreak, greedily, 2)
+    assert rounded.tolist() == greedily.tolist()
     assert set(rounded.tolist()) <= {0.0, 1.0}
     assert rounded.sum() == 2
     assert expected(outbreak, rounded, 2) <= expected(outbreak, x, 2) + 1e-9
+
+
+class Bent(NonBacktracking):
+    """Linear in no retention: p (r + c r (1 - r)) for each node beside the seed."""
+
+    def __init__(self, p: list[float], c: list[float]) -> None:
+        super().__init__()
+        self.p, self.c = torch.tensor(p), torch.tensor(c)
+
+    def forward(self, graph, seeds, probability=None, susceptible=None):
+        r = susceptible[:, 1:]
+        return torch.cat([seeds[:, :1], self.p * (r + self.c * r * (1 - r))], dim=1)
+
+
+@pytest.mark.parametrize(("p", "c", "chosen"), [([1.0, 0.6], [4.0, -8.0], 1), ([0.4, 1.0], [8.0, -4.0], 2)])
+def test_what_rounding_leaves_beside_the_budget_is_mended_by_what_costs_least(p, c, chosen):
+    """Rounding takes both nodes in the first case and none in the second, where one is asked for: the surer one."""
+    graph = SocialGraph.from_arcs([0, 0], [1, 2], p, nodes=3)
+    outbreak = Outbreak(graph, np.array([0]), "nodes")
+    assert Relaxed(unit="nodes", surrogate=Bent(p, c)).choose(outbreak, 1) == [chosen]
 
 
 @pytest.mark.parametrize("seed", small_trees())
