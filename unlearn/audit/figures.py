@@ -133,5 +133,5 @@ def _kept(scores: Tensor) -> list[float]:
     """The scores in ascending order, six digits each; beyond 5,000 an even choice of them."""
     ordered = scores.flatten().double().sort().values
     if len(ordered) > _KEPT_SCORES:
-        ordered = ordered[torch.linspace(0, len(ordered) - 1, _KEPT_SCORES).round().long()]
+        ordered = ordered[torch.linspace(0, len(ordered) - 1, _KEPT_SCORES, dtype=torch.float64).round().long()]
     return [float(f"{value:.6g}") if value == value else nan for value in ordered.tolist()]

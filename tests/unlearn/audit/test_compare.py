@@ -21,8 +21,9 @@ from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from tests.unlearn.audit.compared import KEY, Diverging, Memory, render
 from unlearn.audit import Comparison, compare, record
+from unlearn.audit.figures import _kept
 from unlearn.audit.measures import auc
-from unlearn.audit.reference import Reference, reference
+from unlearn.audit.reference import OTHER_START, Reference, reference
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import method
 from unlearn.problem import Problem
@@ -61,7 +62,8 @@ def test_the_measures_order_the_methods(content: dict[str, Any]) -> None:
     assert distance == sorted(distance)
     assert distance[2] > 0.05
     assert nothing["overlap"] < reconverged["overlap"] <= 1.0
-    assert reconverged["residual_ratio"] < 1.0 == nothing["residual_ratio"]
+    assert 0.0 < retrained["residual_ratio"] < reconverged["residual_ratio"] < 1.0 == nothing["residual_ratio"]
+    assert retrained["rows_changed"] == 200 + 120  # all: those of the forgotten are cleared
     assert nothing["below_floor"] == 0.0
     assert reconverged["original_drift"] < 0.01
 
@@ -88,6 +90,13 @@ def test_raw_values_score_the_same(found: Comparison) -> None:
             assert gap == pytest.approx(one.values["retrain_gap"])
 
 
+def test_of_many_scores_an_even_choice_is_kept() -> None:
+    kept = _kept(torch.arange(9_999.0).flip(0))
+    assert kept == list(range(0, 9_999, 2))
+    many = 2**24 + 4  # float32 has no number for the last place
+    assert _kept(torch.zeros(many)) == [0.0] * 5_000
+
+
 def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> None:
     trajectory = found.requests[0].raw["trajectory"]
     assert trajectory[-1][1] == pytest.approx(found.measurements[0].values["gap_floor"])
@@ -104,7 +113,10 @@ def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> Non
         assert values["speedup_vs_retrain"] == pytest.approx(cold / values["seconds"])
         price = values["seconds"] + values["prepare_seconds"] / 100
         assert values["speedup_amortised_100"] == pytest.approx(cold / price)
-    prepared = next(one for one in found.measurements if one.method == "prepared")
+    retrain, prepared = (next(one for one in found.measurements if one.method == m) for m in ("retrain", "prepared"))
+    assert retrain.values["seconds"] == trajectory[-1][0]
+    own = ("prepare_seconds", "prepare_mb", "speedup_vs_retrain", "speedup_amortised_100", "fallback")
+    assert [retrain.values[name] for name in own] == [0.0, 0.0, 1.0, 1.0, 0.0]
     assert (prepared.values["prepare_seconds"], prepared.values["prepare_mb"]) == (50.0, 3.0)
 
 
@@ -112,6 +124,8 @@ def test_speed_is_a_cold_retrains_time_to_the_same_gap(found: Comparison) -> Non
 def test_a_retrain_comes_as_near_as_it_ever_came_exponentially_between_looks(gap: float, seconds: float) -> None:
     watched: Any = SimpleNamespace(trajectory=((1.0, 0.8), (2.0, 0.4), (4.0, 0.1)))
     assert Reference.seconds_until(watched, gap) == pytest.approx(seconds)
+    coupled: Any = SimpleNamespace(trajectory=((1.0, 0.8), (3.0, 0.0)))  # nothing falls to 0 exponentially
+    assert Reference.seconds_until(coupled, gap) == (1.0 if gap > 0.8 else 3.0)
 
 
 def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
@@ -121,14 +135,14 @@ def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
     (forget,), scorer = requests("random:0.1", problem.data, seed=0), RankingScorer(split.test)
     panel = scorer.panel(problem, forget, seed=0)
     few = replace(panel, affected=panel.affected[:3])
-    found = reference(problem, problem, forget, scorer, few, seed=0)
+    found = reference(problem, problem, forget, scorer, few, seed=3)
     before, after, other = (one.scores(np.arange(problem.data.n_users)) for one in (problem, found.cold, found.other))
     everybody, unit = panel.remaining, float((before - after)[few.affected].norm())
     assert found.effect == pytest.approx(float((before - after)[everybody].norm() / after[everybody].norm()))
     assert found.distance == pytest.approx(unit)
     assert found.gap_floor == pytest.approx(float((after - other)[few.affected].norm()) / unit, rel=1e-2)
     assert (found.original_drift, found.gap(problem)) == (0.0, pytest.approx(1.0))
-    assert isinstance(found.cold, Problem) and found.cold.history.seed != problem.history.seed  # another start
+    assert isinstance(found.cold, Problem) and found.cold.history.seed == 3 + OTHER_START
 
 
 def test_a_method_that_ends_in_no_number_is_a_row_without_figures(content: dict[str, Any]) -> None:
@@ -162,6 +176,7 @@ def test_many_requests_give_quantiles(problem: RecommenderProblem, scorer: Ranki
     assert entry["retrain_gap"]["median"] == pytest.approx(gaps[1])
     assert entry["retrain_gap"]["p90"] == pytest.approx(0.2 * gaps[1] + 0.8 * gaps[2])
     assert entry["retrain_gap"]["n"] == 3
+    assert [m.request for m in found.measurements if m.method == "placebo"] == [0]
     assert "(" in render(found)
 
 

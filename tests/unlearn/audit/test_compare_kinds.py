@@ -14,14 +14,16 @@ from rich.console import Console
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from recsys.answers import Answers
 from recsys.data import Interactions, Split, ratio, synthetic
 from recsys.fitted import FittedRecommender
 from recsys.objectives import BPR, SampledObjective, SampledSoftmax
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
-from recsys.scorer import RankingScorer
+from recsys.scorer import RankingPanel, RankingScorer
 from recsys.train import Monitor, TrainingOptions
 from unlearn.audit import Comparison, compare
+from unlearn.audit.reference import _timed, reference
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.methods import MissingRequirement, Retrain, State, Unlearner, method
@@ -42,7 +44,7 @@ class ItemItem(FittedRecommender, SelfUnlearning):
         return cls(data, dense.T @ dense)
 
     def fit(self, init: object = None, *, options: object = None) -> ItemItem:
-        return ItemItem.of(self.data)
+        return type(self).of(self.data)
 
     def without(self, forget: ForgetSet) -> ItemItem:
         return replace(self, data=self.data.without(forget))
@@ -113,6 +115,22 @@ def test_sampled_training_is_measured_against_the_coupled_retrain(split: Split, 
     assert trajectory[-1][1] == 0.0 < trajectory[0][1]
 
 
+class SlowToAnswer(RankingPanel):
+    """Every look takes a while."""
+
+    def answers(self, model: Fitted) -> Answers:
+        time.sleep(0.05)
+        return super().answers(model)
+
+
+class SlowToCut(ItemItem):
+    """What has to go is found after a while."""
+
+    def without(self, forget: ForgetSet) -> ItemItem:
+        time.sleep(0.1)
+        return super().without(forget)
+
+
 class SlowToBegin(RankingScorer):
     """Retrains that draw their first parameters for a while."""
 
@@ -121,12 +139,18 @@ class SlowToBegin(RankingScorer):
         return super().polish(model, seed=seed, watch=watch)
 
 
-def test_a_retrain_is_timed_from_the_call_on(split: Split) -> None:
-    problem = sampled(split, BPR()).fit()
-    asked = requests("users:3", problem.data, seed=0)
-    found = compare(problem, asked, [], SlowToBegin(split.test), seed=problem.options.seed)
-    trajectory = found.requests[0].raw["trajectory"]
-    assert all(seconds > 0.1 for seconds, _ in trajectory)
+def test_a_retrain_is_timed_from_the_call_on_without_the_looks_at_it(split: Split) -> None:
+    problem, scorer = sampled(split, BPR()).fit(), SlowToBegin(split.test)
+    (forget,) = requests("users:3", problem.data, seed=0)
+    panel = SlowToAnswer(**vars(scorer.panel(problem, forget, seed=0)))
+    seconds = [when for when, _ in reference(problem, problem, forget, scorer, panel, seed=3).trajectory]
+    assert seconds[0] > 0.1
+    assert 0.0 < seconds[-1] - seconds[0] < 0.05 * (len(seconds) - 1)
+    _, passed = _timed(problem.without(forget), panel, scorer, 3, cut=100.0)
+    assert all(when > 100.1 for when, _ in passed)
+    counts = SlowToCut.of(split.train)
+    ((end, _),) = reference(counts, counts, forget, scorer, panel, seed=0).trajectory
+    assert end > 0.2
 
 
 def test_another_seed_draws_other_negatives_and_the_same_seed_the_same(split: Split) -> None:

@@ -103,8 +103,8 @@ def test_errors_are_of_second_order_and_those_of_the_remaining_curvature_smaller
 # ---- factorisation: indefinite, and free to turn ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["exact", "published"])
-def test_it_solves_its_equation_among_the_directions_that_do_not_turn(form: Any) -> None:
+@pytest.mark.parametrize(("form", "solver"), [("exact", "cg"), ("published", "cg"), ("published", "lissa")])
+def test_it_solves_its_equation_among_the_directions_that_do_not_turn(form: Any, solver: Any) -> None:
     problem = factorised()
     forget = pairs(problem, 4, 20)
     at = problem.without(forget) if form == "exact" else problem
@@ -117,7 +117,7 @@ def test_it_solves_its_equation_among_the_directions_that_do_not_turn(form: Any)
     damping = 8.0
     inner = projection @ (hessian_operator(at).matrix() + damping * identity) @ projection
     expected = torch.linalg.solve(inner + identity - projection, projection @ b)
-    found = step(Influence(form=form, **(SHARP | {"damping": damping})), problem, forget)
+    found = step(Influence(form=form, solver=solver, **(SHARP | {"damping": damping})), problem, forget)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert float((projection @ found - found).norm()) < 1e-8 * float(found.norm())
 

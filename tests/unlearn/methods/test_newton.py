@@ -86,6 +86,14 @@ def test_it_stays_safe_where_the_curvature_is_negative() -> None:
     assert ratio < 0.02
 
 
+@pytest.mark.parametrize(("size", "radius"), [(0.01, 0.01), (0.0, 1.0)])
+def test_the_first_step_is_at_most_as_long_as_the_model(size: float, radius: float) -> None:
+    problem = ridge()
+    problem = problem.with_params({"weight": torch.full((1, 5), size / 5**0.5, dtype=torch.float64)})
+    moved = flatten(after(Newton(steps=1), problem, ForgetSet(records=(3,))).params) - flatten(problem.params)
+    assert float(moved.norm()) == pytest.approx(radius)
+
+
 def test_a_step_does_not_turn_the_embeddings() -> None:
     problem = factorised()
     project = gauge_projection(problem)

@@ -8,14 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.tolerances import EXACT64
+from tests.tolerances import CONVERGED64, EXACT64
+from tests.unlearn.methods.contract import sampled_case
 from tests.unlearn.methods.exact import step
 from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, squared
 from unlearn.attached import AttachedProblem
+from unlearn.curvature import adam_damping, hessian_operator, record_gradients
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions, attach
 from unlearn.methods import Influence, WoodFisher
+from unlearn.methods.second_order import removed_gradient, staying
 from unlearn.methods.woodfisher import penalty_curvature
+from unlearn.params import flatten
 
 GONE = [3, 8, 20]
 
@@ -40,6 +44,26 @@ def test_it_is_the_papers_recursion() -> None:
     expected *= (b @ expected) / (expected @ hessian @ expected)
     found = step(WoodFisher(damping=0.7), problem, ForgetSet(records=tuple(GONE)))
     torch.testing.assert_close(found, expected, **EXACT64)
+
+
+def test_adams_damping_is_on_both_diagonals() -> None:
+    case = sampled_case()
+    problem, forget = case.problem, case.requests[0]
+    remaining, prior = problem.without(forget), adam_damping(problem)
+    at = remaining.with_params(remaining.settled(forget))
+    g, b = torch.stack(list(record_gradients(at))), removed_gradient(problem, remaining, forget)
+    expected = torch.linalg.solve(g.T @ g + torch.diag(prior + 0.7 + penalty_curvature(at)), b)
+    curved = hessian_operator(at).matrix() @ expected + prior * expected
+    expected *= (b @ expected) / (expected @ curved)
+    stays = staying(remaining, forget)
+    found = step(WoodFisher(damping=0.7, samples=len(g)), problem, forget)
+    torch.testing.assert_close(stays * found, stays * expected, **CONVERGED64)
+
+
+def test_where_nothing_remains_the_damping_stands_alone() -> None:
+    problem = ridge().fit()
+    found = step(WoodFisher(damping=0.7), problem, ForgetSet(records=tuple(range(40))))
+    torch.testing.assert_close(flatten(problem.params) + found, torch.zeros(5, dtype=torch.float64), **EXACT64)
 
 
 def test_the_penalty_has_its_own_curvature() -> None:

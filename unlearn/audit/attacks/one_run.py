@@ -54,7 +54,7 @@ class OneRun(Metric):
         if not 2 <= r <= m:
             raise TooFew(
                 f"`guesses` must be an even number of at most the {m} examples for `one_run` (got {r}); a fifth of "
-                "fewer than ten is none"
+                "fewer than eight is none"
             )
         return {"one_run_epsilon": Guesses(m, r, correct(values, member, r))}
 

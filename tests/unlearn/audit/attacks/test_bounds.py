@@ -7,16 +7,20 @@ from math import exp
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom, norm
 
 from tests.unlearn.audit.attacks.gaussians import halves
 from unlearn.audit.attacks import (
     Epsilon,
     Evidence,
+    OneRun,
+    TooFew,
 )
 from unlearn.audit.attacks.f_ine import of_samples
 from unlearn.audit.attacks.one_run import Guesses, correct, epsilon_bound
 from unlearn.audit.attacks.split_test import Errors, split_test
+from unlearn.audit.signals import Signals
 
 
 @pytest.mark.parametrize(("side", "resolution"), [(64, 2.1), (128, 2.8), (512, 4.2)])
@@ -72,6 +76,8 @@ def test_attacks_of_several_seeds_add_their_errors_up() -> None:
     guesses = Guesses(100, 20, 16)
     together = Guesses.pooled([guesses] * 4)
     assert together.value == epsilon_bound(400, 80, 64) > guesses.alone() > 0
+    assert together.resolution == epsilon_bound(400, 80, 80) and together.alarm
+    assert not Guesses.pooled([Guesses(100, 20, 10)] * 4).alarm
 
 
 def test_kinds_are_halved_alike() -> None:
@@ -113,3 +119,19 @@ def test_half_of_the_guesses_right_prove_nothing() -> None:
 def test_guesses_are_the_strongest_and_the_weakest() -> None:
     values = np.array([9.0, 5.0, 1.0, 8.0, 0.0, 4.0])
     assert correct(values, np.array([True, True, False, False, False, True]), 4) == 3  # 9 yes, 8 no; 0 and 1 no
+
+
+def test_one_run_is_the_first_model_and_guesses_about_a_fifth_of_its_examples() -> None:
+    def read(examples: int, guesses: int | None = None) -> Guesses:
+        strength = np.arange(examples, dtype=np.float64)
+        values = torch.from_numpy(np.stack([strength, -strength]))  # every guess is right, or every one wrong
+        trained = torch.from_numpy(np.tile(strength >= examples // 2, (2, 1)))
+        evidence = Evidence({"unlearned.forget": Signals(values, trained, torch.arange(2))})
+        return OneRun(guesses=guesses).readings(evidence)["one_run_epsilon"]
+
+    assert read(24) == Guesses(24, 4, 4)
+    assert read(8) == read(8, guesses=3) == Guesses(8, 2, 2)
+    assert read(8, guesses=8) == Guesses(8, 8, 8)
+    for examples, guesses in ((7, None), (8, 10), (8, 1)):
+        with pytest.raises(TooFew, match="fewer than eight"):
+            read(examples, guesses)

@@ -16,6 +16,7 @@ from unlearn.audit.attacks import (
     RMIA,
     Evidence,
     Swap,
+    TooFew,
     ULiRA,
 )
 from unlearn.audit.attacks.groups import auc
@@ -58,6 +59,10 @@ def test_likelihood_ratios_are_those_of_the_other_blocks() -> None:
         expected = norm.logpdf(values[j], means[0], spreads[0]) - norm.logpdf(values[j], means[1], spreads[1])
         np.testing.assert_allclose(found[j], expected)
         np.testing.assert_allclose(away[j], (values[j] - means[1]) / spreads[1])
+    np.testing.assert_allclose(likelihood_ratios(values + 1e7, member, signals.draws), found, rtol=1e-5, atol=1e-7)
+    assert len(ULiRA(draws=39).readings(Evidence({"unlearned.forget": halves(8, 3, shift=0.7)}))) == 4
+    with pytest.raises(TooFew, match="must include 4 that were trained"):
+        ULiRA(draws=39).readings(Evidence({"unlearned.forget": halves(6, 3, shift=0.7)}))
 
 
 def test_few_models_share_one_variance_and_many_have_their_own() -> None:
@@ -68,17 +73,17 @@ def test_few_models_share_one_variance_and_many_have_their_own() -> None:
     # With a variance of its own, an example's ratio does not depend on the units of its signal.
     plain = likelihood_ratios(signals.values.numpy(), member, signals.draws)
     np.testing.assert_allclose(many, plain, rtol=1e-6, atol=1e-8)
-    few = halves(16, 4, shift=1.0)
+    few = halves(126, 4, shift=1.0)
     scaled = likelihood_ratios(few.values.numpy() * spread, few.member.numpy(), few.draws)
     shared = likelihood_ratios(few.values.numpy(), few.member.numpy(), few.draws)
     assert np.abs(scaled - shared).max() > 0.1
 
 
 def test_the_variance_of_an_example_is_that_of_its_samples() -> None:
-    signals = halves(132, 3, shift=0.7)
+    signals = halves(128, 3, shift=0.7)
     values, member, blocks = signals.values.numpy(), signals.member.numpy(), np.array(signals.draws)
     found = likelihood_ratios(values, member, signals.draws)
-    for j, e in np.ndindex(132, 3):
+    for j, e in np.ndindex(128, 3):
         others = blocks != blocks[j]
         mine, never = (values[others & (member[:, e] == kind), e] for kind in (True, False))
         expected = norm.logpdf(values[j, e], mine.mean(), mine.std(ddof=1))
@@ -106,7 +111,10 @@ def test_a_rate_needs_as_many_negatives_as_it_has_levels() -> None:
     scores, member = generator.normal(size=(20, 30)), np.arange(600).reshape(20, 30) % 2 == 0
     _, _, one_percent, tenth = figures(scores, member)
     assert np.isfinite(one_percent) and np.isnan(tenth)
-    found = {one.metric: one for one in ULiRA(draws=39).findings(Evidence({"unlearned.forget": halves(20, 30, 0.0)}))}
+    evidence = Evidence({"unlearned.forget": halves(20, 30, 0.0)})
+    found = {one.metric: one for one in ULiRA(draws=39).findings(evidence)}
+    # Few of the deleted above the bar are no sign of anything, many are.
+    assert np.isinf(found["u_lira_tpr_at_1_percent"].high) and np.isfinite(found["u_lira_balanced_accuracy"].high)
     tenth_found = found["u_lira_tpr_at_0.1_percent"]
     assert tenth_found.verdict == "inconclusive" and tenth_found.p_value is None
     assert "1,000" in tenth_found.does_not_show and "3,000" in tenth_found.does_not_show
@@ -154,6 +162,11 @@ def test_rmia_of_gaussians_is_the_normal_integral() -> None:
     (found,) = RMIA(draws=39).read(Evidence({"unlearned.forget": signals, "unlearned.held_out": nobody})).values()
     assert found.value == pytest.approx(norm.cdf(1 / sqrt(2)), abs=0.02)
     assert found.alarm
+    values, member, population = signals.values.numpy(), signals.member.numpy(), nobody.values.numpy()
+    scores = relative(values, member, ranked(population, signals.draws, 1.0), signals.draws, a=1.0, gamma=1.0)
+    assert found.value == pytest.approx(auc(scores, member), abs=1e-12)
+    with pytest.raises(TooFew, match="must hold a population"):
+        RMIA().read(Evidence({"unlearned.forget": signals, "unlearned.held_out": nobody.columns(slice(0))}))
 
 
 def test_swap_cancels_what_tells_the_sets_apart_by_themselves() -> None:
