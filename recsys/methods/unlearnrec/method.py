@@ -66,13 +66,13 @@ class UnlearnRec(Unlearner):
 
     **Differences from the paper:** `local`; as published the correction reaches every row. An average over pairs in P,
     where the paper sums. The released example has a `preserve` of 5 in these terms (0.005 for batches of 1024), at
-    which utility still suffers, and the released defaults, 10 at temperature 10, let it go: 10 at temperature 1 is
-    from the validation part of LastFM. A new deletion every epoch instead of every fifth, and a tenth of the epochs.
-    Selection on a held-out deletion, with the untrained network among the candidates; the released training selects on the request
-    that is then evaluated. C leaves out the network's first states, which both views share, and drops an interaction in
-    both directions. Perceptron by Xavier's rule as released, where the paper has the identity. Fine-tuning takes half
-    of the weights of pre-training. With an objective over all pairs (`whole_data`) own pulls a deleted pair to 0 by
-    itself, as a pair like any other; U then pulls it on, below 0.
+    which utility still suffers, and the released defaults, 10 at temperature 10, let it go: 10 at temperature 1 is from
+    the validation part of LastFM. A new deletion every epoch instead of every fifth, and a tenth of the epochs.
+    Selection on a held-out deletion, with the untrained network among the candidates; the released training selects on
+    the request that is then evaluated. C leaves out the network's first states, which both views share, and drops an
+    interaction in both directions. Perceptron by Xavier's rule as released, where the paper has the identity.
+    Fine-tuning takes half of the weights of pre-training. With an objective over all pairs (`whole_data`) own pulls a
+    deleted pair to 0 by itself, as a pair like any other; U then pulls it on, below 0.
     """
 
     layers: int = 3
