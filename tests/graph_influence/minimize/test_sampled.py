@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil, log
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from graph_influence.coins import coin, stream, unit
 from graph_influence.diffusion import diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import AdvancedGreedy, GreedyReplace, Outbreak, ReverseSampling
+from graph_influence.minimize.strategies import greedy, replaced
 from graph_influence.outbreak import Worlds
 from graph_influence.outbreak.dominators import add_drops
 from tests.graph_influence.minimize.contract import exact_drops, spread_without
@@ -178,6 +181,15 @@ def test_advanced_greedy_is_greedy_by_trying_every_unit_in_common_worlds(seed, u
     assert AdvancedGreedy(samples=RUNS, unit=unit_, model=model).choose(outbreak, 2) == chosen
 
 
+@pytest.mark.parametrize("seed", [3, 7])
+def test_reverse_sampling_is_greedy_in_as_many_backward_worlds_as_its_error_asks_for(seed, monkeypatch):
+    monkeypatch.setattr("graph_influence.minimize.sampled.purpose", lambda *_: 5)
+    outbreak, n = outbreak_of(seed, "arcs", "ic"), random_graph(seed, "ic").num_alive
+    worlds = Worlds(outbreak, ceil(0.1 * n * log(n) / 0.4**2), 5, backward=True)
+    expected = greedy(outbreak, lambda chosen: worlds.drops(chosen)[1], 3)
+    assert ReverseSampling().choose(outbreak, 3) == expected
+
+
 def test_routes_that_must_be_cut_together_are_found_by_replacing():
     # Two sure ways from seed 0 lead to 3 and its crowd; another arc of the crowd's has some behind it.
     crowd = [(3, node) for node in range(5, 12)] + [(3, 4), (4, 12), (4, 13)]
@@ -200,6 +212,13 @@ def test_replacing_goes_beyond_the_neighbours_of_the_seeds():
     graph = SocialGraph.from_arcs([0, 1, 2, 3, 3], [2, 2, 3, 4, 5], nodes=6)
     found = GreedyReplace(samples=10).choose(Outbreak(graph, np.array([0, 1])), 1)
     assert [ends(graph)[arc] for arc in found] == [(2, 3)]
+
+
+def test_replacing_ends_with_the_first_that_is_the_best_in_its_own_place():
+    graph = SocialGraph.from_arcs([0, 0, 1], [1, 2, 3], nodes=4)
+    drops = {(): [5.0, 4.0, 3.0], (0,): [0.0, 5.0, 3.0], (1,): [1.0, 0.0, 5.0]}
+    found = replaced(Outbreak(graph, np.array([0])), lambda chosen: np.array(drops[tuple(chosen)]), 2)
+    assert found == [0, 1]
 
 
 @pytest.mark.parametrize("kind", [AdvancedGreedy, ReverseSampling])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
+import pytest
 from rich.console import Console
 
 from tests.unlearn.audit.attacks.ridges import Sizes, draw
-from unlearn.audit.attacks import Challenge, ForgetAUC, RetainAUC, Swap
+from unlearn.audit.attacks import CannotMeasure, Challenge, Evidence, ForgetAUC, RetainAUC, Swap
 from unlearn.audit.auditing import Audit, audit
 from unlearn.audit.chance import DRAWS
 from unlearn.audit.finding import Finding
@@ -39,6 +41,31 @@ def test_methods_are_judged_as_by_the_metrics_themselves() -> None:
     expected = [one for metric in metrics for one in metric.findings(clean, control=[nothing])]
     assert found.findings["method"] == expected
     assert "pass" in {one.verdict for one in expected}
+
+
+def test_what_cannot_be_measured_is_a_reason_or_where_it_is_asked_for_an_error() -> None:
+    whole = draw(2, sizes=Sizes(models=48))
+    lacking = Evidence({name: part for name, part in whole.parts.items() if not name.startswith("retrained")})
+    evidence = {"no_op": [whole], "method": [lacking]}
+    found = audit(evidence, [ForgetAUC(draws=39), Swap(draws=39)])
+    assert {name: [one.metric for one in claims] for name, claims in found.findings.items()} == {
+        "no_op": ["forget_auc", "swap_quality"], "method": ["swap_quality"]
+    }  # fmt: skip
+    assert list(found.reasons) == ["method"] and "retrained.forget" in found.reasons["method"]["forget_auc"]
+    with pytest.raises(CannotMeasure, match="retrained.forget"):
+        audit(evidence, [ForgetAUC(draws=39)], strict=True)
+
+
+def test_a_figure_carries_the_digest_of_what_it_was_read_from() -> None:
+    seeds = [draw(seed, sizes=Sizes(models=48)) for seed in (2, 3)]
+    state = hashlib.sha256()
+    for one in seeds:
+        told = one["unlearned.forget"]
+        state.update(b"unlearned.forget" + told.values.numpy().tobytes() + told.member.numpy().tobytes())
+    found = audit({"no_op": seeds}, [Swap(draws=39)]).with_findings({"no_op": [claim("recall", None)]})
+    swap, recall = found.content()["findings"]["no_op"]
+    assert (swap["metric"], swap["raw"]) == ("swap_quality", state.hexdigest())
+    assert (recall["metric"], recall["raw"]) == ("recall", None)  # of the comparison
 
 
 def test_a_failure_that_does_not_survive_holm_is_starred() -> None:
