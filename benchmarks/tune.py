@@ -73,7 +73,13 @@ class Trained:
 def main() -> None:
     options = arguments(__doc__, own=flags)
     split = load(options, options.dataset, options.split)
-    settings = {"dataset": options.dataset, "draws": options.draws, "validation": VALIDATION, "rank": RANK}
+    settings = {
+        "dataset": options.dataset,
+        "draws": options.draws,
+        "validation": VALIDATION,
+        "rank": RANK,
+        "max_iterations": options.max_iterations,
+    }
     result = report(options, "tune", split, settings)
     result["cells"] = kept(options, result, "cells") if options.resume else []
     cells = list(dict.fromkeys(grid(options)))
@@ -82,7 +88,7 @@ def main() -> None:
     result["best"] = winners(here)
     finish(options, result)
     if options.test:
-        result["test"] = test(split, [cell_of(row) for row in result["best"]], options.seeds)
+        result["test"] = test(options, split, [cell_of(row) for row in result["best"]])
         finish(options, result)
 
 
@@ -93,6 +99,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
         told = f"values to try [{' '.join(map(str, values))}]"
         choices = values if name == "objective" else None
         parser.add_argument(f"--{name}", nargs="+", type=kinds[name], choices=choices, metavar=name.upper(), help=told)
+    most = "where training stops at last, for data on which converging takes hours [2000]"
+    parser.add_argument("--max-iterations", type=at_least(1), default=2000, help=most)
     parser.add_argument("--draws", type=at_least(2), default=3, help="random validation parts of the training data [3]")
     parser.add_argument("--resume", action="store_true", help="keep the cells that the file of --json already has")
     parser.add_argument("--test", action="store_true", help="fit the best to train and validation, and test them")
@@ -124,7 +132,8 @@ def search(options: argparse.Namespace, result: dict[str, Any], cells: list[Cell
     problem(cells[0], draws[0].train, 0, max_iterations=3).fit()  # what only the first call costs
     for cell in tqdm(cells, desc="cells", disable=None, leave=False):
         if cell not in done:
-            row = summary(cell, [train(cell, part.train, part.validation, n) for n, part in enumerate(draws)])
+            most = options.max_iterations
+            row = summary(cell, [train(cell, part.train, part.validation, n, most) for n, part in enumerate(draws)])
             say(described(row))
             result["cells"].append(row)
             finish(options, result)
@@ -146,14 +155,14 @@ def problem(cell: Cell, data: Interactions, seed: int, **options: Any) -> Recomm
     )
 
 
-def train(cell: Cell, data: Interactions, held_out: Interactions, seed: int) -> Trained:
+def train(cell: Cell, data: Interactions, held_out: Interactions, seed: int, most: int) -> Trained:
     iterations = 0
 
     def count(iteration: int, *_: object) -> None:
         nonlocal iterations
         iterations = iteration
 
-    fitted = problem(cell, data, seed).fit(monitor=count)
+    fitted = problem(cell, data, seed, max_iterations=most).fit(monitor=count)
     table, history = fitted.params["table"], fitted.history
     assert history.seconds is not None and history.residual is not None
     penalty = 2.0 * cell.l2 * float(table.norm())  # 0 where L2 lets nothing through: a solution, its residual 0 too
@@ -208,13 +217,14 @@ def winners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return chosen
 
 
-def test(split: Split, cells: list[Cell], seeds: int) -> list[dict[str, Any]]:
+def test(options: argparse.Namespace, split: Split, cells: list[Cell]) -> list[dict[str, Any]]:
     """Figures on the test part, fitted to train and validation."""
     data = split.refit()
     rows: list[dict[str, Any]] = []
-    say(f"test, fitted to train and validation, {seeds} seeds")
+    say(f"test, fitted to train and validation, {options.seeds} seeds")
     for cell in tqdm(cells, desc="test", disable=None, leave=False):
-        rows.append(summary(cell, [train(cell, data, split.test, seed) for seed in range(seeds)]))
+        runs = [train(cell, data, split.test, seed, options.max_iterations) for seed in range(options.seeds)]
+        rows.append(summary(cell, runs))
         say(described(rows[-1]))
     return rows
 

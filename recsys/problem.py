@@ -29,7 +29,7 @@ from recsys.objectives import objective as named_objective
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
 from recsys.survey import Survey, survey
-from recsys.train import Monitor, TrainingOptions, resume, train
+from recsys.train import Monitor, TrainingOptions, resume, train, unfinished
 from recsys.width import too_narrow
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
@@ -120,7 +120,8 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     @property
     def caveat(self) -> str | None:
-        return too_narrow(self.loss, self.params)
+        said = too_narrow(self.loss, self.params), unfinished(self, self.objective_function.l2)
+        return "; ".join(filter(None, said)) or None
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)

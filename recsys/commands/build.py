@@ -21,6 +21,7 @@ from unlearn.specification import arguments, typed
 from unlearn.specification import read as read_specification
 
 T = TypeVar("T")
+_CONVERGING = ("max_iterations",)
 _STOCHASTIC = ("epochs", "batch_size", "learning_rate", "keep")
 
 
@@ -77,7 +78,7 @@ def build_model(
         problems += [
             f"`{_flag(name)}` must go with a model that an objective trains (got --model {setup.model}); "
             f"give {solved.name} its own arguments as in {solved.name}:name=value"
-            for name in ("objective", "l2", "a", *_STOCHASTIC)
+            for name in ("objective", "l2", "a", *_CONVERGING, *_STOCHASTIC)
             if getattr(setup, name) is not None
         ]
         _refuse(problems)
@@ -116,18 +117,20 @@ def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training(setup: Setup, objective: type[Objective], keep: frozenset[str], problems: list[str]) -> dict[str, Any]:
-    """Training options that were given; a converging objective has none of them."""
-    given = {name: value for name in _STOCHASTIC if (value := getattr(setup, name)) is not None}
-    if issubclass(objective, SampledObjective):
-        kept = given.get("keep")
-        return given | {"keep": keep if kept is None else frozenset(part.strip() for part in kept.split(","))}
-    if given:
-        stochastic = [name for name, kind in objectives().items() if issubclass(kind, SampledObjective)]
+    """Training options that were given: those of an objective that samples are not those of one that converges."""
+    samples = issubclass(objective, SampledObjective)
+    own, others = (_STOCHASTIC, _CONVERGING) if samples else (_CONVERGING, _STOCHASTIC)
+    if misplaced := [_flag(name) for name in others if getattr(setup, name) is not None]:
+        fitting = [name for name, kind in objectives().items() if issubclass(kind, SampledObjective) is not samples]
         problems.append(
-            f"{', '.join(_flag(name) for name in given)} must go with a stochastic objective: "
-            f"{', '.join(stochastic)} (got --objective {setup.objective or OBJECTIVE})"
+            f"{', '.join(misplaced)} must go with {'a converging' if samples else 'a stochastic'} objective: "
+            f"{', '.join(fitting)} (got --objective {setup.objective or OBJECTIVE})"
         )
-    return {}
+    given: dict[str, Any] = {name: value for name in own if (value := getattr(setup, name)) is not None}
+    if not samples:
+        return given
+    kept = given.get("keep")
+    return given | {"keep": keep if kept is None else frozenset(part.strip() for part in kept.split(","))}
 
 
 def _chosen(

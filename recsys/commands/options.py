@@ -51,6 +51,9 @@ class Setup:
     layers: Annotated[int | None, typer.Option(help="Layers of a graph model (default: the model's own).")] = None
     l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (default: the objective's own).")] = None
     a: Annotated[float | None, typer.Option(help="Weight of unobserved pairs (default: the objective's own).")] = None
+    max_iterations: Annotated[
+        int | None, typer.Option(help="Where training an objective that converges stops at last (default: 2000).")
+    ] = None
     epochs: Annotated[int | None, typer.Option(help="Epochs of a stochastic objective (default: 100).")] = None
     batch_size: Annotated[
         int | None, typer.Option(help="Interactions in a batch of a stochastic objective (default: 2048).")

@@ -82,7 +82,7 @@ def test_a_cell_is_what_training_on_each_draw_gives(load: Any) -> None:
         expected.train, objective=Multinomial(l2=0.3), options=TrainingOptions(seed=1), dim=6, layers=2
     ).fit()
     metrics = evaluate(*plain.readout(), train=expected.train, test=expected.validation).summary()
-    found = tune.train(cell, draws[1].train, draws[1].validation, 1)
+    found = tune.train(cell, draws[1].train, draws[1].validation, 1, 2000)
     assert (found.recall_at_20, found.ndcg_at_20) == (metrics["recall_at_20"], metrics["ndcg_at_20"])
     assert found.relative_residual <= 2e-5 and found.iterations > 5
 

@@ -54,6 +54,11 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
             (*train, "--batch-size", "9", "--keep", "optimizer"),
             ("--batch-size, --keep must go with a stochastic objective: bpr", "(got --objective whole_data)"),
         ),
+        "converging": (
+            (*train, "--objective", "bpr", "--max-iterations", "9"),
+            ("--max-iterations must go with a converging objective: multinomial", "(got --objective bpr)"),
+        ),
+        "max iterations": ((*train, "--max-iterations", "0"), ("`max_iterations` must be positive", "(got 0)")),
         "keep": (
             (*train, "--objective", "bpr", "--keep", "optimizer,all"),
             ("`keep` must be empty or of", "(got ['all', 'optimizer'])"),

@@ -91,6 +91,19 @@ def test_what_training_kept_serves_a_later_request(table: Path, data: Interactio
     assert kept.objective_function.arguments()["negatives"] == 2
 
 
+def test_training_stops_where_it_is_told_to(table: Path, tmp_path: Path) -> None:
+    train = ("train", "--data", table, "--dim", "4", "--seed", "3")
+    residuals: list[float] = []
+    for most in (2, 8):
+        out = tmp_path / str(most)
+        residuals.append(answer(*train, "--max-iterations", most, "--out", out)["residual"])
+        kept = workspace.load(out)
+        assert isinstance(kept, RecommenderProblem) and kept.options.max_iterations == most
+        again = kept.fit()  # what a scheduled retrain does
+        assert torch.equal(again.params["table"], kept.params["table"])
+    assert residuals[1] < 0.5 * residuals[0]
+
+
 def test_ratings_below_the_threshold_are_told(tmp_path: Path) -> None:
     log, out = tmp_path / "rated.csv", tmp_path / "model"
     ratings = "".join(f"u{user},{item},{1 + (user + item) % 5}\n" for user in range(20) for item in range(10))

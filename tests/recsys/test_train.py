@@ -14,6 +14,7 @@ from recsys.objectives import BPR, NBPO, Multinomial, SampledObjective, SampledS
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions, coupled_batches
 from unlearn.forget import ForgetSet
+from unlearn.methods import method
 from unlearn.params import Params
 
 EXACT = TrainingOptions(tolerance=1e-10, max_iterations=5000)
@@ -208,6 +209,27 @@ def test_training_starts_from_parameters_by_name_whatever_their_order(data: Inte
     assert problem.fit(turned, options=one).residual() == problem.fit(problem.params, options=one).residual()
     with pytest.raises(ValueError, match="`table` must be 2-dimensional of .* rows among the parameters"):
         problem.fit({"w1.0": problem.params["w1.0"]})
+
+
+def test_what_a_training_cut_short_left_is_said_until_something_is_forgotten(data: Interactions) -> None:
+    def trained(most: int) -> RecommenderProblem:
+        options = TrainingOptions(max_iterations=most)
+        return RecommenderProblem.build(data, objective=WholeData(l2=0.3, a=0.2), dim=20, options=options).fit()
+
+    request = ForgetSet(interactions=[(data.users.ids[1], data.items.ids[int(data.indices[data.indptr[1]])])])
+    whole, cut = trained(500), trained(2)
+    assert whole.caveat is None and cut.caveat is not None and "`max_iterations`" in cut.caveat
+    left = method("reconverge", accuracy=0.0)
+    after_whole, after_cut = (left.forget(one, request).problem for one in (whole, cut))
+    assert isinstance(after_cut, RecommenderProblem) and after_cut.caveat is None
+
+    def moved(before: RecommenderProblem, after: object) -> float:
+        assert isinstance(after, RecommenderProblem)
+        (old_users, old_items), (users, items) = before.readout(), after.readout()
+        return float((users @ items.T - old_users @ old_items.T).norm())
+
+    # As it says: what was left to gain counts as an effect of the deletion.
+    assert moved(cut, after_cut) > 1.5 * moved(whole, after_whole)
 
 
 def test_every_bad_option_is_named_at_once() -> None:

@@ -26,7 +26,8 @@ class MlflowTracker:
 
     Args:
         location: the path of a SQLite file (made when missing; artifacts lie beside it in `<name>-artifacts`), or a
-            tracking URI (`http://...`, `postgresql://...`), whose artifacts lie where that server puts them.
+            tracking URI (`http://...`, `postgresql://...`, `databricks`), whose artifacts lie where that server puts
+            them.
         experiment: the experiment's name; made when missing.
 
     Raises:
@@ -114,7 +115,7 @@ def _resolve(location: str | Path) -> tuple[str, str | None]:
     named = str(location)
     if named.startswith("file:"):
         raise StoreUnavailable(named, "MLflow serves no file store any more")
-    if "://" in named and not named.startswith("sqlite:///"):
+    if named == "databricks" or ("://" in named and not named.startswith("sqlite:///")):
         return named, None
     path = Path(named.removeprefix("sqlite:///")).expanduser().resolve()
     if (why := obstacle(path)) is not None:

@@ -146,7 +146,10 @@ def test_an_experiment_is_found_again(location: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("wrong", ["file:///tmp/mlruns", "."])
-def test_a_location_that_cannot_work_is_refused(wrong: str) -> None:
+@pytest.mark.parametrize("wrong", ["file:///tmp/mlruns", ".", "databricks"])  # the last: without an account
+def test_a_location_that_cannot_work_is_refused(wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(StoreUnavailable, match="cannot be used as an MLflow store"):
         MlflowTracker(wrong)
+    assert not list(tmp_path.iterdir())
