@@ -23,8 +23,8 @@ from recsys.likeness import TiedPairs, likeness
 from recsys.membership import PairExamples, pair_examples
 from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows, best, seen_items
-from recsys.train import Monitor
 from unlearn.forget import ForgetSet
+from unlearn.history import Monitor
 from unlearn.problem import Fitted
 from unlearn.streams import uniforms
 

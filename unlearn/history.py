@@ -114,3 +114,7 @@ def _adam(tensors: Mapping[str, Tensor], prefix: str) -> AdamState | None:
 TrainingHook = Callable[[Any, Params], Tensor]
 """An extra term of the training loss: given the problem, of whatever kind the hook is for, and the parameters (with
 gradient), returns a scalar."""
+
+Monitor = Callable[[int, float, Callable[[], Params]], bool | None]
+"""Called as (iteration or epoch, seconds, parameters on demand) while training; its own time is not counted; True
+stops it."""
