@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Seed, Setup, Track, opened
+from recsys.commands.options import WIDE, Seed, Setup, Track, opened
 from unlearn.command import command
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from unlearn.audit.auditing import Audit
     from unlearn.audit.inquiry import Inquiry
     from unlearn.methods.base import Unlearner
-
-_WIDE = 150
 
 
 @command
@@ -101,7 +99,7 @@ def audit(
     if str(json_) != "-":
         console = Console(stderr=json_ is not None)
         console.print(found.table())
-        console.print(comparison.table(spread=console.width >= _WIDE))
+        console.print(comparison.table(spread=console.width >= WIDE))
     try:
         write_json(json_, content)
     finally:  # one place that cannot keep it costs the other nothing
