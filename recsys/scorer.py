@@ -26,7 +26,7 @@ from recsys.ranking import Rows, best, seen_items
 from unlearn.forget import ForgetSet
 from unlearn.history import Monitor
 from unlearn.problem import Fitted
-from unlearn.streams import uniforms
+from unlearn.streams import permutation
 
 K = 20
 _MOST_AFFECTED = 2_000
@@ -244,7 +244,7 @@ def affected_users(model: FittedRecommender, remaining: Interactions, forget: Fo
 
 def _drawn(rows: Rows, keys: NDArray[np.uint64], count: int, seed: int) -> Rows:
     """At most `count` of the rows, each by its own key."""
-    return rows[np.argsort(uniforms(seed, "audit/draw", keys), kind="stable")[:count]] if len(rows) else rows
+    return rows[permutation(seed, "audit/draw", keys)[:count]]
 
 
 def _recommender(model: Fitted) -> FittedRecommender:
