@@ -97,9 +97,8 @@ class Recipe:
             if isinstance(part, nn.Embedding | nn.EmbeddingBag):
                 part.sparse = False  # gradients here are parts of one vector
         for value in inner.parameters():
-            if (
-                value.requires_grad
-            ):  # no second copy of a solution that may have to be forgotten; stride 0 takes no room
+            if value.requires_grad:
+                # No second copy of a solution that may have to be forgotten; stride 0 takes no room.
                 value.data = value.new_zeros(()).expand(value.shape)
         return cls(_Call(inner), losses, penalty, background, outputs, predictions)
 
