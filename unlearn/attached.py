@@ -20,7 +20,7 @@ from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.invalid import require
-from unlearn.params import Params, arranged, flatten, unflatten
+from unlearn.params import Params, arranged, as_table, flatten, unflatten
 from unlearn.problem import Problem, Touched
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
@@ -255,7 +255,7 @@ class AttachedProblem(Problem):
         leaves = {name: value.detach().requires_grad_() for name, value in self.params.items()}
         loss = self.record_losses(leaves, self.records(forget)).sum()
         gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
-        rows = (g.reshape(g.shape[0] if g.dim() else 1, -1).ne(0).any(1).nonzero().flatten() for g in gradients)
+        rows = (as_table(g.contiguous()).ne(0).any(1).nonzero().flatten() for g in gradients)
         return {name: [found] for name, found in zip(leaves, rows, strict=True)}
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:

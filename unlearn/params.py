@@ -24,6 +24,11 @@ def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> Params:
     return {name: part.view(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}
 
 
+def as_table(value: Tensor) -> Tensor:
+    """A contiguous parameter as [rows, d], a view; a vector has rows of width 1, a scalar is one of them."""
+    return value.view(value.shape[0] if value.dim() else 1, -1)
+
+
 def arranged(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
     """The same parameters in the order of `like`, which is that of a vector of them.
 

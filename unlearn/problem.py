@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, as_table, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape, Landscape
 from unlearn.units import Unit, Units
 
@@ -302,7 +302,7 @@ class Problem(Fitted):
         """For each parameter, which rows (first axis) differ between `params` and this problem's own."""
         for name, before in self.params.items():
             after = params[name]
-            yield name, (before != after).reshape(before.shape[0] if before.dim() else 1, -1).any(1)
+            yield name, as_table((before != after).contiguous()).any(1)
 
     def aged(self, removed: int, residual: float | None = None) -> History:
         """This problem's history after `removed` more records were forgotten approximately."""

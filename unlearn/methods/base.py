@@ -15,7 +15,7 @@ from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.interruption import whole_or_not_at_all
 from unlearn.problem import Fitted, Problem
-from unlearn.registry import Registry
+from unlearn.registry import Registry, hyper_parameters
 
 OnFailure = Literal["keep", "raise", "retrain"]
 
@@ -106,11 +106,8 @@ class Unlearner(ABC):
     baseline: ClassVar[bool] = False  # there to compare with: a comparison adds it by itself
 
     def arguments(self) -> dict[str, Any]:
-        if not is_dataclass(self):
-            raise TypeError(
-                f"`{type(self).__name__}` must be a dataclass of its hyper-parameters: @dataclass(frozen=True)"
-            )
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """The hyper-parameters by name, for records of what was run."""
+        return hyper_parameters(self)
 
     def obstacle(self, problem: Fitted) -> str | None:
         """Why the method cannot be applied to this model, or None where it can."""
