@@ -52,7 +52,8 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
 def to_inter(interactions: Interactions, path: str | Path) -> None:
     """RecBole's atomic files: `path` ends in .inter; ties go to the .net file of the same name.
 
-    Raises: InvalidInteractions when an id holds a tab or a line break, which the format cannot write.
+    Raises:
+        InvalidInteractions: an id holds a tab or a line break, which the format cannot write.
     """
     path = Path(path)
     if path.suffix != ".inter":
