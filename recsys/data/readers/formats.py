@@ -130,7 +130,7 @@ def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> T
     """Ratings of at least `threshold` as bare interactions; all of them as weights when it is None.
 
     Raises:
-        InvalidInteractions: all of them are below it.
+        InvalidInteractions: every rating is below it.
     """
     name = table.columns.rating
     if name is None or name not in table.frame.columns:

@@ -28,7 +28,7 @@ class RMIA(Metric):
 
     Signals are log-probabilities, of a recommender log softmax over the items; the population is what is held out.
 
-    Differences from the paper: a = 1 is the default, p(x) = p_out(x): the other values model how a classifier's
+    **Differences from the paper:** a = 1 is the default, p(x) = p_out(x): the other values model how a classifier's
     probability of the true label rises towards 1 with membership, and an item's probability stays far from 1. The floor
     is what the attack reads when models exchange who had been trained on what.
 
