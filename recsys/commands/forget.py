@@ -18,6 +18,7 @@ from unlearn.typed_ids import QUOTED, pairs
 if TYPE_CHECKING:
     from recsys.fitted import FittedRecommender
     from unlearn.forget import ForgetSet
+    from unlearn.methods.base import UnlearnResult
 
 Pair = tuple[str, str]
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
@@ -49,8 +50,6 @@ def forget(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Forget users, items, single interactions or ties: data, graph and parameters."""
-    from rich.console import Console
-
     from recsys import workspace
     from recsys.plugin.stored import ARRIVED
     from unlearn.devices import unusable
@@ -105,15 +104,7 @@ def forget(
         "caveat": served.problem.caveat,
     }
     if not json_:
-        before, after = served.residual_before, served.residual_after
-        residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
-        console = Console(markup=False, soft_wrap=True)
-        console.print(
-            f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
-            f"{' (retrained)' if served.fallback else ''}"
-        )
-        if result["caveat"] is not None:
-            console.print(f"Note: {result['caveat']}")
+        _show(served, request)
     return result
 
 
@@ -134,3 +125,17 @@ def _named(
     there = problem.resolve(ForgetSet(ties=request.ties) | back, unknown="skip").ties
     neither = tuple(one for one in request.ties if not {one, one[::-1]} & set(there))
     return replace(request, ties=there + neither)
+
+
+def _show(served: UnlearnResult, request: ForgetSet) -> None:
+    from rich.console import Console
+
+    before, after = served.residual_before, served.residual_after
+    residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
+    console = Console(markup=False, soft_wrap=True)
+    console.print(
+        f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
+        f"{' (retrained)' if served.fallback else ''}"
+    )
+    if served.problem.caveat is not None:
+        console.print(f"Note: {served.problem.caveat}")
