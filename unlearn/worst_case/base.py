@@ -80,8 +80,8 @@ def overlap(rows: Tensor, others: Tensor) -> float:
 class Selector(ABC):
     """Chooses the forget set of a given size that is hardest on unlearning, by a rule of its own.
 
-    A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `search`, or `priorities`
-    where every unit has a score of its own.
+    A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `search`. One by which every
+    unit has a score of its own is a `Ranking`, and implements `scores`.
     """
 
     name: ClassVar[str]
