@@ -40,7 +40,11 @@ class RankingScorer:
     test: Interactions
 
     def panel(self, model: Fitted, forget: ForgetSet, *, seed: int) -> RankingPanel:
-        """The questions of one request; `forget` must have been resolved on `model`."""
+        """The questions of one request; `forget` must have been resolved on `model`.
+
+        Raises:
+            ValueError: ties alone are named, and the model does not use them.
+        """
         recommender = _recommender(model)
         data = recommender.data
         remaining = data.without(forget)

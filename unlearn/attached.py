@@ -110,7 +110,11 @@ class Recipe:
             return functional_call(self.call, tensors, (function, *arguments))
 
     def initial(self, seed: int, like: Params) -> Params:
-        """Fresh parameters from the module's own `reset_parameters`, drawn on the CPU whatever the device."""
+        """Fresh parameters from the module's own `reset_parameters`, drawn on the CPU whatever the device.
+
+        Raises:
+            ValueError: naming the parameters that nothing draws.
+        """
         module = copy.deepcopy(self.call.module).to("cpu")
         trainable = {name: value for name, value in module.named_parameters() if name in like}
         for value in trainable.values():

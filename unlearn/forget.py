@@ -129,7 +129,11 @@ class ForgetSet:
         return {f.name: len(getattr(self, f.name)) for f in fields(self)}
 
     def digest(self, key: bytes) -> str:
-        """Keyed digest (HMAC-SHA256, hex): names the request in logs without revealing whom it is about."""
+        """Keyed digest (HMAC-SHA256, hex): names the request in logs without revealing whom it is about.
+
+        Raises:
+            ValueError: the key is empty.
+        """
         if not key:
             raise ValueError("`key` must not be empty for `ForgetSet.digest`: an unkeyed hash of an id can be reversed")
         text = json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=True)

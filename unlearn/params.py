@@ -16,7 +16,11 @@ def flatten(params: Mapping[str, Tensor]) -> Tensor:
 
 
 def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> Params:
-    """Views of `vector` [p] with the names and shapes of `like`."""
+    """Views of `vector` [p] with the names and shapes of `like`.
+
+    Raises:
+        ValueError: the vector has more or fewer entries than `like`.
+    """
     sizes = [value.numel() for value in like.values()]
     if sum(sizes) != vector.numel():
         raise ValueError(f"`vector` must have {sum(sizes)} entries to fill these parameters (got {vector.numel()})")

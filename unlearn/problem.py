@@ -162,6 +162,9 @@ class Problem(Fitted):
 
         The result's objective is differentiable in `weights` [n units]; without `degrees` the derivative leaves out
         what the weights change in the normalisation of message edges.
+
+        Raises:
+            ValueError: the problem has no units of that kind, or `weights` are not one for each.
         """
 
     def with_options(self, options: Any) -> Self:
@@ -225,6 +228,9 @@ class Problem(Fitted):
         """What training still had to do at the checkpoint, done on this problem's data, with those epochs' own draws.
 
         Without anything forgotten it ends where training did, bit for bit. A problem that keeps checkpoints has it.
+
+        Raises:
+            NotImplementedError: this problem keeps no checkpoints.
         """
         raise NotImplementedError(f"{type(self).__name__} keeps no checkpoints to resume from")
 

@@ -53,7 +53,11 @@ def permutation(seed: int, purpose: str, *counters: Counter) -> npt.NDArray[np.i
 
 
 def integers(seed: int, purpose: str, high: int, *counters: Counter) -> npt.NDArray[np.int64]:
-    """Uniform draws from {0, ..., high - 1}; the bias of at most high / 2^53 is below any use here."""
+    """Uniform draws from {0, ..., high - 1}; the bias of at most high / 2^53 is below any use here.
+
+    Raises:
+        ValueError: `high` is below 1.
+    """
     if high < 1:
         raise ValueError(f"`high` must be a positive integer for `integers` (got {high})")
     return (uniforms(seed, purpose, *counters) * high).astype(np.int64)

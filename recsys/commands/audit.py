@@ -173,7 +173,11 @@ def attacked(
 
 
 def inquiry(case: Case, size: _Size, seed: int) -> Inquiry:
-    """What the models of a pool are asked about the one request of a case."""
+    """What the models of a pool are asked about the one request of a case.
+
+    Raises:
+        ValueError: there is more than one request, or the model is one in closed form.
+    """
     from recsys.problem import RecommenderProblem
     from unlearn.audit.inquiry import Inquiry
 

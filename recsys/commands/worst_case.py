@@ -104,7 +104,11 @@ def worst_case(
 def one_seed(
     setup: Setup, selector: Selector, budget: Budget, methods: list[Unlearner], seed: int, *, progress: bool
 ) -> tuple[Trial, Comparison, Comparison]:
-    """Train with one seed, find the set, and measure the methods on it and on the random one."""
+    """Train with one seed, find the set, and measure the methods on it and on the random one.
+
+    Raises:
+        ValueError: the model is one in closed form, or an option has no usable value.
+    """
     from recsys.commands.build import build_model, described, kept_for, load_split
     from recsys.scorer import RankingScorer
     from unlearn.audit import compare

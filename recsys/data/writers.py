@@ -23,6 +23,9 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
 
     What was forgotten is not written: a snapshot written after `without` holds no trace of it. Files are replaced
     whole, so that an interrupted write leaves the old snapshot, and old ties never outlive their data.
+
+    Raises:
+        ValueError: the name does not end in .parquet.
     """
     path = Path(path)
     if path.suffix != ".parquet":
