@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any, cast
 
 Id = int | str
+
+_SHOWN = 10  # values in a message
 Pair = tuple[Id, Id]
 
 
@@ -167,6 +169,6 @@ class ForgetRequest:
             raise ValueError("\n".join(problems))
 
 
-def few(values: Sequence[object], *, most: int = 10) -> str:
+def few(values: Sequence[object]) -> str:
     """The first values for a message, with dots where there are more."""
-    return ", ".join(repr(_plain(value)) for value in values[:most]) + (", ..." if len(values) > most else "")
+    return ", ".join(repr(_plain(value)) for value in values[:_SHOWN]) + (", ..." if len(values) > _SHOWN else "")
