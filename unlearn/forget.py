@@ -11,9 +11,8 @@ from datetime import datetime
 from typing import Any, cast
 
 Id = int | str
-
-_SHOWN = 10  # values in a message
 Pair = tuple[Id, Id]
+_SHOWN = 10  # values in a message
 
 
 class UnknownIds(KeyError):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import UnlearnResult
 
-Pair = tuple[str, str]
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
 
@@ -109,7 +108,11 @@ def forget(
 
 
 def _named(
-    problem: FittedRecommender, users: list[str], items: list[str], single: list[Pair], tied: list[Pair]
+    problem: FittedRecommender,
+    users: list[str],
+    items: list[str],
+    single: list[tuple[str, str]],
+    tied: list[tuple[str, str]],
 ) -> ForgetSet:
     """What was typed, in ids of the data's own kind; a tie stands in whichever direction there is one."""
     from unlearn.forget import ForgetSet
