@@ -116,7 +116,7 @@ class ImplicitAls(ClosedForm):
 
     def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
         gone = before.positions(forget)
-        changed = {"users": np.unique(before.user_rows()[gone]), "items": np.unique(before.indices[gone])}
+        changed = {"users": np.unique(before.user_rows()[gone]), "items": np.unique(before.item_rows()[gone])}
         histories = {"users": self.data.csr()}
         histories["items"] = csr_array(histories["users"].T)
         tables, moves = {name: self.params[name] for name in histories}, dict[str, Tensor]()

@@ -51,7 +51,7 @@ def given(train: Interactions, test: Interactions, *, validation: float = 0.1, s
         InvalidInteractions: train and test overlap.
     """
     _check_shares("given", validation=validation)
-    if overlap := int(train.contains(test.user_rows(), test.indices).sum()):
+    if overlap := int(train.contains(test.user_rows(), test.item_rows()).sum()):
         raise InvalidInteractions(f"train and test must be disjoint (got {overlap} in both); remove them from train")
     size = _share(train, validation, "split/validation", seed)
     inner = _by_rank(train, _order(train, _draws(train, seed)), size, np.zeros_like(size))
@@ -135,7 +135,7 @@ def _by_rank(
 def _order(interactions: Interactions, value: NDArray[np.float64]) -> NDArray[np.int64]:
     """Rank of each interaction among its user's by ascending value, [nnz]; ties by the item's key, not by its row."""
     rows = interactions.user_rows()
-    by_user = np.lexsort((interactions.items.keys[interactions.indices], value, rows))
+    by_user = np.lexsort((interactions.items.keys[interactions.item_rows()], value, rows))
     rank = np.empty(len(interactions), dtype=np.int64)
     rank[by_user] = np.arange(len(interactions)) - interactions.indptr[rows[by_user]]
     return rank
@@ -147,7 +147,7 @@ def _counts(interactions: Interactions) -> NDArray[np.int64]:
 
 def _draws(interactions: Interactions, seed: int) -> NDArray[np.float64]:
     users, items = interactions.users.keys, interactions.items.keys
-    return uniforms(seed, "split/order", users[interactions.user_rows()], items[interactions.indices])
+    return uniforms(seed, "split/order", users[interactions.user_rows()], items[interactions.item_rows()])
 
 
 def _share(interactions: Interactions, share: float, purpose: str, seed: int) -> NDArray[np.int64]:

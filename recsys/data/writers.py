@@ -32,7 +32,7 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
         raise ValueError(f"`path` must end in .parquet for `to_parquet` (got `{path.name}`)")
     columns = {
         "user": _array(interactions.users, interactions.user_rows()),
-        "item": _array(interactions.items, interactions.indices),
+        "item": _array(interactions.items, interactions.item_rows()),
     }
     columns |= {
         name: pa.array(getattr(interactions, name))
