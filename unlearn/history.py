@@ -44,6 +44,7 @@ class History:
     removed: int = 0  # records forgotten since the last full training: the debt of approximation
 
     def has(self, name: str) -> bool:
+        """Whether training kept that: "checkpoints" or "optimizer"."""
         return bool(getattr(self, name, None))
 
     def to(self, device: torch.device | str) -> Self:

@@ -153,6 +153,7 @@ class Problem(Fitted):
         """The regulariser, a scalar."""
 
     def objective(self, params: Params) -> Tensor:
+        """What training minimises, a scalar, differentiable in `params`: losses, background and penalty."""
         losses = self.record_losses(params).sum()
         return losses + self.background(params) + self.penalty(params)
 

@@ -82,12 +82,14 @@ class UnlearnResult:
 
     @property
     def residual_ratio(self) -> float | None:
+        """The residual after over the one before, 1 where that was 0 already; None where there are none."""
         if self.residual_before is None or self.residual_after is None:
             return None
         return self.residual_after / self.residual_before if self.residual_before else 1.0
 
     @property
     def n_rows_changed(self) -> int:
+        """Changed rows of all parameters together."""
         return sum(int(rows.sum()) for rows in self.rows_changed.values())
 
 
