@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from unlearn.forget import ForgetSet
-from unlearn.streams import uniforms
+from unlearn.streams import permutation
 
 
 def split_known(false: ForgetSet, share: float, *, seed: int) -> tuple[ForgetSet, ForgetSet | None]:
@@ -24,7 +24,7 @@ def split_known(false: ForgetSet, share: float, *, seed: int) -> tuple[ForgetSet
         raise ValueError(
             f"`known` must leave known and unknown interactions of a corrupted:SHARE request (got {share} of {false!r})"
         )
-    order = np.argsort(uniforms(seed, "request/known", np.arange(len(pairs))), kind="stable")
+    order = permutation(seed, "request/known", np.arange(len(pairs)))
     parts = (tuple(pairs[place] for place in sorted(chosen)) for chosen in (order[:count], order[count:]))
     known, unknown = (ForgetSet(interactions=part) for part in parts)
     return known, unknown

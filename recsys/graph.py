@@ -65,6 +65,7 @@ class BipartiteGraph:
     def from_interactions(
         cls, data: Interactions, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> BipartiteGraph:
+        """Of all interactions, each of weight 1; users and items without any keep their rows."""
         pattern = sparse.csr_array(
             (np.arange(len(data)), data.indices, data.indptr), shape=(data.n_users, data.n_items)
         ).tocsc()

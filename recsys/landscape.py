@@ -22,9 +22,8 @@ from recsys.models.base import LinearRecommender
 from recsys.objectives.whole_data import WholeData
 from unlearn.solvers.landscape import Landscape, Step
 
-_STIFFNESS = (
-    10.0  # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
-)
+# c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
+_STIFFNESS = 10.0
 _REFRESH = 5  # searches between two preconditioners
 _TIGHTNESS = 1 / 1.6  # what is left of the way in scores to the bound on it; .5 to .8 on real and synthetic data
 _TRIALS = 100  # points of a line search; each costs a microsecond

@@ -16,7 +16,7 @@ from recsys.foldin import Pairs, split_history
 from recsys.ranking import Rows, chunks, seen_items
 from unlearn.forget import ForgetSet
 from unlearn.problem import Fitted
-from unlearn.streams import uniforms
+from unlearn.streams import permutation
 from unlearn.units import Unit
 
 
@@ -207,7 +207,7 @@ def _whole(data: Interactions, test: Interactions, forget: ForgetSet, unit: Unit
 
 def _some(rows: Rows, keys: np.ndarray, most: int, seed: int) -> Rows:
     """At most `most` of the rows, each by its own key, in ascending order."""
-    return np.sort(rows[np.argsort(uniforms(seed, "audit/examples", keys), kind="stable")[:most]])
+    return np.sort(rows[permutation(seed, "audit/examples", keys)[:most]])
 
 
 def _place(values: Rows, wanted: Rows) -> Rows:

@@ -118,7 +118,11 @@ class Certificate:
 
     @classmethod
     def at(cls, loss: ModelLoss, params: Params, *, scaled: bool = True) -> Certificate:
-        """At the given parameters, or at their best multiple."""
+        """At the given parameters, or at their best multiple.
+
+        Raises:
+            ValueError: the model is not linear, or trained by another objective than `whole_data`.
+        """
         model, objective = loss.model, loss.objective
         if not isinstance(model, LinearRecommender) or not isinstance(objective, WholeData):
             raise ValueError(

@@ -29,11 +29,11 @@ from recsys.objectives import objective as named_objective
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
 from recsys.survey import Survey, survey
-from recsys.train import Monitor, TrainingOptions, resume, train, unfinished
+from recsys.train import TrainingOptions, resume, train, unfinished
 from recsys.width import too_narrow
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
-from unlearn.history import Checkpoint, History
+from unlearn.history import Checkpoint, History, Monitor
 from unlearn.params import Params, arranged
 from unlearn.problem import Bound, Locality, Problem, Touched
 from unlearn.solvers.landscape import FunctionLandscape, Landscape

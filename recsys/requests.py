@@ -12,7 +12,7 @@ from recsys.data.splits import Split
 from recsys.evaluate import terciles
 from recsys.ranking import Rows
 from unlearn.forget import ForgetSet
-from unlearn.streams import integers, uniforms
+from unlearn.streams import integers, permutation
 from unlearn.vocabulary import Vocabulary
 
 FORMS = (
@@ -89,8 +89,8 @@ def _read(specification: str) -> tuple[str, str]:
 
 def _random(share: float, data: Interactions, seed: int) -> ForgetSet:
     rows, columns = data.user_rows(), data.item_rows()
-    draw = uniforms(seed, "request/interactions", data.users.keys[rows], data.items.keys[columns])
-    chosen = np.argsort(draw, kind="stable")[: max(1, round(share * len(data)))]
+    order = permutation(seed, "request/interactions", data.users.keys[rows], data.items.keys[columns])
+    chosen = order[: max(1, round(share * len(data)))]
     return _pairs(data, rows[chosen], columns[chosen])
 
 
@@ -98,7 +98,7 @@ def _ties(count: int, data: Interactions, seed: int) -> ForgetSet:
     units = data.units("tie")
     if count > len(units):
         raise ValueError(f"`delete` asks for {count} ties (got {len(units)} pairs of tied users)")
-    return units.forget_set(np.argsort(uniforms(seed, "request/ties", units.keys), kind="stable")[:count])
+    return units.forget_set(permutation(seed, "request/ties", units.keys)[:count])
 
 
 def _pairs(data: Interactions, rows: Rows, columns: Rows) -> ForgetSet:
@@ -107,7 +107,7 @@ def _pairs(data: Interactions, rows: Rows, columns: Rows) -> ForgetSet:
 
 def _draw(rows: Rows, ids: Vocabulary, count: int, seed: int) -> Rows:
     """`count` of the rows, in random order."""
-    return rows[np.argsort(uniforms(seed, "request/rows", ids.keys[rows]), kind="stable")[:count]]
+    return rows[permutation(seed, "request/rows", ids.keys[rows])[:count]]
 
 
 def _popular(data: Interactions, count: int) -> Rows:

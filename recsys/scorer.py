@@ -23,10 +23,10 @@ from recsys.likeness import TiedPairs, likeness
 from recsys.membership import PairExamples, pair_examples
 from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows, best, seen_items
-from recsys.train import Monitor
 from unlearn.forget import ForgetSet
+from unlearn.history import Monitor
 from unlearn.problem import Fitted
-from unlearn.streams import uniforms
+from unlearn.streams import permutation
 
 K = 20
 _MOST_AFFECTED = 2_000
@@ -40,7 +40,11 @@ class RankingScorer:
     test: Interactions
 
     def panel(self, model: Fitted, forget: ForgetSet, *, seed: int) -> RankingPanel:
-        """The questions of one request; `forget` must have been resolved on `model`."""
+        """The questions of one request; `forget` must have been resolved on `model`.
+
+        Raises:
+            ValueError: ties alone are named, and the model does not use them.
+        """
         recommender = _recommender(model)
         data = recommender.data
         remaining = data.without(forget)
@@ -244,7 +248,7 @@ def affected_users(model: FittedRecommender, remaining: Interactions, forget: Fo
 
 def _drawn(rows: Rows, keys: NDArray[np.uint64], count: int, seed: int) -> Rows:
     """At most `count` of the rows, each by its own key."""
-    return rows[np.argsort(uniforms(seed, "audit/draw", keys), kind="stable")[:count]] if len(rows) else rows
+    return rows[permutation(seed, "audit/draw", keys)[:count]]
 
 
 def _recommender(model: Fitted) -> FittedRecommender:

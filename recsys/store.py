@@ -35,7 +35,9 @@ LOADER = "recsys.store:load_ranker"
 _TABLES = ("readout.users", "readout.items")  # only of a model that has tables
 _POPULARITY = "readout.popularity"
 _PARAMS = "params."
-_FILES = ("model.safetensors", "users.parquet", "items.parquet")
+_MANIFEST = "manifest.json"
+_TENSORS = "model.safetensors"
+_USERS, _ITEMS = "users.parquet", "items.parquet"
 _KEPT = "history.safetensors"  # only where training kept something
 
 
@@ -56,7 +58,7 @@ def save(model: Storable, directory: str | Path, *, overwrite: bool = False) -> 
         # Copies: a readout may be a view of the parameters, and safetensors stores no memory twice.
         tensors |= {name: table.clone() for name, table in zip(_TABLES, tables, strict=True)}
     kept = model.history.tensors()
-    files = {_FILES[0]: tensors} | ({_KEPT: kept} if kept else {})
+    files = {_TENSORS: tensors} | ({_KEPT: kept} if kept else {})
     files = {
         file: {name: value.detach().cpu().contiguous() for name, value in held.items()} for file, held in files.items()
     }
@@ -75,14 +77,14 @@ def save(model: Storable, directory: str | Path, *, overwrite: bool = False) -> 
     _refuse(directory, manifest["digest"], overwrite)
     directory.mkdir(parents=True, exist_ok=True)
     # Without a manifest a half-written directory is no model; it goes first and comes last.
-    (directory / "manifest.json").unlink(missing_ok=True)
+    (directory / _MANIFEST).unlink(missing_ok=True)
     (directory / _KEPT).unlink(missing_ok=True)
     for name, held in files.items():
         save_file(held, directory / name)
-    for name, ids in zip(_FILES[1:], (model.data.users, model.data.items), strict=True):
+    for name, ids in ((_USERS, model.data.users), (_ITEMS, model.data.items)):
         pq.write_table(_table(ids), directory / name)
-    manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, *_FILES[1:])}
-    (directory / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, _USERS, _ITEMS)}
+    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
 
@@ -95,8 +97,8 @@ def load(directory: str | Path, data: Interactions) -> Storable:
     manifest, tensors = _read(Path(directory))
     problems = [
         f"`data` must have the {name} of the stored model, row by row (they differ)"
-        for name, ids in (("users", data.users), ("items", data.items))
-        if not ids.remains_of(_vocabulary(Path(directory) / f"{name}.parquet"))
+        for name, ids, stored in (("users", data.users, user_ids), ("items", data.items, item_ids))
+        if not ids.remains_of(stored(directory))
     ]
     if problems:
         raise StoredModelError(f"{directory} does not fit this data:\n  - " + "\n  - ".join(problems))
@@ -131,23 +133,22 @@ def load_ranker(directory: str | Path) -> Ranker:
     if not all(name in tensors for name in _TABLES):
         raise StoredModelError(f"{directory} must hold a model with user and item tables (got none); load it with data")
     users, items = (tensors[name] for name in _TABLES)
-    user_ids, item_ids = (_vocabulary(directory / name) for name in _FILES[1:])
-    return Ranker(users, items, user_ids, item_ids, tensors[_POPULARITY])
+    return Ranker(users, items, user_ids(directory), item_ids(directory), tensors[_POPULARITY])
 
 
 def solved(directory: str | Path) -> bool:
     """Whether the stored model is one in closed form."""
-    return "closed_form" in json.loads((Path(directory) / "manifest.json").read_text("utf-8"))
+    return "closed_form" in json.loads((Path(directory) / _MANIFEST).read_text("utf-8"))
 
 
 def user_ids(directory: str | Path) -> Vocabulary:
     """The users that the stored model knows, by row."""
-    return _vocabulary(Path(directory) / "users.parquet")
+    return _vocabulary(Path(directory) / _USERS)
 
 
 def item_ids(directory: str | Path) -> Vocabulary:
     """The items that the stored model knows, by row."""
-    return _vocabulary(Path(directory) / "items.parquet")
+    return _vocabulary(Path(directory) / _ITEMS)
 
 
 def _built(manifest: dict[str, Any], data: Interactions, tensors: Params) -> Storable:
@@ -178,7 +179,7 @@ def _described(model: Storable) -> dict[str, Any]:
 
 def _read(directory: Path) -> tuple[dict[str, Any], Params]:
     """Manifest and tensors, after every file has been compared with the manifest."""
-    path = directory / "manifest.json"
+    path = directory / _MANIFEST
     if not path.is_file():
         raise StoredModelError(f"{directory} must hold a stored model (there is no manifest.json); save it again")
     manifest = _manifest(path)
@@ -204,7 +205,7 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
             if name not in tensors or _kind(tensors[name]) != expected.get(name)
         ]
         if not problems:
-            ids = [_vocabulary(directory / name) for name in _FILES[1:]]
+            ids = user_ids(directory), item_ids(directory)
             described = {name: value for name, value in manifest.items() if name not in ("digest", "files")}
             if _content_digest(described, tensors, ids) == manifest["digest"]:
                 return manifest, tensors
@@ -237,7 +238,7 @@ def _check_params(directory: Path, params: Params, expected: dict[str, Any]) -> 
 def _refuse(directory: Path, digest: str, overwrite: bool) -> None:
     if overwrite or not directory.exists() or not any(directory.iterdir()):
         return
-    manifest = directory / "manifest.json"
+    manifest = directory / _MANIFEST
     there = _manifest(manifest).get("digest", "no model") if manifest.is_file() else "no model"
     if there != digest:
         raise FileExistsError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import nan
@@ -18,7 +17,7 @@ from recsys.graph import BipartiteGraph
 from recsys.objectives import SampledObjective
 from recsys.objectives.model_loss import ModelLoss
 from unlearn.devices import elapsed
-from unlearn.history import AdamState, Checkpoint, History
+from unlearn.history import AdamState, Checkpoint, History, Monitor
 from unlearn.invalid import require
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem
@@ -30,8 +29,6 @@ from unlearn.streams import uniforms
 P = TypeVar("P", bound=Problem)
 _UNFINISHED = 0.01  # of the norm of the penalty's own gradient: what converges in float32 ends below a fifth of that
 Keep = Literal["checkpoints", "optimizer"]
-Monitor = Callable[[int, float, Callable[[], Params]], bool | None]
-"""Called as (iteration or epoch, seconds, parameters on demand) while training; returning True stops it."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.invalid import require
-from unlearn.params import Params, arranged, flatten, unflatten
+from unlearn.params import Params, arranged, as_table, flatten, unflatten
 from unlearn.problem import Problem, Touched
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
@@ -97,9 +97,8 @@ class Recipe:
             if isinstance(part, nn.Embedding | nn.EmbeddingBag):
                 part.sparse = False  # gradients here are parts of one vector
         for value in inner.parameters():
-            if (
-                value.requires_grad
-            ):  # no second copy of a solution that may have to be forgotten; stride 0 takes no room
+            if value.requires_grad:
+                # No second copy of a solution that may have to be forgotten; stride 0 takes no room.
                 value.data = value.new_zeros(()).expand(value.shape)
         return cls(_Call(inner), losses, penalty, background, outputs, predictions)
 
@@ -111,7 +110,11 @@ class Recipe:
             return functional_call(self.call, tensors, (function, *arguments))
 
     def initial(self, seed: int, like: Params) -> Params:
-        """Fresh parameters from the module's own `reset_parameters`, drawn on the CPU whatever the device."""
+        """Fresh parameters from the module's own `reset_parameters`, drawn on the CPU whatever the device.
+
+        Raises:
+            ValueError: naming the parameters that nothing draws.
+        """
         module = copy.deepcopy(self.call.module).to("cpu")
         trainable = {name: value for name, value in module.named_parameters() if name in like}
         for value in trainable.values():
@@ -256,7 +259,7 @@ class AttachedProblem(Problem):
         leaves = {name: value.detach().requires_grad_() for name, value in self.params.items()}
         loss = self.record_losses(leaves, self.records(forget)).sum()
         gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
-        rows = (g.reshape(g.shape[0] if g.dim() else 1, -1).ne(0).any(1).nonzero().flatten() for g in gradients)
+        rows = (as_table(g.contiguous()).ne(0).any(1).nonzero().flatten() for g in gradients)
         return {name: [found] for name, found in zip(leaves, rows, strict=True)}
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 Id = int | str
 Pair = tuple[Id, Id]
+_SHOWN = 10  # values in a message
 
 
 class UnknownIds(KeyError):
@@ -129,7 +130,11 @@ class ForgetSet:
         return {f.name: len(getattr(self, f.name)) for f in fields(self)}
 
     def digest(self, key: bytes) -> str:
-        """Keyed digest (HMAC-SHA256, hex): names the request in logs without revealing whom it is about."""
+        """Keyed digest (HMAC-SHA256, hex): names the request in logs without revealing whom it is about.
+
+        Raises:
+            ValueError: the key is empty.
+        """
         if not key:
             raise ValueError("`key` must not be empty for `ForgetSet.digest`: an unkeyed hash of an id can be reversed")
         text = json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=True)
@@ -163,6 +168,6 @@ class ForgetRequest:
             raise ValueError("\n".join(problems))
 
 
-def few(values: Sequence[object], *, most: int = 10) -> str:
+def few(values: Sequence[object]) -> str:
     """The first values for a message, with dots where there are more."""
-    return ", ".join(repr(_plain(value)) for value in values[:most]) + (", ..." if len(values) > most else "")
+    return ", ".join(repr(_plain(value)) for value in values[:_SHOWN]) + (", ..." if len(values) > _SHOWN else "")

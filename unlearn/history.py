@@ -44,6 +44,7 @@ class History:
     removed: int = 0  # records forgotten since the last full training: the debt of approximation
 
     def has(self, name: str) -> bool:
+        """Whether training kept that: "checkpoints" or "optimizer"."""
         return bool(getattr(self, name, None))
 
     def to(self, device: torch.device | str) -> Self:
@@ -114,3 +115,7 @@ def _adam(tensors: Mapping[str, Tensor], prefix: str) -> AdamState | None:
 TrainingHook = Callable[[Any, Params], Tensor]
 """An extra term of the training loss: given the problem, of whatever kind the hook is for, and the parameters (with
 gradient), returns a scalar."""
+
+Monitor = Callable[[int, float, Callable[[], Params]], bool | None]
+"""Called as (iteration or epoch, seconds, parameters on demand) while training; its own time is not counted; True
+stops it."""

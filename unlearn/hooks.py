@@ -153,7 +153,7 @@ def gradient_restriction(alpha: float, *, batch: int | None = 64) -> TrainingHoo
     Raises:
         ValueError: `alpha` is negative or not finite, or `batch` is not positive.
 
-    Differences from the paper: the norm is of the whole gradient, where the released code adds up the norms of its
+    **Differences from the paper:** the norm is of the whole gradient, where the released code adds up the norms of its
     tensors; losses are summed instead of averaged, in both terms, which leaves their balance as it was; batches do not
     change from epoch to epoch. The paper's text has the norm of a single record (`batch=1`), its code that of a batch.
     """

@@ -16,12 +16,21 @@ def flatten(params: Mapping[str, Tensor]) -> Tensor:
 
 
 def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> Params:
-    """Views of `vector` [p] with the names and shapes of `like`."""
+    """Views of `vector` [p] with the names and shapes of `like`.
+
+    Raises:
+        ValueError: the vector has more or fewer entries than `like`.
+    """
     sizes = [value.numel() for value in like.values()]
     if sum(sizes) != vector.numel():
         raise ValueError(f"`vector` must have {sum(sizes)} entries to fill these parameters (got {vector.numel()})")
     parts = vector.split(sizes)
     return {name: part.view(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}
+
+
+def as_table(value: Tensor) -> Tensor:
+    """A contiguous parameter as [rows, d], a view; a vector has rows of width 1, a scalar is one of them."""
+    return value.view(value.shape[0] if value.dim() else 1, -1)
 
 
 def arranged(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, as_table, flatten, unflatten
 from unlearn.solvers.landscape import FunctionLandscape, Landscape
 from unlearn.units import Unit, Units
 
@@ -153,6 +153,7 @@ class Problem(Fitted):
         """The regulariser, a scalar."""
 
     def objective(self, params: Params) -> Tensor:
+        """What training minimises, a scalar, differentiable in `params`: losses, background and penalty."""
         losses = self.record_losses(params).sum()
         return losses + self.background(params) + self.penalty(params)
 
@@ -162,6 +163,9 @@ class Problem(Fitted):
 
         The result's objective is differentiable in `weights` [n units]; without `degrees` the derivative leaves out
         what the weights change in the normalisation of message edges.
+
+        Raises:
+            ValueError: the problem has no units of that kind, or `weights` are not one for each.
         """
 
     def with_options(self, options: Any) -> Self:
@@ -225,6 +229,9 @@ class Problem(Fitted):
         """What training still had to do at the checkpoint, done on this problem's data, with those epochs' own draws.
 
         Without anything forgotten it ends where training did, bit for bit. A problem that keeps checkpoints has it.
+
+        Raises:
+            NotImplementedError: this problem keeps no checkpoints.
         """
         raise NotImplementedError(f"{type(self).__name__} keeps no checkpoints to resume from")
 
@@ -302,7 +309,7 @@ class Problem(Fitted):
         """For each parameter, which rows (first axis) differ between `params` and this problem's own."""
         for name, before in self.params.items():
             after = params[name]
-            yield name, (before != after).reshape(before.shape[0] if before.dim() else 1, -1).any(1)
+            yield name, as_table((before != after).contiguous()).any(1)
 
     def aged(self, removed: int, residual: float | None = None) -> History:
         """This problem's history after `removed` more records were forgotten approximately."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -16,6 +17,17 @@ class Named(Protocol):
 
 T = TypeVar("T", bound=Named)
 Kind = TypeVar("Kind", bound="type[Any]")  # a subclass of T, which no bound can say
+
+
+def hyper_parameters(one: object) -> dict[str, Any]:
+    """The fields of a dataclass by name: what makes another one like it.
+
+    Raises:
+        TypeError: it is no dataclass, so what it was made with is not known.
+    """
+    if not is_dataclass(one):
+        raise TypeError(f"`{type(one).__name__}` must be a dataclass of its hyper-parameters: @dataclass(frozen=True)")
+    return {f.name: getattr(one, f.name) for f in fields(one)}
 
 
 class Registry(Generic[T]):

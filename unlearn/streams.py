@@ -47,8 +47,17 @@ def uniforms(seed: int, purpose: str, *counters: Counter) -> npt.NDArray[np.floa
     return (bits(seed, purpose, *counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def permutation(seed: int, purpose: str, *counters: Counter) -> npt.NDArray[np.int64]:
+    """0, ..., n - 1 in random order, by one draw for each of n keys: without some of them the others keep theirs."""
+    return np.argsort(uniforms(seed, purpose, *counters), kind="stable")
+
+
 def integers(seed: int, purpose: str, high: int, *counters: Counter) -> npt.NDArray[np.int64]:
-    """Uniform draws from {0, ..., high - 1}; the bias of at most high / 2^53 is below any use here."""
+    """Uniform draws from {0, ..., high - 1}; the bias of at most high / 2^53 is below any use here.
+
+    Raises:
+        ValueError: `high` is below 1.
+    """
     if high < 1:
         raise ValueError(f"`high` must be a positive integer for `integers` (got {high})")
     return (uniforms(seed, purpose, *counters) * high).astype(np.int64)

@@ -23,7 +23,8 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}")  # no longer than 64 bits need; to isdig
 def id_array(ids: Iterable[Id]) -> NDArray[Any]:
     """Ids as int64 [n], or as an object array of str [n].
 
-    Raises: InvalidInput when an id is neither int nor str, or when both kinds occur.
+    Raises:
+        InvalidInput: an id is neither int nor str, or both kinds occur.
     """
     if isinstance(ids, np.ndarray) and ids.ndim == 1 and ids.dtype.kind == "i":
         return np.array(ids, dtype=np.int64)
@@ -68,7 +69,8 @@ class Vocabulary:
     def restore(cls, ids: Iterable[Id | None], kind: Literal["int", "str"]) -> Vocabulary:
         """A vocabulary from what `take` gave for all its rows: None stands for a tombstone.
 
-        Raises: InvalidInput when an id is not of `kind`, or occurs twice.
+        Raises:
+            InvalidInput: an id is not of `kind`, or occurs twice.
         """
         listed = list(ids)
         alive = np.array([value is not None for value in listed], dtype=np.bool_)
@@ -154,7 +156,8 @@ class Vocabulary:
     def rows(self, ids: Iterable[Id], *, unknown: Literal["raise", "mark"] = "raise") -> NDArray[np.int64]:
         """Rows [k] of the ids, in their order; -1 for an unknown id under `unknown="mark"`.
 
-        Raises: UnknownIds naming up to ten unknown ids and their count, under `unknown="raise"`.
+        Raises:
+            UnknownIds: naming up to ten unknown ids and their count, under `unknown="raise"`.
         """
         if isinstance(ids, np.ndarray) and ids.dtype.kind == "i" and self.kind == "int":
             listed: list[Any] | NDArray[Any] = ids

@@ -13,7 +13,7 @@ from torch import Tensor
 from recsys.closed_form.anderson import fixed_point
 from recsys.closed_form.base import ClosedForm, register
 from recsys.closed_form.narrow import Side, directions, newton_step
-from recsys.closed_form.rows import solve_rows, strengths
+from recsys.closed_form.rows import row_l2, solve_rows
 from recsys.data.interactions import Interactions
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
@@ -31,8 +31,9 @@ class ImplicitAls(ClosedForm):
         sum over all u, i of c_ui (p_ui - x_u . y_i)^2 + sum over all rows x of l2 (1 + alpha n_x / m)^nu |x|^2
 
     with p = 1, c = 1 + alpha where u interacted with i, else p = 0, c = 1, and n_x interactions in a row of m. With
-    `nu` 0 every row is held alike; with more, the frequent ones more, by their summed confidence (Rendle, Krichene,
-    Zhang and Koren, "Revisiting the performance of iALS on item recommendation benchmarks", 2022, arXiv 2110.14037).
+    `nu` 0 every row has the same penalty; with more, frequent ones have a larger one, by their summed confidence
+    (Rendle, Krichene, Zhang and Koren, "Revisiting the performance of iALS on item recommendation benchmarks", 2022,
+    arXiv 2110.14037).
     Each row of a table has a closed form given the other table, so folding in is exact. With `nu` 0 it is the
     `whole_data` objective of matrix factorisation, times 1 + alpha.
 
@@ -97,12 +98,25 @@ class ImplicitAls(ClosedForm):
         return self.params["users"] @ self._solve(histories, self.params["users"]).T
 
     def _fitted(self, init: Params | None) -> Params:
-        items = init["items"] if init else self._start()
-        return self._swept(items, self.max_sweeps, self.tolerance, plain=0 if init else _PLAIN)
+        by_user = self.data.csr()
+        by_item = csr_array(by_user.T)
+
+        def sweep(items: Tensor) -> Tensor:  # users given items, then items given users
+            return self._solve(by_item, self._solve(by_user, items))
+
+        items = fixed_point(
+            sweep,
+            init["items"] if init else self._start(),
+            max_steps=self.max_sweeps,
+            tolerance=self.tolerance,
+            memory=_MEMORY,
+            plain=0 if init else _PLAIN,
+        )
+        return {"users": self._solve(by_user, items), "items": items}
 
     def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
         gone = before.positions(forget)
-        changed = {"users": np.unique(before.user_rows()[gone]), "items": np.unique(before.indices[gone])}
+        changed = {"users": np.unique(before.user_rows()[gone]), "items": np.unique(before.item_rows()[gone])}
         histories = {"users": self.data.csr()}
         histories["items"] = csr_array(histories["users"].T)
         tables, moves = {name: self.params[name] for name in histories}, dict[str, Tensor]()
@@ -112,29 +126,18 @@ class ImplicitAls(ClosedForm):
             moves[name] = solved - tables[name][rows]
             tables[name] = tables[name].index_copy(0, rows, solved)
         if self.steps and len(gone):
-            users, items = (Side.of(histories[n], tables[n], self._strengths(histories[n])) for n in ("users", "items"))
+            users, items = (Side.of(histories[n], tables[n], self._row_l2(histories[n])) for n in ("users", "items"))
             basis = directions(moves["users"], moves["items"], users, items, self.width)
             for _ in range(self.steps):
                 users, items = newton_step(users, items, basis, alpha=self.alpha, products=self.products)
             tables = {"users": users.table, "items": items.table}
         return tables, False
 
-    def _swept(self, items: Tensor, sweeps: int, tolerance: float, *, plain: int) -> Params:
-        """Both tables after sweeps (users given items, items given users) and a last half-step of the users."""
-        by_user = self.data.csr()
-        by_item = csr_array(by_user.T)
-
-        def sweep(table: Tensor) -> Tensor:
-            return self._solve(by_item, self._solve(by_user, table))
-
-        items = fixed_point(sweep, items, max_steps=sweeps, tolerance=tolerance, memory=_MEMORY, plain=plain)
-        return {"users": self._solve(by_user, items), "items": items}
-
     def _solve(self, histories: csr_array, table: Tensor) -> Tensor:
-        return solve_rows(histories, table, self._strengths(histories), alpha=self.alpha)
+        return solve_rows(histories, table, self._row_l2(histories), alpha=self.alpha)
 
-    def _strengths(self, histories: csr_array) -> Tensor:
-        return strengths(histories, alpha=self.alpha, l2=self.l2, nu=self.nu)
+    def _row_l2(self, histories: csr_array) -> Tensor:
+        return row_l2(histories, alpha=self.alpha, l2=self.l2, nu=self.nu)
 
     def _start(self) -> Tensor:
         keys = self.data.items.keys[:, None]

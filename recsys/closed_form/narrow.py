@@ -30,11 +30,11 @@ class Side:
 
     histories: Tensor
     table: Tensor
-    held: Tensor
+    l2: Tensor
 
     @classmethod
-    def of(cls, histories: csr_array, table: Tensor, held: Tensor) -> Side:
-        return cls(sparse_tensor(histories, table.dtype), table, held.to(table.dtype))
+    def of(cls, histories: csr_array, table: Tensor, l2: Tensor) -> Side:
+        return cls(sparse_tensor(histories, table.dtype), table, l2.to(table.dtype))
 
     def moved(self, moves: Tensor, basis: Tensor) -> Side:
         return replace(self, table=torch.addmm(self.table, moves, basis.T))
@@ -60,7 +60,7 @@ def directions(of_users: Tensor, of_items: Tensor, users: Side, items: Side, wid
 
 def _curvature(own: Side, other: Side) -> Tensor:
     gram = (other.table.T @ other.table).double()
-    return gram + own.held.double().mean() * torch.eye(len(gram), dtype=torch.float64)
+    return gram + own.l2.double().mean() * torch.eye(len(gram), dtype=torch.float64)
 
 
 def newton_step(users: Side, items: Side, basis: Tensor, *, alpha: float, products: int) -> tuple[Side, Side]:
@@ -114,8 +114,8 @@ def value(users: Side, items: Side, *, alpha: float) -> float:
     scores = torch.sparse.sampled_addmm(pattern, users.table, items.table.T, beta=0.0).values().double()
     x, y = users.table.double(), items.table.double()
     observed = (1.0 + alpha) * (1.0 - scores).square() - scores.square()
-    held = sum(float((side.held.double() * table.square().sum(1)).sum()) for side, table in ((users, x), (items, y)))
-    return float(observed.sum() + ((x.T @ x) * (y.T @ y)).sum()) + held
+    penalty = sum(float((side.l2.double() * table.square().sum(1)).sum()) for side, table in ((users, x), (items, y)))
+    return float(observed.sum() + ((x.T @ x) * (y.T @ y)).sum()) + penalty
 
 
 class _Given:
@@ -129,12 +129,12 @@ class _Given:
 
     def gradient(self) -> Tensor:
         """g_x [q, k] = X Y^T y + l2_x x + R y, R [q, m] the residuals."""
-        return self._by_all_pairs(self.y) + self.own.held[:, None] * self.x + self.residuals @ self.y
+        return self._by_all_pairs(self.y) + self.own.l2[:, None] * self.x + self.residuals @ self.y
 
     def curved(self, moves: Tensor) -> Tensor:
         """H_xx a [q, k] for `moves` a [q, k] of this side."""
         nearby = self._on_interactions(moves, self.y, scale=self.alpha)
-        return moves @ (self.y.T @ self.y) + self.own.held[:, None] * moves + nearby @ self.y
+        return moves @ (self.y.T @ self.y) + self.own.l2[:, None] * moves + nearby @ self.y
 
     def pulled(self, moves: Tensor) -> Tensor:
         """H_xy b [q, k] for `moves` b [m, k] of the other side: what they add to the gradient."""
@@ -151,7 +151,7 @@ class _Given:
             products = left * right
             near = self.own.histories @ products
             triangles[:, part[0] : part[-1] + 1] = near.mul_(self.alpha).add_(products.sum(0))
-        triangles[:, rows == columns] += self.own.held[:, None]
+        triangles[:, rows == columns] += self.own.l2[:, None]
         return Systems.factored(triangles, k)
 
     def _by_all_pairs(self, narrow: Tensor) -> Tensor:

@@ -15,19 +15,19 @@ from recsys.closed_form.triangles import add_outer, backward, factor, forward
 from unlearn.compiled import kernel
 
 
-def strengths(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Tensor:
+def row_l2(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Tensor:
     """The L2 of each row, l2 (1 + alpha n_x / m)^nu [q], for n_x interactions in a history of m."""
     _, most = cast("tuple[int, int]", histories.shape)
     return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / max(1, most)) ** nu)
 
 
-def solve_rows(histories: csr_array, table: Tensor, held: Tensor, *, alpha: float) -> Tensor:
+def solve_rows(histories: csr_array, table: Tensor, l2: Tensor, *, alpha: float) -> Tensor:
     """Rows x [q, d] of the normal equations, one for each row of `histories` [q, m].
 
         (D + alpha Y_x^T Y_x) x = Y_x^T t,        D = Y^T Y + l2_x I,        t = 1 + alpha
         x = D^-1 Y_x^T w,                         (I + alpha Y_x D^-1 Y_x^T) w = t
 
-    with Y the `table` [m, d], Y_x its n_x rows in the history and l2_x its entry in `held` [q]. The second form is for
+    with Y the `table` [m, d], Y_x its n_x rows in the history and l2_x its entry in `l2` [q]. The second form is for
     histories shorter than d, whose systems are [n_x, n_x]. In the eigenvectors of Y^T Y every D is diagonal. By
     Cholesky.
     """
@@ -40,7 +40,7 @@ def solve_rows(histories: csr_array, table: Tensor, held: Tensor, *, alpha: floa
     used[torch.from_numpy(histories.indices)] = True
     turned = torch.zeros_like(table)
     turned[used] = table[used] @ axes
-    rows, own, solved = turned.numpy(), held.to(table.dtype).numpy(), table.new_zeros(q, d)
+    rows, own, solved = turned.numpy(), l2.to(table.dtype).numpy(), table.new_zeros(q, d)
     out, weight = solved.numpy(), rows.dtype.type(alpha)
 
     def work(part: slice) -> None:
@@ -57,7 +57,7 @@ def _normal_equations(
     indices: NDArray[np.integer],
     table: NDArray[np.floating],
     sizes: NDArray[np.floating],
-    held: NDArray[np.floating],
+    l2: NDArray[np.floating],
     alpha: np.floating,
     out: NDArray[np.floating],
 ) -> None:
@@ -79,7 +79,7 @@ def _normal_equations(
             right[:] = 0
             start = 0
             for a in range(d):
-                triangle[start] = sizes[a] + held[r]
+                triangle[start] = sizes[a] + l2[r]
                 start += d - a
             for e in range(n):
                 for a in range(d):
@@ -98,7 +98,7 @@ def _normal_equations(
                 for a in range(d):
                     columns[a, e] = chosen[e, a]
             for a in range(d):
-                shares[a] = alpha / (sizes[a] + held[r])
+                shares[a] = alpha / (sizes[a] + l2[r])
             right[:n] = 1 + alpha
             add_outer(triangle, columns, shares)
             factor(triangle, n)
@@ -108,4 +108,4 @@ def _normal_equations(
                 for a in range(d):
                     out[r, a] += right[e] * chosen[e, a]
             for a in range(d):
-                out[r, a] /= sizes[a] + held[r]
+                out[r, a] /= sizes[a] + l2[r]

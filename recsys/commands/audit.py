@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Seed, Setup, Track, opened
+from recsys.commands.options import WIDE, Seed, Setup, Track, opened
 from unlearn.command import command
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from unlearn.audit.auditing import Audit
     from unlearn.audit.inquiry import Inquiry
     from unlearn.methods.base import Unlearner
-
-_WIDE = 150
 
 
 @command
@@ -101,7 +99,7 @@ def audit(
     if str(json_) != "-":
         console = Console(stderr=json_ is not None)
         console.print(found.table())
-        console.print(comparison.table(spread=console.width >= _WIDE))
+        console.print(comparison.table(spread=console.width >= WIDE))
     try:
         write_json(json_, content)
     finally:  # one place that cannot keep it costs the other nothing
@@ -175,7 +173,11 @@ def attacked(
 
 
 def inquiry(case: Case, size: _Size, seed: int) -> Inquiry:
-    """What the models of a pool are asked about the one request of a case."""
+    """What the models of a pool are asked about the one request of a case.
+
+    Raises:
+        ValueError: there is more than one request, or the model is one in closed form.
+    """
     from recsys.problem import RecommenderProblem
     from unlearn.audit.inquiry import Inquiry
 

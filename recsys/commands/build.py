@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from recsys.closed_form import ClosedForm
@@ -17,6 +17,7 @@ from recsys.objectives import registered as objectives
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from unlearn.devices import unusable
+from unlearn.methods.base import Unlearner
 from unlearn.specification import arguments, typed
 from unlearn.specification import read as read_specification
 
@@ -98,6 +99,11 @@ def build_model(
         options=TrainingOptions(seed=seed, progress=progress, **training),
         device=setup.device,
     )
+
+
+def kept_for(methods: Iterable[Unlearner]) -> frozenset[str]:
+    """What training has to keep for these methods, as `TrainingOptions.keep` names it."""
+    return frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
 
 
 def described(model: RecommenderProblem | ClosedForm) -> dict[str, Any]:

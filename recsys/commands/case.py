@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.closed_form import ClosedForm
-from recsys.commands.build import build_model, described, load_split
+from recsys.commands.build import build_model, described, kept_for, load_split
 from recsys.commands.options import Setup
 from recsys.corruption import split_known
 from recsys.problem import RecommenderProblem
@@ -47,8 +47,7 @@ class Case:
         parts = load_split(setup, 0)
         data, requests = drawn(delete, parts, seed=seed)
         split = [split_known(one, known, seed=seed) for one in requests]
-        required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
-        model = build_model(setup, data, seed=seed, progress=progress, keep=required)
+        model = build_model(setup, data, seed=seed, progress=progress, keep=kept_for(methods))
         settings = {
             "data": "synthetic" if setup.data is None else setup.data.name,
             "delete": delete if not delete.startswith("user:") else "user",

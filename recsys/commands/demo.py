@@ -8,12 +8,15 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recsys.commands.options import Seed
 from unlearn.command import Json, command
+
+if TYPE_CHECKING:
+    from unlearn.forget import ForgetSet
 
 
 @command
@@ -100,7 +103,7 @@ def mlflow() -> str:
     return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
 
 
-def traces(folder: Path, request: Any) -> int:
+def traces(folder: Path, request: ForgetSet) -> int:
     """How many files below `folder` contain a forgotten user's id, byte for byte."""
     wanted = [str(user).encode() for user in request.users]
     files = (path.read_bytes() for path in folder.rglob("*") if path.is_file())

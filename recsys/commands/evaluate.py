@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Seed, Setup, Track, opened
+from recsys.commands.options import WIDE, Seed, Setup, Track, opened
 from unlearn.command import command
 
 if TYPE_CHECKING:
     from recsys.commands.case import Case
     from unlearn.audit import Comparison, Streams
     from unlearn.methods.base import Unlearner
-
-_WIDE = 150  # columns from which intervals fit beside the figures
 
 
 @command
@@ -77,7 +75,7 @@ def evaluate(
     else:
         found = Streams.join([in_turn(case, chosen, n, stream) for n, case in zip(numbers, cases, strict=True)])
     if str(json_) != "-":
-        console.print(found.table(spread=console.width >= _WIDE))
+        console.print(found.table(spread=console.width >= WIDE))
     result = json.loads(found.to_json())
     try:
         write_json(json_, result)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,11 @@ from recsys.commands.options import Device
 from recsys.forgetting import METHODS, first_applicable, storable
 from unlearn.command import Json, command
 from unlearn.typed_ids import QUOTED, pairs
+
+if TYPE_CHECKING:
+    from recsys.fitted import FittedRecommender
+    from unlearn.forget import ForgetSet
+    from unlearn.methods.base import UnlearnResult
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -44,12 +49,9 @@ def forget(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Forget users, items, single interactions or ties: data, graph and parameters."""
-    from rich.console import Console
-
     from recsys import workspace
     from recsys.plugin.stored import ARRIVED
     from unlearn.devices import unusable
-    from unlearn.forget import ForgetSet
     from unlearn.methods.base import VerificationFailed
     from unlearn.specification import unlearner
 
@@ -63,7 +65,8 @@ def forget(
     tied = pairs("tie", "USER,USER", tie, wrong)
     if not (user or item or interaction or tie):
         wrong.append("`user`, `item`, `interaction` or `tie` must be given: nothing was named that is to be forgotten")
-    wrong += [text for text in [unusable(device)] if text is not None]
+    if (reason := unusable(device)) is not None:
+        wrong.append(reason)
     if wrong:
         raise ValueError("\n".join(wrong))
     chosen = None if method is None else unlearner(method)
@@ -79,17 +82,8 @@ def forget(
             )
         problem = workspace.load(model).to(device)
         chosen = chosen or first_applicable(problem)
-        users, items = problem.data.users, problem.data.items
-        request = ForgetSet(
-            users=tuple(users.parse(user or [])),
-            items=tuple(items.parse(item or [])),
-            interactions=tuple(zip(users.parse(p[0] for p in single), items.parse(p[1] for p in single), strict=True)),
-            ties=tuple(zip(users.parse(p[0] for p in tied), users.parse(p[1] for p in tied), strict=True)),
-        )
-        back = ForgetSet(ties=tuple((b, a) for a, b in request.ties))
-        there = problem.resolve(ForgetSet(ties=request.ties) | back, unknown="skip").ties
-        neither = tuple(one for one in request.ties if not {one, one[::-1]} & set(there))
-        request = problem.resolve(replace(request, ties=there + neither), unknown=unknown)  # pyright: ignore[reportArgumentType]
+        request = _named(problem, user or [], item or [], single, tied)
+        request = problem.resolve(request, unknown=unknown)  # pyright: ignore[reportArgumentType]
         served = chosen.forget(problem, request, on_failure=on_failure)  # pyright: ignore[reportArgumentType]
         if left := served.problem.resolve(request, unknown="skip"):
             raise VerificationFailed(
@@ -109,13 +103,42 @@ def forget(
         "caveat": served.problem.caveat,
     }
     if not json_:
-        before, after = served.residual_before, served.residual_after
-        residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
-        console = Console(markup=False, soft_wrap=True)
-        console.print(
-            f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
-            f"{' (retrained)' if served.fallback else ''}"
-        )
-        if result["caveat"] is not None:
-            console.print(f"Note: {result['caveat']}")
+        _show(served, request)
     return result
+
+
+def _named(
+    problem: FittedRecommender,
+    users: list[str],
+    items: list[str],
+    single: list[tuple[str, str]],
+    tied: list[tuple[str, str]],
+) -> ForgetSet:
+    """What was typed, in ids of the data's own kind; a tie stands in whichever direction there is one."""
+    from unlearn.forget import ForgetSet
+
+    of_users, of_items = problem.data.users.parse, problem.data.items.parse
+    request = ForgetSet(
+        users=tuple(of_users(users)),
+        items=tuple(of_items(items)),
+        interactions=tuple(zip(of_users(a for a, _ in single), of_items(b for _, b in single), strict=True)),
+        ties=tuple(zip(of_users(a for a, _ in tied), of_users(b for _, b in tied), strict=True)),
+    )
+    back = ForgetSet(ties=tuple((b, a) for a, b in request.ties))
+    there = problem.resolve(ForgetSet(ties=request.ties) | back, unknown="skip").ties
+    neither = tuple(one for one in request.ties if not {one, one[::-1]} & set(there))
+    return replace(request, ties=there + neither)
+
+
+def _show(served: UnlearnResult, request: ForgetSet) -> None:
+    from rich.console import Console
+
+    before, after = served.residual_before, served.residual_after
+    residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
+    console = Console(markup=False, soft_wrap=True)
+    console.print(
+        f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
+        f"{' (retrained)' if served.fallback else ''}"
+    )
+    if served.problem.caveat is not None:
+        console.print(f"Note: {served.problem.caveat}")

@@ -18,6 +18,7 @@ Device = Annotated[str, typer.Option(help="Where to compute, as torch names it: 
 Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
 OBJECTIVE, THRESHOLD = "whole_data", 4.0
+WIDE = 150  # columns of a terminal from which intervals fit beside the figures
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from unlearn.typed_ids import typed
 
 if TYPE_CHECKING:
     from recsys.recommend import Recommendations
+    from unlearn.vocabulary import Id
 
 
 @command
@@ -46,7 +47,7 @@ def recommend(
     data, ranker = problem.data, problem.ranker()
     asked, banned = data.users.parse(user), data.items.parse(suppress or [])
 
-    def best(users: Any, more: list[Any]) -> Recommendations:
+    def best(users: Id | list[Id], more: list[Id]) -> Recommendations:
         return ranker.recommend(users, k=k, exclude=data, suppress=[*banned, *more], unknown=unknown)  # pyright: ignore[reportArgumentType]
 
     blocked = [one for one in asked if target is not None and target.blocks(one)]

@@ -26,9 +26,9 @@ def train(
     from rich.console import Console
 
     from recsys import workspace
+    from recsys.answers import Answers
     from recsys.commands.build import build_model, described, load_split
     from recsys.evaluate import evaluate_scores
-    from recsys.ranking import dot_products
     from unlearn.devices import elapsed
 
     workspace.at(out).check()
@@ -42,9 +42,8 @@ def train(
     started = time.perf_counter()
     problem = untrained.fit()
     seconds = elapsed(started)
-    tables = problem.factors()
-    scores = problem.scores if tables is None else dot_products(*tables)
-    metrics = evaluate_scores(scores, train=problem.data, test=parts.test, ks=(10, 20)).summary()
+    answers = Answers.of(problem)
+    metrics = evaluate_scores(answers.scores, train=problem.data, test=parts.test, ks=(10, 20)).summary()
     workspace.save(problem, out)
     result = {
         "out": str(out),
@@ -71,6 +70,7 @@ def train(
             run.metrics(metrics)
             counts = {"interactions": len(problem.data)}
             run.dataset("train", digest=problem.data.digest(), counts=counts, context="train")
-            if tables is not None:  # a model without tables serves from the interactions, which MLflow must not hold
+            # A model without tables serves from the interactions, which MLflow must not hold.
+            if answers.factors is not None:
                 result["model_id"] = run.model(workspace.model_folder(out), name=settings["model"])
     return result

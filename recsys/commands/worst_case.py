@@ -18,7 +18,7 @@ from unlearn.command import command
 if TYPE_CHECKING:
     from unlearn.audit import Comparison
     from unlearn.methods.base import Unlearner
-    from unlearn.worst_case import Selection, Selector, Trial
+    from unlearn.worst_case import Budget, Selection, Selector, Trial
 
 _OBJECTIVES = ("upper_objective", "upper_objective_easiest", "upper_objective_random", "overlap_with_easiest")
 
@@ -102,10 +102,14 @@ def worst_case(
 
 
 def one_seed(
-    setup: Setup, selector: Selector, budget: Any, methods: list[Unlearner], seed: int, *, progress: bool
+    setup: Setup, selector: Selector, budget: Budget, methods: list[Unlearner], seed: int, *, progress: bool
 ) -> tuple[Trial, Comparison, Comparison]:
-    """Train with one seed, find the set, and measure the methods on it and on the random one."""
-    from recsys.commands.build import build_model, described, load_split
+    """Train with one seed, find the set, and measure the methods on it and on the random one.
+
+    Raises:
+        ValueError: the model is one in closed form, or an option has no usable value.
+    """
+    from recsys.commands.build import build_model, described, kept_for, load_split
     from recsys.scorer import RankingScorer
     from unlearn.audit import compare
     from unlearn.audit.runner import obstacles
@@ -113,8 +117,7 @@ def one_seed(
     from unlearn.worst_case import trial
 
     parts = load_split(setup, 0)  # one split for all seeds
-    required = frozenset(need.removeprefix("history.") for one in methods for need in one.requires)
-    model = build_model(setup, parts.refit(), seed=seed, progress=progress, keep=required)
+    model = build_model(setup, parts.refit(), seed=seed, progress=progress, keep=kept_for(methods))
     if not isinstance(model, Problem):
         raise ValueError(f"`model` must be one that an objective trains for `worst-case` (got {setup.model})")
     trained = model.fit()

@@ -27,7 +27,8 @@ def compile_frame(
 ) -> dict[str, Any]:
     """Fields of `Interactions` from a frame; `columns` maps user, item, weight and time to column names.
 
-    Raises: InvalidInteractions listing every problem of the frame and of the ties.
+    Raises:
+        InvalidInteractions: listing every problem of the frame and of the ties.
     """
     problems = Problems(str(frame.attrs.get("source", "the frame")), InvalidInteractions)
     if duplicates not in ("raise", "first", "last", "sum"):

@@ -75,7 +75,8 @@ class Interactions:
         occurs more than once, in the order of the rows: "sum" adds the weights (where there are none, counts the rows)
         and keeps the last row's time, which need not be the latest.
 
-        Raises: InvalidInteractions listing every problem with the labels of its rows (`frame.index`).
+        Raises:
+            InvalidInteractions: listing every problem with the labels of its rows (`frame.index`).
         """
         columns = {"user": user, "item": item, "weight": weight, "time": time}
         return cls(**compile_frame(frame, columns, ties=ties, users=users, items=items, duplicates=duplicates))
@@ -144,7 +145,8 @@ class Interactions:
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
         """The part of a forget set that exists here; what was forgotten before is unknown. Ties are directed.
 
-        Raises: UnknownIds listing everything that is not here, under `unknown="raise"`.
+        Raises:
+            UnknownIds: listing everything that is not here, under `unknown="raise"`.
         """
         there: dict[str, NDArray[np.bool_]] = {
             "users": self.users.rows(forget.users, unknown="mark") >= 0,
@@ -235,7 +237,8 @@ class Interactions:
     def merge(self, other: Interactions) -> Interactions:
         """The union of two disjoint sets of interactions over the same vocabularies, and of their ties.
 
-        Raises: InvalidInteractions when vocabularies differ, interactions overlap, or only one has weights or times.
+        Raises:
+            InvalidInteractions: vocabularies differ, interactions overlap, or only one has weights or times.
         """
         problems = [
             f"`{name}` must be the same vocabulary in both (got {getattr(self, name)!r} and {getattr(other, name)!r})"

@@ -17,7 +17,8 @@ from unlearn.streams import uniforms
 class Split:
     """Three disjoint sets of interactions over the same vocabularies.
 
-    Raises: InvalidInteractions when the parts do not share their vocabularies.
+    Raises:
+        InvalidInteractions: the parts do not share their vocabularies.
     """
 
     train: Interactions
@@ -46,10 +47,11 @@ class Split:
 def given(train: Interactions, test: Interactions, *, validation: float = 0.1, seed: int = 0) -> Split:
     """A published split; validation is a share of each user's training interactions, drawn by `seed`.
 
-    Raises: InvalidInteractions when train and test overlap.
+    Raises:
+        InvalidInteractions: train and test overlap.
     """
     _check_shares("given", validation=validation)
-    if overlap := int(train.contains(test.user_rows(), test.indices).sum()):
+    if overlap := int(train.contains(test.user_rows(), test.item_rows()).sum()):
         raise InvalidInteractions(f"train and test must be disjoint (got {overlap} in both); remove them from train")
     size = _share(train, validation, "split/validation", seed)
     inner = _by_rank(train, _order(train, _draws(train, seed)), size, np.zeros_like(size))
@@ -74,7 +76,8 @@ def ratio(interactions: Interactions, *, validation: float = 0.1, test: float = 
 def leave_last_out(interactions: Interactions) -> Split:
     """Each user's last interaction is the test, the one before it validation; two interactions have no validation.
 
-    Raises: InvalidInteractions when the interactions have no times.
+    Raises:
+        InvalidInteractions: the interactions have no times.
     """
     one = np.ones(interactions.n_users, dtype=np.int64)
     return _by_rank(interactions, _order(interactions, -_times(interactions, "leave_last_out")), one, one)
@@ -85,7 +88,8 @@ def temporal_user(interactions: Interactions, *, validation: float = 0.1, test: 
 
     Sizes are rounded to the nearest; equal times are ordered by a hash of the item's id.
 
-    Raises: InvalidInteractions when the interactions have no times.
+    Raises:
+        InvalidInteractions: the interactions have no times.
     """
     _check_shares("temporal_user", validation=validation, test=test)
     order = _order(interactions, -_times(interactions, "temporal_user"))
@@ -99,7 +103,8 @@ def temporal(interactions: Interactions, *, validation: float = 0.1, test: float
     Interactions of the same moment stay together. A user who came after the cut has nothing in train: keeping one
     there would let the future into the training data.
 
-    Raises: InvalidInteractions when the interactions have no times, or so many the latest one that there is no test.
+    Raises:
+        InvalidInteractions: the interactions have no times, or so many the latest one that there is no test.
     """
     _check_shares("temporal", validation=validation, test=test)
     times = _times(interactions, "temporal")
@@ -130,7 +135,7 @@ def _by_rank(
 def _order(interactions: Interactions, value: NDArray[np.float64]) -> NDArray[np.int64]:
     """Rank of each interaction among its user's by ascending value, [nnz]; ties by the item's key, not by its row."""
     rows = interactions.user_rows()
-    by_user = np.lexsort((interactions.items.keys[interactions.indices], value, rows))
+    by_user = np.lexsort((interactions.items.keys[interactions.item_rows()], value, rows))
     rank = np.empty(len(interactions), dtype=np.int64)
     rank[by_user] = np.arange(len(interactions)) - interactions.indptr[rows[by_user]]
     return rank
@@ -142,7 +147,7 @@ def _counts(interactions: Interactions) -> NDArray[np.int64]:
 
 def _draws(interactions: Interactions, seed: int) -> NDArray[np.float64]:
     users, items = interactions.users.keys, interactions.items.keys
-    return uniforms(seed, "split/order", users[interactions.user_rows()], items[interactions.indices])
+    return uniforms(seed, "split/order", users[interactions.user_rows()], items[interactions.item_rows()])
 
 
 def _share(interactions: Interactions, share: float, purpose: str, seed: int) -> NDArray[np.int64]:

@@ -28,7 +28,8 @@ def synthetic(
     the user's cluster, phi is the item's popularity (a power law) times its share of theme t. Activity is log-normal.
     Four ties of five join users of one cluster. The same arguments give the same data.
 
-    Raises: ValueError listing every argument that is out of range.
+    Raises:
+        ValueError: listing every argument that is out of range.
     """
     _check(n_users, n_items, n_interactions, latent_dim, n_clusters, ties_per_user)
     rng = np.random.default_rng(seed)

@@ -23,13 +23,16 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
 
     What was forgotten is not written: a snapshot written after `without` holds no trace of it. Files are replaced
     whole, so that an interrupted write leaves the old snapshot, and old ties never outlive their data.
+
+    Raises:
+        ValueError: the name does not end in .parquet.
     """
     path = Path(path)
     if path.suffix != ".parquet":
         raise ValueError(f"`path` must end in .parquet for `to_parquet` (got `{path.name}`)")
     columns = {
         "user": _array(interactions.users, interactions.user_rows()),
-        "item": _array(interactions.items, interactions.indices),
+        "item": _array(interactions.items, interactions.item_rows()),
     }
     columns |= {
         name: pa.array(getattr(interactions, name))
@@ -52,7 +55,8 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
 def to_inter(interactions: Interactions, path: str | Path) -> None:
     """RecBole's atomic files: `path` ends in .inter; ties go to the .net file of the same name.
 
-    Raises: InvalidInteractions when an id holds a tab or a line break, which the format cannot write.
+    Raises:
+        InvalidInteractions: an id holds a tab or a line break, which the format cannot write.
     """
     path = Path(path)
     if path.suffix != ".inter":

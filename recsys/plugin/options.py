@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsys import workspace
 from recsys.store import solved
@@ -15,6 +15,9 @@ from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
 from unlearn.workspace_target import IDENTITY, InvalidOptions, text_options
+
+if TYPE_CHECKING:
+    from unlearn.tracking.registry import OldVersions
 
 _KNOWN = ("workspace", "identity_type", "method", "tracking", "registered_model", "old_versions", "device")
 _NAME = re.compile(r"[A-Za-z0-9_. -]{1,250}")
@@ -30,7 +33,7 @@ class Options:
     method: Unlearner | None = None
     tracking: str | None = None
     registered_model: str = "recommender"
-    old_versions: str = "destroy"
+    old_versions: OldVersions = "destroy"
     device: str = "cpu"
 
     @classmethod
@@ -53,7 +56,7 @@ class Options:
             problems.add("`device` must be cpu for a model in closed form, which is solved in main memory")
             problems.raise_any()
         chosen = texts.pop("method", None)
-        return cls(workspace=folder, method=None if chosen is None else unlearner(chosen), **texts)
+        return cls(workspace=folder, method=None if chosen is None else unlearner(chosen), **texts)  # pyright: ignore[reportArgumentType]
 
 
 def _check_tracking(texts: Mapping[str, str], problems: Problems) -> None:

@@ -27,7 +27,7 @@ def packed(stored: Stored, forget: ForgetSet, *, since: str) -> Sealed:
     arrays: dict[str, NDArray[Any]] = {
         "rows": rows,
         "users": data.user_rows()[positions],
-        "items": data.indices[positions],
+        "items": data.item_rows()[positions],
     }
     for name in ("weight", "time"):
         if (values := getattr(data, name)) is not None:

@@ -126,7 +126,7 @@ class Stored:
         user_rows[alive] = users.rows(data.users.take(alive))
         alive = np.flatnonzero(data.items.alive)
         item_rows[alive] = items.rows(data.items.take(alive))
-        rows, columns = user_rows[data.user_rows()], item_rows[data.indices]
+        rows, columns = user_rows[data.user_rows()], item_rows[data.item_rows()]
         order = np.lexsort((columns, rows))
         ties = None if data.ties is None else user_rows[data.ties]
         moved = replace(

@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unlearn.target import Batch, Pseudonyms, Version
 
 if TYPE_CHECKING:
-    from unlearn.tracking.registry import ModelRegistry
+    from unlearn.tracking.registry import ModelRegistry, OldVersions
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Tracked:
 
     location: str | None
     model: str
-    old_versions: Any
+    old_versions: OldVersions
     pseudonyms: Pseudonyms
 
     @cached_property

@@ -13,7 +13,7 @@ from recsys.fitted import FittedRecommender
 from recsys.problem import RecommenderProblem
 from recsys.store import Storable
 from unlearn.forget import ForgetSet
-from unlearn.streams import uniforms
+from unlearn.streams import permutation
 from unlearn.target import Check, Verdict
 from unlearn.vocabulary import Vocabulary
 
@@ -93,7 +93,7 @@ def panel_auc(model: FittedRecommender) -> float:
     data = model.data
     degrees = data.degrees()[0]
     users = np.flatnonzero(data.users.alive & (degrees > 0) & (degrees < data.n_items))
-    users = users[np.argsort(uniforms(0, "service/panel", data.users.keys[users]), kind="stable")[:_PANEL]]
+    users = users[permutation(0, "service/panel", data.users.keys[users])[:_PANEL]]
     if not len(users):
         return 1.0
     areas: list[float] = []

@@ -17,7 +17,6 @@ from recsys.fitted import FittedRecommender
 from recsys.graph import BipartiteGraph
 from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows
-from recsys.recommend import Ranker
 from recsys.sharding.aggregation import Aggregation, Mean, Pieces
 from recsys.sharding.partitions import Hashed, Partition
 from recsys.sharding.shard import Recipe, Shard, Share
@@ -156,10 +155,6 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
     def scores(self, users: Rows) -> Tensor:
         of_users, of_items = self._factors
         return of_users[torch.from_numpy(users).to(of_users.device)] @ of_items.T
-
-    def ranker(self) -> Ranker:
-        popularity = torch.from_numpy(self.data.degrees()[1])
-        return Ranker(*self._factors, self.data.users, self.data.items, popularity)
 
     def fold_in(self, histories: csr_array) -> Tensor:
         """The mean over the shards that know any of a user's items, whatever joins the shards for the others.

@@ -62,7 +62,7 @@ class Hashed(Partition):
     """
 
     def assign(self, data: Interactions) -> Rows:
-        keys = {"users": data.users.keys[data.user_rows()], "items": data.items.keys[data.indices]}
+        keys = {"users": data.users.keys[data.user_rows()], "items": data.items.keys[data.item_rows()]}
         of = list(keys.values()) if self.by == "interactions" else [keys[self.by]]
         return integers(self.seed, f"shards/{self.by}", self.shards, *of)
 
@@ -113,7 +113,7 @@ class Clustered(Partition):
     def assign(self, data: Interactions) -> Rows:
         if not len(data):
             return np.zeros(0, dtype=np.int64)
-        rows, columns = data.user_rows(), data.indices
+        rows, columns = data.user_rows(), data.item_rows()
         users, items = self._embeddings(data)
         keys = {"users": data.users.keys, "items": data.items.keys}
         if self.by == "interactions":

@@ -36,7 +36,7 @@ class Share:
     def cut(cls, whole: Interactions, positions: Rows, *, ties: bool = False) -> Share:
         """The interactions at these ascending positions of the whole data; with `ties`, those between their users."""
         users, rows = np.unique(whole.user_rows()[positions], return_inverse=True)
-        items, columns = np.unique(whole.indices[positions], return_inverse=True)
+        items, columns = np.unique(whole.item_rows()[positions], return_inverse=True)
         data = Interactions(
             users=Vocabulary(whole.users.ids[users]),
             items=Vocabulary(whole.items.ids[items]),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from unlearn.streams import _mix, bits, integers, normals, uniforms
+from unlearn.streams import _mix, bits, integers, normals, permutation, uniforms
 
 N = 20_000
 SIGMAS = 5.0
@@ -36,6 +36,15 @@ def test_a_draw_depends_on_its_own_key_alone() -> None:
     assert np.array_equal(uniforms(1, "negatives", 3, kept[:, None], np.arange(4)[None, :]), everybody[kept])
     assert uniforms(1, "negatives", 3, 17, 2)[0] == everybody[17, 2]
     assert everybody.shape == (50, 4)
+
+
+def test_a_permutation_without_some_keys_leaves_the_others_in_their_order() -> None:
+    keys = np.arange(100, 150)
+    everybody = keys[permutation(1, "draw", keys)]
+    assert sorted(everybody) == keys.tolist() != everybody.tolist()
+    kept = np.delete(keys, [4, 30])
+    assert kept[permutation(1, "draw", kept)].tolist() == [key for key in everybody.tolist() if key in kept]
+    assert permutation(1, "draw", keys[:0]).tolist() == []
 
 
 @pytest.mark.parametrize("draw", [uniforms, normals])

@@ -22,6 +22,8 @@ from unlearn.solvers.operator import Damping, Operator, damped, dot, norm
 Inverse = Callable[[Tensor], tuple[Tensor, float]]
 """b [p] -> x with (H + damping) x ~ b, and the residual over |b|."""
 
+_LEAST = 1e-6  # added to a curvature that is 0 along a direction and no more than that
+
 
 @dataclass(frozen=True, kw_only=True)
 class Influence(Attributor):
@@ -129,9 +131,6 @@ class Influence(Attributor):
             return found.x, found.residual
 
         return inverse
-
-
-_LEAST = 1e-6  # added to a curvature that is 0 along a direction and no more than that
 
 
 @dataclass(frozen=True, eq=False)

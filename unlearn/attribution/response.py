@@ -44,7 +44,11 @@ class Response:
         return torch.cat(torch.autograd.grad(self._gradients, self._weights, parts, retain_graph=True))
 
     def of_queries(self, queries: Query) -> tuple[Tensor, Tensor]:
-        """Gradients [q, p] of the queries' values in the parameters, and derivatives [q, n weights] in w at these."""
+        """Gradients [q, p] of the queries' values in the parameters, and derivatives [q, n weights] in w at these.
+
+        Raises:
+            ValueError: the queries return no vector of values.
+        """
         values = queries(self._weighted, self._leaves)
         if values.dim() != 1:
             raise ValueError(f"`queries` must return values of shape [q] (got {list(values.shape)})")

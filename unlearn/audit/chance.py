@@ -49,6 +49,9 @@ class Chance:
 
         With `floor` given, `null` and `value` are compared as distances from their own centres: value - floor against
         null, whose centre is zero. The figure cannot leave `within`, and neither do ends that are known.
+
+        Raises:
+            ValueError: there are too few relabellings to test at the level.
         """
         centre = float(null.mean()) if floor is None else 0.0
         distances = np.sort(np.round(null - centre, 12))

@@ -98,6 +98,7 @@ class Comparison:
 
     @property
     def seeds(self) -> tuple[int, ...]:
+        """Those of the requests, in order of first appearance."""
         return tuple(dict.fromkeys(request.seed for request in self.requests))
 
     @property
@@ -107,6 +108,7 @@ class Comparison:
 
     @property
     def statistic(self) -> Literal["interval", "quantiles"]:
+        """How figures are summed up: over several requests a seed by quantiles, else by the mean and its interval."""
         return "quantiles" if len(self.requests) > len(self.seeds) else "interval"
 
     def figure(self, method: str, name: str) -> Interval | Quantiles | None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
-from unlearn.params import Params
+from unlearn.history import Monitor
 from unlearn.problem import Fitted
 from unlearn.units import Unit
-
-Watch = Callable[[int, float, Callable[[], Params]], bool | None]
-"""Called as (iteration, seconds, parameters on demand) while training; its own time is not counted; True stops."""
 
 
 class Panel(Protocol):
@@ -93,7 +90,7 @@ class Scorer(Protocol):
         """
         ...
 
-    def polish(self, model: Fitted, *, seed: int | None = None, watch: Watch | None = None) -> Fitted:
+    def polish(self, model: Fitted, *, seed: int | None = None, watch: Monitor | None = None) -> Fitted:
         """Train to where references end: on from the present parameters, or from a fresh start by `seed`.
 
         `watch` looks on where there is something to see: parameters on their way.

@@ -57,8 +57,9 @@ def lds(scores: Tensor, outputs: Tensor, member: Tensor) -> LinearDatamodelling:
     Raises:
         ValueError: listing what does not fit together; fewer than three subsets; or no output that varies.
 
-    Differences from the paper: subsets need not be equal in size, and an output need not be a logit; where scores are
-    the same for all subsets the correlation counts as 0, and queries whose outputs are so are left out; the ceiling.
+    **Differences from the paper:** subsets need not be equal in size, and an output need not be a logit; where scores
+    are the same for all subsets the correlation counts as 0, and queries whose outputs are so are left out; the
+    ceiling.
     """
     _check(scores, outputs, member)
     kind, place, counts = _subsets(member)

@@ -34,8 +34,8 @@ def memorisation(signals: Signals) -> Memorisation:
     Raises:
         ValueError: some examples were in all models or in none.
 
-    Differences from the paper: any signal in place of correctness; balanced halves by default (`Plan.halves`; the paper
-    draws 70 %, its `share`), so that both means have equally many models; a standard error, clustered by `blocks`
+    **Differences from the paper:** any signal in place of correctness; balanced halves by default (`Plan.halves`; the
+    paper draws 70 %, its `share`), so that both means have equally many models; a standard error, clustered by `blocks`
     because a subset and its complement, or one subset under two seeds, are one draw.
     """
     values, member = signals.values.double(), signals.member.double()

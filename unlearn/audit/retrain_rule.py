@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from unlearn.invalid import require
+
 
 @dataclass(frozen=True, slots=True)
 class RetrainRule:
@@ -25,13 +27,11 @@ class RetrainRule:
     removed: float = 0.1
 
     def __post_init__(self) -> None:
-        problems: list[str] = []
-        if not self.residual > 0:
-            problems.append(f"`residual` must be positive for `RetrainRule` (got {self.residual})")
-        if not 0 < self.removed <= 1:
-            problems.append(f"`removed` must lie in (0, 1] for `RetrainRule` (got {self.removed})")
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(
+            self,
+            residual=("positive", self.residual > 0),
+            removed=("above 0 and at most 1", 0 < self.removed <= 1),
+        )
 
     def due(self, residuals: Sequence[tuple[float, float]], removed: int, n_records: int) -> str | None:
         """Why a retrain is due, or None.

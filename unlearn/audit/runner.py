@@ -14,7 +14,7 @@ from unlearn.audit.comparison import Comparison, Measurement, RequestFacts
 from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.figures import Figures, of_method, of_other, of_placebo, of_retrain
 from unlearn.audit.reference import Reference, reference
-from unlearn.audit.timing import timed, undisturbed
+from unlearn.audit.timing import timed, without_collection
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import MissingRequirement, State, Unlearner, finite, method
 from unlearn.problem import Fitted, Problem
@@ -122,7 +122,7 @@ def _subjects(problem: Fitted, methods: Sequence[Unlearner], scorer: Scorer) -> 
     models: dict[int, Fitted] = {id(problem): problem}
     entries: dict[int, list[Entry]] = {id(problem): []}
     for one, label in zip(methods, labels(methods), strict=True):
-        with undisturbed():
+        with without_collection():
             state = one.prepare(problem)
         model = one.subject(problem, state)
         models[id(model)] = model

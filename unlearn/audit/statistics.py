@@ -88,6 +88,7 @@ class Equivalence:
 
     @property
     def equivalent(self) -> bool:
+        """Whether the difference is shown to lie within the margin."""
         return self.p_value <= LEVEL
 
 

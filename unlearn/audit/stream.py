@@ -19,7 +19,7 @@ from unlearn.audit.measures import auc
 from unlearn.audit.reference import Reference, reference
 from unlearn.audit.retrain_rule import RetrainRule
 from unlearn.audit.runner import obstacles
-from unlearn.audit.timing import undisturbed
+from unlearn.audit.timing import without_collection
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.jsonable import without_nan
@@ -186,7 +186,7 @@ def _served(
     steps: list[Step] = []
     for number, forget in enumerate(tqdm(requests, desc=method.name, disable=None, leave=False), start=1):
         everything = everything | forget
-        with undisturbed():
+        with without_collection():
             result = method.forget(current, forget, state)
         current, state = result.problem, result.state
         before, after = result.residual_before, result.residual_after

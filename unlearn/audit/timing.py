@@ -14,7 +14,7 @@ _CALLS, _SECONDS = 5, 1.0  # at most so many calls, and no further one that woul
 
 
 @contextmanager
-def undisturbed() -> Generator[None]:
+def without_collection() -> Generator[None]:
     """No garbage collection inside: a full one takes longer than a fast method."""
     enabled = gc.isenabled()
     gc.disable()
@@ -31,7 +31,7 @@ def timed(serve: Callable[[], UnlearnResult]) -> UnlearnResult:
     One call of some milliseconds takes up to twice as long as the next: memory that is new to the process, a second
     thread that has to be woken, whatever else the machine does. A retrain of seconds averages that.
     """
-    with undisturbed():
+    with without_collection():
         result = serve()
         seconds = [result.seconds]
         while len(seconds) < _CALLS and sum(seconds) + seconds[-1] <= _SECONDS:

@@ -11,8 +11,7 @@ from torch import Tensor
 from unlearn.attached import AttachedProblem
 from unlearn.curvature.layers import LayerRecords, layer_records
 from unlearn.curvature.records import record_gradients
-from unlearn.curvature.rows import as_table
-from unlearn.params import Params, unflatten
+from unlearn.params import Params, as_table, unflatten
 from unlearn.problem import Problem
 
 _BLOCK = 2**24  # entries of per-record gradients held at a time

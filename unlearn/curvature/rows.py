@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unlearn.curvature.operators import hessian_operator
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, as_table, flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.solvers.operator import Damping, Map, Operator
 from unlearn.streams import normals
@@ -147,8 +147,3 @@ class _Counted:
         alone = self.product_of_rows(name, rows[half], values[half])[rows[half]]
         slack = 100.0 * torch.finfo(values.dtype).eps * together.abs().max() if len(together) else 0.0
         return bool((together - alone).abs().le(slack).all())
-
-
-def as_table(value: Tensor) -> Tensor:
-    """A parameter as [rows, d], a view; a vector has rows of width 1."""
-    return value.view(value.shape[0] if value.dim() else 1, -1)

@@ -15,7 +15,7 @@ from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.interruption import whole_or_not_at_all
 from unlearn.problem import Fitted, Problem
-from unlearn.registry import Registry
+from unlearn.registry import Registry, hyper_parameters
 
 OnFailure = Literal["keep", "raise", "retrain"]
 
@@ -82,12 +82,14 @@ class UnlearnResult:
 
     @property
     def residual_ratio(self) -> float | None:
+        """The residual after over the one before, 1 where that was 0 already; None where there are none."""
         if self.residual_before is None or self.residual_after is None:
             return None
         return self.residual_after / self.residual_before if self.residual_before else 1.0
 
     @property
     def n_rows_changed(self) -> int:
+        """Changed rows of all parameters together."""
         return sum(int(rows.sum()) for rows in self.rows_changed.values())
 
 
@@ -106,11 +108,8 @@ class Unlearner(ABC):
     baseline: ClassVar[bool] = False  # there to compare with: a comparison adds it by itself
 
     def arguments(self) -> dict[str, Any]:
-        if not is_dataclass(self):
-            raise TypeError(
-                f"`{type(self).__name__}` must be a dataclass of its hyper-parameters: @dataclass(frozen=True)"
-            )
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """The hyper-parameters by name, for records of what was run."""
+        return hyper_parameters(self)
 
     def obstacle(self, problem: Fitted) -> str | None:
         """Why the method cannot be applied to this model, or None where it can."""

@@ -98,5 +98,6 @@ class Forgotten:
         return self.problem.record_losses(params, self.records) / _FAINT
 
     def mean_loss(self, params: Params) -> float:
+        """Their mean; infinite where there are none, so that whoever raises it has arrived."""
         with torch.no_grad():
             return float(self.losses(params).double().mean()) if self.records.numel() else float("inf")

@@ -13,7 +13,7 @@ from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.fisher import squared_gradients
 from unlearn.methods.gradient import Forgotten, GradientMethod, descend, differentiate
-from unlearn.params import Params, flatten
+from unlearn.params import Params, as_table, flatten
 from unlearn.problem import Problem
 
 
@@ -134,6 +134,6 @@ def _touched(problem: Problem, forget: ForgetSet) -> Tensor:
     for name, value in problem.params.items():
         mask = torch.zeros_like(value)
         for rows in touched.get(name, ()):
-            mask.view(value.shape[0] if value.dim() else 1, -1)[rows] = 1.0
+            as_table(mask)[rows] = 1.0
         masks[name] = mask
     return flatten(masks)

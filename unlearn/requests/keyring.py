@@ -52,9 +52,8 @@ class Keyring:
         Raises:
             FileExistsError: there is a file: its keys are never overwritten.
         """
-        made = cls(
-            secrets.token_bytes(32), secrets.token_bytes(32), (secrets.token_bytes(32),), secrets.token_bytes(32)
-        )
+        pseudonym, audit, payload, signing = (secrets.token_bytes(_LENGTH) for _ in range(4))
+        made = cls(pseudonym, audit, (payload,), signing)
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(made._written())

@@ -92,6 +92,9 @@ def conjugate_gradients(
     The ball is that of sqrt(x . M x) with M the inverse of the preconditioner, in which the path's length only grows
     (Conn, Gould and Toint, "Trust-region methods", 2000, section 7.5.1). At a direction of curvature 0 or less the
     path runs on to the boundary, or ends where there is none. `b` must lie in the range of `project`.
+
+    Raises:
+        ValueError: a product is not finite.
     """
 
     def descend(residual: Tensor) -> Tensor:

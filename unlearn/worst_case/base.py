@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.problem import Problem
-from unlearn.registry import Registry
+from unlearn.registry import Registry, hyper_parameters
 from unlearn.worst_case.budget import Budget, Room
 from unlearn.worst_case.projection import rounded
 from unlearn.worst_case.upper import Upper
@@ -80,18 +80,15 @@ def overlap(rows: Tensor, others: Tensor) -> float:
 class Selector(ABC):
     """Chooses the forget set of a given size that is hardest on unlearning, by a rule of its own.
 
-    A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `search`, or `priorities`
-    where every unit has a score of its own.
+    A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `search`. One by which every
+    unit has a score of its own is a `Ranking`, and implements `scores`.
     """
 
     name: ClassVar[str]
 
     def arguments(self) -> dict[str, Any]:
-        if not is_dataclass(self):
-            raise TypeError(
-                f"`{type(self).__name__}` must be a dataclass of its hyper-parameters: @dataclass(frozen=True)"
-            )
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """The hyper-parameters by name, for records of what was run."""
+        return hyper_parameters(self)
 
     def judged_by(self) -> Upper:
         """The upper objective that sets of this selector are compared on."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unlearn.problem import Problem
-from unlearn.streams import uniforms
+from unlearn.streams import permutation
 from unlearn.worst_case.asking import Asking
 
 
@@ -22,7 +22,7 @@ def folds(n: int, k: int, *, seed: int) -> Iterator[Tensor]:
     """
     if not 2 <= k <= n:
         raise ValueError(f"`folds` must lie in [2, {n}], the number of units (got {k})")
-    order = np.argsort(uniforms(seed, "worst_case/folds", np.arange(n)), kind="stable")
+    order = permutation(seed, "worst_case/folds", np.arange(n))
     for part in np.array_split(order, k):
         yield torch.from_numpy(np.sort(part))
 

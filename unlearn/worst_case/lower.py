@@ -18,6 +18,10 @@ from unlearn.worst_case.budget import Room
 from unlearn.worst_case.projection import rounded
 from unlearn.worst_case.upper import Judge
 
+_ACCURACY = 0.01  # of L-BFGS: the part of the way that is left
+_DAMPING = 1e-3  # of the curvature along the slope
+_TOLERANCE = 0.03  # residual of the solve
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unlearned:
@@ -121,11 +125,6 @@ class ByMethod:
 
     def pulled(self, problem: Problem, room: Room, at: Unlearned, slope: Tensor) -> None:
         return None
-
-
-_ACCURACY = 0.01
-_DAMPING = 1e-3  # of the curvature along the slope
-_TOLERANCE = 0.03  # residual of the solve
 
 
 def _faded(problem: Problem, room: Room, weights: Tensor) -> Problem:

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from unlearn.invalid import require
-from unlearn.methods.base import MissingRequirement, State, Unlearner, VerificationFailed, method
+from unlearn.methods.base import MissingRequirement, State, Unlearner, VerificationFailed, finite, method
 from unlearn.problem import Problem
 from unlearn.specification import unlearner
 from unlearn.worst_case.asking import Asking
@@ -87,7 +87,7 @@ class Judge:
         forget = self.room.forget_set(rows)
         after = self.unlearner.forget(self.asking.problem, forget, self.state).problem
         assert isinstance(after, Problem)
-        if not all(bool(value.isfinite().all()) for value in after.params.values()):
+        if not finite(after):
             raise VerificationFailed(
                 f"`{self.unlearner.name}` ended with parameters that are not finite for {forget!r}; judge sets by "
                 "another method, or give it other arguments"

@@ -129,7 +129,8 @@ def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
 def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> Table:
     """Ratings of at least `threshold` as bare interactions; all of them as weights when it is None.
 
-    Raises: InvalidInteractions where all of them are below it.
+    Raises:
+        InvalidInteractions: every rating is below it.
     """
     name = table.columns.rating
     if name is None or name not in table.frame.columns:

@@ -28,7 +28,8 @@ class Layout:
 def find_layout(folder: Path) -> Layout:
     """The known layout of a folder.
 
-    Raises: InvalidInteractions when none is recognised, or more than one could be meant.
+    Raises:
+        InvalidInteractions: none is recognised, or more than one could be meant.
     """
     names = sorted(path.name for path in folder.iterdir())
     ties = next((folder / name for name in (*_TIES, *(n for n in names if n.endswith(".net"))) if name in names), None)

@@ -30,7 +30,8 @@ def from_edge_index(
     `homogeneous` says that items are numbered after the users, as PyG's own LightGCN has them: edges may then point
     either way, and an edge that is written in both directions counts once.
 
-    Raises: InvalidInteractions listing every edge out of range or repeated, by its column.
+    Raises:
+        InvalidInteractions: listing every edge out of range or repeated, by its column.
     """
     problems = Problems("`edge_index`", InvalidInteractions)
     _check_edges(edge_index, "it", problems)
@@ -64,7 +65,8 @@ def from_hetero(
 
     `weight` and `time` name attributes of the edges.
 
-    Raises: InvalidInteractions when there is not exactly one such edge type, or listing every bad edge.
+    Raises:
+        InvalidInteractions: there is not exactly one such edge type, or listing every bad edge.
     """
     problems = Problems("this HeteroData", InvalidInteractions)
     counts: dict[str, int] = {}

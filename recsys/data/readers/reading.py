@@ -58,7 +58,8 @@ def read(
     `left_out` is told how many ratings were below the threshold. What `to_parquet` wrote comes back as it was, with its
     ties, unless columns or other ties are named.
 
-    Raises: InvalidInteractions listing every problem of every file, with line numbers.
+    Raises:
+        InvalidInteractions: listing every problem of every file, with line numbers.
     """
     path = Path(path)
     options = _Options(format, Columns(user, item, weight, rating, time), threshold, duplicates, left_out)
@@ -90,7 +91,8 @@ def read_split(
 
     `unseen` says what to do with ids that are in test or validation and never in train.
 
-    Raises: InvalidInteractions listing every problem of every file, with line numbers.
+    Raises:
+        InvalidInteractions: listing every problem of every file, with line numbers.
     """
     options = _Options(format, columns or Columns(), threshold, duplicates)
     held, tie_path = (None if path is None else Path(path) for path in (validation_file, ties))

@@ -38,7 +38,8 @@ def _beside(known: str | None, tokens: list[str]) -> str | None:
 def read_features(path: str | Path) -> pd.DataFrame:
     """Properties of users or items (.user, .item): tokens as int or str, floats, sequences as lists.
 
-    Raises: InvalidInteractions listing every problem of the file.
+    Raises:
+        InvalidInteractions: listing every problem of the file.
     """
     path = Path(path)
     problems = Problems(path.name, InvalidInteractions)

@@ -36,7 +36,9 @@ def is_snapshot(path: Path) -> bool:
 def from_parquet(path: str | Path) -> Interactions:
     """The interactions that `to_parquet` wrote: same rows, same tombstones, same digest.
 
-    Raises: InvalidInteractions when the file is no snapshot; UnknownIds when its rows are not in its vocabularies.
+    Raises:
+        InvalidInteractions: the file is no snapshot.
+        UnknownIds: its rows are not in its vocabularies.
     """
     path = Path(path)
     if not is_snapshot(path):

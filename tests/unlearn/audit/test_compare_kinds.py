@@ -21,11 +21,11 @@ from recsys.objectives import BPR, SampledObjective, SampledSoftmax
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingPanel, RankingScorer
-from recsys.train import Monitor, TrainingOptions
+from recsys.train import TrainingOptions
 from unlearn.audit import Comparison, compare
 from unlearn.audit.reference import _timed, reference
 from unlearn.forget import ForgetSet
-from unlearn.history import History
+from unlearn.history import History, Monitor
 from unlearn.methods import MissingRequirement, Retrain, State, Unlearner, method
 from unlearn.problem import Fitted, Problem, SelfUnlearning
 

@@ -147,7 +147,7 @@ def test_requests_of_whom_the_model_learned_nothing_make_no_retrain_due(
 
 
 def test_every_threshold_out_of_range_is_named() -> None:
-    with pytest.raises(ValueError, match=r"(?s)`residual` must be positive.*`removed` must lie in \(0, 1\]"):
+    with pytest.raises(ValueError, match=r"(?s)`residual` must be positive.*`removed` must be above 0 and at most 1"):
         RetrainRule(residual=0.0, removed=2.0)
 
 

@@ -27,8 +27,8 @@ class Challenge(Metric):
     perfect: compare it with its null value and with nothing else. No verdict hangs on it; `epsilon` is the calibrated
     bound.
 
-    Differences from the paper: single thresholds only, without windows of two (with those the null value is .1 to .2);
-    without the factors for the accuracy on remaining and test data.
+    **Differences from the paper:** single thresholds only, without windows of two (with those the null value is .1 to
+    .2); without the factors for the accuracy on remaining and test data.
     """
 
     name = "challenge_uncalibrated"

@@ -25,7 +25,7 @@ class Corrective(Metric):
     An exact deletion of the known part does *not* bring this to 0, for the unknown part is still in the data: compare
     with the row of `retrain`.
 
-    Differences from the paper: false interactions and their signal stand for manipulated labels and accuracy.
+    **Differences from the paper:** false interactions and their signal stand for manipulated labels and accuracy.
     """
 
     name = "corrective"

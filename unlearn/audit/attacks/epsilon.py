@@ -19,8 +19,8 @@ class Epsilon(Metric):
     The rule of the NeurIPS 2023 unlearning challenge (Triantafillou et al., "Are We Making Progress in Unlearning?",
     2024, arXiv 2406.09073).
 
-    Differences from the paper: example and threshold are chosen on one half of the models and both rates bounded from
-    above on the other (Clopper-Pearson), so the figure is a lower bound at 95 % where the challenge's own estimate
+    **Differences from the paper:** example and threshold are chosen on one half of the models and both rates bounded
+    from above on the other (Clopper-Pearson), so the figure is a lower bound at 95 % where the challenge's own estimate
     reads about 1 for two equal samples. It can never exceed `resolution`, what complete separation would have read.
     """
 

@@ -27,10 +27,10 @@ class FINE(Metric):
 
     Here H1 is: trained on S and unlearned; positive where that leaves the answer higher than a retrain's.
 
-    Differences from the paper: the distributions are those over models of the pool, which is the paper's definition,
-    and not the similarities along a single run, its approximation. The threshold is chosen on one half and alpha and
-    beta bounded on the other, where the paper keeps the largest of all thresholds; the figure is thus a lower bound on
-    |mu|, and 0 where nothing was found.
+    **Differences from the paper:** the distributions are those over models of the pool, which is the paper's
+    definition, and not the similarities along a single run, its approximation. The threshold is chosen on one half and
+    alpha and beta bounded on the other, where the paper keeps the largest of all thresholds; the figure is thus a lower
+    bound on |mu|, and 0 where nothing was found.
     """
 
     name = "f_ine"

@@ -106,11 +106,11 @@ class KLoM(Divergence):
     (2024, arXiv 2410.23232): KL(margins of unlearned models || margins of retrained models), example by example; mean
     and 95th percentile over the deleted, the retained and the held-out.
 
-    Differences from the paper: two Gaussians stand in for its histograms (`klom_20_bins` has those) and suffice with a
-    few dozen models. Both kinds of models are disjoint halves of one pool and differ in what they were trained on, not
-    in seeds alone; of a deleted example only models that had been trained on it count as unlearned. Finite samples
-    read above 0 even where nothing differs (.15 at 16 models a side, .02 at 100), so every figure has a floor of its
-    own from exchanging the models.
+    **Differences from the paper:** two Gaussians stand in for its histograms (`klom_20_bins` has those) and suffice
+    with a few dozen models. Both kinds of models are disjoint halves of one pool and differ in what they were trained
+    on, not in seeds alone; of a deleted example only models that had been trained on it count as unlearned. Finite
+    samples read above 0 even where nothing differs (.15 at 16 models a side, .02 at 100), so every figure has a floor
+    of its own from exchanging the models.
     """
 
     name = "klom"
@@ -132,7 +132,8 @@ class KLoMBins(Divergence):
     margins clipped to +-100, 1e-5 added to each bin. Two equal samples read 6.5 at 8 models a side, 3.9 at 16, 1.7 at
     32, .63 at 64, .35 at 100 and .05 at 512, so fewer than 64 are refused.
 
-    Differences from the paper: as in `klom`; and the largest sample is in the last bin, which the paper's code drops.
+    **Differences from the paper:** as in `klom`; and the largest sample is in the last bin, which the paper's code
+    drops.
     """
 
     name = "klom_20_bins"

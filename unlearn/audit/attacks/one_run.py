@@ -36,7 +36,7 @@ class OneRun(Metric):
     run, and `guesses` is fixed before it is looked at (a fifth of the examples), for to choose the best of several
     would need a correction. Power at 95 %: m = 100, r = 20, all right reads 1.8; m = 1,000, r = 100, 90 right 1.6.
 
-    Differences from the paper: the examples of the request are the canaries.
+    **Differences from the paper:** the examples of the request are the canaries.
     """
 
     name = "one_run"

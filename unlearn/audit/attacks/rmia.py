@@ -13,6 +13,7 @@ from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, Mask, by_membership, usable, without_own
 from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.statistics import Floats
+from unlearn.invalid import require
 
 
 @register
@@ -27,7 +28,7 @@ class RMIA(Metric):
 
     Signals are log-probabilities, of a recommender log softmax over the items; the population is what is held out.
 
-    Differences from the paper: a = 1 is the default, p(x) = p_out(x): the other values model how a classifier's
+    **Differences from the paper:** a = 1 is the default, p(x) = p_out(x): the other values model how a classifier's
     probability of the true label rises towards 1 with membership, and an item's probability stays far from 1. The floor
     is what the attack reads when models exchange who had been trained on what.
 
@@ -47,13 +48,7 @@ class RMIA(Metric):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        problems: list[str] = []
-        if not 0 <= self.a <= 1:
-            problems.append(f"`a` must lie in [0, 1] for `rmia` (got {self.a})")
-        if not self.gamma > 0:
-            problems.append(f"`gamma` must be positive for `rmia` (got {self.gamma})")
-        if problems:
-            raise ValueError("\n".join(problems))
+        require(self, a=("at least 0 and at most 1", 0 <= self.a <= 1), gamma=("positive", self.gamma > 0))
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
         """See `Metric.readings`."""

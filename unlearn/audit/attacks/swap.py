@@ -24,7 +24,7 @@ class Swap(Metric):
     themselves cancels, so that an exact retrain has Q = 1 in expectation; a certified (epsilon, delta) bounds the
     advantage by 2 (1 - (2 - 2 delta) / (e^epsilon + 1)).
 
-    Differences from the paper: every model of the pool is a split of its own, random halves of the forget set being
+    **Differences from the paper:** every model of the pool is a split of its own, random halves of the forget set being
     deleted and never seen, so the two are exchangeable whatever the request is. The attacks are 32 thresholds on the
     signal; the largest of 32 advantages is above 0 by chance, so Q has a floor below 1, from models that exchange who
     had been trained on what.

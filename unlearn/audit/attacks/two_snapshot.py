@@ -23,7 +23,7 @@ class TwoSnapshot(Metric):
     and the excess over it is the finding. Two-sided: above it the method pushes the deleted down harder than a retrain
     would and so marks them; below it, as when nothing is done, they did not move.
 
-    Differences from the paper: the drop of one signal stands in for its trained attack on both models' outputs.
+    **Differences from the paper:** the drop of one signal stands in for its trained attack on both models' outputs.
     """
 
     name = "two_snapshot"

@@ -128,10 +128,10 @@ class ULiRA(LikelihoodRatio):
     to those that never had it. Pooled over examples: AUC, balanced accuracy, true-positive rate at 1 % and .1 % false
     positives (which exist from 100 and 1,000 negatives on, and take about three times that to be read).
 
-    Differences from the paper: one pool of random halves gives both kinds of models for every example, and each model
-    is judged by all others but its complement, where the paper trains shadow models apart from the targets. Below 64
-    models on a side the examples share one variance, as LiRA does. The floor is not one half but what the same attack
-    reads when models exchange who had been trained on what: leaving one out pulls it slightly below.
+    **Differences from the paper:** one pool of random halves gives both kinds of models for every example, and each
+    model is judged by all others but its complement, where the paper trains shadow models apart from the targets. Below
+    64 models on a side the examples share one variance, as LiRA does. The floor is not one half but what the same
+    attack reads when models exchange who had been trained on what: leaving one out pulls it slightly below.
     """
 
     name = "u_lira"

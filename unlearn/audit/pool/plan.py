@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unlearn.streams import integers, uniforms
+from unlearn.streams import integers, permutation, uniforms
 from unlearn.units import Unit
 
 Keys = NDArray[np.uint64]
@@ -100,7 +100,7 @@ class Plan:
             raise ValueError(_out_of_range("k", f"be at least 2 and at most the {n_units} units", k))
         order = np.arange(n_units)
         if k < n_units:
-            order = uniforms(seed, "pool/folds", _keys(n_units, keys)).argsort(kind="stable")
+            order = permutation(seed, "pool/folds", _keys(n_units, keys))
         fold = np.empty(n_units, dtype=np.int64)
         fold[order] = np.arange(n_units) % k
         return cls(torch.from_numpy(fold[None, :] != np.arange(k)[:, None]), unit, _seeds(seed, k))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from unlearn.audit.attacks.groups import SHARE
+from unlearn.audit.attacks.groups import SHARE, Mask
 from unlearn.audit.chance import Chance, relabelled
-from unlearn.audit.statistics import clopper_pearson
-from unlearn.audit.views.signals import DRAWS, Mask, Scores, Values, by_method, calibrated
+from unlearn.audit.statistics import Floats, clopper_pearson
+from unlearn.audit.views.signals import DRAWS, Scores, by_method, calibrated
 
 Intervals = tuple[dict[str, float], list[float], list[float]]  # of the AUC, and the ends of every rate
 
@@ -30,10 +30,10 @@ class Sample:
 
     attack: str
     method: str
-    positive: Values  # of forgotten examples
-    negative: Values  # of examples that were never seen
+    positive: Floats  # of forgotten examples
+    negative: Floats  # of examples that were never seen
     pointers: dict[str, list[str]]  # JSON pointers to the lists that hold the values of either side
-    null: Values | None = None  # AUC and detection by `_grid` [draws, 1 + points] when models exchange who had what
+    null: Floats | None = None  # AUC and detection by `_grid` [draws, 1 + points] when models exchange who had what
 
 
 def attacks(document: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -71,13 +71,13 @@ def attacks(document: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def rates(positive: Values, negative: Values, threshold: float) -> dict[str, float]:
+def rates(positive: Floats, negative: Floats, threshold: float) -> dict[str, float]:
     """What calling everything from `threshold` on a member comes to: right and wrong alarms, accuracy, advantage."""
     tpr, fpr = float((positive >= threshold).mean()), float((negative >= threshold).mean())
     return {"tpr": tpr, "fpr": fpr, "accuracy": (tpr + 1 - fpr) / 2, "advantage": abs(tpr - fpr)}
 
 
-def detection(positive: Values, negative: Values, fpr: Values) -> Values:
+def detection(positive: Floats, negative: Floats, fpr: Floats) -> Floats:
     """The largest share of positives caught at no more than each of the false alarm rates [k]; no interpolation."""
     ordered = np.sort(negative)[::-1]
     allowed = np.floor(fpr * len(ordered) + 1e-9).astype(np.int64)
@@ -87,7 +87,7 @@ def detection(positive: Values, negative: Values, fpr: Values) -> Values:
     return caught / len(positive)
 
 
-def auc_interval(positive: Values, negative: Values) -> tuple[float, float, float]:
+def auc_interval(positive: Floats, negative: Floats) -> tuple[float, float, float]:
     """AUC with its 95 % interval by placements.
 
     DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
@@ -107,7 +107,7 @@ def auc_interval(positive: Values, negative: Values) -> tuple[float, float, floa
     return value, float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
-def _placements(values: Values, others: Values) -> Values:
+def _placements(values: Floats, others: Floats) -> Floats:
     """Share of the others that each value exceeds, ties counting half."""
     ordered = np.sort(others)
     below, not_above = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
@@ -143,7 +143,7 @@ def _described(one: Sample) -> dict[str, Any]:
     }
 
 
-def _over_examples(positive: Values, negative: Values, caught: Values) -> Intervals:
+def _over_examples(positive: Floats, negative: Floats, caught: Floats) -> Intervals:
     value, low, high = auc_interval(positive, negative)
     hits: list[int] = np.round(caught * len(positive)).astype(np.int64).tolist()
     ends = {count: clopper_pearson(count, len(positive)) for count in set(hits)}
@@ -151,7 +151,7 @@ def _over_examples(positive: Values, negative: Values, caught: Values) -> Interv
     return {"value": value, "low": low, "high": high, "chance": 0.5}, lower, upper
 
 
-def _over_models(one: Sample, caught: Values) -> Intervals:
+def _over_models(one: Sample, caught: Floats) -> Intervals:
     assert one.null is not None
     value = auc_interval(one.positive, one.negative)[0]
     area = Chance.of(value, one.null[:, 0], within=SHARE)
@@ -160,13 +160,13 @@ def _over_models(one: Sample, caught: Values) -> Intervals:
     return {"value": value, "low": area.low, "high": area.high, "chance": area.floor}, lower, upper
 
 
-def _envelope(samples: Sequence[tuple[Values, Values]]) -> dict[str, Any]:
+def _envelope(samples: Sequence[tuple[Floats, Floats]]) -> dict[str, Any]:
     grid = _grid(max(len(negative) for _, negative in samples))
     curves = [detection(way * p, way * n, grid) for p, n in samples for way in (1.0, -1.0)]
     return {"fpr": grid.tolist(), "tpr": np.max(curves, axis=0).tolist()}
 
 
-def _grid(n_negative: int) -> Values:
+def _grid(n_negative: int) -> Floats:
     """False alarm rates from the smallest that exists to 1, evenly on a log scale."""
     return np.logspace(-log10(n_negative), 0, _POINTS)
 
@@ -178,7 +178,7 @@ def _by_score(document: Mapping[str, Any]) -> list[Sample]:
     for number, one in enumerate(raw):
         rows.setdefault(one["method"], []).append(number)
 
-    def pooled(method: str, side: str) -> Values:
+    def pooled(method: str, side: str) -> Floats:
         return _numbers(value for number in rows[method] for value in raw[number]["raw"][side])
 
     def pointers(method: str) -> dict[str, list[str]]:
@@ -209,10 +209,10 @@ def _by_signals(document: Mapping[str, Any]) -> list[Sample]:
 
 def _exchanged(
     seeds: Sequence[tuple[Mask, list[int], Scores]],
-) -> tuple[tuple[Values, Values], Iterator[tuple[Values, Values]]]:
+) -> tuple[tuple[Floats, Floats], Iterator[tuple[Floats, Floats]]]:
     """Scores of members and of others over all seeds: as they are, and in each draw of an exchange of membership."""
 
-    def sides(member: Mask, scores: Scores) -> Values:
+    def sides(member: Mask, scores: Scores) -> Floats:
         told = scores(member)
         return np.concatenate([told[member], told[~member]])
 
@@ -222,7 +222,7 @@ def _exchanged(
     ]
     ends = [int(member.sum()) for member, _, _ in seeds]
 
-    def joined(rows: Sequence[Values]) -> tuple[Values, Values]:
+    def joined(rows: Sequence[Floats]) -> tuple[Floats, Floats]:
         first, second = ([row[part] for row, part in zip(rows, parts, strict=True)] for parts in halves)
         return np.concatenate(first), np.concatenate(second)
 
@@ -230,7 +230,7 @@ def _exchanged(
     return joined([own for own, _ in read]), (joined([null[draw] for _, null in read]) for draw in range(DRAWS))
 
 
-def _kept(scores: Values) -> Values:
+def _kept(scores: Floats) -> Floats:
     """The scores in ascending order, six digits each, an even choice of them where there are many."""
     ordered = np.sort(scores)
     if len(ordered) > _KEPT:
@@ -238,5 +238,5 @@ def _kept(scores: Values) -> Values:
     return _numbers(float(f"{value:.6g}") for value in ordered)
 
 
-def _numbers(values: Iterable[float | None]) -> Values:
+def _numbers(values: Iterable[float | None]) -> Floats:
     return np.array([value for value in values if value is not None], dtype=np.float64)

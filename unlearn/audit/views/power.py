@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.special import nctdtrinc, stdtrit
 
-_LEVEL, _POWER = 0.05, 0.8
+from unlearn.audit.statistics import LEVEL
+
+_POWER = 0.8
 _RUNS = tuple(range(2, 21))
 _FIGURES = ("forget_auc", "ndcg_at_20", "recall_at_20", "overlap")
 _REFERENCE = "retrain"
@@ -40,7 +42,7 @@ def power(comparison: Mapping[str, Any]) -> dict[str, Any] | None:
             seeds = _differences([values[label] for label in labels], against, figure)
             if len(seeds) > 1:
                 rows.append({"method": family, "figure": figure, **decomposed(seeds)})
-    return {"level": _LEVEL, "power": _POWER, "runs": list(_RUNS), "rows": rows} if rows else None
+    return {"level": LEVEL, "power": _POWER, "runs": list(_RUNS), "rows": rows} if rows else None
 
 
 def _differences(methods: Sequence[Runs], against: Runs, figure: str) -> list[list[float]]:
@@ -75,7 +77,7 @@ def decomposed(units: Sequence[Sequence[float]]) -> dict[str, Any]:
 
 def smallest(spread: float, runs: int) -> float:
     """The smallest difference that `runs` paired runs detect with 80 % power in a two-sided t test at 5 %."""
-    critical = stdtrit(runs - 1, 1 - _LEVEL / 2)
+    critical = stdtrit(runs - 1, 1 - LEVEL / 2)
     return float(nctdtrinc(runs - 1, 1 - _POWER, critical)) * spread / sqrt(runs)
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from unlearn.audit.attacks.base import TooFew
-from unlearn.audit.attacks.groups import usable
+from unlearn.audit.attacks.groups import Mask, usable
 from unlearn.audit.attacks.u_lira import likelihood_ratios
 from unlearn.audit.chance import relabelled
 from unlearn.audit.measures import quantiles
 from unlearn.audit.statistics import LEVEL, Floats
-from unlearn.audit.views.signals import DRAWS, FORGET, Mask, by_method, matrices
+from unlearn.audit.views.signals import DRAWS, FORGET, by_method, matrices
 
 _SHOWN = 120
 
@@ -107,4 +107,4 @@ def _means(values: Floats, member: Mask, blocks: Sequence[int]) -> tuple[Floats,
     n = member.sum(0)
     means = np.where(member, ratios, 0.0).sum(0) / n
     spread = np.sqrt(np.where(member, (ratios - means) ** 2, 0.0).sum(0) / (n - 1))
-    return means, stdtrit(n - 1, 0.975) * spread / np.sqrt(n)
+    return means, stdtrit(n - 1, 1 - LEVEL / 2) * spread / np.sqrt(n)

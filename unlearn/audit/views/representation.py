@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from unlearn.audit.measures import quantiles, ratio
 from unlearn.audit.views.contract import Surroundings
 from unlearn.problem import Fitted
-from unlearn.streams import uniforms
+from unlearn.streams import permutation
 
 _SHOWN = 60  # rows of a group on the map
 
@@ -105,5 +105,4 @@ def _distances(left: Tensor, right: Tensor, scale: float) -> dict[str, float | i
 
 
 def _drawn(rows: Tensor, seed: int) -> Tensor:
-    draws = torch.from_numpy(uniforms(seed, "audit/map", rows.numpy().astype("uint64")))
-    return rows[draws.argsort(stable=True)[:_SHOWN]]
+    return rows[torch.from_numpy(permutation(seed, "audit/map", rows.numpy())[:_SHOWN])]

@@ -6,22 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import TooFew
-from unlearn.audit.attacks.groups import usable
+from unlearn.audit.attacks.groups import Mask, usable
 from unlearn.audit.attacks.rmia import ranked, relative
 from unlearn.audit.attacks.u_lira import likelihood_ratios
-
-Values = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from unlearn.audit.statistics import Floats
 
 FORGET, HELD_OUT = "unlearned.forget", "unlearned.held_out"
-
-
 DRAWS = 199  # exchanges of who had what: five of them lie beyond each end of a 95 % interval
 
-Scores = Callable[[Mask], Values]
+Scores = Callable[[Mask], Floats]
 
 
 def calibrated(parts: Mapping[str, Any]) -> tuple[Mask, list[int], dict[str, Scores]]:
@@ -48,8 +43,8 @@ def calibrated(parts: Mapping[str, Any]) -> tuple[Mask, list[int], dict[str, Sco
     return member[:, columns], blocks, found
 
 
-def matrices(part: Mapping[str, Any]) -> tuple[Values, Mask, list[int]]:
-    """Values and membership of one part, and the independent draw that each model belongs to."""
+def matrices(part: Mapping[str, Any]) -> tuple[Floats, Mask, list[int]]:
+    """Floats and membership of one part, and the independent draw that each model belongs to."""
     return np.array(part["values"], dtype=np.float64), np.array(part["member"], dtype=np.bool_), part["blocks"]
 
 

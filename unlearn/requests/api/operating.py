@@ -23,6 +23,8 @@ from unlearn.requests.tasks import retry
 
 router = APIRouter(tags=["operating"])
 
+BatchId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+
 
 class Listed(BaseModel):
     """One request in a list."""
@@ -91,16 +93,14 @@ def requests(
 
 
 @router.post("/batches/{batch}/retry", responses=documented(400, 401, 403, 409, 429))
-def retry_batch(request: Request, caller: Operating, batch: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]) -> Retried:
+def retry_batch(request: Request, caller: Operating, batch: BatchId) -> Retried:
     """Retrain once more in the targets of a batch that wait for a person's decision."""
     service: Service = request.app.state.service
     return Retried(targets=retry(service.ledger, batch, f"key:{caller.key_id}"))
 
 
 @router.get("/batches/{batch}/certificate", responses=documented(400, 401, 403, 404, 429))
-def read_certificate(
-    request: Request, _: Auditing, batch: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-) -> dict[str, Any]:
+def read_certificate(request: Request, _: Auditing, batch: BatchId) -> dict[str, Any]:
     """What the batch did, signed: `unlearn verify-certificate` checks it."""
     service: Service = request.app.state.service
     if (found := certificate(service.ledger, batch)) is None:

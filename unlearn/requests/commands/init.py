@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unlearn.command import Json, command
 from unlearn.requests.commands.options import DEFAULT, new_keys
+
+if TYPE_CHECKING:
+    from unlearn.requests.settings import Settings
 
 
 @command
@@ -57,7 +60,7 @@ def init(
     return {"config": str(config), "keyring": str(chosen.keyring), "public_key": str(public)}
 
 
-def _toml(chosen: Any, tables: Mapping[str, Mapping[str, str]]) -> str:
+def _toml(chosen: Settings, tables: Mapping[str, Mapping[str, str]]) -> str:
     import json  # whose strings are TOML's, too
 
     lines = [

@@ -103,7 +103,11 @@ def opened(config: Path | None) -> Generator[Service]:
 
 
 def subject(text: str) -> Subject:
-    """The person that `--identity` names."""
+    """The person that `--identity` names.
+
+    Raises:
+        ValueError: it is empty, or no text.
+    """
     if text == "-":  # so that an id need not stand in the history of a shell
         text = typer.get_text_stream("stdin").readline().rstrip("\n")
     try:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from unlearn.requests.api.opendsr import RequestId
+from unlearn.requests.api.operating import BatchId
 from unlearn.requests.holds import Holds
 from unlearn.requests.page.access import Operating, Sent, Submitting
 from unlearn.requests.service import Service
@@ -15,7 +16,6 @@ from unlearn.requests.tasks import retry
 
 router = APIRouter()
 
-BatchId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 Pseudonym = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from unlearn.looks import environment
 from unlearn.looks.figures import short
 from unlearn.requests.page import shown, telling
+from unlearn.requests.page.sessions import Visit
 
 _TEMPLATES = environment("unlearn.requests.page")
 _FILTERS: Mapping[str, Any] = {"figure": short, "moment": shown.moment, "span": shown.span, "told": telling.told}
@@ -19,7 +20,7 @@ _TEMPLATES.filters.update(_FILTERS)
 STYLE, SCRIPT = (Markup(_TEMPLATES.get_template(name).render()) for name in ("style.css", "script.js"))
 
 
-def page(template: str, *, status: int = 200, visit: Any = None, here: str = "", **values: Any) -> Response:
+def page(template: str, *, status: int = 200, visit: Visit | None = None, here: str = "", **values: Any) -> Response:
     """An answer; `here` is the part of the page that its navigation marks."""
     content = _TEMPLATES.get_template(template).render(style=STYLE, script=SCRIPT, visit=visit, here=here, **values)
     return HTMLResponse(content, status)

@@ -11,13 +11,13 @@ from sqlalchemy import select
 
 from unlearn.requests import audit
 from unlearn.requests.api.opendsr import RequestId
+from unlearn.requests.api.operating import BatchId
 from unlearn.requests.api.problems import Failure
 from unlearn.requests.callers import Role
 from unlearn.requests.certificate import public_key
 from unlearn.requests.health import health
 from unlearn.requests.page import listing, reading, shown
 from unlearn.requests.page.access import Auditing, Visiting
-from unlearn.requests.page.actions import BatchId
 from unlearn.requests.page.rendering import page
 from unlearn.requests.service import Service
 from unlearn.requests.states import REQUESTS, RequestEvent

@@ -132,7 +132,7 @@ def test_rmia_is_its_definition() -> None:
         p_z = ((1 + a) * np.exp(population[others]).mean(0) + 1 - a) / 2
         ratio = (np.exp(values[j, i]) / p_x) / (np.exp(population[j]) / p_z)
         assert found[j, i] == pytest.approx((ratio >= gamma).mean())
-    with pytest.raises(ValueError, match="`a` must lie.*\n`gamma` must be positive"):
+    with pytest.raises(ValueError, match="`a` must be at least 0 and at most 1.*\n`gamma` must be positive"):
         RMIA(a=2.0, gamma=0.0)
     with pytest.raises(ValueError, match=r'`form` must be "online" or "offline" for `u_lira` \(got \'ofline\'\)'):
         ULiRA(form="ofline")
