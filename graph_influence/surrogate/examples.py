@@ -30,7 +30,7 @@ class Examples:
 
     Shapes:
         seeds [b, n]: indicators; probability [b, m]: of each arc, 0 where it was removed; activation [b, n]: how often
-        each node became active, of the runs. All float64.
+        each node became active, of the runs; drops [b, m]: by how much fewer did without each arc. All float64.
     """
 
     graph: TensorGraph
