@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeVar
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
+from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
 from graph_influence.maximize.stopping import Evidence, Rule
 from graph_influence.rrsets import RRSets
-from graph_influence.rrsets.in_arcs import Model
 
 
 class Selected(Protocol):

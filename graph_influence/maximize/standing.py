@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import ranked
@@ -19,7 +20,6 @@ from graph_influence.maximize.judged import Collections, Selected
 from graph_influence.maximize.opim import Opim
 from graph_influence.maximize.stopping import Rule, Share, StandingShare
 from graph_influence.rrsets import RRSets, Spread, Update
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.vocabulary import Id
 
 S = TypeVar("S", bound=Selected)
