@@ -48,20 +48,23 @@ def test_the_last_look_is_at_as_many_sets_as_the_guarantee_takes(method, monkeyp
         return Evidence(low=0.0, high=1.0, attainable=1.0)
 
     monkeypatch.setattr(Collections, "evidence", nothing)
-    n, delta = 60, method.delta or 1 / 60
     if isinstance(method, Cim):
-        answer, n = method.invite(graph, ["p0", "p1"], 4), 58
+        answer, n, ratio = method.invite(graph, ["p0", "p1"], 4), 58, 0.5
         lists = Participants.of(graph, ["p0", "p1"], 4)
-        enough = bounds.sets_enough(n, 0.5, lists.log_choices, lists.most, method.eps, method.delta or 1 / n)
-        assert answer.ratio == 0.5 - method.eps
+        choices, least = lists.log_choices, lists.most
     else:
-        answer = method.maximize(graph, k)
-        enough = bounds.sets_enough(n, bounds.GREEDY, bounds.log_binomial(n, k), k, method.eps, delta)
-        if isinstance(method, Hist):
-            assert seen[-1][1] > 0
-            enough = bounds.hist_sets(n, k, seen[-1][1], method.eps / 2, delta / 2)
-        assert answer.ratio == bounds.GREEDY - method.eps
+        answer, n, ratio = method.maximize(graph, k), 60, bounds.GREEDY
+        choices, least = bounds.log_binomial(n, k), k
+    delta = method.delta or 1 / n
+    first = int(bounds.sets_enough(n, ratio, choices, n, 1.0, delta))
+    enough = bounds.sets_enough(n, ratio, choices, least, method.eps, delta)
+    if isinstance(method, Hist):
+        sentinels = seen[-1][1]
+        assert sentinels > 0
+        enough = bounds.hist_sets(n, k, sentinels, method.eps / 2, delta / 2)
+    assert [sets for sets, _ in seen] == [4 * first * 2**look for look in range(len(seen))]
     assert len(seen) > 1 and seen[-1][0] >= enough
+    assert answer.ratio == ratio - method.eps
 
 
 def test_a_share_is_of_what_is_attainable():
@@ -102,3 +105,10 @@ def test_arguments_out_of_range_are_listed(method):
     text = str(raised.value)
     assert len(raised.value.problems) == 4
     assert all(name in text for name in ("at most one of", "`eps`", "`share`", "`delta`"))
+
+
+@pytest.mark.parametrize("when", [{}, {"eps": 0.1}, {"seconds": 1.0}], ids=str)
+def test_a_proof_is_wrong_once_in_as_many_times_as_there_are_people_unless_told_otherwise(when):
+    for delta, expected in ((None, 1 / 300), (0.2, 0.2)):
+        rule, _ = Opim(delta=delta, **when).rule_for(300, 10)
+        assert rule.delta == expected

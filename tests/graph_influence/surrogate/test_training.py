@@ -28,6 +28,7 @@ from graph_influence.surrogate import (
     train,
 )
 from graph_influence.surrogate.recipes import recipe
+from graph_influence.surrogate.training import _errors
 from graph_influence.synthetic import power_law
 from tests.oracles.cascades import random_graph, worlds
 
@@ -171,6 +172,27 @@ def test_gradients_learn_where_they_are_taught_and_only_there(shown):
         train(network, given, given, TrainingOptions(epochs=10, learning_rate=0.1, drops=drops))
         assert float(network.slope.detach()) == pytest.approx(best, abs=0.06)
     assert best > 0.5
+
+
+class Inward(Surrogate):
+    """What it says hangs on arcs into seeds is a parameter, which no answer tells."""
+
+    name = "inward"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, graph, seeds, probability=None, susceptible=None):
+        into = (probability * seeds[:, graph.target]).sum(1, keepdim=True)
+        return seeds + self.level * (into - into.detach())
+
+
+def test_what_a_network_says_of_arcs_into_seeds_is_not_taught(shown):
+    one, network = shown[0][0], Inward()
+    assert bool(one.seeds[:, one.graph.target].any())
+    loss = _errors(network, one, torch.arange(len(one)), TrainingOptions(drops=1.0)).sum()
+    assert float(torch.autograd.grad(loss, network.level)[0]) == 0.0
 
 
 def test_the_spread_is_taught_beside_the_nodes(shown):
