@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import maximize
 from graph_influence.minimize import minimize
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.forget import ForgetSet
 from unlearn.streams import bits
 from unlearn.vocabulary import Id

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.standing import StandingSeeds, Upkeep
-from graph_influence.rrsets.in_arcs import Model
 from graph_influence.schemes import weighted_cascade
 from graph_influence.standing_surrogate import Lessons, StandingSurrogate, Unlearned
 from graph_influence.surrogate import Surrogate

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
 from graph_influence.labels import LabelledGraph, Labels
-from graph_influence.rrsets.in_arcs import Model
 from graph_influence.surrogate import Surrogate
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions, AttachedProblem, attach

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from graph_influence.graph import SocialGraph
-from graph_influence.labels import LabelledGraph, Labels
+from graph_influence.labels import LabelledGraph
 from graph_influence.surrogate import Surrogate, TensorGraph
 from unlearn.forget import ForgetSet
 from unlearn.streams import integers
@@ -51,16 +51,11 @@ def label_shift(before: LabelledGraph, after: LabelledGraph) -> tuple[float, flo
     Roots of mean squares over the nodes and seed sets that stay. Coupled cascades show the shift by itself; a retrain
     with coins of its own sees it through the noise of two simulations.
     """
-    kept = np.isin(before.labels.numbers, after.labels.numbers)
-    old, new = _whole(before.labels, kept), _whole(after.labels, np.ones(len(after.labels.sets), dtype=np.bool_))
-    there = after.graph.nodes.alive
-    moved = (old[0] - new[0])[:, there]
-    noise = (old[1] ** 2 + new[1] ** 2)[:, there]
+    old, new, there = before.labels, after.labels, after.graph.nodes.alive
+    kept = np.isin(old.numbers, new.numbers)
+    moved = (old.probability[kept] - new.probability)[:, there]
+    noise = (old.noise[kept] ** 2 + new.noise**2)[:, there]
     return float(np.sqrt(np.square(moved).mean())), float(np.sqrt(noise.mean()))
-
-
-def _whole(labels: Labels, kept: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return labels.probability[kept], labels.noise[kept]
 
 
 def reinsertion_auc(

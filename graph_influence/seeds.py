@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,7 @@ def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:
     problems = Problems(f"these {len(listed)} ids", InvalidSeeds)
     if len(listed) > graph.num_alive:
         problems.add(f"there must be at most as many seeds as nodes, {graph.num_alive} (got {len(listed)}); pass fewer")
-    twice = [seed for place, seed in enumerate(listed) if seed in listed[:place]] if _repeat(listed) else []
-    if twice:
+    if twice := list((Counter(listed) - Counter(set(listed))).elements()):
         problems.add(f"each seed must be named once (named again: {few(twice)}); pass it once")
     missing = [seed for seed, row in zip(listed, rows.tolist(), strict=True) if row < 0]
     if missing:
@@ -41,7 +41,3 @@ def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:
             raise UnknownIds(str(error)) from None
     problems.raise_any()
     return rows
-
-
-def _repeat(listed: Sequence[Any]) -> bool:
-    return len(set(listed)) < len(listed)

@@ -16,7 +16,7 @@ from graph_influence.graph import SocialGraph
 from graph_influence.maximize.coverage import Greedy
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.standing import Course, StandingSeeds
-from graph_influence.maximize.stopping import Share
+from graph_influence.maximize.stopping import StandingShare
 from graph_influence.network import Network, Plan
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import InArcs
@@ -38,7 +38,6 @@ def save(network: Network, directory: Path) -> str:
     """Write all of the network but its graph to a new directory, and return its digest."""
     standing = network.standing
     rule = standing.rule
-    assert isinstance(rule, Share)
     pair = {name: getattr(standing.collections, name) for name in _COLLECTIONS}
     arcs: InArcs = pair["selection"].arcs  # those of both
     arrays: dict[str, NDArray[Any]] = {
@@ -137,7 +136,7 @@ def _loaded(directory: Path, arrays: dict[str, NDArray[Any]], manifest: dict[str
         for name in _COLLECTIONS
     ))  # fmt: skip
     selected = Greedy(arrays["seeds.rows"], arrays["seeds.covered"], manifest["above"])
-    rule, course = Share(**manifest["rule"]), Course(**manifest["course"])
+    rule, course = StandingShare(**manifest["rule"]), Course(**manifest["course"])
     standing = StandingSeeds.resumed(pair, selected, plan.k, manifest["seed"], rule, course)
     return Network(plan, standing, _surrogate(directory, manifest, graph))
 

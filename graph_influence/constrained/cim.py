@@ -9,13 +9,13 @@ from typing import Any, get_args
 
 from graph_influence.constrained.assignment import Order, assign
 from graph_influence.constrained.participants import Participants
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import check_model
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Rule, Stopping
 from graph_influence.rrsets import Spread
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Id
 

@@ -14,11 +14,11 @@ from scipy.sparse import csr_array, issparse
 from graph_influence.coins import purpose
 from graph_influence.constrained.pairs import pair_scores
 from graph_influence.constrained.participants import Participants
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
 from graph_influence.rrsets import RRSets
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Id
 

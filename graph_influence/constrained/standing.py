@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from graph_influence.constrained.assignment import NOBODY, Assignment, Order, assign
 from graph_influence.constrained.cim import Cim
 from graph_influence.constrained.participants import Participants
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.standing import Standing, Upkeep
 from graph_influence.rrsets import RRSets
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.vocabulary import Id
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graph_influence.diffusion.cascades import Cascades, Estimate, Gains
-from graph_influence.diffusion.models import MODELS, Diffusion, IndependentCascade, LinearThreshold, diffusion
+from graph_influence.diffusion.models import Diffusion, IndependentCascade, LinearThreshold, Model, diffusion
 
 __all__ = [
     "Cascades",
@@ -12,6 +12,6 @@ __all__ = [
     "Gains",
     "IndependentCascade",
     "LinearThreshold",
-    "MODELS",
+    "Model",
     "diffusion",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from graph_influence.graph import SocialGraph
 from graph_influence.seeds import seed_rows
 from unlearn.parallel import in_chunks
 from unlearn.vocabulary import Id
+
+Model = Literal["ic", "lt"]
 
 _CHUNK = 1024  # runs between which an interrupt is answered
 _NOBODY = np.empty(0, dtype=np.int64)
@@ -151,7 +153,7 @@ class LinearThreshold(Diffusion):
         return graph.target[arcs], graph.share[arcs]
 
 
-MODELS: dict[str, type[Diffusion]] = {model.name: model for model in (IndependentCascade, LinearThreshold)}
+_MODELS: dict[str, type[Diffusion]] = {model.name: model for model in (IndependentCascade, LinearThreshold)}
 
 
 def diffusion(name: str, graph: SocialGraph, **arguments: Any) -> Diffusion:
@@ -160,6 +162,6 @@ def diffusion(name: str, graph: SocialGraph, **arguments: Any) -> Diffusion:
     Raises:
         ValueError: there is none, or fewer than one run or thread is asked for.
     """
-    if name not in MODELS:
-        raise ValueError(f"`model` must be one of {', '.join(MODELS)} (got {name!r})")
-    return MODELS[name](graph, **arguments)
+    if name not in _MODELS:
+        raise ValueError(f"`model` must be one of {', '.join(_MODELS)} (got {name!r})")
+    return _MODELS[name](graph, **arguments)

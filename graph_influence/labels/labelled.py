@@ -101,8 +101,8 @@ class LabelledGraph:
             ties=tuple(tie for tie, known in zip(forget.ties, ties, strict=True) if known),
         )
         lines: list[str] = []
-        for name, asked in vars_of(forget).items():
-            found = set(getattr(here, name))
+        for name in forget.counts():
+            asked, found = getattr(forget, name), set(getattr(here, name))
             if missing := [one for one in asked if one not in found]:
                 why = "" if name in ("users", "ties") else " (a social graph has users and ties only)"
                 lines.append(f"  - {len(missing)} of {len(asked)} {name}: {few(missing)}{why}")
@@ -175,8 +175,3 @@ class LabelledGraph:
         graph, labels = self.graph, self.labels
         arcs = (graph.nodes.keys, graph.in_ptr, graph.source, graph.probability, graph.alive)
         return digest(arcs, vars(labels), self.kept, self.present)
-
-
-def vars_of(forget: ForgetSet) -> dict[str, tuple[Any, ...]]:
-    """The fields of a forget set by name."""
-    return {name: getattr(forget, name) for name in forget.counts()}

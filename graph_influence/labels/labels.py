@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from graph_influence.diffusion import diffusion
+from graph_influence.diffusion import Model, diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.labels.replay import Deletion, replay
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.parallel import in_chunks
 from unlearn.streams import bits
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import Spread
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.invalid import Problems
 from unlearn.registry import Registry
 from unlearn.vocabulary import Id
@@ -40,7 +40,7 @@ class Seeds:
 
     spread is estimated on reverse-reachable sets that had no part in the choice. ratio: the spread is at least this
     share of the best that `k` people can have, with probability 1 - delta of the method; None where nothing is proven.
-    sets: drawn for choosing and judging; seconds: wall time of both.
+    sets: drawn for choosing and proving, not for an estimate of the spread alone; seconds: wall time of all.
     """
 
     nodes: tuple[Id, ...]

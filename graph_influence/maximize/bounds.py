@@ -50,7 +50,11 @@ def sets_enough(n: int, ratio: float, log_choices: float, optimum: float, eps: f
 
 
 def doublings(most: float, first: float) -> int:
-    """Rounds i_max after which `first` sets, doubled each round, have passed half of `most`; at least 1."""
+    """Rounds i_max = ceil(log2(most / first)), at least 1.
+
+    In the last one there are first 2^(i_max - 1) sets, at least half of `most`; those that choose, four times as many
+    (`Collections`), have passed it.
+    """
     return max(1, ceil(log2(most / first)))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
+from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
 from graph_influence.rrsets import RRSets, Spread
-from graph_influence.rrsets.in_arcs import Model
 
 _COVERED = 10_000  # a relative standard error of one percent
 _MOST = 2**20

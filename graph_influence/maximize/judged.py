@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeVar
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
+from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
 from graph_influence.maximize.stopping import Evidence, Rule
 from graph_influence.rrsets import RRSets
-from graph_influence.rrsets.in_arcs import Model
 
 
 class Selected(Protocol):
@@ -77,13 +77,12 @@ class Collections:
             attainable=selected.covered / selected.above if selected.above else 1.0,  # too few sets to say
         )
 
-    def double(self, first: int, choose: Callable[[RRSets], S], rule: Rule, look: int = 1) -> tuple[S, float, int]:
+    def double(self, first: int, choose: Callable[[RRSets], S], rule: Rule) -> tuple[S, float, int]:
         """Grow to `first` judging sets, then to twice as many as there are, until the rule is done.
 
-        `look` is the number of the first look in the rule's count. Returns the selection, the proven ratio and the
-        number of the last look.
+        Returns the selection, the proven ratio and the number of looks.
         """
-        sets = first
+        sets, look = first, 1
         while True:
             self.grow(sets)
             selected = choose(self.selection)

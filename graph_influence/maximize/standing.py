@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import ranked
 from graph_influence.maximize.coverage import Greedy, greedy
 from graph_influence.maximize.judged import Collections, Selected
 from graph_influence.maximize.opim import Opim
-from graph_influence.maximize.stopping import Rule, Share
+from graph_influence.maximize.stopping import Rule, Share, StandingShare
 from graph_influence.rrsets import RRSets, Spread, Update
-from graph_influence.rrsets.in_arcs import Model
 from unlearn.vocabulary import Id
 
 S = TypeVar("S", bound=Selected)
@@ -52,10 +52,10 @@ class Course:
 class Standing(ABC, Generic[S, K]):
     """A selection on two collections of sets that follow their graph.
 
-    `ratio` is proven for all selections that there will have been, together with probability 1 - `delta`: look t spends
-    6 delta / (pi t)^2, whether or not it changed anything, and every new selection is made and judged on sets drawn
-    after the one before was dismissed, as many as there were then. `looks` were taken so far; below a ratio of `least`
-    everything is chosen anew.
+    `ratio` is proven for all selections that there will have been, together with probability 1 - `delta`. Every new
+    selection is made and judged on sets drawn after the one before was dismissed, as many as there were then, and half
+    of what was left of delta is for them: look t at them, whether or not it changed anything, spends 6 / (pi t)^2 of
+    that (`StandingShare`). `looks` were taken at those there are; below a ratio of `least` everything is chosen anew.
 
     It holds for deletions that are *oblivious*: who leaves must not depend on the draws. Somebody who leaves because
     they were selected does depend on them, through the selection; where that is common, make a new one now and then.
@@ -64,8 +64,9 @@ class Standing(ABC, Generic[S, K]):
     def __init__(self, graph: SocialGraph, model: Model, seed: int, rule: Rule, first: int) -> None:
         self.model: Model = model
         self.seed = seed
-        self.rule = rule
-        self._select(graph, seed, first, look=1)
+        assert isinstance(rule, Share)
+        self.rule = StandingShare(rule.share, rule.delta)
+        self._select(graph, seed, first)
 
     @abstractmethod
     def _choose(self, sets: RRSets, kept: K | None) -> S:
@@ -87,10 +88,11 @@ class Standing(ABC, Generic[S, K]):
         twin.collections = self.collections.copy()
         return twin
 
-    def _select(self, graph: SocialGraph, seed: int, first: int, look: int) -> None:
+    def _select(self, graph: SocialGraph, seed: int, first: int) -> None:
+        self.rule = replace(self.rule, delta=self.rule.delta / 2)
         self.collections = Collections.draw(graph, self.model, seed)
         choose, rule = lambda sets: self._choose(sets, None), self.rule
-        self.selected, self.ratio, self.looks = self.collections.double(first, choose, rule, look)
+        self.selected, self.ratio, self.looks = self.collections.double(first, choose, rule)
         self.least = _SLACK * self.ratio
 
     def _updated(self, graph: SocialGraph) -> tuple[Update, Update]:
@@ -105,8 +107,7 @@ class Standing(ABC, Generic[S, K]):
         self.ratio = pair.evidence(self.selected, self.rule.log_inverse(self.looks)).certified
         anew = self.ratio < self.least
         if anew:
-            look = self.looks + 1
-            self._select(self.graph, purpose(self.seed, f"look {look}"), len(pair.judging), look)
+            self._select(self.graph, purpose(pair.judging.seed, "anew"), len(pair.judging))
         return Upkeep(lost, anew, self.ratio, *updates)
 
 
@@ -138,7 +139,7 @@ class StandingSeeds(Standing[Greedy, NDArray[np.int32]]):
 
     @classmethod
     def resumed(
-        cls, collections: Collections, selected: Greedy, k: int, seed: int, rule: Share, course: Course
+        cls, collections: Collections, selected: Greedy, k: int, seed: int, rule: StandingShare, course: Course
     ) -> StandingSeeds:
         """Seeds that go on standing, from what was kept of them."""
         standing = cls.__new__(cls)

@@ -44,7 +44,7 @@ class Rule(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Guarantee(Rule):
-    """At `ratio`, which `most` sets reach with probability 1 - delta / 3 whatever they show."""
+    """At `ratio`, which the sets of the last of `looks` reach with probability 1 - delta / 3 whatever they show."""
 
     ratio: float
     looks: int
@@ -62,7 +62,7 @@ class Guarantee(Rule):
 
 @dataclass(frozen=True, slots=True)
 class Share(Rule):
-    """At a share of the attainable ratio, reached or not reached by any fixed one."""
+    """At a share of the attainable ratio, however many looks that takes."""
 
     share: float
     delta: float
@@ -72,6 +72,19 @@ class Share(Rule):
 
     def done(self, look: int, evidence: Evidence) -> bool:
         return evidence.certified >= self.share * evidence.attainable
+
+
+@dataclass(frozen=True, slots=True)
+class StandingShare(Share):
+    """A `Share` whose sets are looked at further when it is done: as people leave, and for other seeds.
+
+    At which look it was done the sets decide themselves, and so how many they are at look t: one of t numbers. A bound
+    can fail for each of them (as the number of sets of IMM must be reckoned with: Chen 2018, arXiv 1808.09363), so it
+    spends a t-th part of what it spends elsewhere.
+    """
+
+    def log_inverse(self, look: int) -> float:
+        return bounds.spent(self.delta, look) + log(look)
 
 
 class Budget(Rule):

@@ -11,11 +11,11 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidBlocking
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import check_model
 from graph_influence.outbreak import Outbreak, Unit
-from graph_influence.rrsets.in_arcs import Model
 from graph_influence.seeds import seed_rows
 from unlearn.forget import ForgetSet
 from unlearn.invalid import Problems

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
-from graph_influence.rrsets.in_arcs import Model
 
 Unit = Literal["arcs", "nodes"]
 _NONE = np.empty(0, dtype=np.int64)

@@ -133,9 +133,8 @@ def _estimates(standing: StandingSeeds, around: NDArray[np.bool_]) -> Iterator[C
     chosen = np.zeros(len(alive), dtype=np.bool_)
     chosen[standing.selected.rows] = True
     # As many sets for each, so that what differs by chance differs little.
-    fresh = RRSets(
-        standing.graph.compact(), standing.model, seed=purpose(standing.seed, f"verification {standing.looks}")
-    )
+    seed = purpose(pair.judging.seed, f"verification {standing.looks}")
+    fresh = RRSets(standing.graph.compact(), standing.model, seed=seed)
     fresh.grow(len(pair))
     hits = _held(pair.judging, chosen) > 0, _held(fresh, chosen[alive]) > 0
     yield _differ("seed_spread", *(one.astype(np.float64) for one in hits))

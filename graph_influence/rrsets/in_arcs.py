@@ -9,18 +9,16 @@ places of that target are measured anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
 from unlearn.compiled import kernel
 from unlearn.invalid import Problems
-
-Model = Literal["ic", "lt"]
 
 _UNEQUAL = -1.0  # the scale of a node with unequal arcs under IC; under LT it is 0, which is no reciprocal of a weight
 _SLACK = 1e-9  # by which rounding may lift the in-weights of a node above 1

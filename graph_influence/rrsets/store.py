@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph_influence.coins import purpose
+from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
 from graph_influence.rrsets.deletion import Difference, rewritten
-from graph_influence.rrsets.in_arcs import InArcs, Model
+from graph_influence.rrsets.in_arcs import InArcs
 from graph_influence.rrsets.rows import Incidence, Rows, mark_held
 from graph_influence.rrsets.sampler import Drawn, draw
 from unlearn.compiled import kernel

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from graph_influence.diffusion import diffusion
+from graph_influence.diffusion import Model, diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.outbreak import Outbreak, Worlds
-from graph_influence.rrsets.in_arcs import Model
 from graph_influence.surrogate.tensors import TensorGraph
 from graph_influence.synthetic import power_law
 from unlearn.invalid import require
@@ -30,7 +29,7 @@ class Examples:
 
     Shapes:
         seeds [b, n]: indicators; probability [b, m]: of each arc, 0 where it was removed; activation [b, n]: how often
-        each node became active, of the runs. All float64.
+        each node became active, of the runs; drops [b, m]: by how much fewer did without each arc. All float64.
     """
 
     graph: TensorGraph

@@ -29,8 +29,8 @@ class GCN(Surrogate):
     Computes in the dtype of its parameters and answers in float64. `seed` draws the first parameters.
 
     Differences from the paper: susceptibility and fractional seeds, which it has not; the first parameters, which it
-    draws as Glorot and Bengio with offsets of 0. Convolutions are those of
-    PyTorch Geometric (`GCNConv`), with sparse products in place of gathering and scattering.
+    draws as Glorot and Bengio with offsets of 0. Convolutions are those of PyTorch Geometric (`GCNConv`), with sparse
+    products in place of gathering and scattering.
     """
 
     name = "gcn"

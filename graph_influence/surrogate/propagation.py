@@ -105,7 +105,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         weights, features = ctx.saved_tensors
-        by_weights, by_features = (None if t is None else t for t in tangents[:2])
+        by_weights, by_features, _ = tangents
         found = torch.zeros_like(features)
         if by_weights is not None:
             found = found + ctx.along(by_weights, features)

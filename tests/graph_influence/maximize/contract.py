@@ -14,6 +14,7 @@ from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import maximize, maximizer
 from graph_influence.maximize.evaluation import evaluated
+from graph_influence.rrsets import RRSets
 from tests.graph_influence.maximize.graphs import social
 
 K = 10
@@ -58,6 +59,18 @@ class MaximizerContract(ABC):
         monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 3)
         again = maximize(social(), K, self.method)
         assert (again.nodes, again.spread, again.ratio) == (answer.nodes, answer.spread, answer.ratio)
+
+    def test_no_two_stores_of_sets_share_their_coins(self, monkeypatch):
+        """Those that choose, those that judge and those that estimate: else the second know of the first."""
+        seeds, begin = list[int](), RRSets.__init__
+
+        def noted(store, *given, seed=0, **options):
+            seeds.append(seed)
+            begin(store, *given, seed=seed, **options)
+
+        monkeypatch.setattr(RRSets, "__init__", noted)
+        maximize(social(), K, self.method)
+        assert len(set(seeds)) == len(seeds) > 0
 
     def test_another_seed_changes_what_is_random_and_nothing_else(self):
         answers = [found(self.method, seed=seed) for seed in range(3)]

@@ -84,6 +84,12 @@ def test_ascent_never_goes_down_and_stays_within_its_bounds(seed):
     )
 
 
+def test_where_rounding_loses_the_greedy_seeds_are_the_answer(monkeypatch):
+    graph = SocialGraph.from_arcs([0, 0, 0, 4], [1, 2, 3, 5], nodes=6)
+    monkeypatch.setattr("graph_influence.maximize.gradient.rounded", lambda objective, _: objective.seeds([1, 2]))
+    assert chosen(graph, 2, GradientRelaxed, "ic") == [0, 4]
+
+
 def test_whoever_has_left_is_no_seed():
     graph = random_graph(3).without(ForgetSet(users=(0,)))
     for kind in (GradientGreedy, GradientRelaxed):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import exp, inf
+
 import numpy as np
 import pytest
 
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize import Hist, Opim
+from graph_influence.maximize import Hist, Opim, bounds
 from graph_influence.maximize.base import ranked
 from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import RRSets
+from tests.graph_influence.maximize.graphs import social
 
 
 def dense(n=600, arcs=20, p=0.05):
@@ -66,3 +69,17 @@ def test_one_seed_needs_no_sentinels():
 def test_a_wide_eps_takes_sentinels_without_asking_anything_of_them():
     sentinels, _ = Hist(eps=0.5)._sentinels(dense(), 16, ranked(dense()), 0.01)
     assert len(sentinels) == 2
+
+
+def test_each_phase_spends_two_thirds_of_its_half_of_delta_on_bounds_of_looks(monkeypatch):
+    """Where nothing is ever proven and all looks are taken; the last thirds are for there being enough sets then."""
+    spent, above = list[float](), bounds.spread_above
+
+    def noted(*given):
+        spent.append(2 * exp(-given[-1]))
+        return above(*given)
+
+    monkeypatch.setattr(bounds, "spread_above", noted)
+    monkeypatch.setattr(bounds, "spread_below", lambda *_: -inf)
+    assert Hist(eps=0.5, delta=0.1).maximize(social(60), 8).ratio == bounds.GREEDY - 0.5
+    assert len(spent) > 8 and sum(spent) == pytest.approx(0.1 * 2 / 3)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import log, pi
+
 import numpy as np
 import pytest
 
 from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize import Opim, StandingSeeds
+from graph_influence.maximize import Opim, StandingSeeds, bounds
 from graph_influence.maximize.evaluation import evaluated
+from graph_influence.maximize.judged import Collections
+from graph_influence.maximize.stopping import Evidence
 from graph_influence.schemes import weighted_cascade
 from tests.graph_influence.maximize.graphs import Enumerated, social
 from tests.oracles.cascades import random_graph
@@ -22,10 +26,48 @@ def rows(*numbers):
 
 
 def test_it_begins_with_the_seeds_of_opim():
+    """Less is proven of them, for further looks and further selections may fail as well."""
     standing, answer = StandingSeeds(social(), K, seed=2), Opim(seed=2).maximize(social(), K)
     assert standing.nodes == answer.nodes
-    assert standing.ratio == answer.ratio
     assert standing.spread == answer.spread
+    assert answer.ratio is not None and 0.99 * answer.ratio < standing.ratio < answer.ratio
+
+
+def proven(standing, delta):
+    """The quotient of the bounds of the last look, each of which fails with 3 delta / (pi^2 t^3)."""
+    pair, n, t = standing.collections, standing.graph.num_alive, standing.looks
+    a = log(pi**2 * t**3 / (3 * delta))
+    low = bounds.spread_below(pair.judging.coverage(standing.selected.rows), len(pair.judging), n, a)
+    return low / bounds.spread_above(standing.selected.above, len(pair.selection), n, a)
+
+
+def test_looks_and_selections_spend_no_more_than_delta_together():
+    """Of four stars the largest loses its people, again and again; between, somebody leaves whom nobody knew."""
+    tails, n = np.repeat(range(4), [60, 50, 40, 30]), 190
+    graph = SocialGraph.from_arcs(tails, np.arange(4, 184), 0.5, nodes=n)
+    standing, delta, coins = StandingSeeds(graph, 1, share=0.85, delta=0.1), 0.1, list[int]()
+    for star in range(4):
+        delta /= 2
+        pair, looks = standing.collections, standing.looks
+        coins += pair.selection.seed, pair.judging.seed
+        assert standing.nodes == (star,)
+        assert standing.ratio == pytest.approx(proven(standing, delta), rel=1e-12)
+        graph = graph.without_rows(rows(184 + star), rows())
+        assert not standing.update(graph).chosen_anew and standing.looks == looks + 1
+        assert standing.ratio == pytest.approx(proven(standing, delta), rel=1e-12)
+        if star < 3:
+            graph = graph.without_rows(4 + np.flatnonzero(tails == star), rows())
+            assert standing.update(graph).chosen_anew and len(standing.collections.judging) >= len(pair.judging)
+    assert len(set(coins)) == 8
+
+
+@pytest.mark.parametrize(("left", "anew"), [(0.985, False), (0.975, True)])
+def test_two_hundredths_of_what_was_proven_may_go(left, anew, monkeypatch):
+    graph = social()
+    standing, evidence = StandingSeeds(graph, K), Collections.evidence
+    given = [Evidence(low=left * standing.ratio, high=1.0, attainable=1.0)]
+    monkeypatch.setattr(Collections, "evidence", lambda *told: given.pop() if given else evidence(*told))
+    assert standing.update(graph.without_rows(rows(299), rows())).chosen_anew == anew
 
 
 def test_whoever_is_no_seed_may_leave_without_a_seed_changing():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from math import exp
 
 import pytest
 
+from graph_influence.constrained import Cim
+from graph_influence.constrained.participants import Participants
 from graph_influence.errors import InvalidRequest
 from graph_influence.maximize import Hist, Opim, bounds
-from graph_influence.maximize.stopping import Evidence, Guarantee, Share
+from graph_influence.maximize.judged import Collections
+from graph_influence.maximize.stopping import Evidence, Guarantee, Share, StandingShare
 from tests.graph_influence.maximize.graphs import social
 
 
@@ -23,6 +27,44 @@ def test_a_guarantee_is_reached_by_evidence_or_by_enough_sets():
     assert rule.certified(4, evidence(10.0)) == 0.5
     assert rule.certified(4, evidence(60.0)) == 0.6
     assert rule.certified(3, evidence(10.0)) == 0.1
+    # Two bounds a look, and that so many sets are not enough.
+    assert 4 * 2 * exp(-rule.log_inverse(1)) + 0.01 / 3 == pytest.approx(0.01)
+
+
+def test_a_standing_share_spends_no_more_than_delta_for_all_the_sizes_that_its_sets_may_have():
+    """Look t is at sets that were found enough at look 1, or 2, ..., or are looked at for the first time."""
+    rule, delta = StandingShare(share=0.5, delta=0.01), 0.01
+    spent = sum(2 * exp(-rule.log_inverse(found + later)) for found in range(1, 200) for later in range(2_000))
+    assert 0.99 * delta < spent <= delta
+
+
+@pytest.mark.parametrize("method", [Opim(eps=0.3), Hist(eps=0.4, delta=0.1), Cim(eps=0.3)], ids=str)
+def test_the_last_look_is_at_as_many_sets_as_the_guarantee_takes(method, monkeypatch):
+    """Where the sets prove nothing, there are in the end as many that choose as the papers ask for."""
+    graph, k, seen = social(60), 16, list[tuple[int, int]]()
+
+    def nothing(pair, *_):
+        seen.append((len(pair.selection), int(pair.selection._sentinel.sum())))
+        return Evidence(low=0.0, high=1.0, attainable=1.0)
+
+    monkeypatch.setattr(Collections, "evidence", nothing)
+    if isinstance(method, Cim):
+        answer, n, ratio = method.invite(graph, ["p0", "p1"], 4), 58, 0.5
+        lists = Participants.of(graph, ["p0", "p1"], 4)
+        choices, least = lists.log_choices, lists.most
+    else:
+        answer, n, ratio = method.maximize(graph, k), 60, bounds.GREEDY
+        choices, least = bounds.log_binomial(n, k), k
+    delta = method.delta or 1 / n
+    first = int(bounds.sets_enough(n, ratio, choices, n, 1.0, delta))
+    enough = bounds.sets_enough(n, ratio, choices, least, method.eps, delta)
+    if isinstance(method, Hist):
+        sentinels = seen[-1][1]
+        assert sentinels > 0
+        enough = bounds.hist_sets(n, k, sentinels, method.eps / 2, delta / 2)
+    assert [sets for sets, _ in seen] == [4 * first * 2**look for look in range(len(seen))]
+    assert len(seen) > 1 and seen[-1][0] >= enough
+    assert answer.ratio == ratio - method.eps
 
 
 def test_a_share_is_of_what_is_attainable():
@@ -63,3 +105,10 @@ def test_arguments_out_of_range_are_listed(method):
     text = str(raised.value)
     assert len(raised.value.problems) == 4
     assert all(name in text for name in ("at most one of", "`eps`", "`share`", "`delta`"))
+
+
+@pytest.mark.parametrize("when", [{}, {"eps": 0.1}, {"seconds": 1.0}], ids=str)
+def test_a_proof_is_wrong_once_in_as_many_times_as_there_are_people_unless_told_otherwise(when):
+    for delta, expected in ((None, 1 / 300), (0.2, 0.2)):
+        rule, _ = Opim(delta=delta, **when).rule_for(300, 10)
+        assert rule.delta == expected

@@ -51,3 +51,18 @@ def test_luck_does_not_decide_between_equals():
         led += max(drops) == drops[0]
         kept += Auto(seed=seed, runs=runs).choose(outbreak, 1) == stands
     assert kept >= 16 and led <= 10  # by so few cascades another one is often the best
+
+
+def test_whoever_judges_its_choice_by_the_same_seed_tosses_other_coins(monkeypatch):
+    """Else a choice would be judged by the cascades that it was chosen by, and come out better than it is."""
+    outbreak, judges = Outbreak(random_graph(3), np.array([0])), list[Referee]()
+
+    class Noted(Referee):
+        def __init__(self, *given, **options) -> None:
+            super().__init__(*given, **options)
+            judges.append(self)
+
+    monkeypatch.setattr("graph_influence.minimize.auto.Referee", Noted)
+    Auto(seed=5, runs=997).choose(outbreak, 1)
+    (own,) = judges
+    assert own.judge([]).before != Referee(outbreak, runs=997, seed=5).judge([]).before

@@ -130,6 +130,13 @@ def test_mds_counts_walks_of_up_to_six_steps():
     assert ends(graph)[found] == (8, 7)
 
 
+def test_mds_counts_what_the_tail_can_do_as_well():
+    # Of four arcs to people who tell nobody, three leave one person.
+    graph = SocialGraph.from_arcs([1, 3, 3, 3], [2, 4, 5, 6], 1.0, nodes=7)
+    (found,) = Mds(runs=2).choose(Outbreak(graph, np.array([0])), 1)
+    assert ends(graph)[found] == (3, 4)
+
+
 def test_random_choices_are_spread_evenly():
     graph = some_graph(0)
     outbreak = Outbreak(graph, np.array([0]))

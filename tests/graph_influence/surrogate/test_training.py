@@ -21,12 +21,14 @@ from graph_influence.surrogate import (
     Regime,
     StoredSurrogateError,
     Surrogate,
+    TensorGraph,
     TrainingOptions,
     load_surrogate,
     save_surrogate,
     train,
 )
 from graph_influence.surrogate.recipes import recipe
+from graph_influence.surrogate.training import _errors
 from graph_influence.synthetic import power_law
 from tests.oracles.cascades import random_graph, worlds
 
@@ -103,6 +105,32 @@ def test_examples_are_what_simulation_says_of_the_arcs_that_are_left():
         assert fall.max() > 0.05 and drops.numpy()[gone].max(initial=0.0) == 0.0
 
 
+def test_perturbed_sets_lose_what_a_minimiser_would_take_and_half_of_them_some_of_everything():
+    social = power_law(200, silent=0.3, seed=3)
+    rows = np.argsort(-social.out_degree(), kind="stable")[:4]
+    near = np.isin(social.source, rows)
+    worth = social.probability * (1 + social.out_degree()[social.target])
+    lost, thinned = np.zeros(social.num_arcs), 0
+    for draw in range(400):
+        gone = Regime()._removed(social, rows, np.random.default_rng(draw))
+        lost[gone] += 1
+        thinned += bool((~near[gone]).any())
+    assert abs(thinned - 200) < 4 * 10
+    assert lost[~near].mean() / 400 == pytest.approx(0.05, rel=0.2)  # half of them lose up to a fifth
+    heavy = worth > np.median(worth[near])
+    assert lost[near & heavy].mean() > 1.5 * lost[near & ~heavy].mean()
+
+
+def test_only_as_many_sets_are_perturbed_as_asked():
+    social = power_law(200, silent=0.3, seed=3)
+    none, half = (
+        Regime(sets=40, runs=20, perturbed=share).on(social, np.random.default_rng(0)) for share in (0.0, 0.5)
+    )
+    whole = torch.from_numpy(social.probability)
+    assert bool((none.probability == whole).all())
+    assert 8 < int((half.probability == whole).all(1).sum()) < 32
+
+
 def test_examples_are_those_of_their_seed_and_purpose():
     few = replace(REGIME, graphs=2, sets=2, runs=50)
     (one, _), (again, _), (other, _) = few.draw("train"), few.draw("train"), few.draw("validation")
@@ -144,6 +172,27 @@ def test_gradients_learn_where_they_are_taught_and_only_there(shown):
         train(network, given, given, TrainingOptions(epochs=10, learning_rate=0.1, drops=drops))
         assert float(network.slope.detach()) == pytest.approx(best, abs=0.06)
     assert best > 0.5
+
+
+class Inward(Surrogate):
+    """What it says hangs on arcs into seeds is a parameter, which no answer tells."""
+
+    name = "inward"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, graph, seeds, probability=None, susceptible=None):
+        into = (probability * seeds[:, graph.target]).sum(1, keepdim=True)
+        return seeds + self.level * (into - into.detach())
+
+
+def test_what_a_network_says_of_arcs_into_seeds_is_not_taught(shown):
+    one, network = shown[0][0], Inward()
+    assert bool(one.seeds[:, one.graph.target].any())
+    loss = _errors(network, one, torch.arange(len(one)), TrainingOptions(drops=1.0)).sum()
+    assert float(torch.autograd.grad(loss, network.level)[0]) == 0.0
 
 
 def test_the_spread_is_taught_beside_the_nodes(shown):
@@ -245,6 +294,11 @@ def test_the_graphs_are_power_laws_with_shared_weights():
     high = out[out >= 30]
     hill = 1 + 1 / np.log(high / 29.5).mean()
     assert abs(hill - 2.0) < 4 * (hill - 1) / len(high) ** 0.5
+    drawn = power_law(4_000, silent=0.0, reciprocity=0.0, seed=1).in_degree()
+    assert np.median(drawn) in (3, 4) and 0.7 < np.log(drawn[drawn > 0]).std() < 1.1
+    for share in (0.0, 0.3):  # arcs that go both ways, of all: twice those drawn back, of as many more
+        mutual = TensorGraph.of(power_law(4_000, silent=0.0, reciprocity=share, seed=1))
+        assert len(mutual.paired) / len(mutual.source) == pytest.approx(2 * share / (1 + share), abs=0.04)
     assert (power_law(500, silent=0.7, reciprocity=0.0).out_degree() == 0).mean() >= 0.7
     assert np.array_equal(power_law(300, seed=5).source, power_law(300, seed=5).source)
     assert power_law(2, in_degree=0.01).num_arcs == 0

@@ -1,0 +1,34 @@
+"""IMM against the numbers of sets that its paper prescribes, with what its proof was missing."""
+
+from __future__ import annotations
+
+from math import ceil, log, sqrt
+
+import pytest
+
+from graph_influence.maximize import Imm, bounds
+from graph_influence.maximize.coverage import Greedy, greedy
+from tests.graph_influence.maximize.graphs import social
+
+
+@pytest.mark.parametrize("k", range(2, 12, 3))
+def test_it_searches_and_ends_with_as_many_sets_as_the_paper_says(k, monkeypatch):
+    """lambda' / x sets for x = n/2, n/4, ..., until they reach (1 + eps') x; then lambda* / LB."""
+    graph, n, eps, seen = social(), 300, 0.3, list[tuple[int, int]]()
+
+    def noted(sets, *given) -> Greedy:
+        found = greedy(sets, *given)
+        seen.append((len(sets), found.covered))
+        return found
+
+    monkeypatch.setattr("graph_influence.maximize.imm.greedy", noted)
+    answer, wide = Imm(eps=eps).maximize(graph, k), sqrt(2) * eps
+    exponent = bounds.imm_exponent(n, k, eps, 1 + log(2) / log(n))
+    *search, (ended, _) = seen
+    reached = [n * covered / sets for sets, covered in search]
+    tried = [n / 2 ** (number + 1) for number in range(len(search))]
+    assert [sets for sets, _ in search] == [ceil(bounds.imm_search(n, k, eps, exponent) / x) for x in tried]
+    *before, last = [found >= (1 + wide) * x for found, x in zip(reached, tried, strict=True)]
+    assert last and not any(before)
+    enough = ceil(bounds.imm_sets(n, k, eps, exponent) / max(k, reached[-1] / (1 + wide)))
+    assert ended == answer.sets == max(search[-1][0], enough)
