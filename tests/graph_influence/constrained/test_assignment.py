@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graph_influence.constrained.assignment import NOBODY, assign
+from graph_influence.constrained.completion import complete
 from graph_influence.constrained.participants import Participants
 from graph_influence.errors import InvalidRequest, UnknownIds
 from graph_influence.graph import SocialGraph
@@ -92,6 +93,14 @@ def test_candidates_are_handed_on_so_that_lists_are_full():
     for one in (participants, reordered):
         for order in ("rr", "mg"):
             assert sorted(assign(store, one, order).rows.tolist()) == [3, 4]
+
+
+def test_the_end_of_a_chain_is_whoever_gains_most():
+    """List 0 has 3 alone, whom list 1 gives away for the better of 4 and 5."""
+    lists, owner = np.array([[NOBODY], [3]], dtype=np.int32), np.array([-1, -1, -1, 1, -1, -1], dtype=np.int32)
+    ptr, candidate = np.array([0, 1, 4]), np.array([3, 3, 4, 5], dtype=np.int32)
+    added = complete(lists, np.array([0, 1]), ptr, candidate, owner, np.array([0, 0, 0, 0, 1, 7], dtype=np.int32))
+    assert lists.tolist() == [[3], [5]] and added.tolist() == [5]
 
 
 def chain(d):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from graph_influence.coins import coin, stream
 from graph_influence.diffusion import IndependentCascade, LinearThreshold, diffusion
@@ -84,6 +85,13 @@ def test_trees_have_closed_forms(model):
     assert found.spread.mean == pytest.approx(mean.sum())
     low, high = found.spread.interval(0.99)
     assert low < expected.sum() < high
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_intervals_are_those_of_students_t(level):
+    spread = IndependentCascade(chain(30, 0.7), runs=6, seed=4).simulate([0]).spread
+    expected = stats.t.interval(level, 5, spread.mean, spread.standard_error)
+    assert spread.interval(level) == pytest.approx(expected, rel=1e-9)
 
 
 def test_steps_of_a_path_follow_each_other():

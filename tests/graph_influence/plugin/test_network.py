@@ -19,6 +19,7 @@ from graph_influence.plugin import NetworkTarget, Serving, sealed, target
 from graph_influence.plugin.arrivals import Stored
 from graph_influence.plugin.verification import examine
 from graph_influence.rrsets import RRSets
+from graph_influence.rrsets.in_arcs import InArcs
 from graph_influence.rrsets.rows import Rows
 from graph_influence.snapshot import from_parquet
 from tests.graph_influence.maximize.graphs import social
@@ -180,6 +181,22 @@ def test_shortcuts_do_not_pass(shortcut: str) -> None:
         now.members, now._sets = sets.members, None
     network.standing.selected = greedy(pair.selection, 6, np.flatnonzero(left.nodes.alive).astype(np.int32))
     assert failed(examine(network, Stored(left, NOTHING), [content])) >= {"not_replayed", "spread_around"}
+
+
+def test_sets_that_their_coins_give_over_other_places_than_those_of_the_graph_do_not_pass() -> None:
+    whole = graph("frozen")
+    network, half = (
+        Network.build(whole, WIDE, seed=1),
+        InArcs.of(replace(whole, probability=whole.probability / 2), "ic"),
+    )
+    pair = network.standing.collections
+    for sets in (pair.selection, pair.judging):
+        other = RRSets.resumed(whole, half, sets.seed, Rows.empty())
+        other.grow(len(sets))
+        sets.arcs, sets.members, sets._sets = half, other.members, None
+    network.standing.selected = greedy(pair.selection, 6, np.arange(whole.num_nodes, dtype=np.int32))
+    names = failed(examine(network, Stored(whole, NOTHING), []))
+    assert names >= {"seed_spread", "set_size"} and "not_replayed" not in names
 
 
 def test_a_version_over_another_graph_or_without_its_seeds_does_not_pass() -> None:
