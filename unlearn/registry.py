@@ -70,7 +70,8 @@ class Registry(Generic[T]):
             raise TypeError(f"`{cls.__name__}` must set `name`, by which this {self._noun} is found")
         if self._bare and (needed := [f"`{one.name}`" for one in _parameters(cls) if one.default is one.empty]):
             raise TypeError(
-                f"`{cls.__name__}` must have a default for {', '.join(needed)}: a {self._noun} is made by its name alone"
+                f"`{cls.__name__}` must have a default for {', '.join(needed)}: a {self._noun} is made by its name "
+                "alone"
             )
         if cls.name in self._kinds:
             raise ValueError(f"the {self._noun} `{cls.name}` is registered already; give `{cls.__name__}` another name")

@@ -109,7 +109,9 @@ def test_what_is_made_by_its_name_alone_needs_nothing_else() -> None:
         def __init__(self, cups: int, leaves: float, sugar: int = 0) -> None: ...
 
     teas = Registry(Tea, "tea", bare=True)
-    with pytest.raises(TypeError, match="`Rooibos` must have a default for `cups`, `leaves`: a tea is made by its name"):
+    with pytest.raises(
+        TypeError, match="`Rooibos` must have a default for `cups`, `leaves`: a tea is made by its name"
+    ):
         teas.register(Rooibos)
     teas.register(Green)
     assert teas.names() == ["green"] and Registry(Tea, "tea").register(Rooibos) is Rooibos
