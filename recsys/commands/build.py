@@ -132,8 +132,8 @@ def described(model: RecommenderProblem | ClosedForm) -> dict[str, Any]:
     """Names and arguments of a model, its objective and its training, as JSON has them."""
     if isinstance(model, ClosedForm):
         return {"model": model.name, "model_arguments": _plain(model.arguments())}
-    sampled = isinstance(model.objective_function, SampledObjective)
-    training = {name: getattr(model.options, name) for name in _STOCHASTIC if name != "keep"} if sampled else {}
+    named = _STOCHASTIC if isinstance(model.objective_function, SampledObjective) else _CONVERGING
+    training = {name: getattr(model.options, name) for name in named if name != "keep"}
     return {
         "model": model.model.name,
         "model_arguments": _plain(model.model.arguments()),
