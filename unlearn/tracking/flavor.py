@@ -50,7 +50,7 @@ class RecommenderModel(PythonModel):
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Rank for each row of `model_input`; `params["k"]` items each, and `params["unknown"]` as in `Ranker`."""
-        asked = {"k": 10, "unknown": "raise"} | (params or {})
+        asked: dict[str, Any] = {"k": 10, "unknown": "raise"} | (params or {})
         return self._ranker.rank(list(model_input["user_id"]), k=int(asked["k"]), unknown=asked["unknown"])
 
 
