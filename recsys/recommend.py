@@ -96,9 +96,12 @@ class BaseRanker(ABC):
             ids, scores = ids.reshape(-1), scores.reshape(-1)
         return Recommendations(tuple(asked), ids, scores, ~known)
 
-    def rank(self, user_ids: Sequence[Id], *, k: int) -> pd.DataFrame:
-        """The best `k` items of each user as a frame: columns user_id, item_id, score, rank (from 1)."""
-        found = self.recommend(list(user_ids), k=k)
+    def rank(self, user_ids: Sequence[Id], *, k: int, unknown: Unknown = "raise") -> pd.DataFrame:
+        """The best `k` items of each user as a frame: columns user_id, item_id, score, rank (from 1).
+
+        `unknown` as in `recommend`.
+        """
+        found = self.recommend(list(user_ids), k=k, unknown=unknown)
         real = found.scores > -np.inf
         who, place = np.nonzero(real)
         columns: dict[str, Any] = {
@@ -171,7 +174,7 @@ class BaseRanker(ABC):
         if problems:
             text = "No recommendations were made:\n  - " + "\n  - ".join(problems)
             if len(problems) > other:
-                text += '\nCorrect the ids, or pass unknown="skip" or unknown="popular".'
+                text += '\nCorrect the ids, or pass unknown="skip" or unknown="popular" (`--unknown`).'
             raise ValueError(text) if other else UnknownIds(text)
 
 

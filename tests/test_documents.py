@@ -17,10 +17,12 @@ from fastapi.routing import APIRoute
 from tests.cli.run import unknown
 from unlearn.requests.api import operating
 from unlearn.requests.api.metrics import Metrics
+from unlearn.requests.api.models import ErasureRequest
 from unlearn.requests.database import Database
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.settings import PREFIX, Settings
+from unlearn.workspace_target import IDENTITY
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -89,6 +91,15 @@ def test_metrics_exist(tmp_path: Path) -> None:
     database.close()
     named = set(re.findall(r"^\| `(unlearn_\w+)` \|", OPERATIONS, flags=re.MULTILINE))
     assert len(named) >= 6 and [name for name in named if f"\n{name} " not in told] == []
+
+
+def test_the_request_that_it_shows_is_one() -> None:
+    (sent,) = re.findall(r"^curl (\S+) .*?--data '(.*?)'$", OPERATIONS, flags=re.MULTILINE | re.DOTALL)
+    assert sent[0].endswith("/v2/requests")
+    assert all(f'"{name}: ' in OPERATIONS for name in ("Idempotency-Key", "Authorization"))
+    asked = ErasureRequest.model_validate_json(sent[1])
+    assert [one.type for one in asked.subjects] == [IDENTITY] and len(asked.status_callback_urls) == 1
+    assert OPERATIONS.count(asked.subject_request_id) == 2
 
 
 @pytest.mark.parametrize("name", ["docs/operations.md", "docs/threat-model.md"])

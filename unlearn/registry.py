@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -39,6 +40,7 @@ class Registry(Generic[T]):
         group: of the entry points by which installed packages name the modules that register more.
         on_demand: module by name of the kind that it registers, for those imported only when they are asked for.
         unknown: raised where there is no such name.
+        bare: a kind is made by its name alone, so whatever its constructor takes must have a default.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class Registry(Generic[T]):
         group: str | None = None,
         on_demand: Mapping[str, str] | None = None,
         unknown: type[Exception] = KeyError,
+        bare: bool = False,
     ) -> None:
-        self._base, self._noun, self._group, self._unknown = base, noun, group, unknown
+        self._base, self._noun, self._group, self._unknown, self._bare = base, noun, group, unknown, bare
         self._on_demand = on_demand or {}
         self._kinds: dict[str, type[T]] = {}
 
@@ -58,13 +61,18 @@ class Registry(Generic[T]):
         """Class decorator: makes a kind findable by its `name`.
 
         Raises:
-            TypeError: it is no subclass of the base, or has no name.
+            TypeError: it is no subclass of the base, has no name, or cannot be made by it alone where it must.
             ValueError: the name is another's already.
         """
         if not issubclass(cls, self._base):
             raise TypeError(f"`{cls.__name__}` must be a subclass of `{self._base.__name__}` to be a {self._noun}")
         if not isinstance(getattr(cls, "name", None), str):
             raise TypeError(f"`{cls.__name__}` must set `name`, by which this {self._noun} is found")
+        if self._bare and (needed := [f"`{one.name}`" for one in _parameters(cls) if one.default is one.empty]):
+            raise TypeError(
+                f"`{cls.__name__}` must have a default for {', '.join(needed)}: a {self._noun} is made by its name "
+                "alone"
+            )
         if cls.name in self._kinds:
             raise ValueError(f"the {self._noun} `{cls.name}` is registered already; give `{cls.__name__}` another name")
         self._kinds[cls.name] = cls
@@ -98,3 +106,9 @@ class Registry(Generic[T]):
         if name not in self._kinds:
             import_module(self._on_demand[name])
         return self._kinds[name]
+
+
+def _parameters(cls: type[Any]) -> list[inspect.Parameter]:
+    """What a constructor takes under a name."""
+    starred = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one for one in inspect.signature(cls).parameters.values() if one.kind not in starred]

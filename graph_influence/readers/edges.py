@@ -75,8 +75,8 @@ def _is_header(lines: pd.Series[str], problems: Problems) -> bool:
         return True
     if not any(set(found) & set(fields(line)[:2]) for line in rest):
         problems.add(
-            f"it must be plain whether the first line is a header (got `{first}`); pass header=True, or header=False "
-            "when it is an edge like the others"
+            f"it must be plain whether the first line is a header (got `{first}`); pass header=True (`--header`), or "
+            "header=False (`--no-header`) when it is an edge like the others"
         )
         problems.fail()
     return False

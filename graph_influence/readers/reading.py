@@ -73,6 +73,12 @@ def _read(text: list[str], format: Format | None, columns: Columns, problems: Pr
         problems.add("there must be at least one line (got none but comments); check that this is the right file")
         problems.fail()
     lines, every = every[full], every.iloc[full.argmax() :]
+    if lines.iloc[0].lstrip().startswith("<"):  # GraphML, GEXF
+        problems.add(
+            f"it must be text with a tie or a node a line (got XML: `{lines.iloc[0][:40]}`); write it as an edge list, "
+            "or read it with NetworkX and give that to `from_networkx`"
+        )
+        problems.fail()
     format = detect(every, lines, problems) if format is None else format
     if format == "metis":
         return read_metis(every, problems)

@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 from recsys.closed_form import ClosedForm
 from recsys.closed_form import registered as closed_forms
 from recsys.commands.options import OBJECTIVE, Setup
-from recsys.data import Interactions, Split, leave_last_out, ratio, read, synthetic, temporal, temporal_user
+from recsys.data import (
+    Interactions,
+    Split,
+    everything,
+    leave_last_out,
+    ratio,
+    read,
+    synthetic,
+    temporal,
+    temporal_user,
+)
 from recsys.models import Recommender
 from recsys.models import registered as models
 from recsys.objectives import Objective, SampledObjective
@@ -35,6 +45,7 @@ def load_split(setup: Setup, seed: int, *, left_out: Callable[[int], object] | N
     data, split = setup.data, setup.split
     by_name = {
         "ratio": lambda found: ratio(found, seed=seed),
+        "none": everything,
         "leave-last-out": leave_last_out,
         "temporal-user": temporal_user,
         "temporal": temporal,
@@ -60,6 +71,17 @@ def load_split(setup: Setup, seed: int, *, left_out: Callable[[int], object] | N
     if split == "given":
         raise ValueError(f"`split` given needs a folder with a train and a test file (got `{data}`); use --split ratio")
     return by_name[split or "ratio"](found)
+
+
+def judging_split(setup: Setup) -> Split:
+    """One split for all seeds, whose test is what models are judged by.
+
+    Raises:
+        ValueError: see `load_split`, or nothing would be held out.
+    """
+    if setup.split == "none":
+        raise ValueError("`split` must hold something out to judge by (got none, which is for `unlearn train`)")
+    return load_split(setup, 0)
 
 
 def build_model(
@@ -107,14 +129,17 @@ def kept_for(methods: Iterable[Unlearner]) -> frozenset[str]:
 
 
 def described(model: RecommenderProblem | ClosedForm) -> dict[str, Any]:
-    """Names and arguments of a model and its objective, as JSON has them."""
+    """Names and arguments of a model, its objective and its training, as JSON has them."""
     if isinstance(model, ClosedForm):
         return {"model": model.name, "model_arguments": _plain(model.arguments())}
+    named = _STOCHASTIC if isinstance(model.objective_function, SampledObjective) else _CONVERGING
+    training = {name: getattr(model.options, name) for name in named if name != "keep"}
     return {
         "model": model.model.name,
         "model_arguments": _plain(model.model.arguments()),
         "objective": model.objective_function.name,
         "objective_arguments": _plain(model.objective_function.arguments()),
+        "training_arguments": training,
     }
 
 

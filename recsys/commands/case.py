@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys.closed_form import ClosedForm
-from recsys.commands.build import build_model, described, kept_for, load_split
+from recsys.commands.build import build_model, described, judging_split, kept_for
 from recsys.commands.options import Setup
 from recsys.corruption import split_known
 from recsys.problem import RecommenderProblem
@@ -44,7 +44,7 @@ class Case:
             ValueError: the data, the model, `delete` or `known` cannot be had.
             UnknownIds: there is no user of that id.
         """
-        parts = load_split(setup, 0)
+        parts = judging_split(setup)
         data, requests = drawn(delete, parts, seed=seed)
         split = [split_known(one, known, seed=seed) for one in requests]
         model = build_model(setup, data, seed=seed, progress=progress, keep=kept_for(methods))

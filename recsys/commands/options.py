@@ -28,7 +28,11 @@ class Setup:
     data: Annotated[Path | None, typer.Option(help="File or folder of interactions (default: synthetic).")] = None
     format: Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")] = None
     split: Annotated[
-        str | None, typer.Option(help="given, ratio, leave-last-out, temporal-user or temporal (default: by the data).")
+        str | None,
+        typer.Option(
+            help="given, ratio, leave-last-out, temporal-user or temporal (default: by the data); for train none, too: "
+            "the model learns from everything, and nothing is tested."
+        ),
     ] = None
     threshold: Threshold = THRESHOLD
     duplicates: Annotated[

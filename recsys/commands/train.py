@@ -22,7 +22,10 @@ def train(
     track: Track = None,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """Train a recommender, test it, and keep it with the data it was trained on."""
+    """Train a recommender, test it, and keep it with the data it was trained on.
+
+    What the test holds out is in neither: give `--split none` for a model that is to serve.
+    """
     from rich.console import Console
 
     from recsys import workspace
@@ -42,14 +45,17 @@ def train(
     started = time.perf_counter()
     problem = untrained.fit()
     seconds = elapsed(started)
-    answers = Answers.of(problem)
-    metrics = evaluate_scores(answers.scores, train=problem.data, test=parts.test, ks=(10, 20)).summary()
+    answers, held_out = Answers.of(problem), len(parts.test)
+    metrics: dict[str, float] = {}
+    if setup.split != "none":
+        metrics = evaluate_scores(answers.scores, train=problem.data, test=parts.test, ks=(10, 20)).summary()
     workspace.save(problem, out)
     result = {
         "out": str(out),
         "users": int(problem.data.users.alive.sum()),
         "items": int(problem.data.items.alive.sum()),
         "interactions": len(problem.data),
+        "held_out": held_out,
         "ratings_left_out": below,
         "seconds": seconds,
         "residual": problem.history.residual,
@@ -57,17 +63,21 @@ def train(
         "metrics": metrics,
     }
     figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    tested = f"On {held_out} interactions held out: {figures}\n" if metrics else ""
     console.print(
-        f"Trained {described(problem)['model']} on {problem.data!r} in {seconds:.1f} s: {figures}\nKept in {out}"
+        f"Trained {described(problem)['model']} on {problem.data!r} in {seconds:.1f} s\n{tested}Kept in {out}"
     )
     if result["caveat"] is not None:
         console.print(f"Note: {result['caveat']}")
     if tracker is not None:
         with tracker.run("train") as run:
             settings = described(problem)
-            arguments = settings.pop("model_arguments") | settings.pop("objective_arguments", {})
-            run.params(settings | arguments | {"seed": seed})
-            run.metrics(metrics)
+            parts_of = ("model_arguments", "objective_arguments", "training_arguments")
+            arguments = {name: value for part in parts_of for name, value in settings.pop(part, {}).items()}
+            name = "synthetic" if setup.data is None else setup.data.name
+            chosen = {"data": name, "split": setup.split or "by the data", "device": setup.device, "seed": seed}
+            run.params(settings | arguments | chosen)
+            run.metrics(metrics | {"seconds": seconds, "residual": problem.history.residual})
             counts = {"interactions": len(problem.data)}
             run.dataset("train", digest=problem.data.digest(), counts=counts, context="train")
             # A model without tables serves from the interactions, which MLflow must not hold.

@@ -109,14 +109,14 @@ def one_seed(
     Raises:
         ValueError: the model is one in closed form, or an option has no usable value.
     """
-    from recsys.commands.build import build_model, described, kept_for, load_split
+    from recsys.commands.build import build_model, described, judging_split, kept_for
     from recsys.scorer import RankingScorer
     from unlearn.audit import compare
     from unlearn.audit.runner import obstacles
     from unlearn.problem import Problem
     from unlearn.worst_case import trial
 
-    parts = load_split(setup, 0)  # one split for all seeds
+    parts = judging_split(setup)
     model = build_model(setup, parts.refit(), seed=seed, progress=progress, keep=kept_for(methods))
     if not isinstance(model, Problem):
         raise ValueError(f"`model` must be one that an objective trains for `worst-case` (got {setup.model})")

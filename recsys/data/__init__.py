@@ -12,7 +12,7 @@ from recsys.data.readers import (
     read_features,
     read_split,
 )
-from recsys.data.splits import Split, given, leave_last_out, ratio, temporal, temporal_user
+from recsys.data.splits import Split, everything, given, leave_last_out, ratio, temporal, temporal_user
 from recsys.data.synthetic import synthetic
 from recsys.data.writers import to_inter, to_parquet
 from unlearn.vocabulary import Vocabulary
@@ -22,6 +22,7 @@ __all__ = [
     "Interactions",
     "Split",
     "Vocabulary",
+    "everything",
     "from_edge_index",
     "from_hetero",
     "from_parquet",

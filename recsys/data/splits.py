@@ -73,6 +73,12 @@ def ratio(interactions: Interactions, *, validation: float = 0.1, test: float = 
     )
 
 
+def everything(interactions: Interactions) -> Split:
+    """All of it in train: for a model that is to serve, of which nothing can be tested."""
+    nothing = interactions.take(np.arange(0))
+    return Split(interactions, nothing, nothing)
+
+
 def leave_last_out(interactions: Interactions) -> Split:
     """Each user's last interaction is the test, the one before it validation; two interactions have no validation.
 

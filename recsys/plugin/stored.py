@@ -151,9 +151,13 @@ def arrived(frame: pd.DataFrame, stored: Stored) -> pd.DataFrame:
     Raises:
         InvalidInteractions: listing every problem.
     """
-    data = stored.data
+    data, problems = stored.data, Problems("these interactions", InvalidInteractions)
+    for name in stored.columns():
+        if name not in frame.columns:
+            have = ", ".join(f"`{one}`" for one in frame.columns)
+            problems.add(f"`{name}` must be a column, as the stored ones have it (got {have}); add it")
+    problems.raise_any()
     came = Interactions.from_frame(frame, duplicates="last", **stored.columns())
-    problems = Problems("these interactions", InvalidInteractions)
     for name, ids, theirs in (("user", data.users, came.users), ("item", data.items, came.items)):
         if ids.kind != theirs.kind:
             problems.add(f"`{name}` must hold ids of kind {ids.kind}, as the stored ones are (got {theirs.kind})")

@@ -22,7 +22,8 @@ from unlearn.tracking import MlflowTracker
 def test_train_says_what_it_made(trained: tuple[Path, Any], data: Interactions) -> None:
     out, said = trained
     assert said.keys() == {
-        "out", "users", "items", "interactions", "ratings_left_out", "seconds", "residual", "caveat", "metrics",
+        "out", "users", "items", "interactions", "held_out", "ratings_left_out", "seconds", "residual", "caveat",
+        "metrics",
     }  # fmt: skip
     assert (said["out"], said["users"], said["items"]) == (str(out), 60, 40)
     assert said["interactions"] == len(data)
@@ -144,14 +145,42 @@ def test_nobody_held_out_is_no_figure(tmp_path: Path) -> None:
     assert said["metrics"]["recall_at_20"] is None
 
 
+def test_a_model_that_is_to_serve_learns_from_everything(table: Path, tmp_path: Path) -> None:
+    asked = ("--data", table, "--out", tmp_path / "model", *SMALL)
+    part, whole = answer("train", *asked), answer("train", *asked, "--split", "none")
+    assert whole["interactions"] == len(table.read_text().splitlines()) - 1
+    assert part["interactions"] + part["held_out"] == whole["interactions"] and part["held_out"] > 0
+    assert (whole["held_out"], whole["metrics"]) == (0, {})
+    told = unlearn("train", *asked, "--split", "none").stdout
+    assert "held out" not in told and "nan" not in told
+    for command in (
+        ("evaluate", "--delete", "users:2"),
+        ("audit", "--delete", "users:2"),
+        ("worst-case", "--budget", "users:2"),
+    ):
+        assert "must hold something out" in refusal(2, *command, "--data", table, "--split", "none", *SMALL)
+
+
+def test_runs_that_trained_otherwise_differ_in_mlflow(table: Path, location: Path, tmp_path: Path) -> None:
+    for epochs in ("1", "2"):
+        asked = ("--objective", "bpr", "--epochs", epochs, "--learning-rate", "0.01", "--dim", "4")
+        answer("train", "--data", table, "--out", tmp_path / "model", "--track", location, *asked)
+    client = MlflowTracker(location)._client
+    runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
+    assert {run.data.params["epochs"] for run in runs} == {"1", "2"}
+    assert {run.data.params["learning_rate"] for run in runs} == {"0.01"}
+
+
 def test_training_is_tracked_without_ids(table: Path, data: Interactions, location: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     said = answer("train", "--data", table, "--out", out, "--track", location, *SMALL)
     client = MlflowTracker(location)._client
     (run,) = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
     expected = {"model": "lightgcn", "dim": "6", "layers": "2", "objective": "whole_data", "a": "0.1", "l2": "1.0"}
+    expected |= {"data": "log.csv", "max_iterations": "2000"}
     assert expected.items() <= run.data.params.items()
-    assert run.data.metrics["recall_at_20"] == pytest.approx(said["metrics"]["recall_at_20"])
+    for figure, value in {**said["metrics"], "seconds": said["seconds"], "residual": said["residual"]}.items():
+        assert run.data.metrics[figure] == pytest.approx(value)
     assert client.get_logged_model(said["model_id"]).name == "lightgcn"
     shutil.rmtree(out)
     assert naming(tmp_path, data.users.ids) == {"users.parquet"}  # the model's own vocabulary, and nothing else

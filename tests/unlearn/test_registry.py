@@ -100,6 +100,23 @@ def test_only_subclasses_of_the_base_are_registered(teas: Registry[Tea]) -> None
         teas.register(type("Nameless", (Tea,), {}))
 
 
+def test_what_is_made_by_its_name_alone_needs_nothing_else() -> None:
+    """Else one kind that does breaks every listing, and whoever asked for another."""
+
+    class Rooibos(Tea):
+        name = "rooibos"
+
+        def __init__(self, cups: int, leaves: float, sugar: int = 0) -> None: ...
+
+    teas = Registry(Tea, "tea", bare=True)
+    with pytest.raises(
+        TypeError, match="`Rooibos` must have a default for `cups`, `leaves`: a tea is made by its name"
+    ):
+        teas.register(Rooibos)
+    teas.register(Green)
+    assert teas.names() == ["green"] and Registry(Tea, "tea").register(Rooibos) is Rooibos
+
+
 def test_a_kind_on_demand_is_named_at_once_and_imported_when_it_is_asked_for(
     white: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,9 +96,10 @@ class UnlearnResult:
 class Unlearner(ABC):
     """A method of unlearning: `prepare` once (expensive), `forget` many times (cheap).
 
-    A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `_forget`; it never
-    mutates what it was given. `works_on` names the kind of model, and is the type of `problem` wherever the signatures
-    below say Any; `requires` names what it needs from the model's history ("history.checkpoints").
+    A subclass is a frozen dataclass of its hyper-parameters, each with a default, sets `name`, and implements
+    `_forget`; it never mutates what it was given. `works_on` names the kind of model, and is the type of `problem`
+    wherever the signatures below say Any; `requires` names what it needs from the model's history
+    ("history.checkpoints").
     """
 
     name: ClassVar[str]
@@ -255,7 +256,7 @@ def finite(model: Fitted) -> bool:
     return not isinstance(model, Problem) or all(bool(value.isfinite().all()) for value in model.params.values())
 
 
-_METHODS = Registry(Unlearner, "unlearning method", group="unlearn.methods")
+_METHODS = Registry(Unlearner, "unlearning method", group="unlearn.methods", bare=True)
 register = _METHODS.register
 
 

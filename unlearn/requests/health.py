@@ -17,11 +17,12 @@ from unlearn.requests.tables import BatchRow, Callback, Request, Task
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What wakes an operator; `first_due` is of what is pending or in progress, for what is on hold must wait."""
+    """What wakes an operator; `first_due` and `first_received` leave out what is on hold, for that must wait."""
 
     requests: Mapping[RequestState, int]
     overdue: int
     first_due: datetime | None
+    first_received: datetime | None
     batches_open: int
     batches_failing: int  # a step raised, and is to be tried again
     tasks_attention: int  # targets of batches that wait for a person's decision
@@ -44,6 +45,7 @@ def health(ledger: Ledger) -> Health:
             requests=counts(ledger),
             overdue=number(late),
             first_due=session.scalar(select(func.min(Request.due_at)).where(moving)),
+            first_received=session.scalar(select(func.min(Request.received_at)).where(moving)),
             batches_open=number(batches),
             batches_failing=number(batches.where(BatchRow.attempts > 0)),
             tasks_attention=number(select(func.count()).select_from(Task).where(Task.step == Step.ATTENTION)),

@@ -19,13 +19,20 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 class Ranker(Protocol):
     """What a loader returns."""
 
-    def rank(self, user_ids: list[Any], *, k: int) -> pd.DataFrame:
-        """The best k items of each user: columns `user_id`, `item_id`, `score`, `rank` (from 1)."""
+    def rank(self, user_ids: list[Any], *, k: int, unknown: str) -> pd.DataFrame:
+        """The best k items of each user: columns `user_id`, `item_id`, `score`, `rank` (from 1).
+
+        `unknown` says what becomes of users that the model does not know, or knows no more: "raise", "skip" (no row) or
+        "popular".
+        """
         ...
 
 
 class RecommenderModel(PythonModel):
-    """Answers a frame with the column `user_id` by the best `k` items of each, best first."""
+    """Answers a frame with the column `user_id` by the best `k` items of each, best first.
+
+    Those that a user has already are among them: no interactions are stored with a model.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Find the loader that the manifest names and let it read the artifacts."""
@@ -42,8 +49,9 @@ class RecommenderModel(PythonModel):
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]  (MLflow annotates its stub as returning None)
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Rank for each row of `model_input`; `params["k"]` items each."""
-        return self._ranker.rank(list(model_input["user_id"]), k=int((params or {}).get("k", 10)))
+        """Rank for each row of `model_input`; `params["k"]` items each, and `params["unknown"]` as in `Ranker`."""
+        asked: dict[str, Any] = {"k": 10, "unknown": "raise"} | (params or {})
+        return self._ranker.rank(list(model_input["user_id"]), k=int(asked["k"]), unknown=asked["unknown"])
 
 
 set_model(RecommenderModel())

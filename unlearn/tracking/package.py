@@ -38,7 +38,7 @@ def package(directory: Path, target: Path, *, model_id: str, run_id: str) -> Pat
                 ColSpec(DataType.long, "rank"),
             ]
         ),
-        params=ParamSchema([ParamSpec("k", DataType.long, 10)]),
+        params=ParamSchema([ParamSpec("k", DataType.long, 10), ParamSpec("unknown", DataType.string, "raise")]),
     )
     with warnings.catch_warnings():
         # An example of the input would be somebody's id.

@@ -80,8 +80,8 @@ def overlap(rows: Tensor, others: Tensor) -> float:
 class Selector(ABC):
     """Chooses the forget set of a given size that is hardest on unlearning, by a rule of its own.
 
-    A subclass is a frozen dataclass of its hyper-parameters, sets `name`, and implements `search`. One by which every
-    unit has a score of its own is a `Ranking`, and implements `scores`.
+    A subclass is a frozen dataclass of its hyper-parameters, each with a default, sets `name`, and implements `search`.
+    One by which every unit has a score of its own is a `Ranking`, and implements `scores`.
     """
 
     name: ClassVar[str]
@@ -148,7 +148,7 @@ class Ranking(Selector):
         """Scores [k], the highest of which are chosen, of equals the earlier unit; -inf where the rule says nothing."""
 
 
-_SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.methods")
+_SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.methods", bare=True)
 register = _SELECTORS.register
 
 

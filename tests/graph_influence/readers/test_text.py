@@ -74,10 +74,15 @@ def test_ids_that_are_text(written):
     assert listed(read(written("ann bob\nbob 007\n"))) == [("ann", "bob", 1.0), ("bob", "007", 1.0)]
     assert listed(read(written("follower,followee\nann,bob\n"))) == [("ann", "bob", 1.0)]
     unclear = written("x y\nann bob\n")
-    with pytest.raises(InvalidGraph, match="header=True"):
+    with pytest.raises(InvalidGraph, match=r"header=True \(`--header`\)"):
         read(unclear)
     assert listed(read(unclear, header=True)) == [("ann", "bob", 1.0)]
     assert listed(read(unclear, header=False)) == [("ann", "bob", 1.0), ("x", "y", 1.0)]
+
+
+def test_xml_is_told_to_be_none(written):
+    with pytest.raises(InvalidGraph, match="got XML.*NetworkX.*`from_networkx`"):
+        read(written('<?xml version="1.0"?>\n<graphml>\n<node id="a"/>\n</graphml>\n'))
 
 
 def test_a_head_counts_nodes_and_may_be_wrong_about_edges(written):

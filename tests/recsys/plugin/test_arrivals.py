@@ -87,12 +87,12 @@ def test_what_cannot_be_used_is_refused_whole(folder: Path) -> None:
     recommender = opened(folder)
     before = recommender.data().data.digest()
     item = str(data().items.ids[0])
-    for wrong in (
-        frame((NEW.value, item)).drop(columns="time"),
-        frame((NEW.value, item), (NEW.value, None)),  # pyright: ignore[reportArgumentType]
-        frame((7, item)),  # pyright: ignore[reportArgumentType]
+    for wrong, why in (
+        (frame((NEW.value, item)).drop(columns="time"), "`time` must be a column, as the stored ones have it"),
+        (frame((NEW.value, item), (NEW.value, None)), "`item` must not be missing"),  # pyright: ignore[reportArgumentType]
+        (frame((7, item)), "ids of kind str"),  # pyright: ignore[reportArgumentType]
     ):
-        with pytest.raises(InvalidInteractions):
+        with pytest.raises(InvalidInteractions, match=why):
             recommender.take_in(wrong)
     now = recommender.data()
     assert now.data.digest() == before and not len(now.arrived)

@@ -20,9 +20,11 @@ class Ranker:
         self.scores = load_file(directory / "model.safetensors")["scores"]
         self.vocabulary = json.loads((directory / "manifest.json").read_text())
 
-    def rank(self, user_ids, *, k):
+    def rank(self, user_ids, *, k, unknown):
         rows = []
         for user in user_ids:
+            if unknown == "skip" and user not in self.vocabulary["users"]:
+                continue
             scores = self.scores[self.vocabulary["users"].index(user)]
             for place, item in enumerate(scores.argsort()[::-1][:k], start=1):
                 rows.append((user, self.vocabulary["items"][item], float(scores[item]), place))

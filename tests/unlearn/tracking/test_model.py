@@ -32,6 +32,10 @@ def test_a_model_loads_without_pickle_and_ranks(
     assert best["rank"].tolist() == [1, 2, 1, 2]
     assert best["score"].tolist() == pytest.approx([0.8, 0.3, 0.9, 0.5])
     assert len(loaded.predict(pd.DataFrame({"user_id": ["ann"]}))) == 3
+    asked = pd.DataFrame({"user_id": ["gone", "bob"]})
+    with pytest.raises(ValueError, match="gone"):
+        loaded.predict(asked)
+    assert set(loaded.predict(asked, params={"unknown": "skip"})["user_id"]) == {"bob"}
 
     kept = tracker._client.get_logged_model(model_id)
     assert kept.status == "READY"

@@ -62,7 +62,7 @@ class Evidence:
 
 
 class Metric(ABC):
-    """A pure function of evidence; a subclass is a frozen dataclass of its settings."""
+    """A pure function of evidence; a subclass is a frozen dataclass of its settings, each with a default."""
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]]  # names of the evidence
@@ -153,7 +153,7 @@ def pooled(readings: Readings) -> dict[str, Chance]:
     return {name: type(found[0]).pooled(found) for name, found in readings.items()}
 
 
-_METRICS = Registry(Metric, "metric", group="unlearn.methods")
+_METRICS = Registry(Metric, "metric", group="unlearn.methods", bare=True)
 register = _METRICS.register
 
 

@@ -61,6 +61,7 @@ class _OfLedger(Collector):
             states.add_metric([state], number)
         yield states
         left = float("inf") if found.first_due is None else (found.first_due - now).total_seconds()
+        waited = 0.0 if found.first_received is None else (now - found.first_received).total_seconds()
         for name, text, value in (
             ("requests_overdue", "Open requests whose time is over.", found.overdue),
             ("batches_open", "Batches that are not closed.", found.batches_open),
@@ -69,5 +70,6 @@ class _OfLedger(Collector):
             ("callbacks_owed", "Callbacks that are not delivered yet.", found.callbacks_owed),
             ("callbacks_abandoned", "Callbacks that were given up.", found.callbacks_abandoned),
             ("seconds_to_first_due", "Until the first open request is due.", left),
+            ("seconds_waited", "For how long the first open request has been waiting.", waited),
         ):
             yield GaugeMetricFamily(f"unlearn_{name}", text, value=value)
