@@ -44,7 +44,7 @@ def calibrated(parts: Mapping[str, Any]) -> tuple[Mask, list[int], dict[str, Sco
 
 
 def matrices(part: Mapping[str, Any]) -> tuple[Floats, Mask, list[int]]:
-    """Floats and membership of one part, and the independent draw that each model belongs to."""
+    """Values and membership of one part, and the independent draw that each model belongs to."""
     return np.array(part["values"], dtype=np.float64), np.array(part["member"], dtype=np.bool_), part["blocks"]
 
 
