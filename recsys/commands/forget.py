@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Device
+from recsys.commands.options import Device, Track, opened
 from recsys.forgetting import METHODS, first_applicable, storable
 from unlearn.command import Json, command
 from unlearn.typed_ids import QUOTED, pairs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from recsys.fitted import FittedRecommender
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import UnlearnResult
+    from unlearn.tracking.copies import Left
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -46,14 +48,20 @@ def forget(
     unknown: Annotated[str, typer.Option(help="raise or skip what does not exist.")] = "raise",
     on_failure: Annotated[str, typer.Option(help="keep, raise or retrain.")] = "retrain",
     device: Device = "cpu",
+    track: Track = None,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """Forget users, items, single interactions or ties: data, graph and parameters."""
+    """Forget users, items, single interactions or ties: data, graph and parameters.
+
+    In place, the copies of the model that `unlearn train --track` kept in MLflow are destroyed, too.
+    """
     from recsys import workspace
+    from recsys.commands.tracked import keep
     from recsys.plugin.stored import ARRIVED
     from unlearn.devices import unusable
     from unlearn.methods.base import VerificationFailed
     from unlearn.specification import unlearner
+    from unlearn.tracking import lineage
 
     choices = {"unknown": (unknown, ("raise", "skip")), "on_failure": (on_failure, ("keep", "raise", "retrain"))}
     wrong = [
@@ -73,6 +81,7 @@ def forget(
     workspace.at(model).require()
     workspace.at(out := out or model).check()
     in_place = out.resolve() == model.resolve()
+    tracker = opened(track)
     # From load to save: of two requests at a time, the later one must see what the earlier one forgot.
     with workspace.at(model).held() if in_place else nullcontext():
         if in_place and (model / ARRIVED).is_file():
@@ -90,6 +99,9 @@ def forget(
                 f"`{chosen.name}` leaves {left!r} in the data, so nothing was saved; use another method"
             )
         workspace.save(storable(served), out)
+        # What is left of them stays on the list, and goes with the next request.
+        copies = len(workspace.copies(model).listed()) if in_place else 0
+        copies_left = workspace.copies(model).destroy() if in_place else []
     result = {
         "out": str(out),
         "method": served.method,
@@ -101,9 +113,20 @@ def forget(
         "seconds": served.seconds,
         "fallback": served.fallback,
         "caveat": served.problem.caveat,
+        "copies_destroyed": copies - len(copies_left),
+        "copies_left": [str(one) for one in copies_left],
     }
     if not json_:
-        _show(served, request)
+        _show(served, request, copies_left)
+    if tracker is not None:
+        # By a key that nobody keeps: the digest tells requests apart, and names nobody.
+        tags = lineage(method=served.method, parent_model=None, request_digest=request.digest(token_bytes(32)))
+        names = ("interactions_removed", "rows_changed", "residual_before", "residual_after", "seconds")
+        figures = {name: result[name] for name in names}
+        params = {"method": served.method, "fallback": served.fallback, "device": device}
+        kept = keep(tracker, "forget", storable(served), out, params=params, metrics=figures, tags=tags)
+        if kept is not None:
+            result["model_id"] = kept
     return result
 
 
@@ -130,7 +153,7 @@ def _named(
     return replace(request, ties=there + neither)
 
 
-def _show(served: UnlearnResult, request: ForgetSet) -> None:
+def _show(served: UnlearnResult, request: ForgetSet, left: list[Left]) -> None:
     from rich.console import Console
 
     before, after = served.residual_before, served.residual_after
@@ -142,3 +165,5 @@ def _show(served: UnlearnResult, request: ForgetSet) -> None:
     )
     if served.problem.caveat is not None:
         console.print(f"Note: {served.problem.caveat}")
+    for one in left:
+        console.print(f"Note: a copy of the model from before is left in MLflow, {one}")

@@ -31,6 +31,7 @@ def train(
     from recsys import workspace
     from recsys.answers import Answers
     from recsys.commands.build import build_model, described, load_split
+    from recsys.commands.tracked import keep
     from recsys.evaluate import evaluate_scores
     from unlearn.devices import elapsed
 
@@ -70,17 +71,9 @@ def train(
     if result["caveat"] is not None:
         console.print(f"Note: {result['caveat']}")
     if tracker is not None:
-        with tracker.run("train") as run:
-            settings = described(problem)
-            parts_of = ("model_arguments", "objective_arguments", "training_arguments")
-            arguments = {name: value for part in parts_of for name, value in settings.pop(part, {}).items()}
-            name = "synthetic" if setup.data is None else setup.data.name
-            chosen = {"data": name, "split": setup.split or "by the data", "device": setup.device, "seed": seed}
-            run.params(settings | arguments | chosen)
-            run.metrics(metrics | {"seconds": seconds, "residual": problem.history.residual})
-            counts = {"interactions": len(problem.data)}
-            run.dataset("train", digest=problem.data.digest(), counts=counts, context="train")
-            # A model without tables serves from the interactions, which MLflow must not hold.
-            if answers.factors is not None:
-                result["model_id"] = run.model(workspace.model_folder(out), name=settings["model"])
+        name = "synthetic" if setup.data is None else setup.data.name
+        params = {"data": name, "split": setup.split or "by the data", "device": setup.device, "seed": seed}
+        figures = metrics | {"seconds": seconds, "residual": problem.history.residual}
+        if (kept := keep(tracker, "train", problem, out, params=params, metrics=figures)) is not None:
+            result["model_id"] = kept
     return result

@@ -14,6 +14,7 @@ from unlearn.devices import unusable
 from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
+from unlearn.tracking.reach import database_kind
 from unlearn.workspace_target import IDENTITY, InvalidOptions, text_options
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _KNOWN = ("workspace", "identity_type", "method", "tracking", "registered_model", "old_versions", "device")
 _NAME = re.compile(r"[A-Za-z0-9_. -]{1,250}")
-_DIRECT = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +52,23 @@ class Options:
         problems.raise_any()
         folder = Path(texts.pop("workspace")).resolve()
         workspace.at(folder).require()
+        _check_copies(folder, problems)
         if texts.get("device", "cpu") != "cpu" and solved(workspace.model_folder(folder)):
             problems.add("`device` must be cpu for a model in closed form, which is solved in main memory")
-            problems.raise_any()
+        problems.raise_any()
         chosen = texts.pop("method", None)
         return cls(workspace=folder, method=None if chosen is None else unlearner(chosen), **texts)  # pyright: ignore[reportArgumentType]
+
+
+def _check_copies(folder: Path, problems: Problems) -> None:
+    copies = workspace.copies(folder)
+    for copy in copies.listed():
+        if database_kind(copy.store) is None:
+            problems.add(
+                f"`workspace` must have no copy of its model where nothing can be destroyed (got {copy.model_id} in "
+                f"{copy.store}, by `unlearn train --track`); destroy it on that server (`mlflow gc`), then its line in "
+                f"{copies.file}"
+            )
 
 
 def _check_tracking(texts: Mapping[str, str], problems: Problems) -> None:
@@ -71,13 +83,14 @@ def _check_tracking(texts: Mapping[str, str], problems: Problems) -> None:
             "were kept would outlive the erasure of those whom they were learned from"
         )
     where = texts.get("tracking", "mlflow.db")
-    scheme = where.partition(":")[0].partition("+")[0] if ":" in where else "sqlite"
-    if scheme not in _DIRECT:
+    kind = database_kind(where) if ":" in where or where == "databricks" else "sqlite"
+    if kind is None:
         problems.add(
-            f"`tracking` must be a SQLite file or the URI of a database (got {scheme}:...): through a tracking server "
-            "nothing can be destroyed, so nothing about people may be written there; name its backend store"
+            f"`tracking` must be a SQLite file or the URI of a database (got {where.partition(':')[0]}:...): through a "
+            "tracking server nothing can be destroyed, so nothing about people may be written there; name its backend "
+            "store"
         )
-    elif scheme == "sqlite" and "workspace" in texts:
+    elif kind == "sqlite" and "workspace" in texts:
         file, folder = Path(where.removeprefix("sqlite:///")).resolve(), Path(texts["workspace"]).resolve()
         if file.is_dir():
             problems.add("`tracking` must name a file (got a folder): append mlflow.db")

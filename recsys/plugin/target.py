@@ -95,7 +95,9 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
 
     def purge(self, batch: Batch) -> Counts:
         with self.workspace.held():
-            return {**super().purge(batch), **self._tracked.purge(self._published_digest())}
+            left = {**super().purge(batch), **self._tracked.purge(self._published_digest())}
+            # What `unlearn train` kept elsewhere of versions that this one follows.
+            return {**left, "copies": len(workspace.copies(self.workspace.folder).destroy())}
 
     # ---- what its data and versions are ------------------------------------------------------------------------------
 
@@ -176,6 +178,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         model = staged / "model"
         shutil.copytree(model, workspace.model_folder(new), copy_function=link)
         self.data().over(store.user_ids(model), store.item_ids(model)).write(new)
+        workspace.copies(self.workspace.folder).carry(workspace.copies(new).file)
 
     def people(self) -> Iterator[Subject]:
         """Everybody that it holds anything about, and each of their interactions, which may have been erased alone."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from recsys.data import Interactions, read
-from tests.cli.run import answer, digest, lists, naming, refusal
+from tests.cli.run import SMALL, answer, digest, lists, naming, refusal, unlearn
+from unlearn.tracking import MlflowTracker
 
 
 def test_a_forgotten_user_is_gone_and_the_others_are_served(model: Path, data: Interactions) -> None:
@@ -14,7 +20,7 @@ def test_a_forgotten_user_is_gone_and_the_others_are_served(model: Path, data: I
     said = answer("forget", "--model", model, "--user", gone)
     assert said.keys() == {
         "out", "method", "forgotten", "interactions_removed", "rows_changed", "residual_before", "residual_after",
-        "seconds", "fallback", "caveat",
+        "seconds", "fallback", "caveat", "copies_destroyed", "copies_left",
     }  # fmt: skip
     assert (said["method"], said["forgotten"]["users"], said["fallback"]) == ("reconverge", 1, False)
     assert said["interactions_removed"] == int(data.degrees()[0][7])
@@ -91,3 +97,56 @@ def test_what_waits_for_a_retrain_is_not_lost(config: Path, model: Path, data: I
     out = tmp_path / "after"
     assert answer("forget", "--model", model, "--out", out, "--user", known)["forgotten"]["users"] == 1
     assert digest(model) == before and naming(out, [known]) == set()
+
+
+def test_copies_in_mlflow_forget_with_the_model(
+    table: Path, data: Interactions, location: Path, tmp_path: Path
+) -> None:
+    """Every copy of what was in the folder, also before a second training; those of a result elsewhere are its own."""
+    model, gone, next_ = tmp_path / "model", str(data.users.ids[7]), str(data.users.ids[8])
+    trained = [answer("train", "--data", table, "--out", model, "--track", location, *SMALL) for _ in range(2)]
+    old = {one["model_id"] for one in trained}
+    elsewhere = answer("forget", "--model", model, "--out", tmp_path / "other", "--user", next_, "--track", location)
+    assert (elsewhere["copies_destroyed"], elsewhere["copies_left"]) == (0, [])
+    assert kept_in(location) == {*old, elsewhere["model_id"]}
+
+    said = answer("forget", "--model", model, "--user", gone, "--track", location)
+
+    assert (said["copies_destroyed"], said["copies_left"]) == (2, [])
+    assert kept_in(location) == {elsewhere["model_id"], said["model_id"]}
+    shutil.rmtree(tmp_path / "other")
+    answer("forget", "--model", model, "--user", next_)  # this time no copy follows
+    assert kept_in(location) == {elsewhere["model_id"]}
+    artifacts = tmp_path / "mlflow-artifacts"
+    assert naming(model, [gone, next_]) == naming(location.parent, [next_]) == set()
+    files = [path for path in artifacts.rglob("*") if path.is_file()]
+    assert files and all(elsewhere["model_id"] in path.parts for path in files)
+    client = MlflowTracker(location)._client
+    runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id], "tags.unlearn.method != ''")
+    assert {run.info.run_name for run in runs} == {"forget"} and len(runs) == 2
+    (of_gone,) = [run for run in runs if run.data.metrics["interactions_removed"] == said["interactions_removed"]]
+    assert of_gone.data.metrics["residual_after"] == pytest.approx(said["residual_after"])
+    assert of_gone.data.params["dim"] == "6" and of_gone.data.tags["unlearn.method"] == "reconverge"
+
+
+def test_a_copy_that_cannot_be_destroyed_is_told_until_it_can(
+    table: Path, data: Interactions, location: Path, tmp_path: Path
+) -> None:
+    model, moved = tmp_path / "model", location.with_name("moved.db")
+    copy = answer("train", "--data", table, "--out", model, "--track", location, *SMALL)["model_id"]
+    location.rename(moved)
+    told = unlearn("forget", "--model", model, "--user", str(data.users.ids[7]))
+    assert told.exit_code == 0 and f"Note: a copy of the model from before is left in MLflow, {copy} in" in told.stdout
+    assert not location.exists()
+    (left,) = answer("forget", "--model", model, "--user", str(data.users.ids[8]))["copies_left"]
+    assert copy in left and "no such file" in left
+    moved.rename(location)
+    said = answer("forget", "--model", model, "--user", str(data.users.ids[8]), "--unknown", "skip")
+    assert (said["forgotten"]["users"], said["copies_destroyed"], said["copies_left"]) == (0, 1, [])
+    assert kept_in(location) == set()
+
+
+def kept_in(location: Path) -> set[str]:
+    """Ids of the models in a store, those that are only marked as deleted included."""
+    with closing(sqlite3.connect(location)) as database:
+        return {row[0] for row in database.execute("SELECT model_id FROM logged_models")}

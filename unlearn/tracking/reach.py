@@ -14,7 +14,7 @@ from unlearn.outputs import obstacle
 
 # One attempt instead of eight, and seconds for an answer instead of minutes; libpq would wait for ever.
 _ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "PGCONNECT_TIMEOUT": "10"}
-_DATABASES = ("postgresql", "mysql", "mssql")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)")
 
 
@@ -60,6 +60,12 @@ def told(location: object, *, status: int = 400) -> Generator[None]:
         raise StoreUnavailable(location, _why(error)) from error
 
 
+def database_kind(uri: str) -> str | None:
+    """Which kind of database a tracking URI names; None where it is that of a server, or of none of MLflow's."""
+    scheme = urlparse(uri).scheme.partition("+")[0]
+    return scheme if scheme in _DATABASES else None
+
+
 def require_database(location: object, uri: str) -> None:
     """Connect to a database once; a SQLite file that is there must be free to be written to. Other URIs are none.
 
@@ -69,13 +75,14 @@ def require_database(location: object, uri: str) -> None:
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
 
-    scheme = urlparse(uri).scheme.partition("+")[0]
     try:
-        if scheme == "sqlite" and (file := Path(uri.removeprefix("sqlite:///"))).exists():
-            with closing(sqlite3.connect(file, isolation_level=None)) as database:
-                database.execute("BEGIN IMMEDIATE")
-                database.execute("ROLLBACK")
-        elif scheme in _DATABASES:
+        kind = database_kind(uri)
+        if kind == "sqlite":
+            if (file := Path(uri.removeprefix("sqlite:///"))).exists():
+                with closing(sqlite3.connect(file, isolation_level=None)) as database:
+                    database.execute("BEGIN IMMEDIATE")
+                    database.execute("ROLLBACK")
+        elif kind is not None:
             engine = create_engine(uri)
             with closing(engine.connect()):
                 pass

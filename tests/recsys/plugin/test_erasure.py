@@ -34,6 +34,7 @@ from unlearn.requests.steps import Escalation
 from unlearn.requests.tables import BatchRow
 from unlearn.requests.worker import Worker
 from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, interaction
+from unlearn.tracking import MlflowTracker
 from unlearn.workspace_target import InvalidOptions
 
 NEVER = Escalation(share=2.0, drift=2.0)
@@ -93,9 +94,18 @@ def holding(folder: Path, needles: list[bytes]) -> set[str]:
     return {str(path.relative_to(folder)) for path in files if any(one in path.read_bytes() for one in needles)}
 
 
+def copied(house: Service, location: Path) -> None:
+    """What `unlearn train --track` leaves in MLflow, beside whatever the service publishes there."""
+    tracker, folder = MlflowTracker(location), house.target.workspace.folder
+    with tracker.run("train") as run:
+        model_id = run.model(workspace.model_folder(folder), name="lightgcn")
+    workspace.copies(folder).add(tracker.uri, model_id)
+
+
 @pytest.mark.parametrize("old_versions", ["destroy", "record"])
 def test_neither_the_id_nor_the_row_vector_is_left_anywhere(service: Callable[..., Service], old_versions: str) -> None:
     house = service(old_versions=old_versions)
+    copied(house, house.folder / "mlflow.db")
     first, gone, stays = people(3, 17, 20)
     house.erase(first)  # publishes a version that has `gone` into MLflow
     rows, others = vectors(house.target, gone), vectors(house.target, stays)
@@ -108,7 +118,7 @@ def test_neither_the_id_nor_the_row_vector_is_left_anywhere(service: Callable[..
     assert holders(house.folder, [first.value, gone.value]) == set() and holding(house.folder, rows) == set()
     assert holders(house.folder, [stays.value]) and not holding(house.folder, others)  # who stays has a new row
     left = document["targets"]["recsys"]["left"]
-    assert left.keys() >= {"tracked_versions", "tracked_runs", "tracked_models", "tracked_folders"}
+    assert left.keys() >= {"tracked_versions", "tracked_runs", "tracked_models", "tracked_folders", "copies"}
     assert not any(left.values())
 
 
@@ -211,6 +221,7 @@ def test_unsafe_options_are_refused_with_their_reasons(tmp_path: Path) -> None:
     folder = stored("whole_data")
     for options, reason in (
         ({"tracking": "https://mlflow.example"}, "through a tracking server nothing can be destroyed"),
+        ({"tracking": "databricks"}, "through a tracking server nothing can be destroyed"),
         ({"tracking": "file:///tmp/runs"}, "must be a SQLite file or the URI of a database"),
         ({"tracking": f"{folder}/mlflow.db"}, "replaced as a whole"),
         ({"tracking": f"sqlite:///{folder}.service/mlflow.db"}, "replaced as a whole"),
@@ -223,3 +234,31 @@ def test_unsafe_options_are_refused_with_their_reasons(tmp_path: Path) -> None:
             target({"workspace": str(folder), **options}, Pseudonyms(bytes(32)))
         assert reason in str(refused.value)
     assert KIND in target({"workspace": str(folder)}, Pseudonyms(bytes(32))).identity_types
+
+
+def test_a_copy_where_nothing_can_be_destroyed_is_refused(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(stored("whole_data"), tmp_path / "model"))
+    for number, uri in enumerate(("https://mlflow.example", "databricks", f"sqlite:///{tmp_path}/mlflow.db"), start=1):
+        workspace.copies(folder).add(uri, f"m-{number}")
+    with pytest.raises(InvalidOptions) as refused:
+        target({"workspace": str(folder)}, Pseudonyms(bytes(32)))
+    assert all(part in str(refused.value) for part in ("m-1 in https://mlflow.example", "m-2", "tracked-copies.jsonl"))
+    assert "m-3" not in str(refused.value)
+
+
+def test_a_copy_that_is_not_reached_keeps_the_erasure_open(service: Callable[..., Service]) -> None:
+    house = service()
+    (person,) = people(3)
+    location, moved = house.folder / "train.db", house.folder / "moved.db"
+    shutil.copyfile(house.folder / "mlflow.db", location)
+    copied(house, location)
+    location.rename(moved)
+    request = house.intake.submit(replace(submission(), subjects=(person,))).subject_request_id
+    assert house.worker().run_once()
+    assert status(house.ledger, None, request).state is not RequestState.COMPLETED
+    moved.rename(location)
+    house.clock.advance(days=1)
+    assert house.worker().run_once()
+    assert status(house.ledger, None, request).state is RequestState.COMPLETED
+    assert workspace.copies(house.target.workspace.folder).listed() == []
+    assert holders(house.folder, [person.value]) == set()

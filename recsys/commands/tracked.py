@@ -1,0 +1,44 @@
+"""A trained model as a run in MLflow, and on the list by which it will be destroyed with those whom it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recsys import workspace
+from recsys.commands.build import described
+
+if TYPE_CHECKING:
+    from recsys.store import Storable
+    from unlearn.tracking import MlflowTracker
+
+
+def keep(
+    tracker: MlflowTracker,
+    name: str,
+    problem: Storable,
+    folder: Path,
+    *,
+    params: Mapping[str, object],
+    metrics: Mapping[str, float | None],
+    tags: Mapping[str, str] | None = None,
+) -> str | None:
+    """Keep the model of the workspace `folder`, which `problem` is, in a run of that name; returns the model's id.
+
+    None, and no model in the run, where it has no tables: it serves from the interactions, which MLflow must not hold.
+    """
+    settings = described(problem)
+    parts = ("model_arguments", "objective_arguments", "training_arguments")
+    arguments = {key: value for part in parts for key, value in settings.pop(part, {}).items()}
+    with tracker.run(name, tags=tags) as run:
+        run.params(settings | arguments | dict(params))
+        run.metrics(metrics)
+        counts = {"interactions": len(problem.data)}
+        run.dataset("train", digest=problem.data.digest(), counts=counts, context="train")
+        if problem.factors() is None:
+            return None
+        with workspace.at(folder).held():
+            model_id = run.model(workspace.model_folder(folder), name=settings["model"], tags=tags)
+            workspace.copies(folder).add(tracker.uri, model_id)
+        return model_id

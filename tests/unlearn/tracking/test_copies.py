@@ -1,0 +1,90 @@
+"""Copies of a model in MLflow are destroyed by the list beside it, and those that cannot be stay on it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.oracles.traces import holders
+from unlearn.tracking import MlflowTracker
+from unlearn.tracking.copies import Copies, Copy
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Copies:
+    return Copies(tmp_path / "beside" / "copies.jsonl")
+
+
+def test_listed_copies_leave_no_byte_and_no_list(
+    copies: Copies,
+    tracker: MlflowTracker,
+    location: Path,
+    stored_model: Callable[..., Path],
+    offered_ranker: str,
+    tmp_path: Path,
+) -> None:
+    gone = secrets.token_hex(16)
+    directory = stored_model(offered_ranker, users=(gone, "bob"))
+    with tracker.run("train") as run:
+        run.metrics({"recall": 0.5})
+        kept, *listed = (run.model(directory, name="lightgcn") for _ in range(3))
+    for file in directory.iterdir():
+        file.unlink()
+    for model_id in listed:
+        copies.add(tracker.uri, model_id)
+    assert copies.listed() == [Copy(tracker.uri, model_id) for model_id in listed]
+    assert len(holders(tmp_path, [gone])) == 3
+
+    assert copies.destroy() == []
+
+    (left,) = holders(tmp_path, [gone])
+    assert kept in left
+    assert (copies.listed(), list(copies.file.parent.iterdir())) == ([], [])
+    assert listed[0].encode() not in location.read_bytes()
+    assert tracker._client.get_run(run.id).data.metrics == {"recall": 0.5}
+    assert copies.destroy() == []  # nothing to do
+
+
+def test_what_cannot_be_destroyed_stays_listed_and_the_rest_goes(
+    copies: Copies,
+    tracker: MlflowTracker,
+    location: Path,
+    stored_model: Callable[..., Path],
+    offered_ranker: str,
+    tmp_path: Path,
+) -> None:
+    moved, silent = f"sqlite:///{tmp_path}/moved.db", "http://127.0.0.1:9"  # where nobody listens
+    with tracker.run("train") as run:
+        model_id = run.model(stored_model(offered_ranker), name="lightgcn")
+    for store, one in ((moved, "m-1"), (tracker.uri, model_id), (silent, "m-2"), (moved, "m-3")):
+        copies.add(store, one)
+    left = copies.destroy()
+    assert [one.copy for one in left] == copies.listed()
+    assert copies.listed() == [Copy(moved, "m-1"), Copy(moved, "m-3"), Copy(silent, "m-2")]
+    assert "no such file" in str(left[0]) and "m-1" in str(left[0])
+    assert silent in str(left[2])
+    assert not (tmp_path / "moved.db").exists()  # an empty one would seem to hold no copies
+    assert model_id.encode() not in location.read_bytes()
+
+
+def test_a_password_is_not_listed(copies: Copies) -> None:
+    copies.add("postgresql+psycopg://me:s3cr3t@db.example:5432/mlflow?sslmode=require", "m-1")
+    copies.add("https://me:s3cr3t@tracking.example/path:1", "m-2")
+    assert "s3cr3t" not in copies.file.read_text()
+    assert [one.store for one in copies.listed()] == [
+        "postgresql+psycopg://me@db.example:5432/mlflow?sslmode=require",
+        "https://me@tracking.example/path:1",
+    ]
+    assert copies.file.stat().st_mode & 0o077 == 0
+
+
+def test_another_state_of_the_folder_has_the_same_list(copies: Copies, tmp_path: Path) -> None:
+    after = Copies(tmp_path / "after" / "copies.jsonl")
+    copies.carry(after.file)
+    assert not after.file.exists()
+    copies.add("http://127.0.0.1:9", "m-1")
+    copies.carry(after.file)
+    assert after.listed() == copies.listed() != []

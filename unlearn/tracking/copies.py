@@ -1,0 +1,80 @@
+"""Copies of a stored model in MLflow: a list beside it, by which whoever forgets somebody destroys them, too."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from unlearn import durable
+from unlearn.tracking.mlflow import MlflowTracker
+from unlearn.tracking.purge import PurgeRefused
+from unlearn.tracking.reach import StoreUnavailable
+
+_SECRET = re.compile(r"(?<=//)([^:/@\s]*):[^/@\s]*(?=@)")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A model in an MLflow store: the tracking URI, without a password, and the model's id."""
+
+    store: str
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A copy that could not be destroyed, and why."""
+
+    copy: Copy
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.copy.model_id} in {self.copy.store}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The list in `file`, a JSON object in each line; where there is no such file, no copies."""
+
+    file: Path
+
+    def listed(self) -> list[Copy]:
+        """All that were made and not destroyed, oldest first."""
+        lines = self.file.read_text("utf-8").splitlines() if self.file.is_file() else []
+        return [Copy(**json.loads(line)) for line in lines]
+
+    def add(self, store: str, model_id: str) -> None:
+        """List a copy. A password in the URI is not kept: drivers find it in the environment or in ~/.pgpass."""
+        self._write([*self.listed(), Copy(_SECRET.sub(r"\1", store), model_id)])
+
+    def carry(self, file: Path) -> None:
+        """List the same copies in another file."""
+        Copies(file)._write(self.listed())
+
+    def destroy(self) -> list[Left]:
+        """Destroy all of them, rows and bytes, as `MlflowTracker.purge` does; those that are left stay on the list."""
+        copies, left = self.listed(), list[Left]()
+        for store in dict.fromkeys(copy.store for copy in copies):
+            there = [copy for copy in copies if copy.store == store]
+            try:
+                _require_file(store)
+                MlflowTracker(store).purge(models=[copy.model_id for copy in there])
+            except (StoreUnavailable, PurgeRefused, sqlite3.OperationalError) as error:
+                left += [Left(copy, str(error)) for copy in there]
+        self._write([one.copy for one in left])
+        return left
+
+    def _write(self, copies: list[Copy]) -> None:
+        if copies:
+            durable.replace(self.file, "".join(f"{json.dumps(asdict(one))}\n" for one in copies).encode())
+        else:
+            durable.remove(self.file)
+
+
+def _require_file(store: str) -> None:
+    """Refuse a SQLite file that is not there: it would be made anew, and its copies would seem to be gone."""
+    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
+        raise StoreUnavailable(store, "there is no such file, which may have been moved")
