@@ -6,7 +6,6 @@ from pathlib import Path
 
 from recsys import store
 from recsys.data import from_parquet, to_parquet
-from unlearn.tracking.copies import Copies
 from unlearn.workspace import Workspace
 
 SNAPSHOT = "interactions.parquet"
@@ -26,13 +25,8 @@ def model_folder(folder: str | Path) -> Path:
     return Path(folder) / "model"
 
 
-def copies(folder: str | Path) -> Copies:
-    """Which copies of the model, and of those that were in its place before, there are in MLflow."""
-    return Copies(Path(folder) / "tracked-copies.jsonl")
-
-
 def save(problem: store.Storable, folder: str | Path) -> None:
-    """Write the new state in full and swap it in; the list of copies stays.
+    """Write the new state in full and swap it in.
 
     Raises:
         Diverged: a parameter is not finite; nothing was written.
@@ -52,7 +46,6 @@ def save(problem: store.Storable, folder: str | Path) -> None:
     def write(staged: Path) -> None:
         store.save(problem, model_folder(staged))
         to_parquet(problem.data, staged / SNAPSHOT)
-        copies(folder).carry(copies(staged).file)
 
     at(folder).replace(write)
 

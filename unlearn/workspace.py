@@ -23,6 +23,9 @@ from unlearn import durable
 from unlearn.outputs import obstacle
 
 T = TypeVar("T")
+COPIES = "tracked-copies.jsonl"
+"""In a workspace: where else there are copies of what lies there (`unlearn.tracking.copies`); every change keeps it."""
+
 _State = tuple[tuple[int, int] | None, ...]
 
 
@@ -118,6 +121,8 @@ class Workspace:
             staged = _beside(folder, "new")
             try:
                 write(staged)
+                if (copies := folder / COPIES).is_file():
+                    shutil.copy2(copies, staged)
                 durable.sync_tree(staged)
                 if folder.exists():
                     folder.rename(_beside(folder, "old"))

@@ -62,6 +62,7 @@ def forget(
     from unlearn.methods.base import VerificationFailed
     from unlearn.specification import unlearner
     from unlearn.tracking import lineage
+    from unlearn.tracking.copies import Copies
 
     choices = {"unknown": (unknown, ("raise", "skip")), "on_failure": (on_failure, ("keep", "raise", "retrain"))}
     wrong = [
@@ -100,8 +101,8 @@ def forget(
             )
         workspace.save(storable(served), out)
         # What is left of them stays on the list, and goes with the next request.
-        copies = len(workspace.copies(model).listed()) if in_place else 0
-        copies_left = workspace.copies(model).destroy() if in_place else []
+        copies = len(Copies.of(model).listed()) if in_place else 0
+        copies_left = Copies.of(model).destroy() if in_place else []
     result = {
         "out": str(out),
         "method": served.method,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recsys import workspace
 from recsys.commands.build import described
+from unlearn.tracking.copies import Copies
 
 if TYPE_CHECKING:
     from recsys.store import Storable
@@ -40,5 +41,5 @@ def keep(
             return None
         with workspace.at(folder).held():
             model_id = run.model(workspace.model_folder(folder), name=settings["model"], tags=tags)
-            workspace.copies(folder).add(tracker.uri, model_id)
+            Copies.of(folder).add(tracker.uri, model_id)
         return model_id

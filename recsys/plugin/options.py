@@ -14,6 +14,7 @@ from unlearn.devices import unusable
 from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
+from unlearn.tracking.copies import Copies
 from unlearn.tracking.reach import database_kind
 from unlearn.workspace_target import IDENTITY, InvalidOptions, text_options
 
@@ -61,7 +62,7 @@ class Options:
 
 
 def _check_copies(folder: Path, problems: Problems) -> None:
-    copies = workspace.copies(folder)
+    copies = Copies.of(folder)
     for copy in copies.listed():
         if database_kind(copy.store) is None:
             problems.add(

@@ -34,6 +34,7 @@ from unlearn.target import (
     Version,
     interaction,
 )
+from unlearn.tracking.copies import Copies
 from unlearn.vocabulary import Id, Vocabulary
 from unlearn.workspace_target import Made, WorkspaceTarget, as_written
 
@@ -97,7 +98,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         with self.workspace.held():
             left = {**super().purge(batch), **self._tracked.purge(self._published_digest())}
             # What `unlearn train` kept elsewhere of versions that this one follows.
-            return {**left, "copies": len(workspace.copies(self.workspace.folder).destroy())}
+            return {**left, "copies": len(Copies.of(self.workspace.folder).destroy())}
 
     # ---- what its data and versions are ------------------------------------------------------------------------------
 
@@ -178,7 +179,6 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         model = staged / "model"
         shutil.copytree(model, workspace.model_folder(new), copy_function=link)
         self.data().over(store.user_ids(model), store.item_ids(model)).write(new)
-        workspace.copies(self.workspace.folder).carry(workspace.copies(new).file)
 
     def people(self) -> Iterator[Subject]:
         """Everybody that it holds anything about, and each of their interactions, which may have been erased alone."""

@@ -12,6 +12,7 @@ from unlearn import durable
 from unlearn.tracking.mlflow import MlflowTracker
 from unlearn.tracking.purge import PurgeRefused
 from unlearn.tracking.reach import StoreUnavailable
+from unlearn.workspace import COPIES
 
 _SECRET = re.compile(r"(?<=//)([^:/@\s]*):[^/@\s]*(?=@)")
 
@@ -41,6 +42,11 @@ class Copies:
 
     file: Path
 
+    @classmethod
+    def of(cls, workspace: Path) -> Copies:
+        """Of what lies in a workspace, and of what was there before it; to be called while that is held."""
+        return cls(workspace / COPIES)
+
     def listed(self) -> list[Copy]:
         """All that were made and not destroyed, oldest first."""
         lines = self.file.read_text("utf-8").splitlines() if self.file.is_file() else []
@@ -49,10 +55,6 @@ class Copies:
     def add(self, store: str, model_id: str) -> None:
         """List a copy. A password in the URI is not kept: drivers find it in the environment or in ~/.pgpass."""
         self._write([*self.listed(), Copy(_SECRET.sub(r"\1", store), model_id)])
-
-    def carry(self, file: Path) -> None:
-        """List the same copies in another file."""
-        Copies(file)._write(self.listed())
 
     def destroy(self) -> list[Left]:
         """Destroy all of them, rows and bytes, as `MlflowTracker.purge` does; those that are left stay on the list."""

@@ -35,6 +35,7 @@ from unlearn.requests.tables import BatchRow
 from unlearn.requests.worker import Worker
 from unlearn.target import Batch, Pseudonyms, StaleVersion, Subject, interaction
 from unlearn.tracking import MlflowTracker
+from unlearn.tracking.copies import Copies
 from unlearn.workspace_target import InvalidOptions
 
 NEVER = Escalation(share=2.0, drift=2.0)
@@ -99,7 +100,7 @@ def copied(house: Service, location: Path) -> None:
     tracker, folder = MlflowTracker(location), house.target.workspace.folder
     with tracker.run("train") as run:
         model_id = run.model(workspace.model_folder(folder), name="lightgcn")
-    workspace.copies(folder).add(tracker.uri, model_id)
+    Copies.of(folder).add(tracker.uri, model_id)
 
 
 @pytest.mark.parametrize("old_versions", ["destroy", "record"])
@@ -239,7 +240,7 @@ def test_unsafe_options_are_refused_with_their_reasons(tmp_path: Path) -> None:
 def test_a_copy_where_nothing_can_be_destroyed_is_refused(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(stored("whole_data"), tmp_path / "model"))
     for number, uri in enumerate(("https://mlflow.example", "databricks", f"sqlite:///{tmp_path}/mlflow.db"), start=1):
-        workspace.copies(folder).add(uri, f"m-{number}")
+        Copies.of(folder).add(uri, f"m-{number}")
     with pytest.raises(InvalidOptions) as refused:
         target({"workspace": str(folder)}, Pseudonyms(bytes(32)))
     assert all(part in str(refused.value) for part in ("m-1 in https://mlflow.example", "m-2", "tracked-copies.jsonl"))
@@ -260,5 +261,5 @@ def test_a_copy_that_is_not_reached_keeps_the_erasure_open(service: Callable[...
     house.clock.advance(days=1)
     assert house.worker().run_once()
     assert status(house.ledger, None, request).state is RequestState.COMPLETED
-    assert workspace.copies(house.target.workspace.folder).listed() == []
+    assert Copies.of(house.target.workspace.folder).listed() == []
     assert holders(house.folder, [person.value]) == set()

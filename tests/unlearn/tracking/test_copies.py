@@ -11,6 +11,7 @@ import pytest
 from tests.oracles.traces import holders
 from unlearn.tracking import MlflowTracker
 from unlearn.tracking.copies import Copies, Copy
+from unlearn.workspace import Workspace
 
 
 @pytest.fixture
@@ -81,10 +82,16 @@ def test_a_password_is_not_listed(copies: Copies) -> None:
     assert copies.file.stat().st_mode & 0o077 == 0
 
 
-def test_another_state_of_the_folder_has_the_same_list(copies: Copies, tmp_path: Path) -> None:
-    after = Copies(tmp_path / "after" / "copies.jsonl")
-    copies.carry(after.file)
-    assert not after.file.exists()
-    copies.add("http://127.0.0.1:9", "m-1")
-    copies.carry(after.file)
-    assert after.listed() == copies.listed() != []
+def test_another_state_of_the_workspace_has_the_same_list(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "model", marker="marker", made_by="a test", option="model")
+
+    def write(state: str) -> None:
+        workspace.replace(lambda new: (new.mkdir(), (new / "marker").write_text(state)))
+
+    write("first")
+    assert Copies.of(workspace.folder).listed() == []
+    Copies.of(workspace.folder).add("http://127.0.0.1:9", "m-1")
+    write("second")
+    assert Copies.of(workspace.folder).listed() == [Copy("http://127.0.0.1:9", "m-1")]
+    assert {file.name for file in workspace.folder.iterdir()} == {"marker", "tracked-copies.jsonl"}
+    assert Copies.of(workspace.folder).file.stat().st_mode & 0o077 == 0
