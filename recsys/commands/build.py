@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from recsys.closed_form import ClosedForm
 from recsys.closed_form import registered as closed_forms
-from recsys.commands.options import OBJECTIVE, Setup
+from recsys.commands.options import OBJECTIVE, Setup, columns
 from recsys.data import (
     Interactions,
     Split,
@@ -58,6 +58,7 @@ def load_split(setup: Setup, seed: int, *, left_out: Callable[[int], object] | N
         found = read(
             data,
             format=setup.format,  # pyright: ignore[reportArgumentType]
+            **columns(setup.column),
             threshold=setup.threshold,
             duplicates=setup.duplicates,  # pyright: ignore[reportArgumentType]
             seed=seed,

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Track = Annotated[str | None, typer.Option(help="MLflow store: a SQLite file or a tracking URI.")]
 Device = Annotated[str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="PART=NAME, a column of an unusual name, as in user=buyer; parts are user, item, weight, rating and time; "
+        "may be given more than once."
+    ),
+]
 Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
 OBJECTIVE, THRESHOLD = "whole_data", 4.0
@@ -27,6 +34,7 @@ class Setup:
 
     data: Annotated[Path | None, typer.Option(help="File or folder of interactions (default: synthetic).")] = None
     format: Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")] = None
+    column: Column = None
     split: Annotated[
         str | None,
         typer.Option(
@@ -85,6 +93,26 @@ class Setup:
         ]
         if wrong:
             raise ValueError("\n".join(wrong))
+
+
+def columns(given: list[str] | None) -> dict[str, str]:
+    """What `--column` said, by part, for `recsys.data.read`.
+
+    Raises:
+        ValueError: listing every text that names no part or no column, and every part that was named twice.
+    """
+    named = [text.partition("=")[::2] for text in given or ()]
+    parts = ("user", "item", "weight", "rating", "time")
+    wrong = [
+        f"`--column` must be PART=NAME, where PART is {', '.join(parts)} (got {text!r})"
+        for text, (part, name) in zip(given or (), named, strict=True)
+        if part not in parts or not name
+    ]
+    twice = [part for part in parts if sum(part == one for one, _ in named) > 1]
+    wrong += [f"`--column` must name one column for {part} (got two or more)" for part in twice]
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return dict(named)
 
 
 def opened(track: str | None) -> MlflowTracker | None:

@@ -79,11 +79,12 @@ def test_new_interactions_are_taken_in_but_of_nobody_erased(
 
 def test_what_is_taken_in_has_the_threshold_of_training(config: Path, data: Interactions, tmp_path: Path) -> None:
     arrived, item = tmp_path / "arrived.csv", data.items.ids[0]
-    arrived.write_text(f"user,item,rating\nf00d,{item},3\nbeef,{item},4\ncafe,{item},2\n", "utf-8")
-    assert "2 ratings below 4 left out (--threshold)" in unlearn("ingest", "--data", arrived).stdout
-    said = answer("ingest", "--data", arrived, "--threshold", "3")
+    arrived.write_text(f"user,item,points\nf00d,{item},3\nbeef,{item},4\ncafe,{item},2\n", "utf-8")
+    asked = ("ingest", "--data", arrived, "--column", "rating=points")
+    assert "2 ratings below 4 left out (--threshold)" in unlearn(*asked).stdout
+    said = answer(*asked, "--threshold", "3")
     assert said == {"stored": 1, "refused": 0, "new_users": 1, "ratings_left_out": 1}
-    assert "all 3 ratings are below 5" in refusal(2, "ingest", "--data", arrived, "--threshold", "5")
+    assert "all 3 ratings are below 5" in refusal(2, *asked, "--threshold", "5")
 
 
 def test_a_hold_keeps_a_person(config: Path, data: Interactions, tmp_path: Path) -> None:

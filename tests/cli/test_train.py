@@ -130,6 +130,21 @@ def test_a_log_in_which_pairs_repeat_is_told_what_counts(table: Path, data: Inte
     assert "`duplicates` must be" in refusal(2, "train", "--data", log, "--duplicates", "all", "--out", tmp_path / "x")
 
 
+def test_columns_of_unusual_names_are_named(table: Path, data: Interactions, tmp_path: Path) -> None:
+    renamed = tmp_path / "sales.csv"
+    buyers = [f"{number},{line}" for number, line in enumerate(table.read_text("utf-8").splitlines()[1:])]
+    renamed.write_text("\n".join(["no,buyer,sku,of=what", *(f"{line},5" for line in buyers)]), "utf-8")
+    asked = ("train", "--data", renamed, "--out", tmp_path / "model", *SMALL, "--seed", "3")
+    assert "--column user=..." in refusal(2, *asked)
+    named = ("--column", "user=buyer", "--column", "item=sku", "--column", "rating=of=what")
+    assert answer(*asked, *named)["interactions"] == len(data)
+    assert workspace.load(tmp_path / "model").data.digest() == data.digest()
+    told = refusal(2, *asked, "--column", "buyer=user", "--column", "item=", "--column", "sku", *named, *named[:2])
+    assert all(f"(got {text!r})" in told for text in ("buyer=user", "item=", "sku"))
+    assert "`--column` must name one column for user" in told and "one column for rating" not in told
+    assert "column `seller` must exist" in refusal(2, *asked, "--column", "user=seller", *named[2:4])
+
+
 def test_what_diverged_is_not_kept(table: Path, tmp_path: Path) -> None:
     asked = ("--objective", "bpr", "--dim", "4", "--epochs", "2", "--learning-rate", "1e20")
     said = refusal(1, "train", "--data", table, "--out", tmp_path / "model", *asked)

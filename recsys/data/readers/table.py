@@ -55,7 +55,7 @@ def find_columns(frame: pd.DataFrame, asked: Columns, problems: Problems) -> Col
     have = ", ".join(f"`{name}`" for name in frame.columns)
     for part, name in found.items():
         if name is None and part in ("user", "item"):
-            remedy = f"rename it to `{part}`, or pass {part}=... from Python"
+            remedy = f"rename it to `{part}`, or name it (`--column {part}=...`, or {part}=... from Python)"
             problems.add(f"a column of {part} ids must be named (got {have}); {remedy}")
         elif name is not None and name not in frame.columns:
             problems.add(f"column `{name}` must exist (got {have}); correct {part}=...")

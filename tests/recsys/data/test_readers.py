@@ -293,7 +293,8 @@ def test_a_header_alone_has_no_times(write):
 
 
 def test_a_column_that_is_not_found_can_be_renamed(write):
-    with pytest.raises(InvalidInteractions, match="rename it to `user`, or pass user=... from Python"):
+    remedy = r"rename it to `user`, or name it \(`--column user=...`, or user=... from Python\)"
+    with pytest.raises(InvalidInteractions, match=remedy):
         read(write("x.csv", "who,item\na,1\n"))
 
 
