@@ -74,8 +74,8 @@ class RecommenderProblem(FittedRecommender, Problem):
             model_arguments: of a model that is named.
 
         Raises:
-            ValueError: the model does not say how its parameters begin.
-            KeyError: there is no model or objective of that name; the message lists those there are.
+            ValueError: there is no model or objective of that name, and the message lists those there are; or the
+                model does not say how its parameters begin.
             TypeError: arguments for a model that is made already, or such as it has not.
         """
         if isinstance(model, str):

@@ -39,7 +39,6 @@ class Registry(Generic[T]):
         noun: what the kinds are called in messages, in the singular.
         group: of the entry points by which installed packages name the modules that register more.
         on_demand: module by name of the kind that it registers, for those imported only when they are asked for.
-        unknown: raised where there is no such name.
         bare: a kind is made by its name alone, so whatever its constructor takes must have a default.
     """
 
@@ -50,10 +49,9 @@ class Registry(Generic[T]):
         *,
         group: str | None = None,
         on_demand: Mapping[str, str] | None = None,
-        unknown: type[Exception] = KeyError,
         bare: bool = False,
     ) -> None:
-        self._base, self._noun, self._group, self._unknown, self._bare = base, noun, group, unknown, bare
+        self._base, self._noun, self._group, self._bare = base, noun, group, bare
         self._on_demand = on_demand or {}
         self._kinds: dict[str, type[T]] = {}
 
@@ -94,11 +92,11 @@ class Registry(Generic[T]):
         """One of the kind of that name.
 
         Raises:
-            KeyError: there is none, unless `unknown` is another error; the message lists those there are.
+            ValueError: there is none; the message lists those there are.
         """
         there = self.names()
         if name not in there:
-            raise self._unknown(f"`{name}` is no {self._noun}; there are {', '.join(there)}")
+            raise ValueError(f"`{name}` is no {self._noun}; there are {', '.join(there)}")
         make: Callable[..., T] = self._kind(name)
         return make(*positional, **arguments)
 

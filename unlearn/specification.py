@@ -102,17 +102,13 @@ def typed(name: str, kind: Callable[..., Any], given: Mapping[str, str]) -> dict
 
 
 def built(specification: str, make: Callable[..., T]) -> T:
-    """What `make(name, **arguments)` makes of a specification; a name that it does not know is a KeyError to it.
+    """What `make(name, **arguments)` makes of a specification.
 
     Raises:
         ValueError: there is nothing of that name, or an argument is unknown, of another type or out of range.
     """
     name, given = read(specification)
-    try:
-        kind = type(make(name))
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from error
-    return make(name, **typed(name, kind, given))
+    return make(name, **typed(name, type(make(name)), given))
 
 
 def unlearner(specification: str) -> Unlearner:

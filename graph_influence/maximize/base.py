@@ -112,7 +112,6 @@ _MAXIMIZERS = Registry(
     "method of selecting seeds",
     # Its module imports torch, which takes longer than to select seeds without it.
     on_demand=dict.fromkeys(("gradient_greedy", "gradient_relaxed"), "graph_influence.maximize.gradient"),
-    unknown=InvalidRequest,
 )
 register = _MAXIMIZERS.register
 
@@ -121,7 +120,7 @@ def maximizer(name: str, **arguments: Any) -> Maximizer:
     """The method of that name with these arguments.
 
     Raises:
-        InvalidRequest: there is no such method; the message lists those there are.
+        ValueError: there is no such method; the message lists those there are.
     """
     return _MAXIMIZERS.make(name, **arguments)
 

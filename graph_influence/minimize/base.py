@@ -129,7 +129,7 @@ def minimizer(name: str, **arguments: Any) -> Minimizer:
     """The method of that name with these arguments.
 
     Raises:
-        KeyError: there is no such method; the message lists those there are.
+        ValueError: there is no such method; the message lists those there are.
     """
     return _MINIMIZERS.make(name, **arguments)
 

@@ -34,9 +34,14 @@ class Referee:
 
     The coin of an arc in a run is named by both, so cascades with and without a choice differ only downstream of it,
     and random choices come out at 0. Outbreaks of other seeds toss other coins: errors do not add up over instances.
+
+    Raises:
+        ValueError: `runs` is below 2, from which no error can be told.
     """
 
     def __init__(self, outbreak: Outbreak, *, runs: int = 20_000, seed: int = 0) -> None:
+        if runs < 2:
+            raise ValueError(f"`runs` must be at least 2 for `Referee` (got {runs}): one tells nothing of its error")
         self.outbreak = outbreak
         self.runs = runs
         instance = int(np.bitwise_xor.reduce(bits(seed, "instance", outbreak.seeds)))

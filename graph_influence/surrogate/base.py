@@ -73,7 +73,7 @@ def surrogate(name: str, **arguments: Any) -> Surrogate:
     """The surrogate of that name with these arguments.
 
     Raises:
-        KeyError: there is no such surrogate; the message lists those there are.
+        ValueError: there is no such surrogate; the message lists those there are.
     """
     return _SURROGATES.make(name, **arguments)
 

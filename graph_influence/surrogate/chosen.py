@@ -14,7 +14,7 @@ def chosen_surrogate(given: Given, model: str) -> Surrogate:
     """The surrogate itself, or a new one of that name and model; by default non-backtracking message passing.
 
     Raises:
-        KeyError: there is no surrogate of that name.
+        ValueError: there is no surrogate of that name.
     """
     return given if isinstance(given, Surrogate) else surrogate(given or NonBacktracking.name, model=model)
 
@@ -27,8 +27,8 @@ def wrong_surrogate(given: Given, model: str) -> list[str]:
         return [f"`surrogate` must be one of the model {model!r} (got {given})"]
     try:
         learns = [] if given is None else list(surrogate(given).parameters())
-    except KeyError as error:
-        return [str(error.args[0])]
+    except ValueError as error:
+        return [str(error)]
     return [untrained(str(given))] if learns else []
 
 

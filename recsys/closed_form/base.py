@@ -119,7 +119,7 @@ def closed_form(name: str, data: Interactions, **arguments: Any) -> ClosedForm:
     """The recommender of that name, not yet fitted; call `fit` on it.
 
     Raises:
-        KeyError: there is no such recommender; the message lists those there are.
+        ValueError: there is no such recommender; the message lists those there are.
         ValueError: an argument is out of range.
     """
     return _CLOSED_FORMS.make(name, data=data, **arguments)

@@ -116,6 +116,6 @@ def build(name: str, n_users: int, n_items: int, **arguments: Any) -> Recommende
     """The model of that name.
 
     Raises:
-        KeyError: there is no such model; the message lists those there are.
+        ValueError: there is no such model; the message lists those there are.
     """
     return _MODELS.make(name, n_users, n_items, **arguments)

@@ -101,6 +101,6 @@ def objective(name: str, **arguments: Any) -> Objective:
     """The objective of that name with these hyper-parameters.
 
     Raises:
-        KeyError: there is no such objective; the message lists those there are.
+        ValueError: there is no such objective; the message lists those there are.
     """
     return _OBJECTIVES.make(name, **arguments)

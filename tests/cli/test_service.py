@@ -33,14 +33,25 @@ def test_a_person_is_forgotten(config: Path, model: Path, data: Interactions, tm
     assert "interactions.parquet" in naming(tmp_path, [gone])
     made = answer("request", "create", "--identity", gone)
     assert answer("request", "status", made["id"])["state"] == "pending"
-    assert answer("worker", "--once") == {"batches": 1}
+    assert answer("worker", "--once")["batches"] == 1
     found = answer("request", "status", made["id"])
     assert (found["state"], found["targets"]) == ("completed", {"recsys": "done"})
     assert naming(tmp_path, [gone]) == set() and naming(tmp_path, [other])
     assert unlearn("recommend", "--model", model, "--user", gone).exit_code == 3
     assert unlearn("recommend", "--model", model, "--user", other).exit_code == 0
     assert [one["id"] for one in answer("request", "list", "--state", "completed")["requests"]] == [made["id"]]
-    assert answer("worker", "--once") == {"batches": 0}
+    assert answer("worker", "--once")["batches"] == 0
+
+
+def test_a_request_that_waits_for_its_batch_is_told(
+    config: Path, data: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer("request", "create", "--identity", str(data.users.ids[3]))
+    with monkeypatch.context() as later:
+        later.setenv("UNLEARN_BATCH_WINDOW_MINUTES", "60")
+        assert answer("worker", "--once") == {"batches": 0, "pending": 1, "in_progress": 0}
+        assert "0 batches; 1 requests wait for theirs to begin" in unlearn("worker", "--once").stdout
+    assert answer("worker", "--once") == {"batches": 1, "pending": 0, "in_progress": 0}
 
 
 def test_a_request_can_be_taken_back_and_is_made_once(config: Path, data: Interactions) -> None:
@@ -49,7 +60,7 @@ def test_a_request_can_be_taken_back_and_is_made_once(config: Path, data: Intera
         assert answer("request", "create", "--identity", f"controller_customer_id={user}", "--id", id)["id"] == id
     assert len(answer("request", "list")["requests"]) == 1
     assert answer("request", "cancel", id)["state"] == "cancelled"
-    assert answer("worker", "--once") == {"batches": 0}
+    assert answer("worker", "--once")["batches"] == 0
     told = refusal(2, "request", "create", "--identity", "5", "--id", id)
     assert "Idempotency-Key was used with another body" in told.replace("\n", " ")
 
@@ -62,7 +73,7 @@ def test_new_interactions_are_taken_in_but_of_nobody_erased(
     single = json.dumps(["controller_customer_id", user, str(item)])
     for identity in (gone, f"interaction={single}"):
         answer("request", "create", "--identity", identity)
-    assert answer("worker", "--once") == {"batches": 1}
+    assert answer("worker", "--once")["batches"] == 1
     arrived = tmp_path / "arrived.csv"
     arrived.write_text(f"user,item\n{gone},{item}\n{user},{item}\nnewcomer,{item}\n", "utf-8")
     expected = {"stored": 1, "refused": 2, "new_users": 1, "ratings_left_out": 0}
@@ -221,7 +232,7 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     assert made["people"] == 2 and answer("request", "reapply")["people"] == 0  # one of whom by an interaction
     assert _stored(model, other, item)
     answer("keys", "rotate")
-    assert answer("worker", "--once") == {"batches": 1}
+    assert answer("worker", "--once")["batches"] == 1
     assert {answer("request", "status", one["id"])["state"] for one in (open_, made)} == {"completed"}
     assert naming(tmp_path, [gone, later]) == set() and naming(tmp_path, [other]) and not _stored(model, other, item)
 

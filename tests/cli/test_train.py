@@ -186,6 +186,16 @@ def test_runs_that_trained_otherwise_differ_in_mlflow(table: Path, location: Pat
     assert {run.data.params["learning_rate"] for run in runs} == {"0.01"}
 
 
+def test_the_experiment_is_the_one_that_mlflow_is_told(
+    table: Path, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "shop")
+    answer("train", "--data", table, "--out", tmp_path / "model", "--track", location, *SMALL)
+    client = MlflowTracker(location, experiment="other")._client
+    counts = {one.name: len(client.search_runs([one.experiment_id])) for one in client.search_experiments()}
+    assert counts == {"shop": 1, "other": 0, "Default": 0}
+
+
 def test_training_is_tracked_without_ids(table: Path, data: Interactions, location: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     said = answer("train", "--data", table, "--out", out, "--track", location, *SMALL)

@@ -40,7 +40,7 @@ def test_model_and_objective_are_named_or_made_and_nothing_given_is_passed_over(
     named = RecommenderProblem.build(data, model="mf", objective="bpr", dim=3)
     made = RecommenderProblem.build(data, model=MF(data.n_users, data.n_items, dim=3), objective=BPR())
     assert repr(named) == repr(made) and torch.equal(named.params["table"], made.params["table"])
-    with pytest.raises(KeyError, match="sampled_softmax"):
+    with pytest.raises(ValueError, match="sampled_softmax"):
         RecommenderProblem.build(data, objective="softmax")
     with pytest.raises(TypeError, match=r"given `dim`, `seed` \(got MF\(dim=3\)\)"):
         RecommenderProblem.build(data, model=made.model, dim=64, seed=1)

@@ -264,7 +264,7 @@ def method(name: str, **arguments: Any) -> Unlearner:
     """The method of that name with these hyper-parameters.
 
     Raises:
-        KeyError: there is no such method; the message lists those there are.
+        ValueError: there is no such method; the message lists those there are.
     """
     return _METHODS.make(name, **arguments)
 

@@ -28,19 +28,21 @@ class MlflowTracker:
         location: the path of a SQLite file (made when missing; artifacts lie beside it in `<name>-artifacts`), or a
             tracking URI (`http://...`, `postgresql://...`, `databricks`), whose artifacts lie where that server puts
             them.
-        experiment: the experiment's name; made when missing.
+        experiment: the experiment's name (default: MLFLOW_EXPERIMENT_NAME of the environment, as MLflow itself has it,
+            else "unlearn"); made when missing.
 
     Raises:
         StoreUnavailable: the store does not answer, is none, or it or its artifacts cannot be written; within seconds.
     """
 
-    def __init__(self, location: str | Path, *, experiment: str = "unlearn") -> None:
+    def __init__(self, location: str | Path, *, experiment: str | None = None) -> None:
         # A tool for people who want to be forgotten reports to nobody.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # the steps of making a new store
         # A server's runs are printed to the standard output, amid JSON, by signs that not every locale can write.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "unlearn"
         self.uri, artifacts = _resolve(location)
         import mlflow
 

@@ -156,7 +156,7 @@ def selector(name: str, **arguments: Any) -> Selector:
     """The selector of that name with these hyper-parameters.
 
     Raises:
-        KeyError: there is no such selector; the message lists those there are.
+        ValueError: there is no such selector; the message lists those there are.
     """
     return _SELECTORS.make(name, **arguments)
 

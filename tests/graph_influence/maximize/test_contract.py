@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from graph_influence.errors import InvalidRequest
 from graph_influence.maximize import maximizer, maximizers
 from tests.graph_influence.maximize.contract import MaximizerContract, found, social, spread
 
@@ -74,7 +73,7 @@ def test_no_method_is_left_out():
 
 
 def test_a_method_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(InvalidRequest, match="`greedy` is no method of selecting seeds; there are .*opim"):
+    with pytest.raises(ValueError, match="`greedy` is no method of selecting seeds; there are .*opim"):
         maximizer("greedy")
 
 

@@ -65,7 +65,7 @@ def test_every_method_of_the_literature_is_there():
         "key_edge", "mds", "out_degree", "pagerank", "random", "relaxed", "ris", "seed_adjacent",
     }  # fmt: skip
     assert expected <= set(minimizers())
-    with pytest.raises(KeyError, match="`tea` is no method of containing a rumour; there are advanced_greedy"):
+    with pytest.raises(ValueError, match="`tea` is no method of containing a rumour; there are advanced_greedy"):
         minimizer("tea")
 
 

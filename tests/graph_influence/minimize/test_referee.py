@@ -63,6 +63,12 @@ def test_arcs_out_of_reach_come_out_at_exactly_nothing():
     assert (verdict.reduced_ratio, verdict.standard_error, verdict.drop.mean) == (0.0, 0.0, 0.0)
 
 
+def test_one_run_tells_nothing_of_its_error():
+    outbreak = Outbreak(SocialGraph.from_arcs([1], [2], 0.5, nodes=3), np.array([0]))
+    with pytest.raises(ValueError, match=r"`runs` must be at least 2 for `Referee` \(got 1\)"):
+        Referee(outbreak, runs=1)
+
+
 def test_where_nothing_spreads_there_is_nothing_to_reduce():
     graph = SocialGraph.from_arcs([1], [2], 0.5, nodes=3)
     verdict = Referee(Outbreak(graph, np.array([0])), runs=10).judge([0])

@@ -191,7 +191,7 @@ def test_an_arc_and_its_reverse_echo_in_the_mean_field_only():
 def test_names_and_arguments():
     assert {"mean_field", "non_backtracking"} <= set(surrogates())
     assert repr(surrogate("mean_field", rounds=3, model="lt")) == "MeanField(rounds=3, model='lt')"
-    with pytest.raises(KeyError, match="is no surrogate; there are .*mean_field"):
+    with pytest.raises(ValueError, match="is no surrogate; there are .*mean_field"):
         surrogate("crystal_ball")
     with pytest.raises(ValueError, match="`rounds` must be at least 1"):
         NonBacktracking(0)

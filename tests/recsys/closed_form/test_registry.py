@@ -28,7 +28,7 @@ def test_every_closed_form_is_under_test() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones(data: Interactions) -> None:
-    with pytest.raises(KeyError, match="`svd` is no closed form; there are als, ease, graph_filter"):
+    with pytest.raises(ValueError, match="`svd` is no closed form; there are als, ease, graph_filter"):
         closed_form("svd", data)
 
 

@@ -165,7 +165,7 @@ def test_every_bad_argument_is_named_at_once() -> None:
         build("sgl", 3, 3, drop=1.0)
     with pytest.raises(ValueError, match="`layers`"):
         build("ngcf", 3, 3, layers=-1)
-    with pytest.raises(KeyError, match="lightgcn, mf, ngcf, sgl, simgcl, social_lightgcn, xsimgcl"):
+    with pytest.raises(ValueError, match="lightgcn, mf, ngcf, sgl, simgcl, social_lightgcn, xsimgcl"):
         build("nope", 3, 3)
 
 

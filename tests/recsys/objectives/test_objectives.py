@@ -254,7 +254,7 @@ def test_the_limits_of_an_argument_are_allowed(limits: tuple[type[Objective], di
 
 
 def test_unknown_objective_lists_those_there_are() -> None:
-    with pytest.raises(KeyError, match="whole_data"):
+    with pytest.raises(ValueError, match="whole_data"):
         objective("nope")
     with pytest.raises(ValueError, match="`a`"):
         WholeData(a=0.0)

@@ -63,7 +63,7 @@ def test_every_method_of_the_first_release_is_there() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(KeyError, match="there are .*graph_drop, .*retrain, .*row_drop"):
+    with pytest.raises(ValueError, match="there are .*graph_drop, .*retrain, .*row_drop"):
         method("amnesia")
 
 

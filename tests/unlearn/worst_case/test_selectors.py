@@ -252,7 +252,7 @@ def test_every_selector_by_name_keeps_the_budget_and_the_problem(problem: Recomm
         assert problem.resolve(found.forget) == found.forget
         assert one.select(problem, "items:3", seed=4).forget == found.forget
     assert all(value.equal(before[name]) for name, value in problem.params.items())
-    with pytest.raises(KeyError, match="there are bilevel, easiest"):
+    with pytest.raises(ValueError, match="there are bilevel, easiest"):
         selector("nothing")
 
 

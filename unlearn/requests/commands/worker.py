@@ -26,6 +26,8 @@ def worker(
     import threading
 
     from unlearn.requests.callbacks import Callbacks
+    from unlearn.requests.states import RequestState
+    from unlearn.requests.status import counts
 
     log_to_stderr()
     with opened(config) as service:
@@ -42,9 +44,13 @@ def worker(
             for asked in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(asked, lambda *_: stop.set())
             serving.run(stop, [service.cancelling.finish, callbacks.deliver])
+        left = counts(service.ledger)
+    pending, begun = left[RequestState.PENDING], left[RequestState.IN_PROGRESS]
     if once and not json_:
-        typer.echo(f"{served} batches")
-    return {"batches": served}
+        typer.echo(
+            f"{served} batches; {pending} requests wait for theirs to begin, {begun} are in one that is not done"
+        )
+    return {"batches": served, "pending": pending, "in_progress": begun}
 
 
 def deliver_all(ledger: Ledger, callbacks: Callbacks) -> None:
