@@ -20,7 +20,7 @@ from recsys.train import TrainingOptions
 from tests.unlearn.closed_ridge import ClosedRidge
 from tests.unlearn.toys import ridge, tiny_data, tiny_recommender, tiny_surrogate
 from unlearn.forget import ForgetSet
-from unlearn.methods import MissingRequirement, State, Unlearner, VerificationFailed, method
+from unlearn.methods import MissingRequirement, State, Unlearner, UnlearnResult, VerificationFailed, method
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 
@@ -158,13 +158,38 @@ def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
             assert value == after[name], name
 
 
-def broken(unlearner: Unlearner) -> Unlearner:
-    """The same method, ending in numbers that are none."""
+@dataclass(frozen=True)
+class Served:
+    """Both requests of a case, one after the other, and what everything was before the first."""
+
+    case: dict[str, Any]
+    subject: dict[str, Any]
+    state: State | None
+    first: UnlearnResult
+    second: UnlearnResult
+
+
+@functools.cache
+def _served(unlearner: Unlearner, name: str) -> Served:
+    case = CASES[name]()
+    before, state = snapshot(case.problem, case), unlearner.prepare(case.problem)
+    of_subject = snapshot(unlearner.subject(case.problem, state), case)
+    first = unlearner.forget(case.problem, case.requests[0], state)
+    second = unlearner.forget(first.problem, case.requests[1], first.state)
+    return Served(before, of_subject, state, first, second)
+
+
+def served(unlearner: Unlearner, case: Case) -> Served:
+    """By one run for all tests that only look at it: methods take their time."""
+    return _served(unlearner, next(name for name, make in CASES.items() if make() is case))
+
+
+def broken(unlearner: Unlearner, after: Problem) -> Unlearner:
+    """The same method, but that it ends in the numbers of `after` where all are none."""
 
     def ruin(
         self: Unlearner, problem: Any, remaining: Any, forget: ForgetSet, state: State | None
     ) -> tuple[Any, State | None]:
-        after, state = type(unlearner)._forget(self, problem, remaining, forget, state)
         ruined: Params = {name: torch.full_like(value, torch.nan) for name, value in after.params.items()}
         return after.with_params(ruined), state
 
@@ -190,18 +215,14 @@ class UnlearnerContract(ABC):
         assert result.problem is unlearner.subject(case.problem, state)
         assert result.state is state
         assert (result.records_removed, result.n_rows_changed) == (0, 0)
-        served = result.problem
-        expected = served.residual() if isinstance(served, Problem) and not served.stochastic else None
+        same = result.problem
+        expected = same.residual() if isinstance(same, Problem) and not same.stochastic else None
         assert result.residual_before == result.residual_after == expected
 
     def test_nothing_given_is_mutated(self, unlearner: Unlearner, case: Case) -> None:
-        before = snapshot(case.problem, case)
-        state = unlearner.prepare(case.problem)
-        served = unlearner.subject(case.problem, state)
-        of_served = snapshot(served, case)
-        unlearner.forget(case.problem, case.requests[0], state)
-        assert_same(before, snapshot(case.problem, case))
-        assert_same(of_served, snapshot(served, case))
+        run = served(unlearner, case)
+        assert_same(run.case, snapshot(case.problem, case))
+        assert_same(run.subject, snapshot(unlearner.subject(case.problem, run.state), case))
 
     def test_unknown_ids_are_refused_and_change_nothing(self, unlearner: Unlearner, case: Case) -> None:
         before = snapshot(case.problem, case)
@@ -212,8 +233,8 @@ class UnlearnerContract(ABC):
         assert unlearner.forget(case.problem, known).forget == known
 
     def test_what_is_forgotten_is_gone_and_stays_gone(self, unlearner: Unlearner, case: Case) -> None:
-        first = unlearner.forget(case.problem, case.requests[0], unlearner.prepare(case.problem))
-        second = unlearner.forget(first.problem, case.requests[1], first.state)
+        run = served(unlearner, case)
+        first, second = run.first, run.second
         if unlearner.name in KEEPS_THE_DATA:
             assert second.problem.n_records == case.problem.n_records
             return
@@ -228,7 +249,7 @@ class UnlearnerContract(ABC):
                 unlearner.forget(second.problem, repeated, second.state)
 
     def test_the_result_stands_on_the_remaining_data(self, unlearner: Unlearner, case: Case) -> None:
-        result = unlearner.forget(case.problem, case.requests[0], unlearner.prepare(case.problem))
+        result = served(unlearner, case).first
         if not isinstance(result.problem, Problem):
             assert (result.residual_before, result.residual_after, result.rows_changed) == (None, None, {})
             gone = 0 if unlearner.name in KEEPS_THE_DATA else case.problem.records(case.requests[0]).numel()
@@ -243,8 +264,7 @@ class UnlearnerContract(ABC):
         assert torch.equal(ours, theirs) is (unlearner.name not in KEEPS_THE_DATA)
 
     def test_rows_that_the_forgotten_alone_determined_are_cleared(self, unlearner: Unlearner, case: Case) -> None:
-        first = unlearner.forget(case.problem, case.requests[0], unlearner.prepare(case.problem))
-        second = unlearner.forget(first.problem, case.requests[1], first.state).problem
+        second = served(unlearner, case).second.problem
         if not isinstance(second, Problem) or unlearner.name in KEEPS_THE_ROWS or unlearner.exact:
             return  # what is trained anew has its rows from the seed
         assert_same(second.settled(case.requests[0] | case.requests[1]), second.params)
@@ -254,16 +274,15 @@ class UnlearnerContract(ABC):
                 assert not second.params[name][row].any()
 
     def test_the_same_call_gives_the_same_bits(self, unlearner: Unlearner, case: Case) -> None:
-        first, second = (
-            unlearner.forget(case.problem, case.requests[1], unlearner.prepare(case.problem)).problem for _ in range(2)
-        )
+        first = served(unlearner, case).first.problem
+        second = unlearner.forget(case.problem, case.requests[0], unlearner.prepare(case.problem)).problem
         assert torch.equal(first.outputs(case.queries), second.outputs(case.queries))
         if isinstance(first, Problem) and isinstance(second, Problem):
             assert_same(first.params, second.params)
 
     def test_the_result_tells_what_was_done(self, unlearner: Unlearner, case: Case) -> None:
-        state = unlearner.prepare(case.problem)
-        result = unlearner.forget(case.problem, case.requests[0], state)
+        run = served(unlearner, case)
+        state, result = run.state, run.first
         assert (result.method, result.arguments) == (unlearner.name, unlearner.arguments())
         assert method(result.method, **result.arguments) == unlearner
         assert result.forget == case.requests[0]
@@ -274,9 +293,9 @@ class UnlearnerContract(ABC):
         if not isinstance(result.problem, Problem):
             return
         if not case.problem.stochastic:
-            served = unlearner.subject(case.problem, state)
-            assert isinstance(served, Problem)
-            assert result.residual_before == pytest.approx(served.without(case.requests[0]).residual())
+            subject = unlearner.subject(case.problem, state)
+            assert isinstance(subject, Problem)
+            assert result.residual_before == pytest.approx(subject.without(case.requests[0]).residual())
             assert result.residual_after is not None
             assert 0 <= result.residual_after < float("inf")
         assert list(result.rows_changed) == list(case.problem.params)
@@ -287,11 +306,11 @@ class UnlearnerContract(ABC):
             assert torch.equal(result.rows_changed[name], (before != after).reshape(len(before), -1).any(1))
 
     def test_failure_is_kept_raised_or_retrained(self, unlearner: Unlearner, case: Case) -> None:
-        before = snapshot(case.problem, case)
-        state = unlearner.prepare(case.problem)
-        if not isinstance(unlearner.forget(case.problem, case.requests[0], state).problem, Problem):
+        before, run = snapshot(case.problem, case), served(unlearner, case)
+        state, ended = run.state, run.first.problem
+        if not isinstance(ended, Problem):
             return  # without an objective there is nothing to fail by
-        unlearner = broken(unlearner)
+        unlearner = broken(unlearner, ended)
         kept = unlearner.forget(case.problem, case.requests[0], state, on_failure="keep")
         assert not kept.fallback
         assert isinstance(kept.problem, Problem)
