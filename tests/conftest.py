@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # Before anything imports them: a test talks to nobody, and a plot needs no screen.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MPLBACKEND"] = "Agg"
-# Tests share the cores, and so do the programs that they start: two threads for tiny tensors take twice the time of one,
-# and threads that spin while they wait bring everything to a halt.
+# Tests share the cores, and so do the programs that they start: with tiny tensors two threads take twice the time of
+# one, and those that spin while they wait bring everything to a halt.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

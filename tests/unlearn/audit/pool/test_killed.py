@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
@@ -9,24 +10,24 @@ import sys
 import time
 from pathlib import Path
 
-FILL = """
-import sys
-from pathlib import Path
-from recsys.data import synthetic
-from recsys.objectives import BPR
-from recsys.problem import RecommenderProblem
-from recsys.train import TrainingOptions
-from unlearn.audit.pool import ModelPool, Plan
 
-data = synthetic(n_users=100, n_items=60, n_interactions=2_000, seed=0)
-options = TrainingOptions(epochs=10, batch_size=32)
-problem = RecommenderProblem.build(data, objective=BPR(), options=options, dim=8)
-ModelPool(problem, Plan.halves(100, 6, seed=0, unit="user"), Path(sys.argv[1]), jobs=int(sys.argv[2])).fill()
-"""
+def fill(folder: Path, *, jobs: int) -> None:
+    from recsys.data import synthetic
+    from recsys.objectives import BPR
+    from recsys.problem import RecommenderProblem
+    from recsys.train import TrainingOptions
+    from unlearn.audit.pool import ModelPool, Plan
+
+    data = synthetic(n_users=100, n_items=60, n_interactions=2_000, seed=0)
+    options = TrainingOptions(epochs=10, batch_size=32)
+    problem = RecommenderProblem.build(data, objective=BPR(), options=options, dim=8)
+    ModelPool(problem, Plan.halves(100, 6, seed=0, unit="user"), folder, jobs=jobs).fill()
 
 
-def filling(folder: Path, jobs: int = 2) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", FILL, str(folder), str(jobs)], start_new_session=True)
+def filling(folder: Path) -> subprocess.Popen[bytes]:
+    """The same in a process of its own, which has workers."""
+    program = "\n".join(["from pathlib import Path", inspect.getsource(fill), f"fill(Path({str(folder)!r}), jobs=2)"])
+    return subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
 
 
 def finished(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -47,10 +48,10 @@ def test_a_killed_pool_trains_only_what_was_not_finished(tmp_path: Path) -> None
     before = finished(killed)
     assert 4 <= len(before) < 12
 
-    assert filling(killed).wait(300) == 0
+    fill(killed, jobs=1)
     after = finished(killed)
     assert after.items() >= before.items() and len(after) == 12
 
-    assert filling(whole, jobs=1).wait(300) == 0
+    fill(whole, jobs=1)
     tensors = [{name: data for name, (_, data) in finished(one).items() if "safe" in name} for one in (killed, whole)]
     assert tensors[0] == tensors[1]
