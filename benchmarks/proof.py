@@ -33,13 +33,13 @@ from recsys.scorer import affected_users
 from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
 from unlearn.methods import method
+from unlearn.methods.retrain import OTHER_START
 
 OBJECTIVE = WholeData()  # with DIM and LAYERS, what `unlearn train` takes where nothing else is said
 DIM, LAYERS = 192, 3
 SHARE, USER = "5 %", "one user"
 RESOLUTIONS = {SHARE: 0.03, USER: 0.005}  # finer for the smaller effect; the products needed grow as the inverse
 METHOD = {"accuracy": 1e-3}
-OTHER_START = 1_000_003  # added to a seed: a retrain that shares nothing with the first
 FIGURES = ("bound", "effect", "distance", "retrain_bound", "reconverge_seconds", "bound_seconds", "retrain_seconds")
 
 

@@ -103,13 +103,13 @@ def _echo(
     of_users, of_items = signs(graph.n_nodes, _ECHOES, like=final).split([graph.n_users, graph.n_items])
     bend = 2.0 - 2.0 * objective.a
     moves, at = users_moved
-    by_users = _felt(graph.rows_of_users(at, slopes), moves, items, users[at], of_items, of_users[at], bend)
+    by_users = _change_of_pull(graph.rows_of_users(at, slopes), moves, items, users[at], of_items, of_users[at], bend)
     moves, at = items_moved
-    by_items = _felt(graph.rows_of_items(at, slopes), moves, users, items[at], of_users, of_items[at], bend)
+    by_items = _change_of_pull(graph.rows_of_items(at, slopes), moves, users, items[at], of_users, of_items[at], bend)
     return by_items[0] + by_users[1], by_users[0] + by_items[1]
 
 
-def _felt(
+def _change_of_pull(
     slopes: Tensor, moves: Tensor, others: Tensor, own: Tensor, of_others: Tensor, of_own: Tensor, bend: float
 ) -> tuple[Tensor, Tensor]:
     """Random sums of what the others feel as some rows move, and of what these feel themselves, each [s, r].

@@ -20,14 +20,14 @@ def ending() -> Generator[None]:
     def end(*_: object) -> None:
         raise Interrupted
 
-    with _heard(end):
+    with _handled_by(end):
         yield
 
 
 @contextmanager
 def answered() -> Generator[None]:
     """Within `ending`, Ctrl-C raises KeyboardInterrupt again: for code that catches it and says how far it came."""
-    with _heard(signal.default_int_handler):
+    with _handled_by(signal.default_int_handler):
         yield
 
 
@@ -45,7 +45,7 @@ def whole_or_not_at_all() -> Generator[None]:
         interrupted = True
         raise KeyboardInterrupt
 
-    with _heard(note):
+    with _handled_by(note):
         yield
     if interrupted:
         raise KeyboardInterrupt
@@ -66,7 +66,7 @@ def asked_to_end() -> Generator[Callable[[], bool]]:
         asked = True
         signal.signal(signal.SIGINT, before)
 
-    with _heard(note):
+    with _handled_by(note):
         yield lambda: asked
 
 
@@ -79,14 +79,14 @@ def undisturbed() -> Generator[None]:
         nonlocal heard
         heard = True
 
-    with _heard(note):
+    with _handled_by(note):
         yield
     if heard:
         signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
-def _heard(handler: Callable[..., Any]) -> Generator[None]:
+def _handled_by(handler: Callable[..., Any]) -> Generator[None]:
     """Meanwhile SIGINT goes to `handler`; does nothing outside the main thread, where no signals arrive."""
     if threading.current_thread() is not threading.main_thread():
         yield

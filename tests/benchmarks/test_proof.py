@@ -9,6 +9,7 @@ import pytest
 
 from recsys.data import ratio, synthetic
 from unlearn.forget import ForgetSet
+from unlearn.methods.retrain import OTHER_START
 
 
 def test_bounds_hold_and_say_something(run: Any) -> None:
@@ -49,7 +50,7 @@ def test_effect_and_distance_are_those_of_the_dense_scores(load: Any) -> None:
     row = proof.serve("one user", trained, forget)
 
     remaining = trained.without(forget)
-    target = proof.retrained(remaining, proof.OTHER_START)
+    target = proof.retrained(remaining, OTHER_START)
     left = remaining.data.users.alive
     before, after = ((users @ items.T).double().numpy()[left] for users, items in (trained.readout(), target.readout()))
     effect = float(((before - after) ** 2).sum() ** 0.5 / (after**2).sum() ** 0.5)

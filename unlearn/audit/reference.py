@@ -15,10 +15,10 @@ from unlearn.audit.measures import auc, ratio, top_k_overlap
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.interruption import whole_or_not_at_all
+from unlearn.methods.retrain import OTHER_START
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 
-OTHER_START = 1_000_003  # added to the seed: where a cold retrain starts
 _SPACING = 1.1  # the gap of the cold retrain is looked at whenever its clock has advanced by 10 %
 
 

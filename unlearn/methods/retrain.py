@@ -8,7 +8,8 @@ from unlearn.forget import ForgetSet
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.problem import Fitted, Problem
 
-_OTHER_SEED = 1_000_003  # far from the small seeds that people choose
+OTHER_START = 1_000_003
+"""Added to a seed, far from the small ones that people choose: a retrain from there shares nothing with the first."""
 
 
 @register
@@ -33,5 +34,5 @@ class Retrain(Unlearner):
     ) -> tuple[Fitted, State | None]:
         if self.coupled or not isinstance(remaining, Problem):
             return remaining.fit(), state
-        other = replace(remaining.options, seed=remaining.options.seed + _OTHER_SEED)
+        other = replace(remaining.options, seed=remaining.options.seed + OTHER_START)
         return remaining.fit(options=other), state

@@ -23,9 +23,10 @@ from tests.unlearn.audit.compared import KEY, Diverging, Memory, render
 from unlearn.audit import Comparison, compare, record
 from unlearn.audit.figures import _kept
 from unlearn.audit.measures import auc
-from unlearn.audit.reference import OTHER_START, Reference, reference
+from unlearn.audit.reference import Reference, reference
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import method
+from unlearn.methods.retrain import OTHER_START
 from unlearn.problem import Problem
 
 FIGURES = {
