@@ -103,15 +103,18 @@ def forget(
         # What is left of them stays on the list, and goes with the next request.
         copies = len(Copies.of(model).listed()) if in_place else 0
         copies_left = Copies.of(model).destroy() if in_place else []
-    result = {
-        "out": str(out),
-        "method": served.method,
-        "forgotten": request.counts(),
+    figures = {
         "interactions_removed": served.records_removed,
         "rows_changed": served.n_rows_changed,
         "residual_before": served.residual_before,
         "residual_after": served.residual_after,
         "seconds": served.seconds,
+    }
+    result = {
+        "out": str(out),
+        "method": served.method,
+        "forgotten": request.counts(),
+        **figures,
         "fallback": served.fallback,
         "caveat": served.problem.caveat,
         "copies_destroyed": copies - len(copies_left),
@@ -122,8 +125,6 @@ def forget(
     if tracker is not None:
         # By a key that nobody keeps: the digest tells requests apart, and names nobody.
         tags = lineage(method=served.method, parent_model=None, request_digest=request.digest(token_bytes(32)))
-        names = ("interactions_removed", "rows_changed", "residual_before", "residual_after", "seconds")
-        figures = {name: result[name] for name in names}
         params = {"method": served.method, "fallback": served.fallback, "device": device}
         kept = keep(tracker, "forget", storable(served), out, params=params, metrics=figures, tags=tags)
         if kept is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict, cast
 
 import typer
 
@@ -95,14 +95,24 @@ class Setup:
             raise ValueError("\n".join(wrong))
 
 
-def columns(given: list[str] | None) -> dict[str, str]:
+class ColumnNames(TypedDict, total=False):
+    """Which column plays which part, of those that were named."""
+
+    user: str
+    item: str
+    weight: str
+    rating: str
+    time: str
+
+
+def columns(given: list[str] | None) -> ColumnNames:
     """What `--column` said, by part, for `recsys.data.read`.
 
     Raises:
         ValueError: listing every text that names no part or no column, and every part that was named twice.
     """
-    named = [text.partition("=")[::2] for text in given or ()]
-    parts = ("user", "item", "weight", "rating", "time")
+    named = [(part, name) for part, _, name in (text.partition("=") for text in given or ())]
+    parts = list(ColumnNames.__annotations__)
     wrong = [
         f"`--column` must be PART=NAME, where PART is {', '.join(parts)} (got {text!r})"
         for text, (part, name) in zip(given or (), named, strict=True)
@@ -112,7 +122,7 @@ def columns(given: list[str] | None) -> dict[str, str]:
     wrong += [f"`--column` must name one column for {part} (got two or more)" for part in twice]
     if wrong:
         raise ValueError("\n".join(wrong))
-    return dict(named)
+    return cast("ColumnNames", dict(named))
 
 
 def opened(track: str | None) -> MlflowTracker | None:
