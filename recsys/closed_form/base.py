@@ -119,7 +119,6 @@ def closed_form(name: str, data: Interactions, **arguments: Any) -> ClosedForm:
     """The recommender of that name, not yet fitted; call `fit` on it.
 
     Raises:
-        ValueError: there is no such recommender; the message lists those there are.
-        ValueError: an argument is out of range.
+        ValueError: there is no such recommender, and the message lists those there are; or an argument is out of range.
     """
     return _CLOSED_FORMS.make(name, data=data, **arguments)

@@ -11,7 +11,7 @@ from pathlib import Path
 from unlearn import durable
 from unlearn.tracking.mlflow import MlflowTracker
 from unlearn.tracking.purge import PurgeRefused
-from unlearn.tracking.reach import StoreUnavailable
+from unlearn.tracking.reach import StoreUnavailable, told
 from unlearn.workspace import COPIES
 
 _SECRET = re.compile(r"(?<=//)([^:/@\s]*):[^/@\s]*(?=@)")
@@ -63,7 +63,8 @@ class Copies:
             there = [copy for copy in copies if copy.store == store]
             try:
                 _require_file(store)
-                MlflowTracker(store).purge(models=[copy.model_id for copy in there])
+                with told(store):  # a store that fails halfway is asked again, too
+                    MlflowTracker(store).purge(models=[copy.model_id for copy in there])
             except (StoreUnavailable, PurgeRefused, sqlite3.OperationalError) as error:
                 left += [Left(copy, str(error)) for copy in there]
         self._write([one.copy for one in left])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tests.oracles.traces import holders
 from unlearn.tracking import MlflowTracker
@@ -19,21 +20,34 @@ def copies(tmp_path: Path) -> Copies:
     return Copies(tmp_path / "beside" / "copies.jsonl")
 
 
+Keep = Callable[[int], list[str]]
+
+
+@pytest.fixture
+def keep(tracker: MlflowTracker, stored_model: Callable[..., Path], offered_ranker: str, gone: str) -> Keep:
+    """Keeps so many models in MLflow that hold somebody who is to go, and returns their ids."""
+
+    def kept(number: int) -> list[str]:
+        directory = stored_model(offered_ranker, users=(gone, "bob"))
+        with tracker.run("train") as run:
+            run.metrics({"recall": 0.5})
+            ids = [run.model(directory, name="lightgcn") for _ in range(number)]
+        for file in directory.iterdir():
+            file.unlink()
+        return ids
+
+    return kept
+
+
+@pytest.fixture
+def gone() -> str:
+    return secrets.token_hex(16)
+
+
 def test_listed_copies_leave_no_byte_and_no_list(
-    copies: Copies,
-    tracker: MlflowTracker,
-    location: Path,
-    stored_model: Callable[..., Path],
-    offered_ranker: str,
-    tmp_path: Path,
+    copies: Copies, tracker: MlflowTracker, location: Path, keep: Keep, gone: str, tmp_path: Path
 ) -> None:
-    gone = secrets.token_hex(16)
-    directory = stored_model(offered_ranker, users=(gone, "bob"))
-    with tracker.run("train") as run:
-        run.metrics({"recall": 0.5})
-        kept, *listed = (run.model(directory, name="lightgcn") for _ in range(3))
-    for file in directory.iterdir():
-        file.unlink()
+    stays, *listed = keep(3)
     for model_id in listed:
         copies.add(tracker.uri, model_id)
     assert copies.listed() == [Copy(tracker.uri, model_id) for model_id in listed]
@@ -42,24 +56,19 @@ def test_listed_copies_leave_no_byte_and_no_list(
     assert copies.destroy() == []
 
     (left,) = holders(tmp_path, [gone])
-    assert kept in left
+    assert stays in left
     assert (copies.listed(), list(copies.file.parent.iterdir())) == ([], [])
     assert listed[0].encode() not in location.read_bytes()
-    assert tracker._client.get_run(run.id).data.metrics == {"recall": 0.5}
+    (run,) = tracker._client.search_runs([tracker.experiment_id])
+    assert run.data.metrics == {"recall": 0.5}
     assert copies.destroy() == []  # nothing to do
 
 
 def test_what_cannot_be_destroyed_stays_listed_and_the_rest_goes(
-    copies: Copies,
-    tracker: MlflowTracker,
-    location: Path,
-    stored_model: Callable[..., Path],
-    offered_ranker: str,
-    tmp_path: Path,
+    copies: Copies, tracker: MlflowTracker, location: Path, keep: Keep, gone: str, tmp_path: Path
 ) -> None:
     moved, silent = f"sqlite:///{tmp_path}/moved.db", "http://127.0.0.1:9"  # where nobody listens
-    with tracker.run("train") as run:
-        model_id = run.model(stored_model(offered_ranker), name="lightgcn")
+    (model_id,) = keep(1)
     for store, one in ((moved, "m-1"), (tracker.uri, model_id), (silent, "m-2"), (moved, "m-3")):
         copies.add(store, one)
     left = copies.destroy()
@@ -68,7 +77,23 @@ def test_what_cannot_be_destroyed_stays_listed_and_the_rest_goes(
     assert "no such file" in str(left[0]) and "m-1" in str(left[0])
     assert silent in str(left[2])
     assert not (tmp_path / "moved.db").exists()  # an empty one would seem to hold no copies
-    assert model_id.encode() not in location.read_bytes()
+    assert model_id.encode() not in location.read_bytes() and not holders(tmp_path, [gone])
+
+
+def test_a_store_that_fails_halfway_is_asked_again(
+    copies: Copies, tracker: MlflowTracker, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model_id,) = keep(1)
+    copies.add(tracker.uri, model_id)
+
+    def fails(*_: object, **__: object) -> None:
+        raise MlflowException("the disk is full")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(MlflowTracker, "purge", fails)
+        (left,) = copies.destroy()
+    assert "the disk is full" in left.why and copies.listed() == [left.copy]
+    assert copies.destroy() == [] and copies.listed() == []
 
 
 def test_a_password_is_not_listed(copies: Copies) -> None:
