@@ -8,8 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Bytecode is made when a module is first imported: most of the 18,000 never are, and compiling them takes a minute and more.
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --no-compile
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation
 PACKAGES := unlearn recsys graph_influence
 # Directories too: their time changes when a file is removed.
 SOURCES := $(shell find $(PACKAGES) -name __pycache__ -prune -o -print) README.md LICENSE
