@@ -61,7 +61,7 @@ def sender(ledger: Ledger, receiver: Receiver, address: str = "93.184.215.14") -
 def owing(ledger: Ledger) -> Ledger:
     """One callback is owed."""
     intake = Intake(ledger, Suppressions().suppress, due_within=timedelta(days=28))
-    intake.submit(submission("ada", callbacks=(URL,)))
+    intake.submit(submission(CANARY, callbacks=(URL,)))
     return ledger
 
 
@@ -80,7 +80,7 @@ def test_it_is_signed_and_sent_once_to_the_address_that_was_examined(owing: Ledg
     body = json.loads(came.content)
     assert body["request_status"] == "pending" and body["controller_id"] == "shop"
     assert came.headers["ce-type"] == "example.forget.erasure.pending.v1"
-    assert came.headers["ce-subject"] == body["subject_request_id"] and "ada" not in came.content.decode()
+    assert came.headers["ce-subject"] == body["subject_request_id"] and CANARY not in came.content.decode()
 
     moment = owing.now().timestamp()
     monkeypatch.setattr("standardwebhooks.webhooks.datetime", _at(owing.now()))
