@@ -13,7 +13,7 @@ from graph_influence.commands.options import GraphFile, Model, Seed, Seeds, list
 from unlearn.command import Json, command
 
 if TYPE_CHECKING:
-    from graph_influence.minimize import Blocked, Verdict
+    from graph_influence.minimize import Blocked, Optimality, Verdict
 
 _BESIDE = ("seed_adjacent", "random")  # what every choice is compared with
 
@@ -42,12 +42,15 @@ def minimize(
     ] = None,
     model: Model = "ic",
     runs: Annotated[int, typer.Option(min=2, help="How many coupled cascades judge a choice.")] = 20_000,
+    prove: Annotated[
+        bool, typer.Option(help="Also bound what any other choice could do. Loose where activity takes off.")
+    ] = False,
     seed: Seed = 0,
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Find ties to remove, or people to block, so that a rumour from given seeds reaches few."""
     from graph_influence.commands.specified import minimizer_of
-    from graph_influence.minimize import Outbreak, Referee, minimizer
+    from graph_influence.minimize import Outbreak, Referee, minimizer, optimality
     from graph_influence.seeds import seed_rows
     from graph_influence.surrogate import SupercriticalWarning
 
@@ -63,6 +66,7 @@ def minimize(
     referee = Referee(outbreak, runs=runs, seed=seed + 1)
     verdict = referee.judge(blocked.units)
     beside = {name: referee.judge(minimizer(name, **shared).choose(outbreak, budget)) for name in _BESIDE}
+    bound = optimality(outbreak, blocked.units.tolist(), seed=seed) if prove else None
     result = {
         **source.described(graph),
         "model": model,
@@ -73,14 +77,17 @@ def minimize(
         "seconds": blocked.seconds,
         **asdict(verdict),
         "beside": {name: asdict(one) for name, one in beside.items()},
+        "optimality": asdict(bound) if bound else None,
         "warnings": warned,
     }
     if not json_:
-        _print(blocked, {blocked.method: verdict, **beside}, warned)
+        _print(blocked, {blocked.method: verdict, **beside}, bound, warned)
     return result
 
 
-def _print(blocked: Blocked, verdicts: Mapping[str, Verdict], warned: list[str]) -> None:
+def _print(
+    blocked: Blocked, verdicts: Mapping[str, Verdict], bound: Optimality | None, warned: list[str]
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -92,6 +99,10 @@ def _print(blocked: Blocked, verdicts: Mapping[str, Verdict], warned: list[str])
     table.add_row("nothing", f"{before.mean:.2f} ± {before.standard_error:.2f}", "")
     for name, one in verdicts.items():
         table.add_row(name, f"{one.after.mean:.2f}", f"{one.reduced_ratio:.1%} ± {one.standard_error:.1%}")
+    if bound:
+        at_most = bound.reduced_ratio_at_most
+        least = f"at least {bound.least.mean:.2f}"
+        table.add_row("any other choice", least, f"at most {at_most.mean:.1%} ± {at_most.standard_error:.1%}")
     console = Console(highlight=False, markup=False)
     console.print(table)
     console.print(*([f"{tail} -> {head}" for tail, head in blocked.arcs] or blocked.nodes), sep="\n")

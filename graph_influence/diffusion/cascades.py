@@ -18,9 +18,9 @@ class Estimate:
     runs: int
 
     @classmethod
-    def of(cls, values: NDArray[np.int64]) -> Estimate:
-        """From whole numbers [runs]; their sum is exact."""
-        runs, mean = len(values), int(values.sum()) / len(values)
+    def of(cls, values: NDArray[np.int64] | NDArray[np.float64]) -> Estimate:
+        """From the values of all runs, [runs]; the sum of whole numbers is exact."""
+        runs, mean = len(values), values.sum().item() / len(values)
         error = sqrt(float(np.square(values - mean).sum()) / (runs - 1) / runs) if runs > 1 else nan
         return cls(mean, error, runs)
 

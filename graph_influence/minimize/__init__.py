@@ -1,10 +1,11 @@
-"""What to take away so that a rumour reaches few: methods by name, and the referee that judges them."""
+"""What to take away so that a rumour reaches few: methods by name, the referee that judges them, and what none can beat."""
 
 from __future__ import annotations
 
 from graph_influence.minimize.auto import Auto
 from graph_influence.minimize.base import Blocked, Minimizer, minimize, minimizer, minimizers
 from graph_influence.minimize.betweenness import Betweenness
+from graph_influence.minimize.bound import Optimality, optimality
 from graph_influence.minimize.diffim import DiffIM, DiffIMPlus, DiffIMPlusPlus
 from graph_influence.minimize.heuristics import KeyEdge, OutDegree, PageRank, Random, SeedAdjacent
 from graph_influence.minimize.mds import Mds
@@ -25,6 +26,7 @@ __all__ = [
     "KeyEdge",
     "Mds",
     "Minimizer",
+    "Optimality",
     "Outbreak",
     "OutDegree",
     "PageRank",
@@ -38,4 +40,5 @@ __all__ = [
     "minimize",
     "minimizer",
     "minimizers",
+    "optimality",
 ]

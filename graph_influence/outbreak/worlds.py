@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from graph_influence.coins import coin_steps, stream, unit
 from graph_influence.diffusion import diffusion
 from graph_influence.outbreak.dominators import add_drops, touching
+from graph_influence.outbreak.fractional import add_slopes
 from graph_influence.outbreak.outbreak import Outbreak
 from unlearn.compiled import kernel
 from unlearn.parallel import in_chunks
@@ -83,6 +84,24 @@ class Worlds:
         by_arc = self.outbreak.unit == "arcs"
         drop = np.sum([one.by_arc if by_arc else one.by_node[:-1] for one in self._tallies], axis=0)
         return sum(one.in_reach for one in self._tallies) * self._scale, drop * self._scale
+
+    def fractional(self, taken: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The spread in these worlds where of each unit the share `taken` [k] is taken, 0 to 1, and its slopes [k].
+
+        It is convex in the shares, and where they are 0 and 1 it is the spread without those units. The slopes are a
+        subgradient.
+        """
+        by_arc, graph = self.outbreak.unit == "arcs", self.outbreak.graph
+        arcs, nodes = np.zeros(graph.num_arcs), np.zeros(graph.num_nodes + 1)
+        (arcs if by_arc else nodes)[: len(taken)] = taken
+
+        def some(first: int, _: int) -> tuple[float, NDArray[np.int64]]:
+            fall = np.zeros(len(arcs), dtype=np.int64), np.zeros(len(nodes), dtype=np.int64)
+            spread = add_slopes(*self._blocks[first], arcs, nodes, self._weight, *fall)
+            return spread, fall[0 if by_arc else 1][: len(taken)]
+
+        spreads, falls = zip(*in_chunks(some, len(self._blocks), chunk=1), strict=True)
+        return sum(spreads) * self._scale, np.sum(falls, axis=0) * -self._scale
 
     def _count(self, gone: Gone) -> None:
         """Makes the tallies those of the worlds without these arcs and nodes.

@@ -37,7 +37,7 @@ def result(inputs: Path, command: Command) -> dict[str, Any]:
     out = inputs / "result.json"
     line = command(
         "minimize", "--graph", inputs / "graph.txt", "--instances", inputs / "instances.json", "--budgets", "2,4",
-        "--runs", "3000", "--json", out, "--methods", ",".join(METHODS),
+        "--runs", "3000", "--json", out, "--methods", ",".join(METHODS), "--prove",
     )  # fmt: skip
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=inputs)
     assert done.returncode == 0, done.stderr
@@ -75,6 +75,17 @@ def test_the_portfolio_is_near_the_best_and_chance_is_not(result):
         single = max(value for name, value in ratio.items() if name != "auto")
         assert ratio["auto"] >= 0.98 * single
         assert ratio["random"] < 0.25 * single
+
+
+def test_no_method_is_beyond_the_bound_and_the_best_is_near_it(result):
+    for bound in result["bounds"]:
+        rows = [row for row in result["rows"] if row["budget"] == bound["budget"]]
+        best = max(rows, key=lambda row: row["reduced_ratio"])
+        error = np.hypot(best["referee_stderr"], bound["at_most_stderr"])
+        assert best["reduced_ratio"] <= bound["at_most"] + 4 * error
+        assert bound["at_most"] == pytest.approx(np.mean(bound["by_instance"])) and 0 <= bound["gap"] < 0.05
+        assert min(row["reduced_ratio"] for row in rows) < bound["at_most"] - 0.1
+    assert [bound["budget"] for bound in result["bounds"]] == [2, 4]
 
 
 def test_seed_sets_may_be_drawn_and_nodes_blocked(inputs, load, monkeypatch):

@@ -64,8 +64,21 @@ def test_the_best_ties_are_found_judged_and_compared(network):
     assert said["before"]["runs"] == said["after"]["runs"] == 4_000
     assert said["beside"].keys() == {"seed_adjacent", "random"}
     assert said["beside"]["random"]["reduced_ratio"] < said["reduced_ratio"]
+    assert said["optimality"] is None
     told = unlearn(*options).stdout
-    assert "seed_adjacent" in told and "a -> b" in told
+    assert "seed_adjacent" in told and "a -> b" in told and "any other choice" not in told
+
+
+def test_what_no_choice_can_beat_is_proven(network):
+    options = ("influence", "minimize", network, "--scheme", "given", "--seeds", "a", "--budget", "2", "--runs", "4000")
+    bound = answer(*options, "--prove")["optimality"]
+    # The best is a -> b and one of the two ways to g, which is 3 of 5. Shares cut half of both ways, which saves half of
+    # g beside half of e and f: the bound is 3.5 of 5.
+    assert bound["reduced_ratio_at_most"]["mean"] == pytest.approx(3.5 / 5, abs=0.01)
+    assert bound["least"]["mean"] == pytest.approx(2.5, abs=0.02)
+    assert bound["gap"]["mean"] == pytest.approx(0.5, abs=0.01)
+    told = unlearn(*options, "--prove").stdout
+    assert "any other choice" in told and "at most 70" in told
 
 
 def test_people_are_blocked_and_methods_take_arguments(network):
