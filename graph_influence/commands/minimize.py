@@ -85,9 +85,7 @@ def minimize(
     return result
 
 
-def _print(
-    blocked: Blocked, verdicts: Mapping[str, Verdict], bound: Optimality | None, warned: list[str]
-) -> None:
+def _print(blocked: Blocked, verdicts: Mapping[str, Verdict], bound: Optimality | None, warned: list[str]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

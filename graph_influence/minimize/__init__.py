@@ -1,4 +1,4 @@
-"""What to take away so that a rumour reaches few: methods by name, the referee that judges them, and what none can beat."""
+"""What to take away so that a rumour reaches few: methods by name, who judges them, and what none can beat."""
 
 from __future__ import annotations
 

@@ -165,7 +165,10 @@ class _Planes:
 
 
 def _program(slopes: Floats, offsets: Floats, budget: int) -> tuple[Floats, Floats]:
-    """The least t above all planes [planes, columns] where shares sum to the budget: the planes' weights, and shares."""
+    """Where the highest plane is lowest, with shares that sum to the budget at most: weights [planes], and the shares.
+
+    Shapes: slopes [planes, columns], offsets [planes].
+    """
     from scipy.optimize import linprog  # which takes half a second to import
 
     planes, columns = slopes.shape

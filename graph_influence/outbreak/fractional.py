@@ -73,7 +73,7 @@ def add_slopes(
         for number in range(met - 1, -1, -1):
             at = order[number]
             row, by = node[low + at], entering[at]
-            in_reach += weight[row] * (1.0 - distance[at])
+            in_reach += float(weight[row] * (1.0 - distance[at]))
             by_node[row] += size[at]
             if by >= 0:
                 by_arc[by] += size[at]

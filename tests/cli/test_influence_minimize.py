@@ -72,7 +72,7 @@ def test_the_best_ties_are_found_judged_and_compared(network):
 def test_what_no_choice_can_beat_is_proven(network):
     options = ("influence", "minimize", network, "--scheme", "given", "--seeds", "a", "--budget", "2", "--runs", "4000")
     bound = answer(*options, "--prove")["optimality"]
-    # The best is a -> b and one of the two ways to g, which is 3 of 5. Shares cut half of both ways, which saves half of
+    # The best is a -> b and one of the two ways to g: 3 of 5. Shares cut half of both ways, which saves half of
     # g beside half of e and f: the bound is 3.5 of 5.
     assert bound["reduced_ratio_at_most"]["mean"] == pytest.approx(3.5 / 5, abs=0.01)
     assert bound["least"]["mean"] == pytest.approx(2.5, abs=0.02)
