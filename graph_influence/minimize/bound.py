@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +27,15 @@ class Optimality:
 
     after: the spread without the chosen units. least: a bound, in expectation at most the spread that the best of all
     choices leaves. gap: the first minus the second; 0 says that no choice was better in the same worlds.
-    reduced_ratio_at_most: what `least` makes of the reduced ratio (see `Verdict`); 0 where nothing spreads.
+    reduced_ratio_at_most: what `least` makes of the reduced ratio (see `Verdict`); 0 where nothing spreads. samples:
+    worlds in a batch, which are fewer than asked for where they are large (see `Worlds`).
     """
 
     after: Estimate
     least: Estimate
     gap: Estimate
     reduced_ratio_at_most: Estimate
+    samples: int
 
 
 def optimality(
@@ -71,22 +72,18 @@ def optimality(
             `batches` is below 2, from which no error can be told; `samples` or `rounds` is below 1.
     """
     taken = _checked(outbreak, chosen, samples, batches, rounds)
-    rows: list[tuple[float, float, float]] = []
-    bar = tqdm(total=batches * rounds, desc="bound", unit="round", leave=False, disable=None)
-    with bar:
-        for batch in range(batches):
-            worlds = Worlds(outbreak, samples, purpose(seed, f"optimality {batch}"))
-            rows.append(_bounded(worlds, taken, len(chosen), rounds, bar))
-            bar.update((batch + 1) * rounds - bar.n)
+    rows, held = list[tuple[float, float, float]](), samples
+    for batch in tqdm(range(batches), desc="bound", unit="batch", leave=False, disable=None):
+        worlds = Worlds(outbreak, samples, purpose(seed, f"optimality {batch}"))
+        rows.append(_bounded(worlds, taken, len(chosen), rounds))
+        held = min(held, worlds.samples)
     before, after, least = np.array(rows).T
     beyond = before - len(outbreak.seeds)
     ratio = np.divide(before - least, beyond, out=np.zeros(batches), where=beyond > 0)
-    return Optimality(*map(Estimate.of, (after, least, after - least, ratio)))
+    return Optimality(*map(Estimate.of, (after, least, after - least, ratio)), samples=held)
 
 
-def _bounded(
-    worlds: Worlds, chosen: Floats, budget: int, rounds: int, bar: tqdm[NoReturn]
-) -> tuple[float, float, float]:
+def _bounded(worlds: Worlds, chosen: Floats, budget: int, rounds: int) -> tuple[float, float, float]:
     """The spread without anything taken, without the chosen [k], and what no choice is below in these worlds."""
     planes = _Planes(worlds, budget)
     before = planes.add(np.zeros_like(chosen))
@@ -101,7 +98,6 @@ def _bounded(
         at = (where + shares) / 2  # the lowest point of few planes may lie far off
         if (value := planes.add(at)) < lowest:
             lowest, where = value, at
-        bar.update()
     return before, after, min(least, lowest)
 
 

@@ -105,7 +105,7 @@ def test_in_the_same_worlds_no_choice_is_below_the_bound(unit, model, rounds, mo
         best = np.mean([min(worlds.drops(one)[0] for one in every) for worlds in made])
         after = np.mean([worlds.drops(every[-1])[0] for worlds in made])
         before = np.mean([worlds.drops([])[0] for worlds in made])
-        assert bound.after.mean == pytest.approx(after)
+        assert bound.after.mean == pytest.approx(after) and (bound.samples, bound.after.runs) == (300, 2)
         assert bound.gap.mean == pytest.approx(after - bound.least.mean)
         assert bound.least.mean <= best + 1e-9
         slack.append((best - bound.least.mean) / (before - len(outbreak.seeds)))
@@ -116,15 +116,15 @@ def test_in_the_same_worlds_no_choice_is_below_the_bound(unit, model, rounds, mo
 @pytest.mark.parametrize(("unit", "model"), BOTH)
 def test_the_best_of_all_choices_is_not_below_the_bound(unit, model):
     scores, budget = [], 2 if unit == "arcs" else 1  # without two nodes little is left of such graphs
-    for outbreak in outbreaks(unit, model, 25):
-        bound = optimality(outbreak, choices(outbreak, budget)[0], samples=1_000, batches=6)
+    for outbreak in outbreaks(unit, model, 16):
+        bound = optimality(outbreak, choices(outbreak, budget)[0], samples=1_000, batches=5)
         best, before = least_spread(outbreak, budget), spread_without(outbreak, [])
         at_most = bound.reduced_ratio_at_most
-        if bound.least.standard_error > 1e-9:
+        if bound.least.standard_error > 1e-6:
             scores.append((bound.least.mean - best) / bound.least.standard_error)
             share = (before - best) / (before - len(outbreak.seeds))
             assert share <= at_most.mean + 6 * at_most.standard_error
-    assert len(scores) > 10 and np.mean(scores) < 3 / len(scores) ** 0.5
+    assert len(scores) > 5 and np.mean(scores) < 3 / len(scores) ** 0.5
 
 
 def star() -> Outbreak:
