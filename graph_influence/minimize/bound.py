@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from tqdm import tqdm
 
 from graph_influence.coins import purpose
@@ -123,14 +124,14 @@ class _Planes:
 
     def __init__(self, worlds: Worlds, budget: int) -> None:
         self._worlds, self._budget = worlds, budget
-        self._slopes: list[Floats] = []
+        self._slopes: list[sparse.csr_array] = []  # [1, k]: shortest ways lead by few units
         self._offsets: list[float] = []
         self._steep = np.zeros(worlds.outbreak.units, dtype=np.bool_)
 
     def add(self, shares: Floats) -> float:
         """One that touches at these shares [k]; returns the relaxed spread there."""
         spread, slope = self._worlds.fractional(shares)
-        self._slopes.append(slope)
+        self._slopes.append(sparse.csr_array(slope[None]))
         self._offsets.append(spread - float(slope @ shares))
         self._admit(slope)
         return spread
@@ -141,9 +142,9 @@ class _Planes:
         The linear program knows only units that are steep somewhere. It weighs the planes, which with any weights are
         one plane below the spread; the bound is the lowest value of that one, over all units.
         """
-        slopes, used = np.array(self._slopes), np.flatnonzero(self._steep)
-        weights, found = _program(slopes[:, used], np.array(self._offsets), self._budget)
-        plane, shares = weights @ slopes, np.zeros(len(self._steep))
+        slopes, used = sparse.csc_array(sparse.vstack(self._slopes)), np.flatnonzero(self._steep)
+        weights, found = _program(slopes[:, used].toarray(), np.array(self._offsets), self._budget)
+        plane, shares = slopes.T @ weights, np.zeros(len(self._steep))
         self._admit(plane)
         shares[used] = found
         return float(weights @ self._offsets) + float(plane @ self._lowest_choice(plane, self._budget)), shares

@@ -96,12 +96,15 @@ class Worlds:
         (arcs if by_arc else nodes)[: len(taken)] = taken
 
         def some(first: int, _: int) -> tuple[float, NDArray[np.int64]]:
-            fall = np.zeros(len(arcs), dtype=np.int64), np.zeros(len(nodes), dtype=np.int64)
-            spread = add_slopes(*self._blocks[first], arcs, nodes, self._weight, *fall)
-            return spread, fall[0 if by_arc else 1][: len(taken)]
+            hanging = np.zeros(len(arcs), dtype=np.int64), np.zeros(len(nodes), dtype=np.int64)
+            reached = add_slopes(*self._blocks[first], arcs, nodes, self._weight, *hanging)
+            return reached, hanging[0 if by_arc else 1][: len(taken)]
 
-        spreads, falls = zip(*in_chunks(some, len(self._blocks), chunk=1), strict=True)
-        return sum(spreads) * self._scale, np.sum(falls, axis=0) * -self._scale
+        spread, fall = 0.0, np.zeros(len(taken), dtype=np.int64)
+        for part, hanging in in_chunks(some, len(self._blocks), chunk=1):
+            spread += part
+            fall += hanging
+        return spread * self._scale, fall * -self._scale
 
     def _count(self, gone: Gone) -> None:
         """Makes the tallies those of the worlds without these arcs and nodes.
