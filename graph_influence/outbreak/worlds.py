@@ -100,7 +100,7 @@ class Worlds:
             reached = add_slopes(*self._blocks[first], arcs, nodes, self._weight, *hanging)
             return reached, hanging[0 if by_arc else 1][: len(taken)]
 
-        spread, fall = 0.0, np.zeros(len(taken), dtype=np.int64)
+        spread, fall = 0.0, np.zeros(len(taken))  # whole numbers
         for part, hanging in in_chunks(some, len(self._blocks), chunk=1):
             spread += part
             fall += hanging
