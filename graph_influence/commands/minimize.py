@@ -43,7 +43,7 @@ def minimize(
     model: Model = "ic",
     runs: Annotated[int, typer.Option(min=2, help="How many coupled cascades judge a choice.")] = 20_000,
     prove: Annotated[
-        bool, typer.Option(help="Also bound what any other choice could do. Loose where activity takes off.")
+        bool, typer.Option(help="Also bound, in expectation, what any choice could do. Loose where activity takes off.")
     ] = False,
     seed: Seed = 0,
     json_: Json = False,

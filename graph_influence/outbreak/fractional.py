@@ -7,9 +7,9 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
+from graph_influence.outbreak.dominators import Ints
 from unlearn.compiled import kernel
 
-Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 

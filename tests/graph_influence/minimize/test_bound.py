@@ -18,14 +18,14 @@ BOTH = [(unit, model) for unit in ("arcs", "nodes") for model in ("ic", "lt")]
 SMALL = {"samples": 300, "batches": 2}
 
 
-def outbreaks(unit: str, model: str, count: int, budget: int = 2) -> list[Outbreak]:
-    """So many small ones in which something spreads and more can be taken than the budget."""
+def outbreaks(unit: str, model: str, count: int) -> list[Outbreak]:
+    """So many small ones in which something spreads and more than two units can be taken."""
     found, seed = list[Outbreak](), 0
     while len(found) < count:
         graph = random_graph(seed, model)
         seeds = np.arange(min(2, max(1, graph.num_nodes - 2)))
         outbreak = Outbreak(graph, seeds, unit, model)  # pyright: ignore[reportArgumentType]
-        if outbreak.removable.sum() > budget and spread_without(outbreak, []) > len(seeds) + 0.2:
+        if outbreak.removable.sum() > 2 and spread_without(outbreak, []) > len(seeds) + 0.2:
             found.append(outbreak)
         seed += 1
     return found
