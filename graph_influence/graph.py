@@ -15,9 +15,9 @@ from graph_influence.arcs import Arcs, Parallel, compiled, spans
 from graph_influence.coins import steps
 from graph_influence.errors import InvalidGraph, UnknownIds
 from graph_influence.frames import read_frame
-from unlearn.forget import ForgetSet, few
+from unlearn.forget import ForgetSet, Id, few
 from unlearn.invalid import Problems
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.vocabulary import Vocabulary
 
 _SLACK = 1e-9  # by how much rounding may lift the in-weights of a node above 1
 

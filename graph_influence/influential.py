@@ -10,9 +10,8 @@ from graph_influence.diffusion import Model
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import maximize
 from graph_influence.minimize import minimize
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, Id
 from unlearn.streams import bits
-from unlearn.vocabulary import Id
 
 
 def hub_users(graph: SocialGraph, k: int, *, model: Model = "ic", seed: int = 0) -> ForgetSet:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from graph_influence.errors import InvalidSeeds, UnknownIds
 from graph_influence.graph import SocialGraph
-from unlearn.forget import few
+from unlearn.forget import Id, few
 from unlearn.invalid import Problems
-from unlearn.vocabulary import Id
 
 
 def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:

@@ -16,8 +16,8 @@ from torch import Tensor
 from recsys.data.interactions import Interactions
 from recsys.errors import UnknownIds
 from recsys.ranking import Rows, Scores, Seen, best, seen_items
-from unlearn.forget import few
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.forget import Id, few
+from unlearn.vocabulary import Vocabulary
 
 Unknown = Literal["raise", "skip", "popular"]
 

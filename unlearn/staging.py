@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from unlearn import durable
-from unlearn.forget import ForgetSet, Pair
+from unlearn.forget import ForgetSet, Id, Pair
 from unlearn.seal import Seal
-from unlearn.vocabulary import Id
 
 _TOLD = "told"
 

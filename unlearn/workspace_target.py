@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from unlearn.blocklist import Blocklist
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, Id
 from unlearn.invalid import InvalidInput, Problems
 from unlearn.staging import Sealed, Staging
 from unlearn.target import Batch, Counts, Fact, Pseudonyms, Removal, StaleVersion, Subject, Version
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.vocabulary import Vocabulary
 from unlearn.workspace import Workspace
 
 D = TypeVar("D")  # the stored data

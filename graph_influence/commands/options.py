@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graph_influence.network import Network
     from graph_influence.standing_surrogate import Lessons
     from graph_influence.surrogate import Surrogate
-    from unlearn.vocabulary import Id
+    from unlearn.forget import Id
 
 Seeds = Annotated[list[str], typer.Option(help=f"Ids with commas between; may be given more than once; {QUOTED}.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]

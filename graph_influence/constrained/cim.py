@@ -16,8 +16,8 @@ from graph_influence.maximize.base import check_model
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Rule, Stopping
 from graph_influence.rrsets import Spread
+from unlearn.forget import Id
 from unlearn.invalid import Problems
-from unlearn.vocabulary import Id
 
 _RATIO = 0.5  # of a greedy under a partition matroid, in rounds or not
 

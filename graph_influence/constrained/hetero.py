@@ -19,8 +19,8 @@ from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import bounds
 from graph_influence.rrsets import RRSets
+from unlearn.forget import Id
 from unlearn.invalid import Problems
-from unlearn.vocabulary import Id
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import maximum_flow
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.bounds import log_binomial
+from unlearn.forget import Id
 from unlearn.invalid import Problems
-from unlearn.vocabulary import Id
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.standing import Standing, Upkeep
 from graph_influence.rrsets import RRSets
-from unlearn.vocabulary import Id
+from unlearn.forget import Id
 
 
 class StandingInvitations(Standing[Assignment, NDArray[np.int32]]):

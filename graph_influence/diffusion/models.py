@@ -17,8 +17,8 @@ from graph_influence.diffusion.cascades import Cascades, Gains
 from graph_influence.diffusion.kernels import LiveArcs, simulate
 from graph_influence.graph import SocialGraph
 from graph_influence.seeds import seed_rows
+from unlearn.forget import Id
 from unlearn.parallel import in_chunks
-from unlearn.vocabulary import Id
 
 Model = Literal["ic", "lt"]
 

@@ -15,9 +15,9 @@ from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import Spread
+from unlearn.forget import Id
 from unlearn.invalid import Problems
 from unlearn.registry import Registry
-from unlearn.vocabulary import Id
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from graph_influence.maximize.judged import Collections, Selected
 from graph_influence.maximize.opim import Opim
 from graph_influence.maximize.stopping import Rule, Share, StandingShare
 from graph_influence.rrsets import RRSets, Spread, Update
-from unlearn.vocabulary import Id
+from unlearn.forget import Id
 
 S = TypeVar("S", bound=Selected)
 K = TypeVar("K")  # what is kept of a selection

@@ -17,10 +17,9 @@ from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import check_model
 from graph_influence.outbreak import Outbreak, Unit
 from graph_influence.seeds import seed_rows
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, Id
 from unlearn.invalid import Problems
 from unlearn.registry import Registry
-from unlearn.vocabulary import Id
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from graph_influence.graph import SocialGraph
 from graph_influence.snapshot import from_parquet, to_parquet
 from graph_influence.workspace import GRAPH
 from unlearn import durable
-from unlearn.vocabulary import Id
+from unlearn.forget import Id
 
 ARRIVED = "arrived.parquet"
 COLUMNS = ["source", "target", "probability"]

@@ -9,9 +9,8 @@ import pandas as pd
 
 from graph_influence import workspace
 from graph_influence.network import Network, Removed
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, Id
 from unlearn.target import Fact
-from unlearn.vocabulary import Id
 from unlearn.workspace_target import Made
 
 

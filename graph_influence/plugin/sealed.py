@@ -12,8 +12,8 @@ from graph_influence.arcs import spans
 from graph_influence.graph import SocialGraph
 from graph_influence.network import Semantics
 from graph_influence.schemes import weighted_cascade
+from unlearn.forget import Id
 from unlearn.staging import Sealed
-from unlearn.vocabulary import Id
 
 
 def packed(graph: SocialGraph, people: Sequence[Id], arrived: int, *, since: str) -> Sealed:

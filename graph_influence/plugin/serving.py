@@ -9,7 +9,7 @@ from graph_influence import workspace
 from graph_influence.plugin.target import NetworkTarget
 from graph_influence.rrsets import Spread
 from graph_influence.seeds import seed_rows
-from unlearn.vocabulary import Id
+from unlearn.forget import Id
 from unlearn.workspace import Latest
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from recsys.plugin import RecommenderTarget
     from recsys.problem import RecommenderProblem
-    from unlearn.vocabulary import Id
+    from unlearn.forget import Id
 
 
 @command

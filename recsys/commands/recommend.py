@@ -15,7 +15,7 @@ from unlearn.typed_ids import typed
 
 if TYPE_CHECKING:
     from recsys.recommend import Recommendations
-    from unlearn.vocabulary import Id
+    from unlearn.forget import Id
 
 
 @command

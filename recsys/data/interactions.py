@@ -16,9 +16,9 @@ from recsys.data.frames import Duplicates, compile_frame
 from recsys.data.ties import remaining_ties, tie_positions
 from recsys.data.units import units_of
 from recsys.errors import InvalidInteractions, UnknownIds
-from unlearn.forget import ForgetSet, few
+from unlearn.forget import ForgetSet, Id, few
 from unlearn.units import Unit, Units
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)

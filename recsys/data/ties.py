@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.forget import Id
+from unlearn.vocabulary import Vocabulary
 
 Ties = NDArray[np.int64]
 """[m, 2]: directed pairs of user rows, lexicographically sorted, unique, no self-ties."""

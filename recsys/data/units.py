@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.data.ties import Ties, joined, located
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, Id
 from unlearn.streams import bits
 from unlearn.units import Unit, Units
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.vocabulary import Vocabulary
 
 Numbers = NDArray[np.integer[Any]]
 

@@ -11,7 +11,7 @@ from recsys.newcomers import newcomers
 from recsys.plugin.stored import ARRIVED
 from recsys.plugin.target import RecommenderTarget
 from recsys.recommend import BaseRanker, Recommendations
-from unlearn.vocabulary import Id
+from unlearn.forget import Id
 from unlearn.workspace import Latest
 
 _Parts = tuple[tuple[BaseRanker, Interactions], ...]

@@ -21,7 +21,7 @@ from recsys.plugin.stored import Stored, arrived
 from recsys.plugin.tracked import Tracked
 from recsys.plugin.verification import examine
 from recsys.recommend import BaseRanker
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, Id
 from unlearn.staging import Sealed, link
 from unlearn.target import (
     INTERACTION,
@@ -35,7 +35,7 @@ from unlearn.target import (
     interaction,
 )
 from unlearn.tracking.copies import Copies
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.vocabulary import Vocabulary
 from unlearn.workspace_target import Made, WorkspaceTarget, as_written
 
 

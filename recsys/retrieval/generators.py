@@ -13,7 +13,7 @@ import numpy as np
 
 from recsys.ranking import Rows
 from recsys.retrieval.evidence import Retrieved
-from unlearn.vocabulary import Id
+from unlearn.forget import Id
 
 _PROMPT = """Rate how much a user will like each candidate, from 1 (not at all) to 100 (very much).
 Judge by what the user has chosen before.

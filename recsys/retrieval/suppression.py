@@ -13,8 +13,8 @@ from torch import Tensor
 
 from recsys.ranking import Rows
 from recsys.recommend import BaseRanker
-from unlearn.forget import ForgetSet
-from unlearn.vocabulary import Id, Vocabulary
+from unlearn.forget import ForgetSet, Id
+from unlearn.vocabulary import Vocabulary
 
 _SHORTEST_KEY = 16  # bytes
 

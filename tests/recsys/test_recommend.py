@@ -13,8 +13,7 @@ import torch
 from recsys.data import Interactions, Vocabulary
 from recsys.errors import UnknownIds
 from recsys.recommend import Ranker
-from unlearn.forget import ForgetSet
-from unlearn.vocabulary import Id
+from unlearn.forget import ForgetSet, Id
 
 USERS, ITEMS = Vocabulary(["ann", "bob", "cyd"]), Vocabulary(["p", "q", "r", "s"])
 SCORES = torch.tensor([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 2.0, 0.0], [0.0, 0.0, 0.0, 9.0]])

@@ -37,10 +37,7 @@ def findings(comparison: Comparison) -> dict[str, list[Finding]]:
 
 def _of_method(comparison: Comparison, name: str) -> list[Finding]:
     figures = {one: groups for one in FIGURES if (groups := _differences(comparison, name, one))}
-    tests = {
-        one: paired(_means(groups), [0.0] * len(groups), kind="permutation", tests=len(figures))
-        for one, groups in figures.items()
-    }
+    tests = {one: paired(_means(groups), [0.0] * len(groups), tests=len(figures)) for one, groups in figures.items()}
     adjusted = holm({one: test.p_value for one, test in tests.items() if test.p_value is not None})
     return [_finding(comparison, one, groups, tests[one], adjusted.get(one)) for one, groups in figures.items()]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +29,12 @@ def least_pairs(tests: int = 1) -> int:
     return ceil(log2(2 * tests / LEVEL))
 
 
-def paired(
-    left: Sequence[float], right: Sequence[float], *, kind: Literal["permutation", "wilcoxon"], tests: int = 1
-) -> Test:
+def paired(left: Sequence[float], right: Sequence[float], *, tests: int = 1) -> Test:
     """Two-sided test that the pairs' differences are symmetric around zero; pairs share a seed and a forget set.
 
-    "permutation" flips the signs of the differences and compares their mean (every pattern up to 12 pairs, else 9,999
-    drawn ones); "wilcoxon" is the signed-rank test. With n pairs neither can go below 2 / 2^n, so fewer than
-    `least_pairs` are refused: six for one test (five reach .0625 at best), seven for one of three.
+    A permutation test: it flips the signs of the differences and compares their mean (every pattern up to 12 pairs,
+    else 9,999 drawn ones). With n pairs it cannot go below 2 / 2^n, so fewer than `least_pairs` are refused: six for
+    one test (five reach .0625 at best), seven for one of three.
 
     Args:
         tests: how many such tests are corrected together, this one included.
@@ -56,11 +54,8 @@ def paired(
         return Test(None, f"needs {needed} pairs for .05{among} ({got})")
     if not differences.any():
         return Test(1.0)
-    if kind == "wilcoxon":
-        found: Any = stats.wilcoxon(differences)
-        return Test(float(found.pvalue))
     draws: Any = np.inf if len(differences) <= _EXACT else 9_999
-    found = stats.permutation_test(
+    found: Any = stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", n_resamples=draws, rng=np.random.default_rng(0)
     )
     return Test(float(found.pvalue))

@@ -22,7 +22,7 @@ from unlearn.audit.statistics import (
 
 
 def test_five_pairs_are_refused_with_the_reason() -> None:
-    found = paired([1.0] * 5, [0.0] * 5, kind="wilcoxon")
+    found = paired([1.0] * 5, [0.0] * 5)
     assert found.p_value is None
     assert found.reason is not None and "6 pairs" in found.reason and "0.0625" in found.reason
 
@@ -32,32 +32,31 @@ def test_the_least_number_of_pairs_is_that_from_which_holm_can_reach_5_percent()
         n = least_pairs(tests)
         assert tests * 2 / 2**n <= 0.05 < tests * 2 / 2 ** (n - 1)
     assert (least_pairs(), least_pairs(3)) == (6, 7)
-    refused = paired([1.0] * 6, [0.0] * 6, kind="permutation", tests=3)
+    refused = paired([1.0] * 6, [0.0] * 6, tests=3)
     assert refused.p_value is None
     assert refused.reason is not None and "7 pairs" in refused.reason and "0.09375" in refused.reason
-    found = paired([1.0] * 7, [0.0] * 7, kind="permutation", tests=3).p_value
+    found = paired([1.0] * 7, [0.0] * 7, tests=3).p_value
     assert found is not None and holm(dict.fromkeys("abc", found))["a"] <= 0.05
 
 
 def test_six_and_eight_pairs_reach_what_they_can() -> None:
     for n, least in ((6, 0.03125), (8, 0.0078125)):
         right = [0.1 * k for k in range(n)]
-        for kind in ("permutation", "wilcoxon"):
-            left = [1.0 + 0.21 * k for k in range(n)]
-            assert paired(left, right, kind=kind).p_value == pytest.approx(least)
+        left = [1.0 + 0.21 * k for k in range(n)]
+        assert paired(left, right).p_value == pytest.approx(least)
 
 
 def test_the_permutation_test_equals_enumeration() -> None:
     differences = np.random.default_rng(0).normal(0.4, 1.0, size=8)
     means = [np.mean(differences * signs) for signs in itertools.product((1, -1), repeat=8)]
     expected = np.mean(np.abs(means) >= abs(differences.mean()) - 1e-12)
-    assert paired(list(differences), [0.0] * 8, kind="permutation").p_value == pytest.approx(expected)
+    assert paired(list(differences), [0.0] * 8).p_value == pytest.approx(expected)
 
 
 def test_equal_sides_differ_in_nothing_and_unequal_lengths_are_refused() -> None:
-    assert paired([1.0] * 6, [1.0] * 6, kind="permutation").p_value == 1.0
+    assert paired([1.0] * 6, [1.0] * 6).p_value == 1.0
     with pytest.raises(ValueError, match="pair up"):
-        paired([1.0], [1.0, 2.0], kind="permutation")
+        paired([1.0], [1.0, 2.0])
 
 
 def test_holm_by_hand() -> None:
@@ -76,7 +75,7 @@ def test_equivalent_exactly_where_the_90_percent_interval_is_inside(shift: float
 
 def test_a_difference_that_is_not_significant_is_no_equivalence() -> None:
     noisy = [-1.0, 1.2, -0.8, 0.9, -1.1, 1.0]
-    assert paired(noisy, [0.0] * 6, kind="permutation").p_value > 0.5
+    assert paired(noisy, [0.0] * 6).p_value > 0.5
     assert not equivalence(noisy, 0.1).equivalent
     with pytest.raises(ValueError, match="margin"):
         equivalence(noisy, 0.0)
