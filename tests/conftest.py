@@ -55,9 +55,12 @@ def data_dir() -> Path:
     pytest.skip(f"needs real data: {came}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The chromium on the path, once for all; skips without one, fails if UNLEARN_REQUIRE_BROWSER=1."""
+    """The chromium on the path; skips without one, fails if UNLEARN_REQUIRE_BROWSER=1.
+
+    Once a file: its event loop runs until the end, and tests of another file could not run one of their own.
+    """
     found = shutil.which("chromium")
     if found is None:
         if os.environ.get("UNLEARN_REQUIRE_BROWSER") == "1":

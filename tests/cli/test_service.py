@@ -209,6 +209,15 @@ def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path:
     checked = answer("verify-certificate", file, "--key", public)
     assert (checked["valid"], checked["batch"]) == (True, made["batch"])
     assert naming(tmp_path, [gone]) == set()
+    assert [one["subject_request_id"] for one in checked["requests"]] == [made["id"]]
+    assert checked["counts"]["recsys"]["removed"]["counts"]["users"] == 1
+    alone = tmp_path / "alone.json"
+    answer("request", "certificate", made["id"], "--out", alone)
+    assert answer("verify-certificate", alone, "--key", public) == checked
+    for id in ("0" * 32, str(uuid.uuid4())):
+        assert "a closed batch or of a completed request" in refusal_of_work(
+            "request", "certificate", id, "--out", alone
+        )
     file.write_text(file.read_text("utf-8").replace('"users": 1', '"users": 2'), "utf-8")
     assert "is not valid" in refusal_of_work("verify-certificate", file, "--key", public)
 

@@ -2,6 +2,11 @@
 
 It says what was removed and how that was verified, and what it does not cover. It is a record by whoever holds the key,
 not a legal statement.
+
+A batch serves requests of several controllers, and none of them is to learn of another's. So requests and counts are
+not signed themselves: digests of them are, each with a salt, and what they are of stands beside, under `disclosed`.
+Whoever is handed a certificate can check whatever it discloses, and guess nothing else (selective disclosure, as in
+SD-JWT).
 """
 
 from __future__ import annotations
@@ -10,8 +15,9 @@ import base64
 import hashlib
 import importlib.metadata
 import json
+import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -23,9 +29,11 @@ from unlearn.requests import audit
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.states import Step
+from unlearn.requests.status import find
 from unlearn.requests.tables import BatchRow, CertificateRow, Request, StepRecord
 
 FORMAT = "unlearn-certificate/1"
+_COUNTED = ("held_before", "removed", "unknown_types")
 _TOLD = {
     Step.RESOLVE: "held_before", Step.REMOVE: "removed", Step.UNLEARN: "version", Step.RETRAIN: "version",
     Step.VERIFY: "verification", Step.VERIFY_RETRAIN: "verification", Step.PURGE: "left",
@@ -37,6 +45,10 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
     last = session.scalars(select(CertificateRow).order_by(CertificateRow.sequence.desc()).limit(1)).first()
     requests = session.scalars(select(Request).where(Request.batch_id == batch.id).order_by(Request.id)).all()
     head, targets = audit.head(session), evidence(session, batch.id)
+    # Where somebody was named by a type of identity that the target does not know them by.
+    partial = sorted(name for name, target in targets.items() if target.get("unknown_types"))
+    counts = {name: {key: target.pop(key) for key in _COUNTED if key in target} for name, target in targets.items()}
+    disclosed = [_salted("request", _told(one)) for one in requests] + [_salted("counts", counts)]
     content: dict[str, Any] = {
         "format": FORMAT,
         "sequence": 1 if last is None else last.sequence + 1,
@@ -45,18 +57,9 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
         "software": f"unlearn-recsys {importlib.metadata.version('unlearn-recsys')}",
         "closed_at": ledger.now().isoformat(),
         "occasion": "requests" if requests else "schedule",
-        "requests": [
-            {
-                "controller_id": one.caller,
-                "subject_request_id": one.subject_request_id,
-                "regulation": one.regulation,
-                "received_at": one.received_at.isoformat(),
-            }
-            for one in requests
-        ],
+        "digests": sorted(map(_digest, disclosed)),
         "targets": targets,
-        # Where somebody was named by a type of identity that the target does not know them by.
-        "partial": sorted(name for name, target in targets.items() if target.get("unknown_types")),
+        "partial": partial,
         "audit": {"sequence": head.sequence, "digest": head.digest},
     }
     signature = base64.b64encode(ledger.keyring.signer.sign(_canonical(content))).decode()
@@ -65,16 +68,56 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
             batch_id=batch.id,
             sequence=content["sequence"],
             digest=_digest(content),
-            content=json.dumps(content | {"signature": signature}, indent=1),
+            content=json.dumps(content | {"disclosed": disclosed, "signature": signature}, indent=1),
         )
     )
 
 
+def _told(request: Request) -> dict[str, str]:
+    return {
+        "controller_id": request.caller,
+        "subject_request_id": request.subject_request_id,
+        "regulation": request.regulation,
+        "received_at": request.received_at.isoformat(),
+    }
+
+
+def _salted(kind: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a certificate can disclose or keep to itself, with the salt without which its digest says nothing."""
+    return {"salt": secrets.token_hex(16), kind: told}
+
+
 def certificate(ledger: Ledger, batch_id: str) -> dict[str, Any] | None:
-    """The certificate of that batch; None where there is none."""
+    """The certificate of that batch, with everything disclosed; None where there is none."""
     with ledger.database.read() as session:
         row = session.get(CertificateRow, batch_id)
         return None if row is None else json.loads(row.content)
+
+
+def certificate_of_request(ledger: Ledger, caller: str | None, subject_request_id: str) -> dict[str, Any] | None:
+    """The certificate of the batch that served a request; None where there is none.
+
+    It discloses no other request, and counts only where all requests of the batch are of the same controller.
+
+    Raises:
+        NoSuchRequest: that caller made none; see `find`.
+    """
+    with ledger.database.read() as session:
+        request = find(session, caller, subject_request_id)
+        row = session.get(CertificateRow, request.batch_id or "")
+        if row is None:
+            return None
+        whole, own = json.loads(row.content), _told(request)
+    requests = disclosed(whole, "request")
+    kept = [one for one in whole["disclosed"] if one.get("request") == own]
+    if all(one["controller_id"] == request.caller for one in requests):  # whose counts they are alone
+        kept += [one for one in whole["disclosed"] if "counts" in one]
+    return whole | {"disclosed": kept}
+
+
+def disclosed(document: Mapping[str, Any], kind: Literal["request", "counts"]) -> list[Any]:
+    """What a certificate discloses of that kind: requests, or counts by target."""
+    return [one[kind] for one in document["disclosed"] if kind in one]
 
 
 def parsed(text: str) -> Any:
@@ -99,17 +142,27 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         return [f"it is no certificate of format {FORMAT}"]
-    content = {name: value for name, value in document.items() if name != "signature"}
+    content = _signed(document)
     found: list[str] = []
     try:
         public = Ed25519PublicKey.from_public_bytes(_bytes(key))
         public.verify(_bytes(str(document.get("signature"))), _canonical(content))
     except (ValueError, InvalidSignature):
         found.append("its signature is not of this content by this key")
+    if not _covered(document.get("disclosed"), content.get("digests")):
+        found.append("it discloses what was not signed")
     found += _failures(content.get("targets"))
     if previous is not None and not _follows(content, previous):
         found.append("it is not the successor of the certificate given as the one before it")
     return found
+
+
+def _covered(disclosed: Any, digests: Any) -> bool:
+    """Whether everything that is disclosed was signed, and nothing is disclosed twice."""
+    if not (isinstance(disclosed, list) and isinstance(digests, list)):
+        return False
+    found = [_digest(one) for one in disclosed if isinstance(one, dict)]
+    return len({*found}) == len(disclosed) and all(one in digests for one in found)
 
 
 def _failures(targets: Any) -> list[str]:
@@ -130,8 +183,12 @@ def _failures(targets: Any) -> list[str]:
 def _follows(content: Mapping[str, Any], previous: Any) -> bool:
     if not isinstance(previous, dict) or not isinstance(number := previous.get("sequence"), int):
         return False
-    before = {name: value for name, value in previous.items() if name != "signature"}
-    return content.get("previous") == _digest(before) and content.get("sequence") == number + 1
+    return content.get("previous") == _digest(_signed(previous)) and content.get("sequence") == number + 1
+
+
+def _signed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a certificate that is signed, and that the next one names by its digest."""
+    return {name: value for name, value in document.items() if name not in ("signature", "disclosed")}
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.oracles.traces import holders
 from tests.recsys.plugin.workspaces import KIND, people, stored
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.submissions import submission
-from unlearn.requests.certificate import certificate
+from unlearn.requests.certificate import certificate, disclosed
 from unlearn.requests.database import Database
 from unlearn.requests.intake import Intake
 from unlearn.requests.keyring import Keyring
@@ -39,6 +39,12 @@ from unlearn.tracking.copies import Copies
 from unlearn.workspace_target import InvalidOptions
 
 NEVER = Escalation(share=2.0, drift=2.0)
+
+
+def removed(document: dict[str, Any]) -> dict[str, Any]:
+    """What a certificate says that was taken out of the recommender's data."""
+    (counts,) = disclosed(document, "counts")
+    return counts["recsys"]["removed"]
 
 
 class Service:
@@ -138,10 +144,7 @@ def test_what_mlflow_says_is_the_version_that_serves_and_names_nobody(service: C
     assert champion.run_id is not None
     run = client.get_run(champion.run_id)
     assert run.data.tags["unlearn.method"] == version["method"] == "reconverge"
-    assert (
-        run.data.metrics["interactions_removed"]
-        == documents[1]["targets"]["recsys"]["removed"]["counts"]["interactions"]
-    )
+    assert run.data.metrics["interactions_removed"] == removed(documents[1])["counts"]["interactions"]
     # The digest is keyed: the same batch under another key has another one.
     batch = Batch(documents[1]["batch"], people_gone[1:])
     assert run.data.tags["unlearn.request_digest"] == house.target._tracked.request_digest(batch)
@@ -192,10 +195,7 @@ def test_debt_is_paid_back_on_schedule_and_new_users_are_learned(service: Callab
     first, second, single = people(3, 17, 20)
     (row,) = (data := house.target.data().data).users.rows([single.value])
     item = str(data.items.ids[data.indices[data.indptr[row]]])
-    drifts = [
-        house.erase(*subjects)["targets"]["recsys"]["removed"]["drift"]
-        for subjects in ((first,), (second, interaction(single, item)))
-    ]
+    drifts = [removed(house.erase(*subjects))["drift"] for subjects in ((first,), (second, interaction(single, item)))]
     assert 0 < drifts[0] < drifts[1]
     debt = house.target.manifest()["training"]["removed"]
     assert debt > 0 and not house.target.data().data.users.alive.all()
@@ -207,7 +207,8 @@ def test_debt_is_paid_back_on_schedule_and_new_users_are_learned(service: Callab
         (batch,) = session.scalars(select(BatchRow.id).order_by(BatchRow.created_at.desc()).limit(1))
     document = house.certificate(batch)
     found = document["targets"]["recsys"]
-    assert (document["occasion"], document["requests"], found["version"]["method"]) == ("schedule", [], "retrain")
+    assert (document["occasion"], disclosed(document, "request")) == ("schedule", [])
+    assert found["version"]["method"] == "retrain"
     assert (found["version"]["facts"]["debt_before"], found["version"]["facts"]["debt_after"]) == (debt, 0)
     assert found["verification"]["passed"] and not any(found["left"].values())
     # The model is the one that training on what remains gives, on rows without the erased.
@@ -215,7 +216,7 @@ def test_debt_is_paid_back_on_schedule_and_new_users_are_learned(service: Callab
     assert now.history.removed == 0 and now.data.users.alive.all()
     exact = store.untrained(house.target.model, house.target.data().data).fit()
     torch.testing.assert_close(now.scores(np.arange(now.data.n_users)), exact.scores(np.arange(now.data.n_users)))
-    assert house.erase(*people(25))["targets"]["recsys"]["removed"]["drift"] < drifts[1]
+    assert removed(house.erase(*people(25)))["drift"] < drifts[1]
 
 
 def test_unsafe_options_are_refused_with_their_reasons(tmp_path: Path) -> None:

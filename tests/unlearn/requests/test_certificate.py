@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 
+from tests.unlearn.requests.house import House
+from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.people import PEOPLE
-from unlearn.requests.certificate import defects, public_key
+from unlearn.requests.certificate import _digest, certificate, certificate_of_request, defects, disclosed, public_key
 from unlearn.requests.keyring import Keyring
-from unlearn.requests.ledger import Ledger
+from unlearn.requests.ledger import Ledger, NoSuchRequest
 
 
 def test_it_says_what_was_done(issued: list[dict[str, Any]], sqlite_ledger: Ledger) -> None:
     first, second = issued
-    assert (first["sequence"], second["sequence"]) == (1, 2) and len(first["requests"]) == 2
+    assert (first["sequence"], second["sequence"]) == (1, 2) and len(disclosed(first, "request")) == 2
+    (counts,) = disclosed(first, "counts")
+    assert counts["shop"]["held_before"] == {"purchases": 3} == counts["shop"]["removed"]["counts"]
     shop, kiosk = first["targets"]["shop"], first["targets"]["kiosk"]
-    assert shop["held_before"] == {"purchases": 3} and shop["removed"]["counts"] == {"purchases": 3}
     assert (shop["version"]["method"], kiosk["version"]["method"]) == ("count", "subtract")
     assert shop["version"]["digest"] == kiosk["version"]["digest"] != shop["version"]["replaces"]
     assert second["targets"]["shop"]["version"]["replaces"] == shop["version"]["digest"]
@@ -58,8 +61,7 @@ def test_what_has_another_shape_is_a_defect(issued: list[dict[str, Any]], sqlite
 
 
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
-    "a request taken out": lambda one: one["requests"].pop(),
-    "a count": lambda one: one["targets"]["shop"]["removed"]["counts"].update(purchases=2),
+    "a digest taken out": lambda one: one["digests"].pop(),
     "a check": lambda one: one["targets"]["shop"]["verification"]["checks"][0].update(value=0.5),
     "a target": lambda one: one["targets"].pop("kiosk"),
     "the time": lambda one: one.update(closed_at="2026-01-06T00:00:00+00:00"),
@@ -75,3 +77,66 @@ def test_whatever_is_changed_is_noticed(issued: list[dict[str, Any]], sqlite_led
     changed = copy.deepcopy(issued[1])
     CHANGES[change](changed)
     assert "its signature is not of this content by this key" in defects(changed, public_key(sqlite_ledger.keyring))
+
+
+NOT_SIGNED = "it discloses what was not signed"
+DISCLOSED: dict[str, Callable[[list[Any]], object]] = {
+    "a count": lambda told: told[-1]["counts"]["shop"]["removed"]["counts"].update(purchases=2),
+    "whose request it is": lambda told: told[0]["request"].update(controller_id="kiosk"),
+    "a salt": lambda told: told[0].update(salt=told[1]["salt"]),
+    "no salt": lambda told: told[0].pop("salt"),
+    "the same twice": lambda told: told.append(told[0]),
+    "something more": lambda told: told.append({"salt": "", "request": {}}),
+    "what is no object": lambda told: told.append("a request"),
+}
+
+
+@pytest.mark.parametrize("change", DISCLOSED)
+def test_nothing_is_disclosed_but_what_was_signed(
+    issued: list[dict[str, Any]], sqlite_ledger: Ledger, change: str
+) -> None:
+    changed, key = copy.deepcopy(issued[1]), public_key(sqlite_ledger.keyring)
+    DISCLOSED[change](changed["disclosed"])
+    assert defects(changed, key) == [NOT_SIGNED]
+    assert defects(issued[1] | {"disclosed": issued[0]["disclosed"]}, key) == [NOT_SIGNED]
+    for wrong in ({}, "text", None):
+        assert defects(issued[1] | {"disclosed": wrong}, key) == [NOT_SIGNED]
+
+
+def test_a_controller_learns_nothing_of_the_others_of_a_batch(sqlite_ledger: Ledger, tmp_path: Path) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    ids = {
+        name: house.intake.submit(submission(person, caller=name)).subject_request_id
+        for name, person in zip(("shop", "kiosk"), PEOPLE, strict=False)
+    }
+    with pytest.raises(NoSuchRequest):
+        certificate_of_request(sqlite_ledger, "shop", ids["kiosk"])
+    assert certificate_of_request(sqlite_ledger, "shop", ids["shop"]) is None
+    house.worker().run_once()
+    batch = house.status(ids["shop"]).batch
+    assert batch is not None and house.status(ids["kiosk"]).batch == batch
+    whole, key = certificate(sqlite_ledger, batch), public_key(sqlite_ledger.keyring)
+    assert whole is not None and [one["controller_id"] for one in disclosed(whole, "request")] == ["shop", "kiosk"]
+    for name, other in (("shop", "kiosk"), ("kiosk", "shop")):
+        found = certificate_of_request(sqlite_ledger, name, ids[name])
+        assert found is not None and defects(found, key) == []
+        assert [one["subject_request_id"] for one in disclosed(found, "request")] == [ids[name]]
+        assert disclosed(found, "counts") == [] and ids[other] not in json.dumps(found)
+        assert found == certificate_of_request(sqlite_ledger, None, ids[name])
+        # Nor can the others be guessed: without its salt a digest is of nothing that could be tried.
+        for hidden in disclosed(whole, "request"):
+            trials = [{"request": hidden}, {"salt": "", "request": hidden}, hidden]
+            assert not {_digest(trial) for trial in trials} & set(found["digests"])
+
+
+def test_counts_are_disclosed_where_they_are_of_one_controller(
+    issued: list[dict[str, Any]], sqlite_ledger: Ledger
+) -> None:
+    key = public_key(sqlite_ledger.keyring)
+    for document in issued:
+        for one in disclosed(document, "request"):
+            found = certificate_of_request(sqlite_ledger, "shop", one["subject_request_id"])
+            assert found is not None and defects(found, key) == []
+            assert (disclosed(found, "request"), disclosed(found, "counts")) == ([one], disclosed(document, "counts"))
+    partial = issued[0] | {"disclosed": []}
+    assert defects(partial, key) == defects(issued[1], key, partial) == []  # the chain holds whatever is disclosed

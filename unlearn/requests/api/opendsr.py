@@ -1,4 +1,4 @@
-"""The four calls of OpenDSR: discovery, create, status, cancel."""
+"""The four calls of OpenDSR, discovery, create, status and cancel, and one for the evidence."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from unlearn.requests.api.models import (
     TargetState,
 )
 from unlearn.requests.api.problems import Failure, Fault, documented, malformed
+from unlearn.requests.certificate import certificate_of_request
 from unlearn.requests.intake import Submission
 from unlearn.requests.service import Service
 from unlearn.requests.states import REPORTED
@@ -108,6 +109,15 @@ def read(request: Request, caller: Following, subject_request_id: RequestId) -> 
         needs_attention=found.needs_attention,
         targets=[TargetState(target=name, step=step) for name, step in found.targets.items()],
     )
+
+
+@router.get("/requests/{subject_request_id}/certificate", responses=documented(400, 401, 403, 404, 429))
+def read_certificate_of_request(request: Request, caller: Following, subject_request_id: RequestId) -> dict[str, Any]:
+    """What was done for a request, signed; it discloses nothing of another one."""
+    service: Service = request.app.state.service
+    if (found := certificate_of_request(service.ledger, caller.scope, subject_request_id)) is None:
+        raise Failure(404, "no such certificate", "There is one as soon as the request is completed.")
+    return found
 
 
 @router.delete("/requests/{subject_request_id}", status_code=202, responses=documented(400, 401, 403, 404, 409, 429))

@@ -172,7 +172,13 @@ def reapply(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
 @app.command()
 @command
 def certificate(
-    batch: Annotated[str, typer.Argument(help="Id of a closed batch, as `unlearn request status --json` tells it.")],
+    id: Annotated[
+        str,
+        typer.Argument(
+            help="Of a completed request, for its controller: nothing of another one is disclosed. Or of a closed "
+            "batch, as `unlearn request status --json` tells it, for an auditor: everything is."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Where to write it.")],
     config: Config = None,
     json_: Json = False,
@@ -181,7 +187,7 @@ def certificate(
     from unlearn.requests.certificate import public_key
 
     with opened(config) as service:
-        _write(service, batch, out)
+        _write(service, id, out)
         key = public_key(service.ledger.keyring)
     if not json_:
         typer.echo(f"{out}: check it with `unlearn verify-certificate {out} --key {key}`")
@@ -210,14 +216,19 @@ def _certified(service: Service, caller: str, id: str, out: Path) -> tuple[str, 
         ) from error
 
 
-def _write(service: Service, batch: str, out: Path) -> Mapping[str, Any]:
-    """Write the certificate of a closed batch, and return it."""
+def _write(service: Service, id: str, out: Path) -> Mapping[str, Any]:
+    """Write the certificate of a closed batch, or of a completed request, and return it."""
     from unlearn.forget import UnknownIds
     from unlearn.outputs import write_json
-    from unlearn.requests.certificate import certificate
+    from unlearn.requests.certificate import certificate, certificate_of_request
+    from unlearn.requests.ledger import NoSuchRequest
 
-    if (found := certificate(service.ledger, batch)) is None:
-        raise UnknownIds(f"`batch` must be the id of a closed batch (got {batch!r})")
+    try:
+        found = certificate(service.ledger, id) or certificate_of_request(service.ledger, None, id)
+    except NoSuchRequest:
+        found = None
+    if found is None:
+        raise UnknownIds(f"`id` must be that of a closed batch or of a completed request (got {id!r})")
     write_json(out, found)
     return found
 

@@ -28,20 +28,23 @@ def verify_certificate(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Check a certificate offline: signature, verification of every target, that nothing was left, chain."""
-    from unlearn.requests.certificate import defects
+    from unlearn.forget import few
+    from unlearn.requests.certificate import defects, disclosed
 
     public = _public_key(key)
     document, before = _read(file), None if previous is None else _read(previous)
     found = defects(document, public, before)
     if found:
         raise NotVerified("\n  - ".join([f"{file} is not valid:", *found]))
+    requests, counts = disclosed(document, "request"), disclosed(document, "counts")
     if not json_:
-        number, targets = len(document["requests"]), ", ".join(document["targets"])
+        of = few([one["subject_request_id"] for one in requests]) if requests else "requests that it does not disclose"
         typer.echo(
-            f"{file} is valid: signed by that key, every target verified, nothing left; {number} "
-            f"request{'s' * (number != 1)} in {targets}, closed at {document['closed_at'][:16]}"
+            f"{file} is valid: signed by that key, every target verified, nothing left; {of} in "
+            f"{', '.join(document['targets'])}, closed at {document['closed_at'][:16]}"
         )
-    return {"valid": True, "batch": document["batch"], "sequence": document["sequence"]}
+    told = {"requests": requests, "counts": counts[0] if counts else None}
+    return {"valid": True, "batch": document["batch"], "sequence": document["sequence"]} | told
 
 
 def _public_key(named: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from unlearn.requests.api.opendsr import RequestId
 from unlearn.requests.api.operating import BatchId
 from unlearn.requests.api.problems import Failure
 from unlearn.requests.callers import Role
-from unlearn.requests.certificate import public_key
+from unlearn.requests.certificate import certificate_of_request, public_key
 from unlearn.requests.health import health
 from unlearn.requests.page import listing, reading, shown
 from unlearn.requests.page.access import Auditing, Visiting
@@ -26,6 +27,7 @@ from unlearn.requests.tables import AuditRow, CertificateRow
 router = APIRouter()
 
 Done = Annotated[Literal["cancelled", "retried", "lifted"] | None, Query()]
+Controller = Annotated[str | None, Query(max_length=100, pattern=listing.WITHOUT_NUL)]
 _ROWS = 100
 
 
@@ -59,7 +61,7 @@ def one_request(
     request: Request,
     visit: Visiting,
     subject_request_id: RequestId,
-    controller: Annotated[str | None, Query(max_length=100, pattern=listing.WITHOUT_NUL)] = None,
+    controller: Controller = None,
     done: Done = None,
 ) -> Response:
     """One request, with its history."""
@@ -74,6 +76,18 @@ def one_request(
         tracks=[shown.track(name, step, failing=one.failing) for name, step in one.targets.items()],
         cancellable=mine and (one.state, RequestEvent.CANCEL) in REQUESTS,
     )  # fmt: skip
+
+
+@router.get("/requests/{subject_request_id}/certificate.json")
+def certificate_of_one_request(
+    request: Request, visit: Visiting, subject_request_id: RequestId, controller: Controller = None
+) -> Response:
+    """The certificate of one request, which discloses nothing of another one."""
+    service: Service = request.app.state.service
+    found = certificate_of_request(service.ledger, visit.caller.scope or controller, subject_request_id)
+    if found is None:
+        raise Failure(404, "no such certificate", "There is one as soon as the request is completed.")
+    return _download(found["sequence"], json.dumps(found, indent=1))
 
 
 @router.get("/batches/{batch}")
@@ -91,13 +105,12 @@ def one_batch(request: Request, visit: Auditing, batch: BatchId, done: Done = No
 
 @router.get("/batches/{batch}/certificate.json")
 def certificate(request: Request, _: Auditing, batch: BatchId) -> Response:
-    """The certificate, byte for byte as it was signed."""
+    """The certificate with everything disclosed."""
     service: Service = request.app.state.service
     found: CertificateRow | None = _batch(service, batch).certificate
     if found is None:
         raise Failure(404, "no such certificate", "The batch is not closed.")
-    headers = {"Content-Disposition": f"attachment; filename=certificate-{found.sequence}.json"}
-    return Response(found.content + "\n", media_type="application/json", headers=headers)
+    return _download(found.sequence, found.content)
 
 
 @router.get("/queue")
@@ -156,6 +169,11 @@ def _batch(service: Service, id: str) -> reading.OneBatch:
     if (found := reading.one_batch(service.ledger, id)) is None:
         raise Failure(404, "no such batch", "There is no such batch.")
     return found
+
+
+def _download(sequence: int, certificate: str) -> Response:
+    headers = {"Content-Disposition": f"attachment; filename=certificate-{sequence}.json"}
+    return Response(certificate + "\n", media_type="application/json", headers=headers)
 
 
 def _margin(service: Service) -> timedelta:

@@ -20,6 +20,7 @@ from tests.unlearn.target.example import KIND
 from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.api import access, create_app
 from unlearn.requests.callers import Role
+from unlearn.requests.certificate import defects, disclosed, public_key
 from unlearn.requests.queue import Batching
 from unlearn.requests.worker import Worker
 
@@ -48,6 +49,22 @@ def test_a_request_is_acknowledged_followed_and_served(client: Client, clock: Cl
     found = client.get(where).json()
     assert (found["request_status"], found["needs_attention"]) == ("completed", False)
     assert found["targets"] == [{"target": "shop", "step": "done"}]
+
+
+def test_the_evidence_is_for_whose_request_it_is(client: Client) -> None:
+    own, other = body(PEOPLE[0]), body(PEOPLE[1])
+    kiosk = client.having(Role.SUBMIT, name="kiosk")
+    assert client.create(own).status_code == kiosk.create(other, "k2").status_code == 201
+    where = f"/v2/requests/{own['subject_request_id']}/certificate"
+    assert client.get(where).status_code == 404 and "completed" in client.get(where).json()["detail"]
+    ledger = client.service.ledger
+    assert Worker(ledger, client.service.targets, batching=Batching(window=timedelta(0))).run_once()
+    document = client.get(where).json()
+    assert defects(document, public_key(ledger.keyring)) == []
+    assert [one["subject_request_id"] for one in disclosed(document, "request")] == [own["subject_request_id"]]
+    assert other["subject_request_id"] not in json.dumps(document) and disclosed(document, "counts") == []
+    assert client.having(Role.AUDIT).get(where).json() == document
+    assert kiosk.get(where).status_code == 404 and client.http.get(where).status_code == 401
 
 
 def test_discovery_says_what_can_be_asked_for(client: Client) -> None:

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from tests.unlearn.requests.page.conftest import OTHER, Scene, Visitor
 from unlearn.requests.api import create_app
 from unlearn.requests.callers import Role
+from unlearn.requests.certificate import defects, disclosed, public_key
 from unlearn.requests.page.sessions import LASTS
 from unlearn.requests.service import Service
 from unlearn.requests.states import RequestState
@@ -119,7 +120,13 @@ def test_who_submits_sees_their_own_requests_alone(submitter: Visitor) -> None:
     own = submitter.get(f"requests/{scene.ids['pending']}?controller={OTHER}").text
     assert "<dd>shop</dd>" in own and "Söhne" not in own
     done = submitter.get(f"requests/{scene.ids['completed']}").text
-    assert "certificate.json" not in done and scene.batches["completed"] not in done and 'class="by"' not in done
+    assert scene.batches["completed"] not in done and 'class="by"' not in done
+    (link,) = re.findall(r'href="/page/(requests/[^"]+/certificate\.json[^"]*)"', done)
+    document = submitter.get(link).json()
+    assert defects(document, public_key(scene.service.ledger.keyring)) == []
+    assert [one["subject_request_id"] for one in disclosed(document, "request")] == [scene.ids["completed"]]
+    assert submitter.get(f"requests/{scene.ids['other']}/certificate.json?controller={OTHER}").status_code == 404
+    assert submitter.get(f"requests/{scene.ids['pending']}/certificate.json").status_code == 404
     for path in (*PATHS[1:], f"batches/{scene.batches['completed']}"):
         assert submitter.get(path).status_code == 403, path
     assert submitter.get(f"batches/{scene.batches['completed']}/certificate.json").status_code == 403

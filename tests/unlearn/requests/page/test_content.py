@@ -130,7 +130,7 @@ def test_a_request_is_shown_with_its_clock_history_and_evidence(operator: Visito
     assert [what for what, figures in told if not figures] == [
         "received, its person suppressed", "taken into a batch", "legal holds checked", "completed",
     ]  # fmt: skip
-    assert f"/page/batches/{batches['completed']}/certificate.json" in text and "owed, next" in text
+    assert f"/page/requests/{ids['completed']}/certificate.json" in text and "owed, next" in text
     assert "A legal hold forbids deletion" in operator.get(f"requests/{ids['on_hold']}").text
     report = operator.get(f"batches/{batches['completed']}").text
     facts = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", report))
