@@ -215,9 +215,7 @@ def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path:
     answer("request", "certificate", made["id"], "--out", alone)
     assert answer("verify-certificate", alone, "--key", public) == checked
     for id in ("0" * 32, str(uuid.uuid4())):
-        assert "a closed batch or of a completed request" in refusal_of_work(
-            "request", "certificate", id, "--out", alone
-        )
+        assert "a closed batch or of a completed request" in refusal(3, "request", "certificate", id, "--out", alone)
     file.write_text(file.read_text("utf-8").replace('"users": 1', '"users": 2'), "utf-8")
     assert "is not valid" in refusal_of_work("verify-certificate", file, "--key", public)
 
