@@ -25,8 +25,8 @@ def add_slopes(
     weight: NDArray[np.int64],
     by_arc: NDArray[np.int64],
     by_node: NDArray[np.int64],
-) -> float:
-    """What is in reach over the worlds of a `Block`, and how fast it falls with what is taken of each unit.
+) -> Floats:
+    """What is in reach in each world of a `Block`, [w], and how fast it falls with what is taken of each unit.
 
     An arc is as long as what is taken of it and of the node that it leads to, and a node at distance d counts
     1 - d of its weight, at 1 and beyond nothing. A tree of shortest ways tells the slopes: what is taken of a unit
@@ -39,7 +39,7 @@ def add_slopes(
     distance, size, settled = np.empty(most), np.empty(most, np.int64), np.empty(most, np.bool_)
     above, entering = np.empty(most, np.int32), np.empty(most, np.int32)
     order, stack = np.empty(most, np.int32), np.empty(most, np.int32)
-    in_reach = 0.0
+    in_reach = np.zeros(len(nodes) - 1)
     for world in range(len(nodes) - 1):
         low, high = nodes[world], nodes[world + 1]
         distance[: high - low], settled[: high - low] = 1.0, False
@@ -73,7 +73,7 @@ def add_slopes(
         for number in range(met - 1, -1, -1):
             at = order[number]
             row, by = node[low + at], entering[at]
-            in_reach += float(weight[row] * (1.0 - distance[at]))
+            in_reach[world] += weight[row] * (1.0 - distance[at])
             by_node[row] += size[at]
             if by >= 0:
                 by_arc[by] += size[at]

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from graph_influence.coins import coin_steps, stream, unit
+from graph_influence.coins import coin_steps, purpose, stream, unit
 from graph_influence.diffusion import diffusion
 from graph_influence.outbreak.dominators import add_drops, touching
 from graph_influence.outbreak.fractional import add_slopes
@@ -21,7 +21,7 @@ Number = TypeVar("Number", bound=np.integer)
 Gone = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # marks of arcs [m], and of nodes [n] and the seeds together
 
 _CHUNK = 512  # worlds between which an interrupt is answered
-_PILOT = 64  # worlds that tell how large they are, unless fewer fill the room
+_PILOT = 64  # other worlds that tell how large they are, unless fewer fill the room
 _ROOM = 2**24  # arcs of all worlds together, about 200 MB
 _ALL = 2**62
 
@@ -60,15 +60,12 @@ class Worlds:
         weight = np.full(n + 1, not backward, dtype=np.int64)
         weight[n] = 1 if backward else len(outbreak.seeds)
 
-        pilot = Block(*_sample(search, starts, key, np.uint64(0), min(samples, _PILOT), _ROOM))
-        had = len(pilot.nodes) - 1
-
         def drawn(first: int, count: int) -> Block:
-            return Block(*_sample(search, starts, key, np.uint64(had + first), count, _ALL))
+            return Block(*_sample(search, starts, key, np.uint64(first), count, _ALL))
 
         self.outbreak = outbreak
-        self.samples = min(samples, max(had, _ROOM * had // max(1, len(pilot.arc))))
-        self._blocks = [pilot, *in_chunks(drawn, self.samples - had, chunk=_CHUNK)]
+        self.samples = min(samples, _affordable(search, starts, purpose(seed, "pilot"), min(samples, _PILOT)))
+        self._blocks = list(in_chunks(drawn, self.samples, chunk=_CHUNK))
         self._scale = (graph.num_alive if backward else 1) / self.samples
         self._weight = weight
         self._tallies: list[_Tally] = []  # all worlds are counted by these together; as many as threads at most
@@ -95,16 +92,17 @@ class Worlds:
         arcs, nodes = np.zeros(graph.num_arcs), np.zeros(graph.num_nodes + 1)
         (arcs if by_arc else nodes)[: len(taken)] = taken
 
-        def some(first: int, _: int) -> tuple[float, NDArray[np.int64]]:
+        def some(first: int, _: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             hanging = np.zeros(len(arcs), dtype=np.int64), np.zeros(len(nodes), dtype=np.int64)
             reached = add_slopes(*self._blocks[first], arcs, nodes, self._weight, *hanging)
             return reached, hanging[0 if by_arc else 1][: len(taken)]
 
-        spread, fall = 0.0, np.zeros(len(taken))  # whole numbers
+        reached, fall = list[NDArray[np.float64]](), np.zeros(len(taken))  # whole numbers
         for part, hanging in in_chunks(some, len(self._blocks), chunk=1):
-            spread += part
+            reached.append(part)
             fall += hanging
-        return spread * self._scale, fall * -self._scale
+        # World by world: which of them share a block depends on the number of threads.
+        return float(np.concatenate(reached).sum()) * self._scale, fall * -self._scale
 
     def _count(self, gone: Gone) -> None:
         """Makes the tallies those of the worlds without these arcs and nodes.
@@ -190,6 +188,15 @@ class _Search(NamedTuple):
         _, _, counter, low, width = diffusion(outbreak.model, graph).arcs
         to, ids = there[places].astype(np.int32), leaving[places].astype(np.int32)
         return cls(ptr, to, ids, counter[places], low[places], width[places])
+
+
+def _affordable(search: _Search, starts: NDArray[np.int64], seed: int, pilot: int) -> int:
+    """How many worlds fill the room, and at least one, by as many `pilot` ones or those that fill it already.
+
+    They are none of the sample: one that its own sizes had ended would hold too many of the large ones.
+    """
+    nodes, _, _, _, arc = _sample(search, starts, np.uint64(seed), np.uint64(0), pilot, _ROOM)
+    return max(1, _ROOM * (len(nodes) - 1) // max(1, len(arc)))
 
 
 @kernel

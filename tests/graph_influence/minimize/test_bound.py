@@ -156,11 +156,12 @@ def test_the_same_seed_gives_the_same_bound_on_any_number_of_threads(monkeypatch
     graph = SocialGraph.from_arcs(*random.integers(60, size=(2, 240)), random.uniform(0.1, 0.4, 240), nodes=60)
     outbreak = Outbreak(graph, np.array([3, 9, 40]))
 
-    def bound(threads: int, seed: int) -> Optimality:
+    def bound(threads: int, samples: int, seed: int) -> Optimality:
         monkeypatch.setattr("unlearn.parallel.config.NUMBA_NUM_THREADS", threads)
-        return optimality(outbreak, [1, 2], samples=2_000, batches=2, seed=seed)
+        return optimality(outbreak, [1, 2], samples=samples, batches=2, seed=seed)
 
-    assert bound(1, 0) == bound(3, 0) != bound(1, 1)
+    for samples in (300, 2_000):  # threads share the one, and take blocks of a size from the other
+        assert bound(1, samples, 0) == bound(3, samples, 0) == bound(8, samples, 0) != bound(1, samples, 1)
 
 
 def test_where_nothing_spreads_nothing_can_be_reduced():

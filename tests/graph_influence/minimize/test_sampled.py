@@ -238,28 +238,39 @@ def test_worlds_that_are_large_are_fewer(monkeypatch):
     monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", 1_000)
     graph = SocialGraph.from_arcs(range(9), range(1, 10), nodes=10)
     assert Worlds(Outbreak(graph, np.array([0])), 5_000, 0).samples == 111
-    monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", 20)  # of which three worlds take 27
+    monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", 20)  # of which two worlds take 18
     few = Worlds(Outbreak(graph, np.array([0])), 5_000, 0)
-    assert few.samples == 3
+    assert few.samples == 2
     assert few.drops([])[0] == 10 and few.drops([4])[0] == 5
+    monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", 5)
+    assert Worlds(Outbreak(graph, np.array([0])), 5_000, 0).samples == 1
 
 
-@pytest.mark.parametrize("room", [20, 2**24])
-@pytest.mark.parametrize("samples", [1, 2, 64, 700])
-def test_no_world_is_drawn_that_is_not_kept(samples, room, monkeypatch):
+@pytest.mark.parametrize("room", [60, 200, 2_000])
+def test_however_few_worlds_there_is_room_for_they_are_no_larger_than_others(room, monkeypatch):
+    """A hub is reached by chance, and with it all: sizes that end the sample would count large worlds too often."""
+    monkeypatch.setattr("graph_influence.outbreak.worlds._ROOM", room)
+    graph = SocialGraph.from_arcs([0, *[1] * 40], range(1, 42), [0.3, *[1.0] * 40], nodes=42)
+    outbreak = Outbreak(graph, np.array([0]))
+    spreads = np.array([Worlds(outbreak, 5_000, seed).drops([])[0] for seed in range(2_000)])
+    assert abs(spreads.mean() - (1 + 0.3 * 41)) < 4 * spreads.std() / len(spreads) ** 0.5
+
+
+@pytest.mark.parametrize("samples", [1, 64, 700])
+def test_worlds_are_the_first_runs_of_their_coins(samples, monkeypatch):
     from graph_influence.outbreak import worlds
 
     graph, drawn, sample = SocialGraph.from_arcs(range(9), range(1, 10), nodes=10), [], worlds._sample
 
     def spied(*arguments):
         block = sample(*arguments)
-        drawn.append((int(arguments[3]), len(block[0]) - 1))
+        drawn.append((int(arguments[2]), int(arguments[3]), len(block[0]) - 1))
         return block
 
     monkeypatch.setattr(worlds, "_sample", spied)
-    monkeypatch.setattr(worlds, "_ROOM", room)
-    found = Worlds(Outbreak(graph, np.array([0])), samples, 0)
-    assert found.samples == (samples if room > 20 else min(samples, 3))
-    assert sum(count for _, count in drawn) == found.samples
-    ends = [first + count for first, count in sorted(drawn)]
-    assert [first for first, _ in sorted(drawn)] == [0, *ends[:-1]]
+    assert Worlds(Outbreak(graph, np.array([0])), samples, 0).samples == samples
+    (others, first, few), *kept = drawn
+    assert others != 0 and (first, few) == (0, min(samples, 64))
+    assert {seed for seed, _, _ in kept} == {0}
+    ends = [first + count for _, first, count in sorted(kept)]
+    assert [first for _, first, _ in sorted(kept)] == [0, *ends[:-1]] and ends[-1] == samples
