@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from recsys.data.frames import Duplicates
 from recsys.data.readers.lightgcn import one_line_a_user
 from recsys.data.readers.recbole import atomic_columns
 from recsys.data.readers.table import Columns, Table, find_columns
@@ -126,8 +127,11 @@ def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
     return frame.iloc[:, :2].apply(whole_or_text)
 
 
-def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> Table:
+def kept_ratings(table: Table, threshold: float | None, duplicates: Duplicates, problems: Problems) -> Table:
     """Ratings of at least `threshold` as bare interactions; all of them as weights when it is None.
+
+    Of a pair that was rated again only the rating that counts is compared with it, and under "raise" all of them stay,
+    to be refused.
 
     Raises:
         InvalidInteractions: every rating is below it.
@@ -141,12 +145,19 @@ def kept_ratings(table: Table, threshold: float | None, problems: Problems) -> T
     values = pd.to_numeric(table.frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     remedy = "drop these rows or correct the value"
     problems.rows(~np.isfinite(values), table.frame.index, f"`{name}` must hold finite numbers", remedy)
-    below = int((values < threshold).sum())
-    if below and below == len(values):
+    kept, low = values >= threshold, values < threshold
+    ids = table.frame.filter(items=[asked.user, asked.item])  # a column that is missing has been noted
+    if duplicates == "raise":
+        kept |= ids.duplicated(keep=False).to_numpy()
+    elif duplicates in ("first", "last"):
+        counts = ~ids.duplicated(keep=duplicates).to_numpy()
+        kept, low = kept & counts, low & counts
+    below = int(low.sum())
+    if below and not kept.any():
         problems.add(
             f"there must be at least one interaction (got none: all {below} ratings are below {threshold:g}); "
             "lower the threshold (`--threshold`, or threshold=... from Python)"
         )
         problems.fail()
     columns = Columns(asked.user, asked.item, asked.weight, None, asked.time)
-    return Table(table.frame[values >= threshold], columns, below)
+    return Table(table.frame[kept], columns, below)

@@ -162,7 +162,7 @@ def _compile(
         problems = Problems(path.name, InvalidInteractions)
         try:
             table = read_table(path, options.format, options.columns, problems)
-            table = kept_ratings(table, options.threshold, problems)
+            table = kept_ratings(table, options.threshold, options.duplicates, problems)
         except InvalidInteractions:
             table = None
         found += [f"{path.name}: {problem}" for problem in problems.found]

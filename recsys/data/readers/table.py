@@ -45,7 +45,8 @@ class Table:
 
 def usual_column(part: str, columns: Iterable[str]) -> str | None:
     """The column that plays a part by its usual name, None where there is none; the first of those of one name."""
-    usual = {re.sub(r"[^a-z]", "", str(name).lower()): str(name) for name in reversed(list(columns))}
+    # Digits stay: `user1` above `user2` is an id in a file without a header, or what begins a line of JSON.
+    usual = {re.sub(r"[^a-z0-9]", "", str(name).lower()): str(name) for name in reversed(list(columns))}
     return next((usual[name] for name in _NAMES[part] if name in usual), None)
 
 
@@ -55,7 +56,10 @@ def find_columns(frame: pd.DataFrame, asked: Columns, problems: Problems) -> Col
     have = ", ".join(f"`{name}`" for name in frame.columns)
     for part, name in found.items():
         if name is None and part in ("user", "item"):
-            remedy = f"rename it to `{part}`, or name it (`--column {part}=...`, or {part}=... from Python)"
+            remedy = (
+                f"rename it to `{part}`, name it (`--column {part}=...`, or {part}=... from Python), or where a text "
+                'has no header, say so (`--format triples`, or format="triples" from Python)'
+            )
             problems.add(f"a column of {part} ids must be named (got {have}); {remedy}")
         elif name is not None and name not in frame.columns:
             problems.add(f"column `{name}` must exist (got {have}); correct {part}=...")

@@ -66,6 +66,29 @@ def test_ratings_stay_weights_without_a_threshold(write):
     assert rows(read(path, threshold=3)) == [(1, 2, 100), (1, 3, 101)]
 
 
+@pytest.mark.parametrize(
+    ("duplicates", "expected"),
+    [("first", [(1, 2, 10), (2, 2, 1)]), ("last", [(2, 2, 1), (3, 2, 8)]), ("sum", [(1, 2, 10), (2, 2, 1), (3, 2, 8)])],
+)
+def test_the_rating_that_counts_is_the_one_that_the_threshold_sees(write, duplicates, expected):
+    path = write("x.csv", "user,item,rating,time\n1,2,5,10\n3,2,2,7\n1,2,1,20\n2,2,4,1\n3,2,4,8\n")
+    assert rows(read(path, duplicates=duplicates)) == expected
+    with pytest.raises(InvalidInteractions, match=r"occur together only once \(2 bad, line 4, 6\)"):
+        read(path)
+
+
+@pytest.mark.parametrize("line", ["user{n},item5", '{{"user": {n}, "item": 5}}'], ids=["no header", "JSON"])
+def test_an_id_is_not_taken_for_the_name_of_a_column(write, line):
+    path = write("x.csv", "\n".join(line.format(n=n) for n in (1, 2, 3)))
+    with pytest.raises(InvalidInteractions, match="column of user ids must be named .*--format triples"):
+        read(path)
+
+
+def test_text_without_a_header_is_read_as_such(write):
+    path = write("x.csv", "user1,item5\nuser2,item5")
+    assert rows(read(path, format="triples")) == [("user1", "item5"), ("user2", "item5")]
+
+
 def test_columns_can_be_named(write, tmp_path):
     table = pd.DataFrame({"who": ["b", "a"], "what": [1, 2], "how_much": [1.5, 2.5], "stars": [5, 4], "when": [7, 8]})
     table.to_csv(tmp_path / "x.csv", index=False)
@@ -293,7 +316,7 @@ def test_a_header_alone_has_no_times(write):
 
 
 def test_a_column_that_is_not_found_can_be_renamed(write):
-    remedy = r"rename it to `user`, or name it \(`--column user=...`, or user=... from Python\)"
+    remedy = r"rename it to `user`, name it \(`--column user=...`, or user=... from Python\), or .*`--format triples`"
     with pytest.raises(InvalidInteractions, match=remedy):
         read(write("x.csv", "who,item\na,1\n"))
 
