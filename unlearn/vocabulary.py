@@ -146,7 +146,8 @@ class Vocabulary:
         self._looked_up += len(ids)
         if self._looked_up <= _FEW and "_index" not in self.__dict__:
             # Most vocabularies that a deletion leaves are asked for the next one only.
-            hits = ((self.ids == value) & self.alive for value in ids)
+            # By arrays of one: a str itself would become numpy's own, which drops a NUL at its end.
+            hits = ((self.ids == ids[k : k + 1]) & self.alive for k in range(len(ids)))
             return np.fromiter((hit.argmax() if hit.any() else -1 for hit in hits), np.int64, len(ids))
         found = np.asarray(self._index.get_indexer(pd.Index(ids)), dtype=np.int64)
         known = found >= 0

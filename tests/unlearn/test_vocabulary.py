@@ -129,3 +129,9 @@ def test_the_first_lookups_and_later_ones_find_the_same(ids):
     expected = [-1 if row in (0, 7) else row for row in range(50)]
     assert [int(left.rows([value], unknown="mark")[0]) for value in ids] == expected  # looked through, then hashed
     assert left.rows(ids, unknown="mark").tolist() == expected
+
+
+@pytest.mark.parametrize("lookups", [1, 50], ids=["looked through", "hashed"])
+def test_nobody_is_found_under_another_ones_id(lookups):
+    vocabulary = Vocabulary(["a", "a\0", "b"])
+    assert vocabulary.rows(["a\0", "a", "b\0"] * lookups, unknown="mark").tolist() == [1, 0, -1] * lookups
