@@ -115,13 +115,12 @@ def build_model(
     assert model is not None and objective is not None
     kind, given = model
     assert issubclass(kind, Recommender)
-    return RecommenderProblem.build(
-        data,
-        model=kind(data.n_users, data.n_items, **given),
-        objective=objective[0](**objective[1]),
-        options=TrainingOptions(seed=seed, progress=progress, **training),
-        device=setup.device,
-    )
+    made = _made(lambda: kind(data.n_users, data.n_items, **given), problems)
+    minimised = _made(lambda: objective[0](**objective[1]), problems)
+    trained = _made(lambda: TrainingOptions(seed=seed, progress=progress, **training), problems)
+    _refuse(problems)
+    assert made is not None and minimised is not None
+    return RecommenderProblem.build(data, model=made, objective=minimised, options=trained, device=setup.device)
 
 
 def kept_for(methods: Iterable[Unlearner]) -> frozenset[str]:
@@ -192,6 +191,15 @@ def _chosen(
     except ValueError as error:
         problems.append(str(error))
     return kind, values
+
+
+def _made(make: Callable[[], T], problems: list[str]) -> T | None:
+    """What `make` makes; None where its arguments are out of range, which is added to `problems`."""
+    try:
+        return make()
+    except ValueError as error:
+        problems.append(str(error))
+        return None
 
 
 def _refuse(problems: list[str]) -> None:

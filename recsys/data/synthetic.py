@@ -31,7 +31,7 @@ def synthetic(
     Raises:
         ValueError: listing every argument that is out of range.
     """
-    _check(n_users, n_items, n_interactions, latent_dim, n_clusters, ties_per_user)
+    _check(n_users, n_items, n_interactions, seed, latent_dim, n_clusters, ties_per_user)
     rng = np.random.default_rng(seed)
     cluster = rng.integers(0, n_clusters, n_users)
     tastes = rng.dirichlet(np.full(latent_dim, 1.5 / latent_dim), n_clusters)
@@ -124,7 +124,7 @@ def _ties(rng: np.random.Generator, cluster: NDArray[np.int64], n_pairs: int) ->
 
 
 def _check(
-    n_users: int, n_items: int, n_interactions: int, latent_dim: int, n_clusters: int, ties_per_user: float
+    n_users: int, n_items: int, n_interactions: int, seed: int, latent_dim: int, n_clusters: int, ties_per_user: float
 ) -> None:
     sizes = {"n_users": n_users, "n_items": n_items, "latent_dim": latent_dim, "n_clusters": n_clusters}
     problems = [
@@ -138,6 +138,8 @@ def _check(
             f"`n_interactions` must lie between one a user and half of the items a user for `synthetic`, "
             f"here {n_users} to {most} (got {n_interactions})"
         )
+    if seed < 0:
+        problems.append(f"`seed` must be at least 0 for `synthetic` (got {seed})")
     if not 0 <= ties_per_user < n_users:
         problems.append(f"`ties_per_user` must lie between 0 and n_users for `synthetic` (got {ties_per_user})")
     if problems:

@@ -209,3 +209,10 @@ def test_training_is_tracked_without_ids(table: Path, data: Interactions, locati
     assert client.get_logged_model(said["model_id"]).name == "lightgcn"
     shutil.rmtree(out)
     assert naming(tmp_path, data.users.ids) == {"users.parquet"}  # the model's own vocabulary, and nothing else
+
+
+def test_every_number_out_of_range_is_told_at_once(table: Path, tmp_path: Path) -> None:
+    train = ("train", "--data", table, "--out", tmp_path / "model")
+    said = refusal(2, *train, "--layers", "-1", "--l2", "-3", "--a", "0", "--max-iterations", "0")
+    assert all(f"`{name}` must be" in said for name in ("layers", "l2", "a", "max_iterations"))
+    assert not (tmp_path / "model").exists()

@@ -76,6 +76,6 @@ def test_a_million_interactions_in_seconds():
 
 def test_arguments_are_checked_together():
     with pytest.raises(ValueError, match="`n_items`") as caught:
-        synthetic(10, 0, 5, latent_dim=0, ties_per_user=10)
+        synthetic(10, 0, 5, seed=-1, latent_dim=0, ties_per_user=10)
     text = str(caught.value)
-    assert [name in text for name in ("`latent_dim`", "`n_interactions`", "`ties_per_user`")] == [True] * 3
+    assert [name in text for name in ("`seed`", "`latent_dim`", "`n_interactions`", "`ties_per_user`")] == [True] * 4
