@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unlearn import durable
+from unlearn.invalid import InvalidInput
 
 ANY_SIZE = 2**31 - 1
 """Bytes of metadata that reading must allow: every id may be in there, and Arrow refuses 100 MB unless told."""
@@ -32,8 +33,17 @@ def metadata(path: Path) -> Mapping[bytes, bytes]:
 
 
 def read(path: Path) -> Any:
-    """The Arrow table of a file, with its metadata."""
-    return pq.read_table(path, thrift_string_size_limit=ANY_SIZE)
+    """The Arrow table of a file, with its metadata.
+
+    Raises:
+        InvalidInput: the file is damaged.
+    """
+    try:
+        return pq.read_table(path, thrift_string_size_limit=ANY_SIZE)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(
+            f"`{path}` must be whole Parquet (got an error: {error}); restore it, or write it again"
+        ) from error
 
 
 def write(path: Path, table: Any, *, mode: int = 0o600) -> None:

@@ -38,6 +38,7 @@ def from_parquet(path: str | Path) -> Interactions:
 
     Raises:
         InvalidInteractions: the file is no snapshot.
+        InvalidInput: it is one, and damaged.
         UnknownIds: its rows are not in its vocabularies.
     """
     path = Path(path)

@@ -9,6 +9,7 @@ import pytest
 from recsys.data import Interactions, from_parquet, ratio, read, read_split, synthetic, to_inter, to_parquet
 from recsys.errors import InvalidInteractions
 from unlearn.forget import ForgetSet
+from unlearn.invalid import InvalidInput
 from unlearn.vocabulary import Vocabulary
 
 
@@ -127,6 +128,16 @@ def test_atomic_files_come_back(data, tmp_path):
     pd.testing.assert_frame_equal(back.frame(), data.frame())
     assert back.users.take(back.ties[:, 0]) == data.users.take(data.ties[:, 0])
     assert back.users.take(back.ties[:, 1]) == data.users.take(data.ties[:, 1])
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.ties.parquet"])
+def test_a_damaged_snapshot_is_named_and_can_be_restored(data, tmp_path, name):
+    to_parquet(data, tmp_path / "x.parquet")
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 8 : len(content) // 4] = bytes(len(content) // 4 - len(content) // 8)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput, match=rf"{name}` must be whole Parquet (?s:.*) restore it"):
+        from_parquet(tmp_path / "x.parquet")
 
 
 def test_what_cannot_be_written_is_refused(data, tmp_path):
