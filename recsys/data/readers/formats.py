@@ -61,19 +61,19 @@ def detect(lines: pd.Series[str], problems: Problems) -> Format:
     rows = [fields(line) for line in head]
     if not all(NUMBER.fullmatch(field) for field in rows[0]):
         return "csv"
-    if "\t" in first:
-        return "movielens" if len(rows[0]) == 4 else "triples"
-    if "," in first or ";" in first:
-        return "triples"
+    # The third of four numbers, which a time follows, is a rating whatever separates them; of three it may be a count.
+    table: Format = "movielens" if len(rows[0]) == 4 else "triples"
+    if any(mark in first for mark in "\t,;"):
+        return table
     counts = {len(row) for row in rows}
     # Two numbers a line mean the same in both formats; a user who comes twice cannot be LightGCN's.
     users = [row[0] for row in rows]
     if counts == {2} or (len(counts) == 1 and counts <= {3, 4} and len(set(users)) < len(users)):
-        return "triples"
+        return table
     if len(counts) == 1 and counts <= {3, 4}:
         problems.add(
             f"the format must be plain from the content (got {counts.pop()} numbers on every line and no user twice: "
-            'triples, or one line a user); pass format="triples" or format="lightgcn"'
+            f'{table}, or one line a user); pass format="{table}" or format="lightgcn"'
         )
         problems.fail()
     return "lightgcn"
@@ -96,9 +96,9 @@ def _recbole(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table
 
 
 def _movielens(lines: pd.Series[str], asked: Columns, problems: Problems) -> Table:
-    """u.data (tabs) and ratings.dat ("::"): user, item, rating, time; ratings.csv has a header that tells."""
+    """u.data and ratings.dat ("::"): user, item, rating, time; ratings.csv has a header that tells."""
     first: str = lines.iloc[0]
-    if not NUMBER.fullmatch(fields(first)[0]):
+    if not any(map(NUMBER.fullmatch, fields(first))):
         return _csv(lines, asked, problems)
     names = ["user", "item", "rating", "time"][: len(fields(first))]
     frame = delimited(lines, separator(first), names, problems)

@@ -58,7 +58,7 @@ def find_columns(frame: pd.DataFrame, asked: Columns, problems: Problems) -> Col
         if name is None and part in ("user", "item"):
             remedy = (
                 f"rename it to `{part}`, name it (`--column {part}=...`, or {part}=... from Python), or where a text "
-                'has no header, say so (`--format triples`, or format="triples" from Python)'
+                "has no header, name its format (`--format movielens` with ratings, else `--format triples`)"
             )
             problems.add(f"a column of {part} ids must be named (got {have}); {remedy}")
         elif name is not None and name not in frame.columns:

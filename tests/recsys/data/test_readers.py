@@ -60,6 +60,13 @@ def test_formats_are_found_by_content(write, name, text, expected):
     assert rows(read(write(name, text))) == expected
 
 
+@pytest.mark.parametrize("mark", ["\t", ",", ";", " "])
+def test_a_rating_is_one_whatever_separates_it(write, mark):
+    path = write("x.txt", "1 2 4 100\n1 3 3 101\n2 2 5 99\n".replace(" ", mark))
+    assert rows(read(path)) == [(1, 2, 100), (2, 2, 99)]
+    assert rows(read(path, format="triples")) == [(1, 2, 4, 100), (1, 3, 3, 101), (2, 2, 5, 99)]
+
+
 def test_ratings_stay_weights_without_a_threshold(write):
     path = write("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n")
     assert rows(read(path, threshold=None)) == [(1, 2, 4, 100), (1, 3, 3, 101)]
@@ -87,6 +94,10 @@ def test_an_id_is_not_taken_for_the_name_of_a_column(write, line):
 def test_text_without_a_header_is_read_as_such(write):
     path = write("x.csv", "user1,item5\nuser2,item5")
     assert rows(read(path, format="triples")) == [("user1", "item5"), ("user2", "item5")]
+    rated = write("ratings.csv", "A1,007,5.0,13\nA1,008,2.0,14\n")
+    with pytest.raises(InvalidInteractions, match="--format movielens"):
+        read(rated)
+    assert rows(read(rated, format="movielens")) == [("A1", "007", 13)]
 
 
 def test_columns_can_be_named(write, tmp_path):
