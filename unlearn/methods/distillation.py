@@ -30,11 +30,12 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
     """How far the student is from the teacher, for each record [r].
 
     For logits [r, c]: T^2 KL(softmax(teacher / T) | softmax(student / T)). For values [r]: (teacher - student)^2 / 2,
-    the same between normal distributions of unit variance, where T cancels.
+    the same between normal distributions of unit variance, where T cancels. Logits are compared in float64: the
+    derivative is 0 where the student is its teacher, and Adam makes whole steps of what rounding leaves there.
     """
     if teacher.dim() == 1:
         return 0.5 * (teacher - student).square()
-    wanted, got = (torch.log_softmax(logits / temperature, 1) for logits in (teacher, student))
+    wanted, got = (torch.log_softmax(logits.double() / temperature, 1) for logits in (teacher, student))
     return temperature**2 * (wanted.exp() * (wanted - got)).sum(1)
 
 

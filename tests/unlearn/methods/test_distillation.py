@@ -110,6 +110,15 @@ def test_bad_teaching_is_its_equation(problem: AttachedProblem) -> None:
     torch.testing.assert_close(flatten(after(unlearner, problem)), flatten(x), **EXACT64)
 
 
+@pytest.mark.parametrize("unlearner", [Scrub(), BadTeacher()], ids=lambda u: u.name)
+def test_single_precision_ends_where_double_does(unlearner: Unlearner, problem: AttachedProblem) -> None:
+    rounded = {name: value.float() for name, value in problem.params.items()}
+    single = classifier(dtype=torch.float32).with_params(rounded)
+    ends = [flatten(after(unlearner, one)).double() for one in (single, problem)]
+    way = float((ends[1] - flatten(problem.params)).norm())
+    assert float((ends[0] - ends[1]).norm()) < 1e-3 * way
+
+
 def test_the_random_teacher_has_only_the_scale_of_the_original(problem: AttachedProblem) -> None:
     drawn = random_like(problem.params, 0)
     shuffled = {name: -value.flip(0) for name, value in problem.params.items()}
