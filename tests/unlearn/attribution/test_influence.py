@@ -20,7 +20,7 @@ from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data, tiny
 from unlearn.attribution import GradientDot, Influence, Removal, losses
 from unlearn.curvature import adam_damping, ekfac, hessian_operator
 from unlearn.forget import ForgetSet, UnknownIds
-from unlearn.methods import method
+from unlearn.methods import MissingRequirement, method
 from unlearn.params import Params
 from unlearn.problem import Problem
 from unlearn.solvers.operator import Operator
@@ -241,3 +241,21 @@ def test_nothing_is_changed_and_nothing_is_accepted_out_of_range() -> None:
         Removal(method("retrain")).fit(problem).scores(predictions)
     stopped = problem.with_params(problem.params, history=replace(problem.history, hooks=()))
     assert Influence().fit(stopped).scores(predictions, torch.arange(3)).values.shape == (3, 4)
+
+
+def test_removal_compares_with_the_model_that_the_method_serves_with() -> None:
+    problem, group = ridge().fit(), ForgetSet(records=(3, 9))
+    replayed = method("delta_grad", steps=20, period=1)  # stops short of the minimum, and retraces that exactly
+    found = Removal(replayed).fit(problem).scores(predictions, [ForgetSet(), group]).values
+    served = replayed.subject(problem, replayed.prepare(problem))
+    assert isinstance(served, Problem)
+    again = served.without(group).fit()
+    assert not found[0].any()
+    torch.testing.assert_close(found[1], predictions(served, served.params) - predictions(again, again.params))
+
+
+def test_removal_by_what_has_no_parameters_is_refused() -> None:
+    options = TrainingOptions(seed=1, max_iterations=5)
+    problem = RecommenderProblem.build(tiny_data(), options=options, dim=4).fit()
+    with pytest.raises(MissingRequirement, match="`sharding` must serve with a model that has parameters"):
+        Removal(method("sharding", shards=2)).fit(problem)
