@@ -158,6 +158,16 @@ def test_negatives_are_the_same_with_and_without_the_forgotten() -> None:
     assert len(nonzero) <= 4  # user, item, its negative, and a negative that now may be the deleted item
 
 
+def test_what_training_left_undone_in_rows_that_go_is_not_asked_of_others() -> None:
+    options = TrainingOptions(seed=1, max_iterations=3)
+    problem = RecommenderProblem.build(tiny_data(), options=options, dtype=torch.float64, dim=4).fit()
+    forget = requests(problem)["user"]
+    assert bool(problem.value_and_gradient(problem.params)[1]["table"][3].abs().max() > 0.1)
+    found = removed_gradient(problem, problem.without(forget), forget).view(-1, 4)
+    assert not bool(found[3].any())
+    assert bool(found[40:].any())
+
+
 # ---- IFRU ------------------------------------------------------------------------------------------------------------
 
 

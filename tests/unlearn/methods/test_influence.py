@@ -156,6 +156,8 @@ def test_next_to_a_flat_direction_the_exact_form_does_not_raise_the_objective() 
         worst = max(worst, float(remaining.objective(unguarded) - remaining.objective(start)))
         result = Influence().forget(problem, forget).problem
         assert float(remaining.objective(result.params)) <= float(remaining.objective(start))
+        timid = unflatten(flatten(start) + Influence(damping=0.64).solve(bare, b, project)[0], start)
+        assert float(remaining.objective(result.params)) < float(remaining.objective(timid))
     assert worst > 0.1
 
 
