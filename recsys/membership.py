@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -163,13 +164,13 @@ def _single(
     named, others = data.positions(forget), data.positions(unknown or ForgetSet())
     staying = np.setdiff1d(np.arange(len(data)), np.concatenate([named, others]))
     groups = {"forget": named, "retain": staying} | ({"unknown": others} if len(others) else {})
-    keys = data.users.keys[rows] ^ data.items.keys[columns]
-    chosen = {name: _some(group, keys[group], most, seed) for name, group in groups.items()}
+    keys = data.units("interaction").keys
+    chosen = {name: _some(group, most, seed, keys[group]) for name, group in groups.items()}
     units = np.concatenate(list(chosen.values()))
     people = np.unique(rows[units])
     local, held_items = seen_items(test, people)
     held_rows = people[local]
-    picked = _some(np.arange(len(held_rows)), data.users.keys[held_rows] ^ data.items.keys[held_items], most, seed)
+    picked = _some(np.arange(len(held_rows)), most, seed, data.users.keys[held_rows], data.items.keys[held_items])
     return _Drawn(
         chosen=chosen,
         asked=(rows[units], columns[units]),
@@ -187,7 +188,7 @@ def _whole(data: Interactions, test: Interactions, forget: ForgetSet, unit: Unit
     named = np.sort(ids.rows(forget.users or forget.items))
     present = np.unique((data.user_rows(), data.item_rows())[side])
     groups = {"forget": named, "retain": np.setdiff1d(present, named)}
-    chosen = {name: _some(group, ids.keys[group], most, seed) for name, group in groups.items()}
+    chosen = {name: _some(group, most, seed, ids.keys[group]) for name, group in groups.items()}
     units = np.concatenate(list(chosen.values()))
     whole = tuple(ids.take(units))
     halves = split_history(data, ForgetSet(users=whole) if unit == "user" else ForgetSet(items=whole), seed=seed)
@@ -205,9 +206,9 @@ def _whole(data: Interactions, test: Interactions, forget: ForgetSet, unit: Unit
     )
 
 
-def _some(rows: Rows, keys: np.ndarray, most: int, seed: int) -> Rows:
-    """At most `most` of the rows, each by its own key, in ascending order."""
-    return np.sort(rows[permutation(seed, "audit/examples", keys)[:most]])
+def _some(rows: Rows, most: int, seed: int, *keys: NDArray[np.uint64]) -> Rows:
+    """At most `most` of the rows, each by its own keys, in ascending order."""
+    return np.sort(rows[permutation(seed, "audit/examples", *keys)[:most]])
 
 
 def _place(values: Rows, wanted: Rows) -> Rows:

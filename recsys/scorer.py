@@ -112,9 +112,7 @@ class RankingScorer:
         chosen_users = _drawn(users, data.users.keys[users], len(forget.users), seed)
         chosen_items = _drawn(items, data.items.keys[items], len(forget.items), seed)
         rows, columns = data.user_rows(), data.item_rows()
-        edges = _drawn(
-            np.arange(len(data)), data.users.keys[rows] ^ data.items.keys[columns], len(forget.interactions), seed
-        )
+        edges = _drawn(np.arange(len(data)), data.units("interaction").keys, len(forget.interactions), seed)
         ties = data.units("tie")
         pairs = len({frozenset(tie) for tie in forget.ties})
         return ties.forget_set(_drawn(np.arange(len(ties)), ties.keys, pairs, seed)) | ForgetSet(

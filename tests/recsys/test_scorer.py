@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
@@ -14,6 +15,7 @@ from recsys.data import Interactions
 from recsys.evaluate import evaluate
 from recsys.fitted import FittedRecommender
 from recsys.foldin import split_history
+from recsys.membership import PairExamples
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.recommend import ScoreRanker
@@ -283,3 +285,22 @@ def test_the_placebo_is_of_equal_size_and_disjoint(scorer: RankingScorer, proble
     assert not set(placebo.users) & set(forget.users)
     assert not set(placebo.items) & set(forget.items)
     assert not set(placebo.interactions) & set(forget.interactions)
+
+
+def test_people_who_are_each_others_items_are_drawn_pair_by_pair() -> None:
+    """A user and an item of one id have one key: what the two ends make together must not depend on their order."""
+    ends = np.argwhere(np.random.default_rng(0).random((40, 40)) < 0.15)
+    both = np.unique(np.concatenate([ends, ends[:, ::-1]]), axis=0)
+    data = Interactions.from_frame(pd.DataFrame(both, columns=["user", "item"]))
+    forget = ForgetSet(interactions=((int(both[0, 0]), int(both[0, 1])),))
+    problem = RecommenderProblem.build(data, dim=2)
+    many = replace(forget, interactions=tuple((int(a), int(b)) for a, b in both[:60]))
+    scorer = RankingScorer(data.take(np.arange(len(data), step=3)))
+    placebo = {(a, b) for a, b in scorer.placebo(problem, many, seed=0).interactions}
+    asked = scorer.examples(problem, forget, seed=0, most=60)
+    assert isinstance(asked, PairExamples)
+    retained = {(int(a), int(b)) for a, b in np.column_stack(asked.pairs)[asked.groups["retain"]]}
+    held_out = {(int(a), int(b)) for a, b in np.column_stack(asked.pairs)[asked.groups["held_out"]]}
+    for drawn in (placebo, retained, held_out):
+        assert len(drawn) == 60
+        assert 0 < sum((b, a) in drawn for a, b in drawn) < 36
