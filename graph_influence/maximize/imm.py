@@ -25,6 +25,8 @@ class Imm(Maximizer):
     Differences from the paper:
         - Sets of the search are used again, which its proof does not allow. The exponent is raised as Chen (2018, arXiv
           1808.09363) proposes, so that the result holds for every number of sets up to lambda*.
+        - To halve the failures of each of the two phases the exponent is raised by ln 2 / ln n, where the paper has
+          `exponent` ln 2 / ln n, which for less than 1 is not enough.
         - LB is at least k: seeds reach themselves.
     """
 
@@ -46,7 +48,7 @@ class Imm(Maximizer):
         if k == n:  # with one person, a probability of n^-l says nothing either
             return Choice(order, 1.0)
         sets = RRSets(graph, self.model, seed=purpose(self.seed, "selection"))
-        exponent = bounds.imm_exponent(n, k, self.eps, self.exponent * (1 + log(2) / log(n)))
+        exponent = bounds.imm_exponent(n, k, self.eps, self.exponent + log(2) / log(n))
         search, wide = bounds.imm_search(n, k, self.eps, exponent), sqrt(2) * self.eps
         below = float(k)
         for halvings in range(1, int(log2(n))):

@@ -32,3 +32,16 @@ def test_it_searches_and_ends_with_as_many_sets_as_the_paper_says(k, monkeypatch
     assert last and not any(before)
     enough = ceil(bounds.imm_sets(n, k, eps, exponent) / max(k, reached[-1] / (1 + wide)))
     assert ended == answer.sets == max(search[-1][0], enough)
+
+
+@pytest.mark.parametrize("exponent", [0.25, 1.0, 2.0])
+def test_both_phases_together_fail_as_rarely_as_promised(exponent, monkeypatch):
+    given, n = list[float](), 300
+
+    def noted(*arguments) -> float:
+        given.append(arguments[-1])
+        return arguments[-1] + 1
+
+    monkeypatch.setattr(bounds, "imm_exponent", noted)
+    Imm(eps=0.5, exponent=exponent).maximize(social(), 5)
+    assert 2 * n ** -given[0] == pytest.approx(n**-exponent)
