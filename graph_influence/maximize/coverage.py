@@ -36,8 +36,8 @@ def greedy(
     """The k rows that greedily cover most sets: each has the largest gain given those before it.
 
     above = min over t of [covered(S_t) + sum of the k largest gains given S_t], S_t the first t picks: by
-    submodularity no k rows cover more (Tang et al. 2018, section 5). Where sets are cut at sentinels, t is at least
-    their number, as gains given fewer are not known.
+    submodularity no k rows cover more (Tang et al. 2018, section 5). Sets that are cut at sentinels are covered by them
+    from the beginning, so that nobody's gains in them, which are not known, are asked for.
 
     Gains are kept exactly: a set that becomes covered takes one from each of its members, so all rounds together read
     every set once. Rows are kept in order of their gains, in which taking one from a gain is one swap and changes the
@@ -64,8 +64,7 @@ def greedy(
         covered,
         largest,
     )
-    known = len(given) if sets.covered.any() else 0
-    return Greedy(rows, covered, int((covered + largest)[known:].min()))
+    return Greedy(rows, covered, int((covered + largest).min()))
 
 
 @kernel

@@ -46,6 +46,21 @@ def test_coverage_is_within_its_bounds_of_the_best_there_is(order):
     assert tight >= 10 and close >= 20
 
 
+def test_lists_that_were_not_chosen_greedily_bound_nothing_by_what_they_cover():
+    beyond = 0
+    for seed in SEEDS:
+        participants = problem(seed, 1)
+        store, by_row = stored(participants, 60)
+        least = [min(own, key=lambda row: len(by_row[row]), default=NOBODY) for own in candidates(participants)]
+        if len({*least}) < len(least):  # nobody is in two lists
+            continue
+        found = assign(store, participants, given=np.array(least, dtype=np.int32)[:, None])
+        best = max(covered(by_row, rows) for rows in feasible(participants))
+        assert best <= found.above
+        beyond += best > 2 * found.covered
+    assert beyond >= 3
+
+
 def rounds(participants, found):
     """Round robin by counting everything again: lists of few candidates first, best candidate, highest out-degree."""
     own, degree = candidates(participants), participants.passive.out_degree()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, inf
+from math import ceil, exp, inf, log
 
 import numpy as np
 import pytest
@@ -81,5 +81,20 @@ def test_each_phase_spends_two_thirds_of_its_half_of_delta_on_bounds_of_looks(mo
 
     monkeypatch.setattr(bounds, "spread_above", noted)
     monkeypatch.setattr(bounds, "spread_below", lambda *_: -inf)
-    assert Hist(eps=0.5, delta=0.1).maximize(social(60), 8).ratio == bounds.GREEDY - 0.5
-    assert len(spent) > 8 and sum(spent) == pytest.approx(0.1 * 2 / 3)
+    n, k, eps, delta = 60, 8, 0.5, 0.1
+    assert Hist(eps=eps, delta=delta).maximize(social(n), k).ratio == bounds.GREEDY - eps
+    assert sum(spent) == pytest.approx(delta * 2 / 3)
+    choices = bounds.log_binomial(n, k)
+    whole = bounds.sets_enough(n, bounds.GREEDY, choices, k, eps / 2, delta / 2)
+    cut = bounds.hist_sets(n, k, 0, eps / 2, delta / 2)
+    first = bounds.sets_enough(n, bounds.GREEDY, choices, n, 1, delta)
+    looks = bounds.doublings(whole, ceil(3 * log(2 / delta))), bounds.doublings(cut, first)
+    assert len(spent) == sum(looks) and min(looks) > 3
+
+
+def test_who_does_not_stand_the_test_on_fresh_sets_is_no_sentinel(monkeypatch):
+    """The choosing sets, which flatter whom they chose, prove nothing."""
+    graph = dense(200)
+    assert len(Hist()._sentinels(graph, 8, ranked(graph), 0.01)[0])
+    monkeypatch.setattr(RRSets, "coverage", lambda *_: 0)
+    assert not len(Hist()._sentinels(graph, 8, ranked(graph), 0.01)[0])
