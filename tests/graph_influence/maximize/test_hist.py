@@ -62,6 +62,19 @@ def test_sentinels_reach_what_is_claimed_of_them(k):
         assert reached >= (1 - (1 - 1 / k) ** len(sentinels) - eps) * best
 
 
+def test_every_look_proves_by_coins_that_nobody_chose_by(monkeypatch):
+    seeds = list[int]()
+
+    def noted(*given, **options) -> RRSets:
+        seeds.append(options["seed"])
+        return RRSets(*given, **options)
+
+    monkeypatch.setattr("graph_influence.maximize.hist.RRSets", noted)
+    monkeypatch.setattr(RRSets, "coverage", lambda *_: 0)
+    Hist()._sentinels(graph := dense(200), 8, ranked(graph), 0.01)
+    assert len(seeds) > 2 and len({*seeds}) == len(seeds)
+
+
 def test_one_seed_needs_no_sentinels():
     assert len(Hist()._sentinels(dense(60), 1, ranked(dense(60)), 0.01)[0]) == 0
 

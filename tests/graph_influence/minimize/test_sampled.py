@@ -274,3 +274,10 @@ def test_worlds_are_the_first_runs_of_their_coins(samples, monkeypatch):
     assert {seed for seed, _, _ in kept} == {0}
     ends = [first + count for _, first, count in sorted(kept)]
     assert [first for _, first, _ in sorted(kept)] == [0, *ends[:-1]] and ends[-1] == samples
+
+
+def test_backward_worlds_begin_with_who_is_there_and_count_them():
+    graph = SocialGraph.from_arcs([0, 1, 0, 5], [1, 2, 3, 6], [1.0, 1.0, 1.0, 1.0], nodes=8)
+    left = graph.without_rows(np.array([4, 5, 7]), np.empty(0, dtype=np.int64))
+    spread, drops = Worlds(Outbreak(left, np.array([0])), 20_000, 3, backward=True).drops([])
+    assert spread == pytest.approx(4, abs=0.1) and drops[left.alive].max() == pytest.approx(2, abs=0.1)
