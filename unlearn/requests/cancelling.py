@@ -74,10 +74,11 @@ class Cancelling:
             return
         audit.append(session, self._ledger, [audit.Entry("service", "request.released", about(request.id), {})])
         subjects = {self._ledger.keyring.pseudonyms.of(one): one for one in self._ledger.keyring.open(request.payload)}
+        theirs = select(Person.pseudonym).where(Person.request_id == request_id)
         others = (
             select(Person.pseudonym)
             .join(Request, Request.id == Person.request_id)
-            .where(Person.pseudonym.in_(subjects), Request.state != RequestState.CANCELLED)
+            .where(Person.pseudonym.in_(theirs), Request.state != RequestState.CANCELLED)
         )
         still_asked_for = set(session.scalars(others))
         self._release([subject for name, subject in subjects.items() if name not in still_asked_for])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CompoundSelect, exists, func, literal, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CompoundSelect, func, literal, select
 
 from unlearn.requests import audit
 from unlearn.requests.ledger import Ledger, Refused
@@ -78,8 +77,7 @@ class Holds:
             audit.append(session, self._ledger, [entry])
             session.delete(hold)
             session.flush()
-            waiting = session.scalars(select(Request).where(Request.state == RequestState.ON_HOLD)).all()
-            free = [request for request in waiting if not held(session, self._ledger, request)]
+            free = session.scalars(select(Request).where(Request.state == RequestState.ON_HOLD, ~held())).all()
             move(session, self._ledger, free, RequestEvent.LIFT, actor)
             return len(free)
 
@@ -89,14 +87,9 @@ class Holds:
             return [(row.pseudonym, row.reference, row.placed_at) for row in session.scalars(select(Hold))]
 
 
-def held(session: Session, ledger: Ledger, request: Request) -> bool:
-    """Whether one of its people is on hold, be it that the request is about a part of them alone."""
-    if request.payload is None:
-        return False
-    subjects = ledger.keyring.open(request.payload)
-    people = [*subjects, *(part[0] for subject in subjects if (part := subject.part) is not None)]
-    names = list(map(ledger.keyring.pseudonyms.of, people))
-    return session.scalar(select(exists().where(Hold.pseudonym.in_(names)))) is True
+def held() -> ColumnElement[bool]:
+    """Which requests are about somebody on hold, be it about a part of them alone."""
+    return Request.id.in_(select(requests_by_hold().subquery().c.request_id))
 
 
 def owner(pseudonym: str) -> str:

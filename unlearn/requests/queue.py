@@ -15,7 +15,7 @@ from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from unlearn.requests import audit, certificate
-from unlearn.requests.holds import held, requests_by_hold
+from unlearn.requests.holds import held
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.moves import move
 from unlearn.requests.schedule import overdue
@@ -92,8 +92,7 @@ class Queue:
 
     def _form(self, session: Session) -> BatchRow | None:
         pending = select(Request).where(Request.state == RequestState.PENDING).limit(self._batching.limit)
-        by_hold = requests_by_hold().subquery()
-        on_hold = pending.where(Request.id.in_(select(by_hold.c.request_id)))
+        on_hold = pending.where(held())
         if not (self._ripe(session) or session.scalar(select(on_hold.exists()))):
             return None
         # Before any request is locked, like whoever cancels one or lifts a hold; what they have done is seen now.
@@ -172,7 +171,7 @@ class Queue:
                 return batch.closed_at is None
             audit.append(session, self._ledger, [audit.Entry(claim.worker, "holds.checked", f"batch:{batch.id}", {})])
             of_batch = select(Request).where(Request.batch_id == batch.id)
-            out = [request for request in session.scalars(of_batch) if held(session, self._ledger, request)]
+            out = session.scalars(of_batch.where(held())).all()
             move(session, self._ledger, out, RequestEvent.HOLD, claim.worker)
             for request in out:
                 request.batch_id = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from tests.oracles.traces import holders
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import NOW, PATH, Failing, House
 from tests.unlearn.target.example import KIND, Purchases
 from tests.unlearn.target.people import PEOPLE
+from unlearn.requests.cancelling import Cancelling
 from unlearn.requests.holds import Holds
 from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.queue import Batching, Queue
@@ -207,3 +209,21 @@ def test_a_batch_of_which_nothing_is_left_is_closed(house: House) -> None:
     Holds(house.ledger).place(Subject(KIND, PEOPLE[0]), "case 7")
     assert not queue.check_holds(claim) and not queue.check_holds(claim)
     assert house.status(kept).state is RequestState.ON_HOLD and queue.claim("me") is None
+
+
+def test_a_request_may_name_more_people_than_a_statement_may_have_parameters(
+    sqlite_ledger: Ledger, tmp_path: Path
+) -> None:
+    """As one does that `reapply` makes after a backup of long ago was restored."""
+    house, limit = House(sqlite_ledger, tmp_path / "house"), 200
+
+    @event.listens_for(sqlite_ledger.database.engine, "checkout")
+    def restrict(connection: sqlite3.Connection, *_: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, limit)
+
+    crowd = [f"stranger {number}" for number in range(2 * limit)]
+    one, other = house.ask(PEOPLE[0], *crowd), house.ask(PEOPLE[1], *crowd)
+    released: list[Subject] = []
+    Cancelling(sqlite_ledger, released.extend).cancel(None, one)
+    assert released == [Subject(KIND, PEOPLE[0])]
+    assert house.worker().run_once() and house.status(other).state is RequestState.COMPLETED
