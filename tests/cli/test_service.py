@@ -220,6 +220,19 @@ def test_a_request_is_served_at_once(config: Path, data: Interactions, tmp_path:
     assert "is not valid" in refusal_of_work("verify-certificate", file, "--key", public)
 
 
+def test_work_that_was_not_done_is_told_by_the_exit_code(
+    config: Path, data: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Ended:
+        raise OSError("no space left on the device")
+
+    made = answer("request", "create", "--identity", str(data.users.ids[3]))
+    with monkeypatch.context() as patch:
+        patch.setattr("unlearn.requests.worker.perform", broken)
+        assert "1 requests could not be completed" in refusal_of_work("worker", "--once")
+    assert answer("request", "status", made["id"])["state"] == "in_progress"
+
+
 def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: Interactions, tmp_path: Path) -> None:
     model = tmp_path / "model"
     gone, later, other = map(str, data.users.ids[[3, 5, 7]])

@@ -10,8 +10,8 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,17 @@ class Keyring:
 
     `pseudonym` cannot be replaced: the names of the erased hang on it, and their ids are gone. `payload` may be: the
     first one encrypts, all of them decrypt. `audit` makes the chain, `signing` (Ed25519) the certificates.
+
+    Attributes:
+        path: of the file they are in. Payload keys are those that it holds now: whatever runs goes on with the new one
+            as soon as they are rotated.
     """
 
     pseudonym: bytes
     audit: bytes
     payload: tuple[bytes, ...]
     signing: bytes
+    path: Path | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return "Keyring(...)"
@@ -53,7 +58,7 @@ class Keyring:
             FileExistsError: there is a file: its keys are never overwritten.
         """
         pseudonym, audit, payload, signing = (secrets.token_bytes(_LENGTH) for _ in range(4))
-        made = cls(pseudonym, audit, (payload,), signing)
+        made = cls(pseudonym, audit, (payload,), signing, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(made._written())
@@ -65,7 +70,7 @@ class Keyring:
     def rotate(cls, path: Path, sealed: Iterable[bytes]) -> int:
         """Put a new payload key before the others, and take out those that open none of what is `sealed`.
 
-        The first of the old ones stays in any case: processes that have not been started anew still encrypt with it.
+        The first of the old ones stays in any case: what was encrypted with it a moment ago may not be stored yet.
         Returns how many were taken out.
         """
         old = cls.read(path)
@@ -97,7 +102,7 @@ class Keyring:
             raise UnusableKeyring(f"`keyring` must be its owner's alone to read (got mode {mode:o}): chmod 600 {path}")
         if (keys := _parsed(path.read_text("utf-8"))) is None:  # which must not quote what the file holds
             raise UnusableKeyring(f"`keyring` must be a file that `unlearn keys init` made (got another: {path})")
-        return keys
+        return replace(keys, path=path)
 
     @cached_property
     def pseudonyms(self) -> Pseudonyms:
@@ -146,9 +151,26 @@ class Keyring:
                 "`keyring` must hold the key that a stored request was encrypted with (no payload key of it opens it)"
             ) from None
 
-    @cached_property
+    @property
     def _fernet(self) -> MultiFernet:
-        return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in self.payload])
+        if self.path is None:
+            return _cipher(self.payload)
+        try:
+            now = self.path.stat()
+            return _cipher(_payload(self.path, (now.st_mtime_ns, now.st_ino)))
+        except (OSError, UnusableKeyring):  # a file that is lost while this runs
+            return _cipher(self.payload)
+
+
+@lru_cache(maxsize=2)
+def _payload(path: Path, _state: tuple[int, int]) -> tuple[bytes, ...]:
+    """The payload keys of a file, read once for each state of it."""
+    return Keyring.read(path).payload
+
+
+@lru_cache(maxsize=2)
+def _cipher(payload: tuple[bytes, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in payload])
 
 
 def _first(openers: Iterable[Fernet], content: bytes) -> int | None:
@@ -165,12 +187,12 @@ def _first(openers: Iterable[Fernet], content: bytes) -> int | None:
 def _parsed(text: str) -> Keyring | None:
     try:
         found: dict[str, Any] = json.loads(text)
-        payload = tuple(map(_bytes, found.pop("payload")))
-        keys = Keyring(payload=payload, **{name: _bytes(key) for name, key in found.items()})
+        pseudonym, audit, signing = (_bytes(found.pop(name)) for name in ("pseudonym", "audit", "signing"))
+        keys = Keyring(pseudonym, audit, tuple(map(_bytes, found.pop("payload"))), signing)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    lengths = {len(key) for key in (keys.pseudonym, keys.audit, keys.signing, *payload)}
-    return keys if payload and lengths == {_LENGTH} else None
+    lengths = {len(key) for key in (keys.pseudonym, keys.audit, keys.signing, *keys.payload)}
+    return keys if keys.payload and lengths == {_LENGTH} and not found else None
 
 
 def _text(key: bytes) -> str:

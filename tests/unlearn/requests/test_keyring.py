@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
@@ -44,12 +43,29 @@ def test_what_a_caller_calls_a_request_is_known_again_and_tells_nothing(tmp_path
 
 
 def test_payload_keys_can_be_rotated(tmp_path: Path) -> None:
-    old = Keyring.create(tmp_path / "keyring.json")
+    path = tmp_path / "keyring.json"
+    old = Keyring.create(path)
     sealed = old.seal(PEOPLE)
-    new = replace(old, payload=(secrets.token_bytes(32), *old.payload))
+    Keyring.rotate(path, [sealed])
+    new = Keyring.read(path)
     assert new.open(sealed) == PEOPLE
     with pytest.raises(UnusableKeyring, match="no payload key"):
-        old.open(new.seal(PEOPLE))
+        replace(old, path=None).open(new.seal(PEOPLE))
+
+
+def test_what_runs_goes_on_with_the_new_key_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    running = Keyring.create(path)
+    before = running.seal(PEOPLE)
+    for _ in range(3):  # however often, and nothing is stored that would keep a key
+        Keyring.rotate(path, [])
+        sealed, now = running.seal(PEOPLE), Keyring.read(path)
+        assert replace(now, payload=now.payload[:1], path=None).open(sealed) == now.open(sealed) == PEOPLE
+        assert running.open(now.seal(PEOPLE)) == PEOPLE
+    with pytest.raises(UnusableKeyring):
+        running.open(before)
+    path.unlink()
+    assert running.open(running.seal(PEOPLE)) == PEOPLE  # a file that is lost stops nothing that runs
 
 
 def test_rotating_keeps_what_is_needed_and_destroys_the_rest(tmp_path: Path) -> None:
@@ -66,7 +82,7 @@ def test_rotating_keeps_what_is_needed_and_destroys_the_rest(tmp_path: Path) -> 
     with pytest.raises(UnusableKeyring):
         last.open(old)
     assert Keyring.rotate(path, []) == 2
-    # Who has not been started anew since the rotation before still encrypts with the key before.
+    # What was encrypted with the key before may be stored a moment after the rotation.
     assert Keyring.read(path).open(last.seal(PEOPLE)) == PEOPLE
     assert replace(last, payload=first.payload) == first  # the other keys are as they were
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, HttpUrl, UrlConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, HttpUrl, UrlConstraints
+from pydantic_core import PydanticCustomError
 
 from unlearn.target import Subject
 
 UUID_V4 = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 VERSION = "2.0"
 
-Callback = Annotated[HttpUrl, UrlConstraints(max_length=2_000, allowed_schemes=["https"])]
+
+def _without_password(url: HttpUrl) -> HttpUrl:
+    if url.username or url.password:
+        raise PydanticCustomError("url_credentials", "URL must carry no user and no password")
+    return url
+
+
+Callback = Annotated[
+    HttpUrl, UrlConstraints(max_length=2_000, allowed_schemes=["https"]), AfterValidator(_without_password)
+]
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 
 

@@ -35,9 +35,9 @@ def init(
 @app.command()
 @command
 def rotate(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
-    """Encrypt who requests are about with a new key from the next start on.
+    """Encrypt who requests are about with a new key from now on.
 
-    Older keys that nothing needs are destroyed, but for the last one: what runs goes on with it until it starts anew.
+    Older keys that nothing needs are destroyed, but for the last one, which the next rotation may destroy.
     """
     from itertools import chain
 
@@ -55,7 +55,7 @@ def rotate(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
             stored = chain((one for one in payloads if one is not None), (url.encode() for url in chain(urls, owed)))
             gone = Keyring.rotate(path, stored)
     if not json_:
-        typer.echo(f"{path}: a new payload key, {gone} old ones destroyed; start serve and worker anew")
+        typer.echo(f"{path}: a new payload key, {gone} old ones destroyed")
     return {"keyring": str(path), "destroyed": gone}
 
 

@@ -21,11 +21,15 @@ def worker(
     once: Annotated[bool, typer.Option(help="Serve what is to be served now, and end.")] = False,
     json_: Json = False,
 ) -> Mapping[str, Any]:
-    """Serve deletion requests through every target, until it is stopped; the batch at hand is finished first."""
+    """Serve deletion requests through every target, until it is stopped; the batch at hand is finished first.
+
+    With --once it fails where requests are left in a batch in which a step failed, or that waits for a decision.
+    """
     import signal
     import threading
 
     from unlearn.requests.callbacks import Callbacks
+    from unlearn.requests.commands.at_once import NotCompleted
     from unlearn.requests.states import RequestState
     from unlearn.requests.status import counts
 
@@ -45,12 +49,28 @@ def worker(
                 signal.signal(asked, lambda *_: stop.set())
             serving.run(stop, [service.cancelling.finish, callbacks.deliver])
         left = counts(service.ledger)
+        stuck = _stuck(service.ledger) if once else 0
     pending, begun = left[RequestState.PENDING], left[RequestState.IN_PROGRESS]
     if once and not json_:
         typer.echo(
             f"{served} batches; {pending} requests wait for theirs to begin, {begun} are in one that is not done"
         )
+    if stuck:
+        raise NotCompleted(
+            f"{stuck} requests could not be completed: a step of their batch failed and is tried again, which the log "
+            "says more of, or waits for a decision (`unlearn request list --state in_progress`)"
+        )
     return {"batches": served, "pending": pending, "in_progress": begun}
+
+
+def _stuck(ledger: Ledger) -> int:
+    """How many requests are in a batch that no more work by itself completes."""
+    from unlearn.requests.states import RequestState
+    from unlearn.requests.status import counts, listed
+
+    begun = counts(ledger)[RequestState.IN_PROGRESS]
+    found = listed(ledger, state=RequestState.IN_PROGRESS, limit=begun)
+    return sum(one.failing or one.needs_attention for _, one in found)
 
 
 def deliver_all(ledger: Ledger, callbacks: Callbacks) -> None:
