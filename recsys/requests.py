@@ -162,6 +162,6 @@ def _share(value: str, specification: str) -> float:
 
 
 def _count(value: str, specification: str) -> int:
-    if not value.isdigit() or int(value) < 1:
+    if not value.isdecimal() or int(value) < 1:
         raise ValueError(f"`delete` must name a positive number after the colon (got {specification!r})")
     return int(value)

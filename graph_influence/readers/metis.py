@@ -52,7 +52,7 @@ def read_metis(lines: pd.Series[str], problems: Problems) -> EdgeTable:
         problems.add(f"there must be a line for each of the {n} nodes (got {len(body)} lines); complete the file")
     rows = [line.split() for line in body]
     lengths = np.array([max(0, len(row) - per_node) for row in rows], dtype=np.int64)
-    digits = np.array([all(field.isdigit() for field in row[per_node::per_edge]) for row in rows], dtype=np.bool_)
+    digits = np.array([all(field.isdecimal() for field in row[per_node::per_edge]) for row in rows], dtype=np.bool_)
     problems.rows(~digits, body.index, "neighbours must be whole numbers", "correct these lines")
     problems.rows(lengths % per_edge != 0, body.index, "each neighbour must have its weight", "complete these lines")
     if problems.found:

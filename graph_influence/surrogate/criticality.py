@@ -24,7 +24,7 @@ def criticality(graph: TensorGraph) -> float:
     "Percolation on sparse networks", 2014, arXiv 1405.0483). By at most 200 rounds of power iteration on the operator
     plus the identity, until no entry grows faster than their sum does, to a thousandth: the largest growth is what the
     radius cannot exceed (Collatz and Wielandt), while the sum of a large graph may stand still before a small part of
-    it takes off. Without cycles it comes out near 0.
+    it takes off. Without cycles it comes out near 0, but for paths that are longer than there are rounds.
     """
     p = graph.probability
     state, factor = torch.ones_like(p), 1.0

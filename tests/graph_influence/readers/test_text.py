@@ -172,6 +172,8 @@ def test_problems_of_metis_are_told_by_line(written):
         read(written("3 1\n2\n1\n"), format="metis")
     with pytest.raises(InvalidGraph, match=r"whole numbers \(1 bad, line 2\)"):
         read(written("2 1\nx\n1\n"), format="metis")
+    with pytest.raises(InvalidGraph, match=r"whole numbers \(1 bad, line 3\)"):
+        read(written("2 1\n2\n\N{SUPERSCRIPT TWO}\n"), format="metis")  # a digit, and no number
 
 
 def test_every_problem_of_a_file_is_told_with_its_line(written):
