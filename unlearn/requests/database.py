@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,14 @@ class Database:
             yield session
 
     def reach(self) -> None:
-        """Connect, to find out whether that is possible.
+        """Connect, to find out whether that is possible. A file that is made for it is its owner's alone to read.
 
         Raises:
             UnreachableDatabase: it is not; the password is not in the message.
         """
+        if self.path is not None:
+            with suppress(OSError):  # which the database says more of
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         try:
             self.engine.connect().close()
         except DBAPIError as error:

@@ -182,3 +182,15 @@ def test_deleted_content_is_overwritten(sqlite_url: str, tmp_path: Path, caplog:
     database.scrub()
     database.close()
     assert not any(canary.encode() in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
+def test_a_ledger_that_is_made_is_its_owners_alone(tmp_path: Path, keyring: Keyring) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    database.reach()
+    database.migrate(keyring)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("ledger.db*")} == {0o600}
+    database.close()
+    (tmp_path / "ledger.db").chmod(0o640)  # whoever shares it with a group may
+    database.reach()
+    assert (tmp_path / "ledger.db").stat().st_mode & 0o777 == 0o640
+    database.close()
