@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, HttpUrl, UrlConstraints
-from pydantic_core import PydanticCustomError
 
 from unlearn.target import Subject
 
@@ -16,7 +15,7 @@ VERSION = "2.0"
 
 def _without_password(url: HttpUrl) -> HttpUrl:
     if url.username or url.password:
-        raise PydanticCustomError("url_credentials", "URL must carry no user and no password")
+        raise ValueError("must carry no user and no password")
     return url
 
 

@@ -45,6 +45,7 @@ def create(
     from unlearn.outputs import obstacle
     from unlearn.requests.api.models import UUID_V4
     from unlearn.requests.callers import misnamed
+    from unlearn.requests.certificate import disclosed
 
     problems = misnamed(caller)
     if regulation not in ("gdpr", "ccpa"):
@@ -75,9 +76,10 @@ def create(
         if certificate is not None:
             batch, document = _certified(service, caller, id, certificate)
             if not json_:
-                for name, target in document["targets"].items():
-                    counts = ", ".join(f"{number} {of}" for of, number in target["removed"]["counts"].items())
-                    typer.echo(f"{id}: removed from {name}: {counts}")
+                (counts,) = disclosed(document, "counts")
+                for name, target in counts.items():
+                    removed = ", ".join(f"{number} {of}" for of, number in target["removed"]["counts"].items())
+                    typer.echo(f"{id}: removed from {name}: {removed}")
                 typer.echo(f"{id}: completed; {certificate} is the certificate of its batch")
     return {"id": id, "received_at": receipt.received_at, "due_at": receipt.due_at, "batch": batch}
 

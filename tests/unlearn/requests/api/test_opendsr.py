@@ -113,8 +113,8 @@ def problem(answer: Any, status: int, title: str) -> dict[str, Any]:
         ({"subject_identities": [CANARY]}, "/subject_identities/0", "model_type"),
         ({"subject_identities": {CANARY: 1}}, "/subject_identities", "list_type"),
         ({"status_callback_urls": [f"http://{CANARY}.example"]}, "/status_callback_urls/0", "url_scheme"),
-        ({"status_callback_urls": [f"https://{CANARY}@a.example"]}, "/status_callback_urls/0", "url_credentials"),
-        ({"status_callback_urls": [f"https://:{CANARY}@a.example"]}, "/status_callback_urls/0", "url_credentials"),
+        ({"status_callback_urls": [f"https://{CANARY}@a.example"]}, "/status_callback_urls/0", "value_error"),
+        ({"status_callback_urls": [f"https://:{CANARY}@a.example"]}, "/status_callback_urls/0", "value_error"),
         ({"extensions": [CANARY]}, "/extensions", "dict_type"),
     ],
 )
