@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graph_influence.diffusion import Estimate
 from graph_influence.graph import SocialGraph
 from graph_influence.minimize import Auto, DiffIMPlusPlus, Outbreak, Referee, minimizer
 from graph_influence.minimize.auto import PORTFOLIO
@@ -39,11 +40,24 @@ def test_it_answers_with_what_the_referee_prefers(seed):
     assert worth(minimizer("random").choose(outbreak, 2)) <= best
 
 
-def test_luck_does_not_decide_between_equals():
+def equals() -> Outbreak:
     """Eight ways that are all alike: worlds prefer one of them by chance, and so does a judge of few cascades."""
     twigs = [(0, way) for way in range(1, 9)] + [(way, 8 * way + leaf) for way in range(1, 9) for leaf in range(1, 8)]
-    graph = SocialGraph.from_arcs(*np.array(twigs).T, 0.5, nodes=72)
-    outbreak, runs, kept, led = Outbreak(graph, np.array([0])), 200, 0, 0
+    return Outbreak(SocialGraph.from_arcs(*np.array(twigs).T, 0.5, nodes=72), np.array([0]))
+
+
+@pytest.mark.parametrize(("errors", "taken"), [(2.4, False), (2.6, True)])
+def test_another_is_taken_from_two_standard_errors_corrected_for_four(monkeypatch, errors, taken):
+    monkeypatch.setattr(Referee, "difference", lambda *_: Estimate(errors, 1.0, 200))
+    outbreak, seeds = equals(), range(10)
+    changed = [
+        Auto(seed=seed, runs=200).choose(outbreak, 1) != DiffIMPlusPlus(seed=seed).choose(outbreak, 1) for seed in seeds
+    ]
+    assert any(changed) is taken
+
+
+def test_luck_does_not_decide_between_equals():
+    outbreak, runs, kept, led = equals(), 200, 0, 0
     for seed in range(20):
         stands = DiffIMPlusPlus(seed=seed).choose(outbreak, 1)
         referee = Referee(outbreak, runs=runs, seed=seed)

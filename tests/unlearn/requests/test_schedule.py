@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from tests.cli.run import unlearn
 from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import NEVER, House
 from tests.unlearn.requests.killed import Boundary, fresh
@@ -98,7 +100,9 @@ def test_requests_go_first_and_one_that_waits_for_a_person_is_not_formed_again(
     assert worker.run_once() and not worker.run_once()
 
 
-def test_its_certificate_says_that_it_was_on_schedule_and_about_nobody(house: House, clock: Clock) -> None:
+def test_its_certificate_says_that_it_was_on_schedule_and_about_nobody(
+    house: House, clock: Clock, tmp_path: Path
+) -> None:
     house.ask(PEOPLE[0])
     worker = house.worker(batching=MONTHLY)
     worker.run_once()
@@ -108,7 +112,10 @@ def test_its_certificate_says_that_it_was_on_schedule_and_about_nobody(house: Ho
     assert first is not None and second is not None
     assert (first["occasion"], second["occasion"]) == ("requests", "schedule") and not disclosed(second, "request")
     assert second["targets"]["shop"]["version"]["method"] == "count"
-    assert defects(second, public_key(house.ledger.keyring), first) == []
+    key, file = public_key(house.ledger.keyring), tmp_path / "certificate.json"
+    assert defects(second, key, first) == []
+    file.write_text(json.dumps(second), "utf-8")
+    assert "a scheduled retrain in kiosk, shop" in unlearn("verify-certificate", file, "--key", key).stdout
 
 
 def test_of_several_workers_one_forms_it(house: House, clock: Clock) -> None:

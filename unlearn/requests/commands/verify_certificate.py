@@ -38,7 +38,8 @@ def verify_certificate(
         raise NotVerified("\n  - ".join([f"{file} is not valid:", *found]))
     requests, counts = disclosed(document, "request"), disclosed(document, "counts")
     if not json_:
-        of = few([one["subject_request_id"] for one in requests]) if requests else "requests that it does not disclose"
+        hidden = "a scheduled retrain" if document["occasion"] == "schedule" else "requests that it does not disclose"
+        of = few([one["subject_request_id"] for one in requests]) if requests else hidden
         typer.echo(
             f"{file} is valid: signed by that key, every target verified, nothing left; {of} in "
             f"{', '.join(document['targets'])}, closed at {document['closed_at'][:16]}"

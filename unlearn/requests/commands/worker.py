@@ -64,7 +64,7 @@ def worker(
 
 
 def _stuck(ledger: Ledger) -> int:
-    """How many requests are in a batch that no more work by itself completes."""
+    """How many requests are in a batch in which a step failed, or that waits for a decision."""
     from unlearn.requests.states import RequestState
     from unlearn.requests.status import counts, listed
 
