@@ -229,21 +229,12 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         """What the batch asks for, in ids of the data's own kind."""
         people = self._people(data)
         values = [subject.value for subject in batch.subjects if subject.type == self.identity_type]
-        return ForgetSet(users=tuple(one for value in values if (one := as_written(people, value)) is not None))
+        return ForgetSet(users=tuple(people.parse(values)))
 
     def _held(self, data: D, asked: ForgetSet) -> ForgetSet:
         """What of that is there."""
         people = self._people(data)
         return ForgetSet(users=tuple(person for person in asked.users if person in people))
-
-
-def as_written(ids: Vocabulary, text: str) -> Id | None:
-    """The text as an id of that kind; None where such an id is written otherwise.
-
-    007 is not 7, for suppression goes by what was written.
-    """
-    (found,) = ids.parse([text])
-    return found if str(found) == text else None
 
 
 def text_options(

@@ -36,7 +36,7 @@ from unlearn.target import (
 )
 from unlearn.tracking.copies import Copies
 from unlearn.vocabulary import Vocabulary
-from unlearn.workspace_target import Made, WorkspaceTarget, as_written
+from unlearn.workspace_target import Made, WorkspaceTarget
 
 
 def target(options: Mapping[str, Any], pseudonyms: Pseudonyms) -> RecommenderTarget:
@@ -127,9 +127,8 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         parts = [part for subject in batch.subjects if (part := subject.part) is not None]
         mine = [(person.value, item) for person, item in parts if person.type == self.identity_type]
         users, items = self._people(data), data.data.items
-        pairs = [(as_written(users, user), as_written(items, item)) for user, item in mine]
-        interactions = tuple((user, item) for user, item in pairs if user is not None and item is not None)
-        return super()._asked(batch, data) | ForgetSet(interactions=interactions)
+        interactions = zip(users.parse(user for user, _ in mine), items.parse(item for _, item in mine), strict=True)
+        return super()._asked(batch, data) | ForgetSet(interactions=tuple(interactions))
 
     def _held(self, data: Stored, asked: ForgetSet) -> ForgetSet:
         return data.holds(asked)
