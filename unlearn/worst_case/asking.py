@@ -64,7 +64,8 @@ class RecordAsking(Asking):
         who = room.units.owners
         asked = torch.ones(len(who), dtype=torch.bool)
         if room.unit != problem.record_unit and len(who):
-            order = np.lexsort((uniforms(seed, "worst_case/asked", np.arange(len(who))), who))
+            keys = problem.units(problem.record_unit).keys
+            order = np.lexsort((uniforms(seed, "worst_case/asked", keys), who))
             place = np.empty(len(who), dtype=np.int64)
             place[order] = np.arange(len(who)) - np.searchsorted(who[order], who[order])
             asked = torch.from_numpy(place % 2 == 0)  # the first of each unit is always asked

@@ -175,6 +175,6 @@ class Bilevel(Selector):
     def _first(self, room: Room, seed: int) -> Tensor:
         if self.start == "uniform":
             return torch.full_like(room.costs, room.total / float(room.costs.sum()))
-        draws = torch.from_numpy(uniforms(seed, "worst_case/start", room.rows.numpy()))
+        draws = torch.from_numpy(uniforms(seed, "worst_case/start", room.keys))
         chosen = rounded(room.costs * draws, room.costs, room.total)
         return torch.zeros_like(room.costs).index_fill(0, chosen, 1.0)

@@ -8,7 +8,9 @@ from functools import cached_property
 from math import isfinite
 from typing import cast, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unlearn.forget import ForgetSet
@@ -119,6 +121,11 @@ class Room:
         places = torch.full((len(self.units),), -1, dtype=torch.int64)
         places[self.rows] = torch.arange(len(self.rows))
         return places[torch.from_numpy(self.units.owners)]
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """What names each unit [k] to the random streams, whatever its number."""
+        return self.units.keys[self.rows.numpy()]
 
     def forget_set(self, places: Tensor) -> ForgetSet:
         """The forget set of the units at these places [r] of the room."""

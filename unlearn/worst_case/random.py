@@ -21,4 +21,4 @@ class Random(Ranking):
     name = "random"
 
     def scores(self, problem: Problem, room: Room, seed: int) -> Tensor:
-        return torch.from_numpy(uniforms(seed, "worst_case/random", room.rows.numpy()))
+        return torch.from_numpy(uniforms(seed, "worst_case/random", room.keys))

@@ -54,12 +54,15 @@ def test_the_result_is_the_best_set_of_all_rounds() -> None:
     problem = recommender()
     search = Bilevel(rounds=11, rate=1.0)
     room = Budget.parse("users:3").room(problem.units("user"))
-    judge = search.judged_by().ready(problem, room, seed=1)
-    found = search.select(problem, "users:3", seed=1)
-    values = [one.judged for one in found.rounds]
-    assert judged(judge, found.units) == pytest.approx(min(values))
-    assert found.start is not None and judged(judge, found.start) == pytest.approx(values[0])
-    assert min(values) < min(values[0], values[-1])
+    between = []
+    for seed in range(4):
+        judge = search.judged_by().ready(problem, room, seed=seed)
+        found = search.select(problem, "users:3", seed=seed)
+        values = [one.judged for one in found.rounds]
+        assert judged(judge, found.units) == pytest.approx(min(values))
+        assert found.start is not None and judged(judge, found.start) == pytest.approx(values[0])
+        between.append(min(values) < min(values[0], values[-1]))
+    assert any(between)
 
 
 def test_without_what_forgetting_has_yet_to_do_half_forgotten_units_look_easy() -> None:

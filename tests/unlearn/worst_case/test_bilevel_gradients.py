@@ -62,11 +62,13 @@ def test_of_ties_it_is_the_same_with_the_message_graph_alone_to_go_through(monke
 
 
 @pytest.mark.parametrize("budget", ["interactions:10", "users:3", "items/interactions:12"])
-def test_the_implicit_gradient_is_that_of_training_again(budget: str) -> None:
+def test_the_implicit_gradient_is_that_of_training_again(budget: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Central differences of f(w, theta*(w)), theta* trained anew at either end."""
+    monkeypatch.setattr("unlearn.worst_case.lower._TOLERANCE", 1e-8)
+    monkeypatch.setattr("unlearn.worst_case.lower._DAMPING", 1e-10)
     problem = recommender()
     room, judge = ready(problem, budget)
-    search, lower = Bilevel(gamma=0.2), Exact(1, 400, degrees=True)
+    search, lower = Bilevel(gamma=0.2), Exact(1, 2000, degrees=True)
     ahead = torch.linspace(-0.1, 0.3, len(room), dtype=DTYPE)
     w = interior(room)
     at = lower.unlearn(problem, room, w)
@@ -79,7 +81,7 @@ def test_the_implicit_gradient_is_that_of_training_again(budget: str) -> None:
     for _ in range(3):
         way = torch.randn(len(room), generator=generator, dtype=DTYPE)
         numeric = (value(w + 1e-4 * way) - value(w - 1e-4 * way)) / 2e-4
-        assert numeric == pytest.approx(float(slope @ way), rel=0.02)
+        assert numeric == pytest.approx(float(slope @ way), rel=1e-3)
     # What a set moves in the model is no small part of it: without the implicit term this would fail.
     _, explicit = search.slope(judge, SignSteps(1, 1e-3), at, ahead)
     assert float((slope - explicit).norm()) > 0.1 * float(slope.norm())

@@ -36,6 +36,7 @@ from unlearn.worst_case import (
     selectors,
     trial,
 )
+from unlearn.worst_case.asking import RecordAsking
 from unlearn.worst_case.held_out import folds
 from unlearn.worst_case.most_memorised import memorisation
 from unlearn.worst_case.opposing import gradient_sketch, pair_scores
@@ -52,6 +53,21 @@ def test_easiest_and_random(problem: RecommenderProblem) -> None:
     draws = [Random().select(problem, "users:5", seed=seed).units for seed in range(40)]
     assert len({tuple(rows.tolist()) for rows in draws}) > 30
     assert len(torch.unique(torch.cat(draws))) == 30
+
+
+def test_without_somebody_everybody_else_keeps_their_draws(problem: RecommenderProblem) -> None:
+    """Records are numbered anew without the first user; what is drawn goes by who and what they are."""
+    forget = problem.units("user").forget_set(np.array([0]))
+    without = problem.without(forget)
+    drawn = [Random().select(problem, "interactions:6", seed=seed).forget for seed in range(20)]
+    spared = [seed for seed in range(20) if forget.users[0] not in {user for user, _ in drawn[seed].interactions}]
+    assert len(spared) > 5
+    for seed in spared:
+        assert Random().select(without, "interactions:6", seed=seed).forget == drawn[seed]
+    asked, left = (
+        RecordAsking.drawn(one, Budget("user", 3).room(one.units("user")), seed=5).asked for one in (problem, without)
+    )
+    assert asked[problem.graph.rows != 0].equal(left) and not left.all()
 
 
 def test_by_interactions_the_budget_is_filled_in_order(problem: RecommenderProblem) -> None:
