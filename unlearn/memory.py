@@ -8,6 +8,7 @@ from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _THIRTY_TWO_MIB = 32 * 2**20  # the most glibc accepts
+_LITTLE = 2**28  # bytes; to ask what is free takes a hundredth of a small request
 
 
 def keep_freed_memory() -> bool:
@@ -45,8 +46,7 @@ def require_memory(needed: int, work: str, remedy: str) -> None:
     Raises:
         ValueError: fewer than `needed` bytes are free; the message says how many, what for, and the remedy.
     """
-    free = free_bytes()
-    if free is not None and needed > free:
+    if needed > _LITTLE and (free := free_bytes()) is not None and needed > free:
         raise ValueError(
             f"{work} must fit into memory (it takes about {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are "
             f"free); {remedy}"

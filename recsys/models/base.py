@@ -12,6 +12,7 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
+from unlearn.memory import require_memory
 from unlearn.params import Params
 from unlearn.registry import Registry
 from unlearn.streams import normals
@@ -39,6 +40,8 @@ class Recommender(nn.Module, ABC):
         super().__init__()
         if dim < 1:
             raise ValueError(f"`dim` must be a positive integer for `{type(self).__name__}` (got {dim})")
+        table = f"the table of `{type(self).__name__}`, {n_users + n_items:,} rows of {dim:,} numbers,"
+        require_memory(4 * (n_users + n_items) * dim, table, "choose a smaller `dim`")
         self.n_users, self.n_items, self.dim = n_users, n_items, dim
         self.table = nn.Parameter(torch.zeros(n_users + n_items, dim))
 

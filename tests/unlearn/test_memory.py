@@ -59,3 +59,8 @@ def test_an_inverse_over_millions_of_items_is_refused() -> None:
     data = Interactions(Vocabulary([1]), items, np.array([0, 2]), np.array([5, 7]))
     with pytest.raises(ValueError, match="`ease` over 2,000,000 items must fit into memory .* rare items"):
         Ease(data=data).fit()
+
+
+def test_a_table_of_embeddings_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="`LightGCN`, 50 rows of 10,000,000,000 numbers, must fit .* smaller `dim`"):
+        RecommenderProblem.build(synthetic(30, 20, 200), dim=10**10)

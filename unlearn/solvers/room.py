@@ -7,7 +7,6 @@ from torch import Tensor
 from unlearn.memory import require_memory
 
 _OTHERS = 12  # vectors that it and the landscape of `whole_data` hold beside the pairs, measured; others hold more
-_LITTLE = 2**28  # bytes; to ask what is free takes a hundredth of a small request
 
 
 def require_room(start: Tensor, *, memory: int, max_iterations: int, remedy: str) -> None:
@@ -17,6 +16,6 @@ def require_room(start: Tensor, *, memory: int, max_iterations: int, remedy: str
         ValueError: saying how much is wanted and how much is free, with the remedy.
     """
     pairs = min(memory, max_iterations)
-    needed = (2 * pairs + _OTHERS) * start.nbytes
-    if start.device.type == "cpu" and needed > _LITTLE:  # other devices refuse by themselves what they have not
+    if start.device.type == "cpu":  # other devices refuse by themselves what they have not
+        needed = (2 * pairs + _OTHERS) * start.nbytes
         require_memory(needed, f"L-BFGS with {pairs} pairs of vectors of {start.numel():,} numbers", remedy)
