@@ -76,15 +76,12 @@ class Chance:
         )
 
 
-def relabelled(
-    statistic: Callable[[NDArray[np.intp]], Floats], blocks: Sequence[int], *, draws: int, seed: int
-) -> tuple[Floats, Floats]:
-    """The statistic [f] of the models' rows as they are, and under random orders of them [draws, f].
+def orders(blocks: Sequence[int], *, draws: int, seed: int) -> NDArray[np.intp]:
+    """Random orders [draws, n] of the models' rows, any of which could have come about.
 
-    Where rows are exchangeable under the null hypothesis, the statistic as it is ranks uniformly among the others, so
-    the test is exact whatever the statistic is. Models of one block depend on each other: whole blocks trade places,
-    and so do the two models of a pair (in a pool of halves, a subset and its complement). In larger blocks (a subset
-    under several seeds, and its complement) some orders could not have come about, so models stay where they are.
+    Models of one block depend on each other: whole blocks trade places, and so do the two models of a pair (in a pool
+    of halves, a subset and its complement). In larger blocks (a subset under several seeds, and its complement) some
+    orders could not have come about, so models stay where they are.
 
     Args:
         blocks: the independent draw that each row belongs to; the rows of a block follow each other, and all blocks
@@ -103,8 +100,19 @@ def relabelled(
     inside = np.arange(size)
     if size == 2:
         inside = np.argsort(uniforms(seed, "audit/relabel/rows", many[..., None], within), axis=2)
-    orders = (places[..., None] * size + inside).reshape(draws, n)
-    return statistic(np.arange(n)), np.stack([statistic(order) for order in orders])
+    return (places[..., None] * size + inside).reshape(draws, n)
+
+
+def relabelled(
+    statistic: Callable[[NDArray[np.intp]], Floats], blocks: Sequence[int], *, draws: int, seed: int
+) -> tuple[Floats, Floats]:
+    """The statistic [f] of the models' rows as they are, and under random orders of them [draws, f].
+
+    Where rows are exchangeable under the null hypothesis, the statistic as it is ranks uniformly among the others, so
+    the test is exact whatever the statistic is. For `blocks` and errors see `orders`.
+    """
+    drawn = orders(blocks, draws=draws, seed=seed)
+    return statistic(np.arange(len(blocks))), np.stack([statistic(order) for order in drawn])
 
 
 # ---- readings -------------------------------------------------------------------------------------------------------

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import TooFew
-from unlearn.audit.chance import Relabelling, relabelled
+from unlearn.audit.chance import Relabelling, orders, relabelled
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import Floats
 
 Mask = NDArray[np.bool_]
 SHARE = (0.0, 1.0)  # between which every area and rate lies
 LEAST = 3  # models on each side of a comparison: what is left when one is taken out can still vary
+_AT_ONCE = 2**14  # cells of as many relabellings as are worked on together: they stay in the cache
 
 
 def auc(scores: Floats, positive: Mask) -> float:
@@ -86,18 +87,18 @@ def difference(
 
 
 def without_own(values: Floats, blocks: Sequence[int]) -> Floats:
-    """Sums [models, examples] over the models of all other blocks, so that none judges what depends on it.
+    """Sums [..., models, examples] over the models of all other blocks, so that none judges what depends on it.
 
     Args:
         blocks: the independent draw of each model; those of a block follow each other.
     """
     n, size = len(set(blocks)), len(blocks) // len(set(blocks))
     if n * size == len(blocks) and all(one == blocks[k - k % size] for k, one in enumerate(blocks)):
-        own, sizes = values.reshape(n, size, -1).sum(1), size  # as in every pool, and several times faster
+        own, sizes = values.reshape(*values.shape[:-2], n, size, -1).sum(-2), size  # every pool, several times faster
     else:
         starts = np.flatnonzero(np.diff(blocks, prepend=blocks[0] - 1))
-        own, sizes = np.add.reduceat(values, starts, axis=0), np.diff(starts, append=len(values))
-    return values.sum(0) - np.repeat(own, sizes, axis=0)
+        own, sizes = np.add.reduceat(values, starts, axis=-2), np.diff(starts, append=len(blocks))
+    return values.sum(-2, keepdims=True) - np.repeat(own, sizes, axis=-2)
 
 
 def by_membership(
@@ -107,5 +108,10 @@ def by_membership(
 
     Where the forgotten are gone, a model's signals depend on the rest of its half alone, which was drawn apart from
     them: any model could have had any other's row of `member`.
+
+    Args:
+        statistic: of several memberships [b, models, examples] at once, a row each [b, f].
     """
-    return relabelled(lambda order: statistic(member[order]), blocks, draws=draws, seed=seed)
+    drawn, step = orders(blocks, draws=draws, seed=seed), max(1, _AT_ONCE // member.size)
+    null = [statistic(member[drawn[start : start + step]]) for start in range(0, draws, step)]
+    return statistic(member[None])[0], np.concatenate(null)

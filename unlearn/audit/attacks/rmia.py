@@ -62,7 +62,7 @@ class RMIA(Metric):
 
         def statistic(labels: Mask) -> Floats:
             reached = exceeded(values, labels, others, signals.draws, a=self.a, gamma=self.gamma)
-            return np.array([_auc_of_counts(reached, labels)])
+            return _auc_of_counts(reached, labels)[:, None]
 
         found, null = by_membership(statistic, member, signals.draws, draws=self.draws, seed=self.seed + evidence.seed)
         return {"rmia_auc": Relabelling(float(found[0]), null[:, 0], within=SHARE)}
@@ -71,7 +71,9 @@ class RMIA(Metric):
 def relative(
     values: Floats, member: Mask, others: Floats, blocks: Sequence[int], *, a: float = 1.0, gamma: float = 1.0
 ) -> Floats:
-    """Score [models, examples] of log-probabilities [models, examples]; no model of a block refers to another of it.
+    """Scores of log-probabilities [models, examples]; no model of a block refers to another of it.
+
+    For each membership [..., models, examples], and of its shape.
 
     Args:
         others: the population's ratios, from `ranked`.
@@ -84,17 +86,18 @@ def exceeded(
 ) -> NDArray[np.intp]:
     """The score as the number of the population that it reaches."""
     reached = values - _marginal(values, (~member).astype(np.float64), blocks, a) - log(gamma)
-    counts = [np.searchsorted(row, mine, side="right") for row, mine in zip(others, reached, strict=True)]
-    return np.stack(counts)
+    return np.stack(
+        [np.searchsorted(row, reached[..., model, :], side="right") for model, row in enumerate(others)], axis=-2
+    )
 
 
-def _auc_of_counts(counts: NDArray[np.intp], positive: Mask) -> float:
-    """`auc` of whole numbers that are few, without sorting."""
-    mine = np.bincount(counts[positive], minlength=1)
-    others = np.bincount(counts[~positive], minlength=len(mine))
-    mine = np.pad(mine, (0, len(others) - len(mine)))
-    below = others.cumsum() - others
-    return float(mine @ (below + 0.5 * others)) / float(mine.sum() * others.sum())
+def _auc_of_counts(counts: NDArray[np.intp], positive: Mask) -> Floats:
+    """`auc` [b] of whole numbers [b, models, examples] that are few, without sorting."""
+    b, most = len(counts), int(counts.max()) + 1
+    places = counts + most * np.arange(b)[:, None, None]
+    mine, others = (np.bincount(places[side], minlength=b * most).reshape(b, most) for side in (positive, ~positive))
+    below = others.cumsum(1) - others
+    return (mine * (below + 0.5 * others)).sum(1) / (mine.sum(1) * others.sum(1))
 
 
 def ranked(population: Floats, blocks: Sequence[int], a: float = 1.0) -> Floats:

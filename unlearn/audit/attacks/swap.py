@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unlearn.audit.attacks.base import Evidence, Metric, TooFew, register
 from unlearn.audit.attacks.groups import SHARE, Mask, by_membership
@@ -45,9 +46,9 @@ class Swap(Metric):
                 "`examples` must include, for every model, one that it was trained on and one that it was not "
                 f"(got {int((member.all(1) | ~member.any(1)).sum())} of {len(member)} models without)"
             )
-        at_least = above(values)
+        passed = thresholds_passed(values)
         found, null = by_membership(
-            lambda labels: np.array([1 - np.abs(advantages(at_least, labels)).max()]),
+            lambda labels: 1 - np.abs(advantages(passed, labels)).max(1, keepdims=True),
             member,
             signals.draws,
             draws=self.draws,
@@ -56,13 +57,18 @@ class Swap(Metric):
         return {"swap_quality": Relabelling(float(found[0]), null[:, 0], side="lower", within=SHARE)}
 
 
-def above(values: Floats) -> Mask:
-    """Whether each signal reaches each of 32 thresholds [thresholds, models, examples]: quantiles of all signals."""
-    thresholds = np.quantile(values, np.arange(1, _THRESHOLDS + 1) / (_THRESHOLDS + 1))
-    return values >= thresholds[:, None, None]
+def thresholds_passed(values: Floats) -> NDArray[np.intp]:
+    """How many of 32 thresholds, quantiles of all signals, each signal [models, examples] reaches."""
+    return np.searchsorted(np.quantile(values, np.arange(1, _THRESHOLDS + 1) / (_THRESHOLDS + 1)), values, side="right")
 
 
-def advantages(at_least: Mask, member: Mask) -> Floats:
-    """True-positive less false-positive rate of each threshold, the mean over models: signed, so that swaps cancel."""
-    share = member / member.sum(1, keepdims=True) - ~member / (~member).sum(1, keepdims=True)
-    return np.einsum("tme,me->t", at_least, share) / len(member)
+def advantages(passed: NDArray[np.intp], member: Mask) -> Floats:
+    """True-positive less false-positive rate of each threshold, the mean over models: signed, so that swaps cancel.
+
+    For each membership [b, models, examples], [b, thresholds].
+    """
+    b, models, _ = member.shape
+    share = np.where(member, 1 / member.sum(2, keepdims=True), -1 / (~member).sum(2, keepdims=True)) / models
+    places = passed + (_THRESHOLDS + 1) * np.arange(b)[:, None, None]
+    exact = np.bincount(places.ravel(), share.ravel(), minlength=b * (_THRESHOLDS + 1)).reshape(b, -1)
+    return exact[:, :0:-1].cumsum(1)[:, ::-1]

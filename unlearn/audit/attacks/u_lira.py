@@ -22,7 +22,9 @@ _RATES = {"tpr_at_1_percent": 0.01, "tpr_at_0.1_percent": 0.001}
 def likelihood_ratios(
     values: Floats, member: Mask, blocks: Sequence[int], form: Literal["online", "offline"] = "online"
 ) -> Floats:
-    """log p(x | unlearned) - log p(x | never had it) [models, examples], by Gaussians of the models of other blocks.
+    """log p(x | unlearned) - log p(x | never had it), by Gaussians of the models of other blocks.
+
+    Of `values` [models, examples], for each membership [..., models, examples] and of its shape.
 
     "offline" knows models that never had the example alone: (x - mean) / sd of those. Every example must leave three
     models on each side.
@@ -42,8 +44,8 @@ def likelihood_ratios(
     if min(n_in.min(), n_out.min()) >= _OWN_VARIANCE_FROM - 1:
         variance_in, variance_out = spread_in / (n_in - 1), spread_out / (n_out - 1)
     else:
-        variance_in = spread_in.sum(1, keepdims=True) / (n_in - 1).sum(1, keepdims=True)
-        variance_out = spread_out.sum(1, keepdims=True) / (n_out - 1).sum(1, keepdims=True)
+        variance_in = spread_in.sum(-1, keepdims=True) / (n_in - 1).sum(-1, keepdims=True)
+        variance_out = spread_out.sum(-1, keepdims=True) / (n_out - 1).sum(-1, keepdims=True)
     variance_in, variance_out = (np.maximum(one, _TINY) for one in (variance_in, variance_out))
     from_out = (values - mean_out) ** 2 / variance_out
     if form == "offline":
@@ -52,21 +54,24 @@ def likelihood_ratios(
 
 
 def figures(scores: Floats, member: Mask) -> Floats:
-    """AUC, balanced accuracy at ratio 0, and the true-positive rates at 1 % and .1 % false positives.
+    """AUC, balanced accuracy at ratio 0, and the true-positive rates at 1 % and .1 % false positives [b, 4].
 
-    A rate at a level that so few negatives cannot have (fewer than 100, 1,000) is NaN.
+    Of scores and membership [b, models, examples], as many of them members in each. A rate at a level that so few
+    negatives cannot have (fewer than 100, 1,000) is NaN.
     """
-    positive, negative = np.sort(scores[member]), np.sort(scores[~member])
-    m = len(negative)
+    positive, negative = (np.sort(scores[side].reshape(len(scores), -1)) for side in (member, ~member))
+    m = negative.shape[1]
 
-    def above(bar: float) -> float:
-        return 1 - float(np.searchsorted(positive, bar, side="right")) / len(positive)
+    def above(bar: Floats) -> Floats:
+        return (positive > bar[:, None]).mean(1)
 
-    accuracy = 0.5 * (above(0.0) + float(np.searchsorted(negative, 0.0, side="right")) / m)
+    zero = np.zeros(len(scores))
     rates = [
-        above(negative[m - 1 - int(level * m + 1e-9)]) if m >= 1 / level - 1e-9 else np.nan for level in _RATES.values()
+        above(negative[:, m - 1 - int(level * m + 1e-9)]) if m >= 1 / level - 1e-9 else zero + np.nan
+        for level in _RATES.values()
     ]
-    return np.array([auc_of_sorted(positive, negative), accuracy, *rates])
+    areas = np.array([auc_of_sorted(mine, others) for mine, others in zip(positive, negative, strict=True)])
+    return np.stack([areas, 0.5 * (above(zero) + (negative <= 0).mean(1)), *rates], axis=1)
 
 
 @dataclass(frozen=True)

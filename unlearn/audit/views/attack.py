@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from unlearn.audit.attacks.groups import SHARE, Mask
-from unlearn.audit.chance import Chance, relabelled
+from unlearn.audit.attacks.groups import SHARE, Mask, by_membership
+from unlearn.audit.chance import Chance
 from unlearn.audit.statistics import Floats, clopper_pearson
 from unlearn.audit.views.signals import DRAWS, Scores, by_method, calibrated
 
@@ -214,10 +214,10 @@ def _exchanged(
 
     def sides(member: Mask, scores: Scores) -> Floats:
         told = scores(member)
-        return np.concatenate([told[member], told[~member]])
+        return np.concatenate([told[side].reshape(len(told), -1) for side in (member, ~member)], axis=1)
 
     read = [
-        relabelled(lambda order, m=member, s=scores: sides(m[order], s), blocks, draws=DRAWS, seed=place)
+        by_membership(lambda labels, s=scores: sides(labels, s), member, blocks, draws=DRAWS, seed=place)
         for place, (member, blocks, scores) in enumerate(seeds)
     ]
     ends = [int(member.sum()) for member, _, _ in seeds]

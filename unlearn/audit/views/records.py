@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from unlearn.audit.attacks.base import TooFew
-from unlearn.audit.attacks.groups import Mask, usable
+from unlearn.audit.attacks.groups import Mask, by_membership, usable
 from unlearn.audit.attacks.u_lira import likelihood_ratios
-from unlearn.audit.chance import relabelled
 from unlearn.audit.measures import quantiles
 from unlearn.audit.statistics import LEVEL, Floats
 from unlearn.audit.views.signals import DRAWS, FORGET, by_method, matrices
@@ -93,18 +92,18 @@ def _of_seed(part: Mapping[str, Any], start: int) -> tuple[Floats, Floats, NDArr
         return None
     values, member = values[:, columns], member[:, columns]
 
-    def exposed(order: NDArray[np.intp]) -> Floats:
-        means, half = _means(values, member[order], blocks)
-        return np.array([(means - half > 0).sum()], dtype=np.float64)
+    def exposed(labels: Mask) -> Floats:
+        means, half = _means(values, labels, blocks)
+        return (means - half > 0).sum(1, keepdims=True).astype(np.float64)
 
-    _, null = relabelled(exposed, blocks, draws=DRAWS, seed=start)
+    _, null = by_membership(exposed, member, blocks, draws=DRAWS, seed=start)
     return *_means(values, member, blocks), start + columns, null[:, 0]
 
 
 def _means(values: Floats, member: Mask, blocks: Sequence[int]) -> tuple[Floats, Floats]:
-    """Of each record the mean ratio over the models that had it, and half its interval."""
+    """Of each record the mean ratio [..., examples] over the models that had it, and half its interval."""
     ratios = likelihood_ratios(values, member, blocks)
-    n = member.sum(0)
-    means = np.where(member, ratios, 0.0).sum(0) / n
-    spread = np.sqrt(np.where(member, (ratios - means) ** 2, 0.0).sum(0) / (n - 1))
+    n = member.sum(-2)
+    means = np.where(member, ratios, 0.0).sum(-2) / n
+    spread = np.sqrt(np.where(member, (ratios - means[..., None, :]) ** 2, 0.0).sum(-2) / (n - 1))
     return means, stdtrit(n - 1, 1 - LEVEL / 2) * spread / np.sqrt(n)

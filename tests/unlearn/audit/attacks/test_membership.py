@@ -21,8 +21,9 @@ from unlearn.audit.attacks import (
 )
 from unlearn.audit.attacks.groups import auc
 from unlearn.audit.attacks.rmia import ranked, relative
-from unlearn.audit.attacks.swap import above, advantages
+from unlearn.audit.attacks.swap import advantages, thresholds_passed
 from unlearn.audit.attacks.u_lira import figures, likelihood_ratios
+from unlearn.audit.chance import orders
 from unlearn.audit.signals import Signals
 
 
@@ -34,8 +35,9 @@ def test_the_area_is_that_of_enumeration_and_counts_ties_half() -> None:
 
 def test_u_lira_reaches_what_the_neyman_pearson_test_of_two_gaussians_does() -> None:
     signals = halves(300, 120, shift=1.0)
-    area, accuracy, one_percent, tenth = figures(
-        likelihood_ratios(signals.values.numpy(), signals.member.numpy(), signals.draws), signals.member.numpy()
+    member = signals.member.numpy()[None]
+    ((area, accuracy, one_percent, tenth),) = figures(
+        likelihood_ratios(signals.values.numpy(), member, signals.draws), member
     )
     assert area == pytest.approx(norm.cdf(1 / sqrt(2)), abs=0.01)
     assert accuracy == pytest.approx(norm.cdf(0.5), abs=0.01)
@@ -96,7 +98,7 @@ def test_a_rate_is_the_best_of_all_thresholds_that_keep_the_level(seed: int, neg
     scores = np.random.default_rng(seed).normal(size=(1, 80 + negatives)) + np.r_[np.ones(80), np.zeros(negatives)]
     scores = scores.round(1) if ties else scores
     member = (np.arange(80 + negatives) < 80)[None]
-    found = figures(scores, member)[2:]
+    found = figures(scores[None], member[None])[0, 2:]
     for level, rate in zip((0.01, 0.001), found, strict=True):
         allowed = [
             float((scores[member] > bar).mean())
@@ -109,7 +111,7 @@ def test_a_rate_is_the_best_of_all_thresholds_that_keep_the_level(seed: int, neg
 def test_a_rate_needs_as_many_negatives_as_it_has_levels() -> None:
     generator = np.random.default_rng(0)
     scores, member = generator.normal(size=(20, 30)), np.arange(600).reshape(20, 30) % 2 == 0
-    _, _, one_percent, tenth = figures(scores, member)
+    ((_, _, one_percent, tenth),) = figures(scores[None], member[None])
     assert np.isfinite(one_percent) and np.isnan(tenth)
     evidence = Evidence({"unlearned.forget": halves(20, 30, 0.0)})
     found = {one.metric: one for one in ULiRA(draws=39).findings(evidence)}
@@ -169,13 +171,37 @@ def test_rmia_of_gaussians_is_the_normal_integral() -> None:
         RMIA().read(Evidence({"unlearned.forget": signals, "unlearned.held_out": nobody.columns(slice(0))}))
 
 
+@pytest.mark.parametrize("at_once", [1, 700, 2**14])
+def test_many_relabellings_at_once_are_one_after_another(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every attack by membership, on 96 cells of which `at_once` are worked on together."""
+    monkeypatch.setattr("unlearn.audit.attacks.groups._AT_ONCE", at_once)
+    signals, held_out = halves(12, 8, shift=0.7), halves(12, 30, shift=0.0, seed=9)
+    nobody = Signals(held_out.values, torch.zeros_like(held_out.member), held_out.blocks)
+    evidence = Evidence({"unlearned.forget": signals, "unlearned.held_out": nobody}, seed=4)
+    values, member, blocks = signals.values.numpy(), signals.member.numpy(), signals.draws
+    others, passed = ranked(nobody.values.numpy(), blocks), thresholds_passed(values)
+
+    def areas(labels: np.ndarray) -> list[float]:
+        told = likelihood_ratios(values, labels, blocks), relative(values, labels, others, blocks)
+        return [*(auc(one, labels) for one in told), 1 - np.abs(advantages(passed, labels[None])).max()]
+
+    drawn = orders(blocks, draws=39, seed=4)
+    expected = np.array([areas(member[order]) for order in drawn])
+    readings = {**ULiRA(draws=39).readings(evidence), **RMIA(draws=39).readings(evidence)}
+    readings |= Swap(draws=39).readings(evidence)
+    found = [readings[name] for name in ("u_lira_auc", "rmia_auc", "swap_quality")]
+    np.testing.assert_allclose(np.stack([one.null for one in found], axis=1), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose([one.value for one in found], areas(member), rtol=0, atol=1e-12)
+    assert len(np.unique(expected[:, 0])) > 30
+
+
 def test_swap_cancels_what_tells_the_sets_apart_by_themselves() -> None:
     """Deleted and never-seen of one split differ by themselves; under the other split the same difference counts."""
     values = np.tile(np.array([5.0, 4.0, 0.0, 1.0]), (2, 1))
     member = np.array([[True, True, False, False], [False, False, True, True]])
-    assert np.abs(advantages(above(values), member)).max() == 0.0
+    assert np.abs(advantages(thresholds_passed(values), member[None])).max() == 0.0
     one_sided = np.array([[True, True, False, False]] * 2)
-    assert np.abs(advantages(above(values), one_sided)).max() == 1.0
+    assert np.abs(advantages(thresholds_passed(values), one_sided[None])).max() == 1.0
 
 
 def test_swap_reads_the_advantage_of_the_best_threshold() -> None:
