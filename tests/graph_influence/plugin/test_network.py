@@ -17,7 +17,7 @@ from graph_influence.maximize.coverage import greedy
 from graph_influence.network import Network, Plan
 from graph_influence.plugin import NetworkTarget, Serving, sealed, target
 from graph_influence.plugin.arrivals import Stored
-from graph_influence.plugin.verification import examine
+from graph_influence.plugin.verification import _differ, _held, examine
 from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import InArcs
 from graph_influence.rrsets.rows import Rows
@@ -132,6 +132,16 @@ def test_what_is_sealed_is_put_back_exactly(kind: str) -> None:
     assert sum(content.counts["ties"] for content in contents) == int((~left.alive).sum())
 
 
+@pytest.mark.parametrize("kind", ["frozen"])
+def test_a_rebuild_tosses_coins_that_nobody_has_seen(kind: str) -> None:
+    """Of the same graph, by the old coins it would be the old sets."""
+    network = built(kind)
+    once = network.rebuilt(ForgetSet())
+    twice = once.rebuilt(ForgetSet())
+    assert once.graph.num_alive == network.graph.num_alive
+    assert not same(once, network) and not same(twice, once) and not same(twice, network)
+
+
 # ---- verification ----------------------------------------------------------------------------------------------------
 
 WIDE = Plan(k=6, share=0.93)  # sets enough to see a bias of ten percent by
@@ -214,6 +224,26 @@ def test_a_version_over_another_graph_or_without_its_seeds_does_not_pass() -> No
     assert failed(examine(network, Stored(half, NOTHING), [])) == {"other_probabilities"}
     network.standing.selected.rows[:] = network.standing.selected.rows[0]
     assert failed(examine(network, Stored(whole, NOTHING), [])) >= {"missing_seeds", "proven_ratio"}
+
+
+@pytest.mark.parametrize("which", ["selection", "judging"])
+def test_sets_are_judged_by_coins_that_had_no_part_in_them(which: str) -> None:
+    """Fresh sets by the coins of either collection would be its own, whose difference is known beforehand."""
+    whole = graph("frozen")
+    network = Network.build(whole, PLANS["frozen"])
+    pair = network.standing.collections
+    again = RRSets(whole, seed=getattr(pair, which).seed)
+    again.grow(len(pair))
+    seeds = np.isin(np.arange(whole.num_nodes), network.standing.selected.rows)
+    known = _differ("seed_spread", *(1.0 * (_held(sets, seeds) > 0) for sets in (pair.judging, again))).value
+
+    def found() -> float:
+        verdict = examine(network, Stored(whole, NOTHING), [])
+        return next(check.value for check in verdict.checks if check.name == "seed_spread")
+
+    first = found()
+    network.standing.looks += 1
+    assert len({known, first, found()}) == 3  # and each look at a network has coins of its own
 
 
 @pytest.mark.parametrize("kind", ["frozen"])

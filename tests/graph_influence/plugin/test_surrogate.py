@@ -12,13 +12,14 @@ import torch
 
 from graph_influence import store, workspace
 from graph_influence.errors import InvalidRequest
-from graph_influence.labels import Labels
+from graph_influence.labels import LabelledGraph, Labels
 from graph_influence.network import Network, Plan
-from graph_influence.plugin import NetworkTarget
+from graph_influence.plugin import NetworkTarget, surrogate_checks
 from graph_influence.plugin.surrogate_checks import examine_surrogate
+from graph_influence.remembered import SpreadErrors
 from graph_influence.snapshot import from_parquet
 from graph_influence.standing_surrogate import StandingSurrogate
-from graph_influence.surrogate import load_surrogate, surrogate
+from graph_influence.surrogate import Surrogate, load_surrogate, surrogate
 from tests.graph_influence.plugin.workspaces import LEARNED, LESSONS, PLANS, built, graph, opened, people, stored
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
@@ -154,6 +155,25 @@ def test_a_hub_that_parameters_still_count_on_is_found_out(kind: str) -> None:
     assert found >= {"surrogate_excess", "surrogate_spread"}
     assert failed(None, before) == failed(after, None) == {"surrogate_missing"}
     assert not list(examine_surrogate(None, None))
+
+
+def test_a_surrogate_is_judged_by_seed_sets_and_coins_that_it_did_not_learn_from(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = removed(kind)
+    asked: list[LabelledGraph] = []
+
+    def noted(surrogate: Surrogate, data: LabelledGraph) -> SpreadErrors:
+        asked.append(data)
+        return SpreadErrors(np.ones(1), 1.0)
+
+    monkeypatch.setattr(surrogate_checks.SpreadErrors, "of", noted)
+    assert failed(after, before) == set()
+    assert [one.graph for one in asked] == [after.problem.data.graph, before.problem.data.graph]
+    for one in asked:
+        learned = {tuple(rows) for rows in (*before.labels.sets, *after.labels.sets)}
+        assert len(one.labels.sets) == 24 and not learned & {tuple(rows) for rows in one.labels.sets}
+        assert one.labels.seed != before.labels.seed and one.labels.model == LEARNED[kind]
 
 
 @pytest.mark.parametrize("method", ["no_op", "graph_drop"])
