@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from recsys import optimality
 from recsys.data import Interactions, read
 from recsys.models import LightGCN
 from recsys.objectives import Multinomial, WholeData
@@ -90,8 +91,10 @@ def test_bound_is_the_derivation_step_by_step(small: Interactions, case: tuple[s
         delta = max(0.0, -found.curvature)
         root = np.roots([mu * (1.0 + delta / l2), -delta / l2 * size, -delta * trace]).real.max()
         moved = abs(1.0 - scale) * np.linalg.norm(oracle.scores(w))
-        expected = min(root, np.sqrt(delta * simple / mu)) + moved
-        assert found.score_distance == pytest.approx(expected, rel=1e-6, abs=1e-5)
+        radius = min(root, np.sqrt(delta * simple / mu))
+        assert found.score_distance == pytest.approx(radius + moved, rel=1e-6, abs=1e-5)
+        gap = delta * min(simple, trace + size * radius / l2) + oracle.value(w) - oracle.value(scale * w)
+        assert found.objective_gap == pytest.approx(gap, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("dim", [1, 8], ids=["below the rank", "above the rank"])
@@ -247,6 +250,26 @@ def test_problem_reports_the_bound(small: Interactions) -> None:
         assert found.probability == 0.999
         assert found.relative < 0.1
         assert found.seconds > 0.0
+
+
+def test_both_eigenvalue_iterations_draw_by_the_seed_and_share_the_chance_to_be_wrong(
+    small: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int, float]] = []
+
+    def noted(name: str, then: Any) -> None:
+        def call(*arguments: Any, **named: Any) -> Any:
+            asked.append((name, named["seed"], named["probability"]))
+            return then(*arguments, **named)
+
+        monkeypatch.setattr(optimality, name, call)
+
+    noted("smallest_eigenvalue_near", lambda *_, **__: None)  # which leads to the other one
+    noted("smallest_eigenvalue", optimality.smallest_eigenvalue)
+    found = built(small, CASES[2]).optimality(probability=0.9, seed=7)
+    assert found is not None and found.probability == 0.9
+    assert [(name, seed) for name, seed, _ in asked] == [("smallest_eigenvalue_near", 7), ("smallest_eigenvalue", 7)]
+    assert sum(1.0 - chance for *_, chance in asked) == pytest.approx(0.1)
 
 
 def test_lastfm(data_dir: Path) -> None:

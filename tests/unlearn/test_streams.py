@@ -45,6 +45,8 @@ def test_a_permutation_without_some_keys_leaves_the_others_in_their_order() -> N
     kept = np.delete(keys, [4, 30])
     assert kept[permutation(1, "draw", kept)].tolist() == [key for key in everybody.tolist() if key in kept]
     assert permutation(1, "draw", keys[:0]).tolist() == []
+    same = permutation(1, "draw", np.arange(5_000) % 2)  # two draws, between whose owners nothing decides
+    assert all((np.diff(same[same % 2 == odd]) > 0).all() for odd in (0, 1))
 
 
 @pytest.mark.parametrize("draw", [uniforms, normals])

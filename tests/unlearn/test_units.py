@@ -23,6 +23,7 @@ def test_the_forget_set_of_units_removes_the_records_that_they_own(unit: Any) ->
     removed = problem.records(problem.resolve(forget)).numpy()
     assert removed.tolist() == np.flatnonzero(np.isin(units.owners, chosen)).tolist() and len(removed) >= 3
     remaining = problem.without(forget).units(unit)
+    assert units.counts.tolist() == [int((units.owners == number).sum()) for number in range(len(units))]
     # Keys go with the unit, not with its number.
     kept = np.delete(units.keys, chosen)
     assert np.array_equal(remaining.keys[remaining.keys != 0], kept) and len(set(kept.tolist())) == len(kept)
@@ -55,4 +56,7 @@ def test_attached_data_counts_itself_and_ties_are_no_records() -> None:
     assert problem.without(problem.units("user").forget_set(np.arange(3))).digest() != problem.digest()
     with pytest.raises(ValueError, match="for lightgcn"):
         recommender.units("tie")
-    assert (problem.units("tie").owners == -1).all()
+    ties = problem.units("tie")
+    assert (ties.owners == -1).all() and ties.counts.tolist() == [0] * len(ties)
+    last = problem.without(ForgetSet(users=tuple(recommender.data.users.take([recommender.data.n_users - 1]))))
+    assert last.units("user").counts.tolist() == [*problem.units("user").counts[:-1], 0]

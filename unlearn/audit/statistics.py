@@ -13,7 +13,7 @@ from scipy import special, stats
 
 Floats = NDArray[np.float64]
 LEVEL = 0.05
-_EXACT = 12  # pairs up to which every sign pattern is enumerated (4,096 of them)
+_DRAWS = 9_999  # of sign patterns; of up to 13 pairs there are fewer, and scipy takes every one
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def least_pairs(tests: int = 1) -> int:
 def paired(left: Sequence[float], right: Sequence[float], *, tests: int = 1) -> Test:
     """Two-sided test that the pairs' differences are symmetric around zero; pairs share a seed and a forget set.
 
-    A permutation test: it flips the signs of the differences and compares their mean (every pattern up to 12 pairs,
+    A permutation test: it flips the signs of the differences and compares their mean (every pattern up to 13 pairs,
     else 9,999 drawn ones). With n pairs it cannot go below 2 / 2^n, so fewer than `least_pairs` are refused: six for
     one test (five reach .0625 at best), seven for one of three.
 
@@ -54,9 +54,8 @@ def paired(left: Sequence[float], right: Sequence[float], *, tests: int = 1) -> 
         return Test(None, f"needs {needed} pairs for .05{among} ({got})")
     if not differences.any():
         return Test(1.0)
-    draws: Any = np.inf if len(differences) <= _EXACT else 9_999
     found: Any = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", n_resamples=draws, rng=np.random.default_rng(0)
+        (differences,), np.mean, permutation_type="samples", n_resamples=_DRAWS, rng=np.random.default_rng(0)
     )
     return Test(float(found.pvalue))
 

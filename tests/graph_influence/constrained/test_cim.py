@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb, log, prod
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from graph_influence.constrained import Cim, StandingInvitations, invite
 from graph_influence.diffusion import diffusion
 from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize import maximize
+from graph_influence.maximize import bounds, maximize
+from graph_influence.maximize.stopping import Budget, Guarantee, Share
 from tests.graph_influence.constrained.problems import NONE, candidates, feasible, problem
 from tests.graph_influence.maximize.graphs import Enumerated, social
 from unlearn.forget import ForgetSet
@@ -113,6 +116,21 @@ def test_spread_on_a_real_graph_is_that_of_the_authors_code(data_dir):
         passive = graph.without(ForgetSet(users=active))
         simulated = diffusion("ic", passive, runs=10_000, seed=1).simulate(invited(answer.lists)).spread
         assert simulated.mean + 2 * simulated.standard_error >= least
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_rule_reckons_with_all_ways_to_fill_the_lists_and_with_whom_they_can_hold(seed):
+    """Half of the best, over the passive people alone; ways and people counted one by one."""
+    participants = problem(seed, passive=12, capacity=1)
+    ways, most = prod(comb(len(own), 1) for own in candidates(participants)), max(map(len, feasible(participants)))
+    assert ways > 1 and 1 < most < 12
+    first = bounds.sets_enough(12, 0.5, log(ways), 12, 1.0, 0.01)
+    enough = bounds.sets_enough(12, 0.5, log(ways), most, 0.1, 0.01)
+    rule, took = Cim(eps=0.1, delta=0.01).rule_for(participants)
+    assert (rule, took) == (Guarantee(0.4, bounds.doublings(enough, first), 0.01), int(first))
+    assert Cim(share=0.8, delta=0.01).rule_for(participants) == (Share(0.8, 0.01), int(first))
+    assert Cim().rule_for(participants)[0] == Share(0.95, 1 / 12)
+    assert isinstance(Cim(seconds=1.0).rule_for(participants)[0], Budget)
 
 
 class TestStanding:

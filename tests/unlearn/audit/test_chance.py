@@ -25,6 +25,17 @@ def test_the_interval_excludes_the_floor_exactly_where_the_test_rejects(seed: in
     assert found.floor == pytest.approx(null.mean())
 
 
+@pytest.mark.parametrize("value", [-29.0, -3.0, 0.0, 18.0, 20.0])
+def test_both_sides_are_judged_alike_where_many_draws_are_equal(value: float) -> None:
+    null = np.random.default_rng(0).integers(-30, 21, 799).astype(np.float64)
+    for side, other in (("both", "both"), ("upper", "lower"), ("lower", "upper")):
+        one, two = Chance.of(value, null, side=side, floor=0.0), Chance.of(-value, -null, side=other, floor=0.0)
+        assert (one.p_value, one.alarm, one.resolution) == (two.p_value, two.alarm, two.resolution)
+        assert (one.low, one.high) == (-two.high, -two.low)
+    at_least = (1 + int((null >= value).sum())) / 800
+    assert Chance.of(value, null, side="upper", floor=0.0).p_value == min(1.0, 2 * at_least)
+
+
 def test_too_few_relabellings_to_test_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 39"):
         Chance.of(0.0, np.zeros(20))

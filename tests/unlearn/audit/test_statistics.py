@@ -46,11 +46,19 @@ def test_six_and_eight_pairs_reach_what_they_can() -> None:
         assert paired(left, right).p_value == pytest.approx(least)
 
 
-def test_the_permutation_test_equals_enumeration() -> None:
-    differences = np.random.default_rng(0).normal(0.4, 1.0, size=8)
-    means = [np.mean(differences * signs) for signs in itertools.product((1, -1), repeat=8)]
+@pytest.mark.parametrize("n", [8, 13])
+def test_the_permutation_test_equals_enumeration(n: int) -> None:
+    differences = np.random.default_rng(0).normal(0.4, 1.0, size=n)
+    means = np.array(list(itertools.product((1, -1), repeat=n))) @ differences / n
     expected = np.mean(np.abs(means) >= abs(differences.mean()) - 1e-12)
-    assert paired(list(differences), [0.0] * 8).p_value == pytest.approx(expected)
+    assert paired(list(differences), [0.0] * n).p_value == pytest.approx(expected)
+
+
+def test_a_pair_of_which_one_side_is_missing_is_none() -> None:
+    left, right = [1.0, 2.5, 0.5, 3.0, 1.5, 2.0, 4.0], [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert paired([*left, np.nan, 9.0], [*right, 0.0, np.nan]) == paired(left, right)
+    refused = paired([*left[:5], np.nan], right[:6])
+    assert refused.reason is not None and "got 5" in refused.reason
 
 
 def test_equal_sides_differ_in_nothing_and_unequal_lengths_are_refused() -> None:
