@@ -141,6 +141,11 @@ def solved(directory: str | Path) -> bool:
     return "closed_form" in json.loads((Path(directory) / _MANIFEST).read_text("utf-8"))
 
 
+def digest(directory: str | Path) -> str:
+    """Of the stored model, as `save` returned it."""
+    return json.loads((Path(directory) / _MANIFEST).read_text("utf-8"))["digest"]
+
+
 def user_ids(directory: str | Path) -> Vocabulary:
     """The users that the stored model knows, by row."""
     return _vocabulary(Path(directory) / _USERS)

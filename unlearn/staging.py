@@ -44,6 +44,10 @@ class Staging:
         """What is sealed, by batch."""
         return {seal.name: Sealed.of(seal.read()) for seal in Seal.all(self.folder / "sealed")}
 
+    def outstanding(self, published: str) -> dict[str, Sealed]:
+        """What was sealed since the version of that digest was made, which has learned from it; by batch."""
+        return {name: sealed for name, sealed in self.sealed().items() if sealed.since == published}
+
     def version(self, batch_id: str) -> Path:
         """The folder of a batch's staged version."""
         return self.folder / "staged" / batch_id

@@ -202,8 +202,7 @@ class WorkspaceTarget(ABC, Generic[D, B]):
 
     def outstanding(self) -> dict[str, Sealed]:
         """What is outstanding, by batch."""
-        digest = self._published_digest()
-        return {name: sealed for name, sealed in self.staging.sealed().items() if sealed.since == digest}
+        return self.staging.outstanding(self._published_digest())
 
     def _making(self, *, retrain: bool) -> dict[str, Any]:
         """What a version is made by, without and after, if it is made now."""

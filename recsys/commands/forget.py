@@ -18,6 +18,7 @@ from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:
     from recsys.fitted import FittedRecommender
+    from recsys.store import Storable
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import UnlearnResult
     from unlearn.tracking.copies import Left
@@ -90,7 +91,7 @@ def forget(
                 f"`model` must have no interactions that wait for a retrain, which would be lost (got {ARRIVED} in "
                 f"{model}); ask the service that runs it (`unlearn request create`), or name another folder by `--out`"
             )
-        problem = workspace.load(model).to(device)
+        problem = _settled(model).to(device)
         chosen = chosen or first_applicable(problem)
         request = _named(problem, user or [], item or [], single, tied)
         request = problem.resolve(request, unknown=unknown)  # pyright: ignore[reportArgumentType]
@@ -130,6 +131,27 @@ def forget(
         if kept is not None:
             result["model_id"] = kept
     return result
+
+
+def _settled(model: Path) -> Storable:
+    """The model in a workspace, which has learned from nothing but the data that are there.
+
+    Raises:
+        ValueError: a batch of the deletion-request service has taken records out, and its version is not published.
+    """
+    from recsys import store, workspace
+    from unlearn.staging import Staging
+
+    with workspace.at(model).read():
+        problem = workspace.load(model)
+        # No method would know of what was taken out, and the batch would no more find the version that it is to change.
+        if Staging.beside(model.resolve()).outstanding(store.digest(workspace.model_folder(model))):
+            raise ValueError(
+                f"`model` must have learned from nothing but its data (people are being forgotten in {model}, and what "
+                "follows would keep what it learned of them); let `unlearn worker` finish, or ask the service that "
+                "runs it (`unlearn request create`)"
+            )
+    return problem
 
 
 def _named(

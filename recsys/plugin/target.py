@@ -159,7 +159,7 @@ class RecommenderTarget(WorkspaceTarget[Stored, Begun]):
         return store.user_ids(self.model)
 
     def _published_digest(self) -> str:
-        return self.manifest()["digest"]
+        return store.digest(self.model)
 
     def _begin(self, data: Stored, outstanding: Sequence[Sealed], *, retrain: bool) -> Begun:
         whole = sealed.put_back(data.data, outstanding)

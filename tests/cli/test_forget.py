@@ -6,11 +6,15 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recsys.data import Interactions, read
 from tests.cli.run import SMALL, answer, digest, lists, naming, refusal, unlearn
+from unlearn.requests.states import Step
+from unlearn.requests.steps import perform
+from unlearn.requests.tasks import Due, Ended
 from unlearn.tracking import MlflowTracker
 
 
@@ -97,6 +101,30 @@ def test_what_waits_for_a_retrain_is_not_lost(config: Path, model: Path, data: I
     out = tmp_path / "after"
     assert answer("forget", "--model", model, "--out", out, "--user", known)["forgotten"]["users"] == 1
     assert digest(model) == before and naming(out, [known]) == set()
+
+
+def test_a_model_that_is_forgetting_for_the_service_is_left_to_it(
+    config: Path, model: Path, data: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version in its place would end the batch with a certificate, and keep what it had learned of them."""
+    asked, known = str(data.users.ids[3]), str(data.users.ids[4])
+    forget = ("forget", "--model", model, "--user", known)
+
+    def meddled(due: Due, *rest: Any) -> Ended:
+        if due.step == Step.UNLEARN:
+            before = digest(model)
+            for elsewhere in ((), ("--out", tmp_path / "after")):
+                assert "people are being forgotten" in refusal(2, *forget, *elsewhere)
+            assert digest(model) == before and not (tmp_path / "after").exists()
+        return perform(due, *rest)
+
+    monkeypatch.setattr("unlearn.requests.worker.perform", meddled)
+    monkeypatch.setenv("UNLEARN_RETRAIN_ABOVE_SHARE", "1")
+    monkeypatch.setenv("UNLEARN_RETRAIN_ABOVE_DRIFT", "1")
+    made = answer("request", "create", "--identity", asked)
+    assert answer("worker", "--once")["batches"] == 1
+    assert answer("request", "status", made["id"])["state"] == "completed"
+    assert answer(*forget)["forgotten"]["users"] == 1
 
 
 def test_copies_in_mlflow_forget_with_the_model(
