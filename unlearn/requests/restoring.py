@@ -2,7 +2,9 @@
 
 The ledger knows the erased by pseudonym alone, and a restored target has their ids again: where the pseudonym of
 somebody it holds is that of somebody erased, they have come back. So have single interactions, and whatever lies under
-a seal of a batch that has been closed since: no worker goes on with it, and the new request destroys it.
+a seal of a batch that has been closed since: no worker goes on with it, and the new request destroys it. An open batch
+removes once: of whoever it has removed in some target by now it finds that they are back in its purge alone, which
+fails until the new request is served.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from unlearn.requests.ledger import Ledger
-from unlearn.requests.states import OPEN, RequestState
-from unlearn.requests.tables import Person, Request
+from unlearn.requests.states import OPEN, RequestState, Step
+from unlearn.requests.tables import Person, Request, Task
 from unlearn.target import Listing, Subject, Target
+
+_BEFORE = (Step.RESOLVE, Step.SUPPRESS, Step.REMOVE)  # nothing has been removed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,13 @@ class Returned:
 
 
 def returned(ledger: Ledger, targets: Mapping[str, Target]) -> Returned:
-    """Everything that a target holds and whose erasure is complete, unless an open request asks for it again."""
+    """Everything that a target holds and that was removed before, unless an open request is still to remove it."""
     of = ledger.keyring.pseudonyms.of
     people = select(Person.pseudonym).join(Request, Request.id == Person.request_id)
+    removed = exists().where(Task.batch_id == Request.batch_id, Task.step.not_in(_BEFORE))
     with ledger.database.read() as session:
-        erased = set(session.scalars(people.where(Request.state == RequestState.COMPLETED)))
-        erased.difference_update(session.scalars(people.where(Request.state.in_(OPEN))))
+        erased = set(session.scalars(people.where((Request.state == RequestState.COMPLETED) | removed)))
+        erased.difference_update(session.scalars(people.where(Request.state.in_(OPEN), ~removed)))
     listing = [target for target in targets.values() if isinstance(target, Listing)]
     back = {name: one for target in listing for one in target.people() if (name := of(one)) in erased}
     return Returned(
