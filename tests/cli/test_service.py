@@ -242,7 +242,7 @@ def test_whoever_comes_back_with_a_backup_is_erased_again(config: Path, data: In
     for identity in (gone, later, single):
         answer("request", "create", "--identity", identity)
         answer("worker", "--once")
-    assert answer("request", "reapply") == {"people": 0, "id": None, "not_examined": []}
+    assert answer("request", "reapply")["people"] == 0
     shutil.rmtree(model)
     (tmp_path / "backup").rename(model)  # and the ledger as it was
     assert "interactions.parquet" in naming(model, [gone])

@@ -37,6 +37,7 @@ class Cancelling:
         Raises:
             NoSuchRequest: there is none.
             TooLate: it is being served or complete.
+            UnusableKeyring: no key opens whom it is about, who could not be released.
         """
         with self._ledger.database.write() as session:
             audit.lock(session, self._ledger)  # before the request's, like whoever forms a batch or lifts a hold
@@ -46,6 +47,8 @@ class Cancelling:
                     raise TooLate(
                         "request not pending", f"Only a pending request can be cancelled; this one is {request.state}."
                     )
+                if request.payload is not None:  # unreleased, they would stay so
+                    self._ledger.keyring.open(request.payload)
                 move(session, self._ledger, [request], RequestEvent.CANCEL, caller or "operator")
         self.finish()
 

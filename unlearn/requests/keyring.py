@@ -148,7 +148,8 @@ class Keyring:
             return self._fernet.decrypt(sealed)
         except InvalidToken:
             raise UnusableKeyring(
-                "`keyring` must hold the key that a stored request was encrypted with (no payload key of it opens it)"
+                "`keyring` must hold the key that a stored request was encrypted with (no payload key of it opens it); "
+                "if that is destroyed, `unlearn request reapply` has the targets say whom the request is about"
             ) from None
 
     @property

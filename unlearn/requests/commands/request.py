@@ -156,19 +156,33 @@ def retry(
 @app.command()
 @command
 def reapply(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
-    """After a backup was restored: ask again for whoever and whatever was erased and is in a target all the same."""
-    from unlearn.requests.restoring import returned
+    """After a backup was restored: ask again for whoever and whatever was erased and is in a target all the same.
+
+    Requests that no payload key opens any more are made readable again by what the targets hold.
+    """
+    from unlearn.requests.restoring import reread, returned
 
     with opened(config) as service:
+        read = reread(service.ledger, service.targets)
         found = returned(service.ledger, service.targets)
         id = service.ask(found.people).subject_request_id if found.people else None
     if not json_:
         typer.echo(
             f"{len(found.people)} people or interactions were back" + (f"; {id} asks for them again" if id else "")
         )
+        if read.requests:
+            typer.echo(f"{read.requests} requests that no key opened can be read again")
+        for name in read.unreadable:
+            typer.echo(f"{name}: no key opens it, and not every target can say whom it holds")
         for name in found.not_examined:
             typer.echo(f"{name}: cannot say whom it holds; examine it by hand")
-    return {"people": len(found.people), "id": id, "not_examined": list(found.not_examined)}
+    return {
+        "people": len(found.people),
+        "id": id,
+        "reread": read.requests,
+        "unreadable": list(read.unreadable),
+        "not_examined": list(found.not_examined),
+    }
 
 
 @app.command()
