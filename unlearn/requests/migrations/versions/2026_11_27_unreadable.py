@@ -11,7 +11,12 @@ revision = "0003"
 down_revision = "0002"
 
 _REQUESTS = sa.table(
-    "requests", sa.column("id"), sa.column("caller"), sa.column("idempotency_key"), sa.column("callbacks", sa.JSON())
+    "requests",
+    sa.column("id"),
+    sa.column("caller"),
+    sa.column("idempotency_key"),
+    sa.column("closed_at"),
+    sa.column("callbacks", sa.JSON()),
 )
 _OUTBOX = sa.table("outbox", sa.column("id"), sa.column("url"))
 
@@ -22,7 +27,8 @@ def upgrade() -> None:
     for row in connection.execute(sa.select(*_REQUESTS.c)).all():
         changed: dict[str, Any] = {
             "idempotency_key": keyring.idempotency(row.caller, row.idempotency_key),
-            "callbacks": list(map(keyring.seal_url, row.callbacks)),
+            # The first version kept them beyond the end.
+            "callbacks": list(map(keyring.seal_url, row.callbacks)) if row.closed_at is None else [],
         }
         connection.execute(_REQUESTS.update().where(_REQUESTS.c.id == row.id).values(changed))
     for row in connection.execute(sa.select(*_OUTBOX.c).where(_OUTBOX.c.url != "")).all():
