@@ -130,7 +130,8 @@ class WorkspaceTarget(ABC, Generic[D, B]):
         with self.workspace.held():
             data = self.data()
             held = self._held(data, self._asked(batch, data))
-            if held and not seal.exists:
+            # A seal of what another version had learned says nothing of what the one that is there now has.
+            if held and batch.id not in self.outstanding():
                 seal.write(self._pack(data, held, since=self._published_digest()).to_bytes())
             gone = Sealed.of(seal.read()) if seal.exists else None
             if held:

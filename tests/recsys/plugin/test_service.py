@@ -171,6 +171,21 @@ def test_so_does_one_of_a_single_interaction(folder: Path, whole: bool) -> None:
     assert left == (set() if whole else {"another"})
 
 
+def test_what_came_back_under_another_version_is_unlearned_from_that(folder: Path) -> None:
+    """As where a worker dies before the removal is recorded, and somebody trains over the workspace meanwhile."""
+    recommender, batch = opened(folder), Batch("b1", people(3))
+    recommender.remove(batch)
+    shutil.rmtree(folder)
+    shutil.copytree(stored("ease"), folder)
+    recommender.remove(batch)
+    version = recommender.unlearn(batch, retrain=False)
+    recommender.publish(batch, version)
+    assert not any(recommender.purge(batch).values())
+    after = workspace.load(folder)
+    users = np.flatnonzero(after.data.users.alive)
+    torch.testing.assert_close(after.scores(users), after.fit().scores(users))
+
+
 def test_debt_grows_until_a_retrain(folder: Path) -> None:
     recommender, numbers = opened(folder), (3, 17, 20)
     drifts: list[float] = []
