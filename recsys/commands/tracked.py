@@ -40,6 +40,10 @@ def keep(
         if problem.factors() is None:
             return None
         with workspace.at(folder).held():
-            model_id = run.model(workspace.model_folder(folder), name=settings["model"], tags=tags)
-            Copies.of(folder).add(tracker.uri, model_id)
-        return model_id
+            copies = Copies.of(folder)
+            return run.model(
+                workspace.model_folder(folder),
+                name=settings["model"],
+                tags=tags,
+                announce=lambda model_id: copies.add(tracker.uri, model_id),
+            )

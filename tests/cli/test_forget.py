@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from recsys.data import Interactions, read
 from tests.cli.run import SMALL, answer, digest, lists, naming, refusal, unlearn
@@ -155,6 +157,23 @@ def test_copies_in_mlflow_forget_with_the_model(
     (of_gone,) = [run for run in runs if run.data.metrics["interactions_removed"] == said["interactions_removed"]]
     assert of_gone.data.metrics["residual_after"] == pytest.approx(said["residual_after"])
     assert of_gone.data.params["dim"] == "6" and of_gone.data.tags["unlearn.method"] == "reconverge"
+
+
+def test_a_copy_that_was_never_finished_goes_with_the_next_request(
+    table: Path, data: Interactions, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as failing:
+        failing.setattr(MlflowClient, "finalize_logged_model", full)
+        assert unlearn("train", "--data", table, "--out", model, "--track", location, *SMALL).exit_code == 2
+    assert len(kept_in(location)) == 1 and list((tmp_path / "mlflow-artifacts").rglob("*.safetensors"))
+    said = answer("forget", "--model", model, "--user", str(data.users.ids[7]))
+    assert (said["copies_destroyed"], said["copies_left"], kept_in(location)) == (1, [], set())
+    assert not [path for path in (tmp_path / "mlflow-artifacts").rglob("*") if path.is_file()]
 
 
 def test_a_copy_that_cannot_be_destroyed_is_told_until_it_can(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +40,20 @@ class Run(Protocol):
         """Say which data the run used (`context`: train, test, forget, ...): a digest and counts, never ids."""
         ...
 
-    def model(self, directory: str | Path, *, name: str, tags: Mapping[str, str] | None = None) -> str | None:
-        """Keep the model stored in `directory`; returns its id, or None where nothing is kept."""
+    def model(
+        self,
+        directory: str | Path,
+        *,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> str | None:
+        """Keep the model stored in `directory`; returns its id, or None where nothing is kept.
+
+        Args:
+            announce: is told the id before anything of the model is kept under it. Whoever lists what is to be
+                destroyed some day lists it here: killed later, the model would be there and on no list.
+        """
         ...
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlearn.jsonable import json_text
 from unlearn.tracking.names import DIGEST_LENGTH, checked_dataset, checked_metrics, checked_params, text
@@ -76,11 +76,21 @@ class MlflowRun:
         tag = InputTag(key="mlflow.data.context", value=context)
         self.client.log_inputs(self.id, datasets=[DatasetInput(dataset=entity, tags=[tag])])
 
-    def model(self, directory: str | Path, *, name: str, tags: Mapping[str, str] | None = None) -> str:
-        """Keep a stored model as a pyfunc that loads without pickle; returns the id for `models:/<id>`."""
+    def model(
+        self,
+        directory: str | Path,
+        *,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> str:
+        """Keep a stored model as a pyfunc that loads without pickle; returns the id for `models:/<id>`.
+
+        Its files go from `directory` to the store by no other place, where a killed process would leave them.
+        """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
-        from unlearn.tracking.package import package
+        from unlearn.tracking.package import STORED, package
 
         texts = {key: text(value) for key, value in (tags or {}).items()}
         made = self.client.create_logged_model(
@@ -89,9 +99,13 @@ class MlflowRun:
         model_id: str = made.model_id
         self.client.log_outputs(self.id, [LoggedModelOutput(model_id, step=0)])
         try:
+            if announce is not None:
+                announce(model_id)
             with tempfile.TemporaryDirectory() as scratch:
-                packed = package(Path(directory), Path(scratch) / "model", model_id=model_id, run_id=self.id)
+                packed = package(Path(directory), Path(scratch), model_id=model_id, run_id=self.id)
                 self.client.log_model_artifacts(model_id, str(packed))
+            in_place: Any = self.client._tracking_client  # pyright: ignore[reportPrivateUsage]
+            in_place.log_model_artifacts(model_id, str(directory), STORED)
         except BaseException:
             self.client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
             raise

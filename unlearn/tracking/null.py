@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,14 @@ class _NullRun:
 
     def dataset(self, name: str, *, digest: str, counts: Mapping[str, int], context: str) -> None: ...
 
-    def model(self, directory: str | Path, *, name: str, tags: Mapping[str, str] | None = None) -> str | None: ...
+    def model(
+        self,
+        directory: str | Path,
+        *,
+        name: str,
+        tags: Mapping[str, str] | None = None,
+        announce: Callable[[str], object] | None = None,
+    ) -> str | None: ...
 
 
 class NullTracker:

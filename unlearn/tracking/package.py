@@ -1,4 +1,8 @@
-"""A stored model as an MLflow pyfunc: a code file, safetensors and a manifest; nothing pickled."""
+"""A stored model as an MLflow pyfunc: a code file, safetensors and a manifest; nothing pickled.
+
+MLflow makes a pyfunc from copies of its files, in temporary folders that a killed process leaves behind. So it is made
+of none of a model's own, which the caller lays into it in the store.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 FLAVOR = Path(__file__).with_name("flavor.py")
+STORED = "artifacts/model"
+"""Where the stored model lies in the pyfunc."""
 
 
-def package(directory: Path, target: Path, *, model_id: str, run_id: str) -> Path:
-    """Write the pyfunc of the model in `directory` to `target`, which must not exist yet.
+def package(directory: Path, scratch: Path, *, model_id: str, run_id: str) -> Path:
+    """Write the pyfunc of the model in `directory` into `scratch`, but for that model's files, which go to `STORED`.
 
     `directory` holds `manifest.json`, whose `loader` names the function that reads the rest (see `flavor.py`).
 
@@ -40,18 +46,23 @@ def package(directory: Path, target: Path, *, model_id: str, run_id: str) -> Pat
         ),
         params=ParamSchema([ParamSpec("k", DataType.long, 10), ParamSpec("unknown", DataType.string, "raise")]),
     )
+    (stub := scratch / "model").mkdir()
+    (stub / "manifest.json").touch()
+    model, target = Model(run_id=run_id, model_id=model_id), scratch / "packed"
     with warnings.catch_warnings():
         # An example of the input would be somebody's id.
         warnings.filterwarnings("ignore", message=".*An input example was not provided")
         mlflow.pyfunc.save_model(
             path=str(target),
             python_model=str(FLAVOR),
-            artifacts={"model": str(directory)},
+            artifacts={"model": str(stub)},
             signature=signature,
-            mlflow_model=Model(run_id=run_id, model_id=model_id),
+            mlflow_model=model,
             # Named, not inferred: inference would load the model in a second process.
             pip_requirements=[f"unlearn-recsys=={version('unlearn-recsys')}"],
         )
+    model.model_size_bytes = sum(file.stat().st_size for file in (*directory.rglob("*"), *target.rglob("*")))
+    model.save(target / "MLmodel")
     return target
 
 

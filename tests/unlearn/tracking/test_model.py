@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
 
+from tests.oracles.traces import holders
 from unlearn.tracking import MlflowTracker
 
 
@@ -53,6 +58,35 @@ def test_nothing_pickled_is_kept(
     assert {p.name for p in kept} >= {"MLmodel", "flavor.py", "model.safetensors", "manifest.json"}
     assert {p.suffix for p in kept} <= {"", ".py", ".safetensors", ".json", ".yaml", ".yml", ".txt"}
     assert not any(p.read_bytes().startswith(b"\x80\x04") or p.read_bytes().startswith(b"\x80\x05") for p in kept)
+
+
+def test_a_kill_leaves_nobody_where_nothing_is_destroyed(
+    tracker: MlflowTracker,
+    stored_model: Callable[..., Path],
+    offered_ranker: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The id is known before anything lies under it, and temporary folders, which a kill leaves, never hold anybody."""
+    person, temporary = secrets.token_hex(16), tmp_path / "temporary"
+    temporary.mkdir()
+    directory = stored_model(offered_ranker, users=(person, "bob"))
+    removed, told, remove = list[set[str]](), list[str](), shutil.rmtree
+
+    def seen(path: Any, *arguments: Any, **options: Any) -> None:
+        removed.append(holders(temporary, [person]))
+        remove(path, *arguments, **options)
+
+    def announce(model_id: str) -> None:
+        told.append(model_id)
+        assert holders(tmp_path, [person]) == {"stored/manifest.json"}
+
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(shutil, "rmtree", seen)
+    with tracker.run("train") as run:
+        model_id = run.model(directory, name="lightgcn", announce=announce)
+    assert told == [model_id] and len(holders(tmp_path, [person])) == 2
+    assert removed and not any(removed)
 
 
 @pytest.mark.usefixtures("no_pickle")
