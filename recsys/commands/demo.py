@@ -39,6 +39,7 @@ def demo(
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import method
     from unlearn.tracking.base import lineage
+    from unlearn.tracking.copies import Copies
     from unlearn.tracking.mlflow import MlflowTracker
 
     folder = out / "after"
@@ -66,9 +67,14 @@ def demo(
     tracker = MlflowTracker(out / "mlflow.db", experiment="unlearn demo")
     workspace.save(after, folder)
     tags = lineage(method=result.method, parent_model=None, request_digest=request.digest(key))
-    with tracker.run("serve the request", tags=tags) as run:
+    with tracker.run("serve the request", tags=tags) as run, workspace.at(folder).held():
         run.metrics({"seconds": result.seconds, "residual_ratio": result.residual_ratio})
-        run.model(workspace.model_folder(folder), name="lightgcn", tags=tags)
+        run.model(
+            workspace.model_folder(folder),
+            name="lightgcn",
+            tags=tags,
+            announce=lambda model_id: Copies.of(folder).add(tracker.uri, model_id),
+        )
     left = traces(out, request)
     rows = int((after.data.users.rows(users.users, unknown="mark") >= 0).sum())
     say(f"[bold]4. Gone[/]      ids found in {left} of the files written; rows left in the data: {rows}")

@@ -100,10 +100,11 @@ def forget(
             raise VerificationFailed(
                 f"`{chosen.name}` leaves {left!r} in the data, so nothing was saved; use another method"
             )
-        workspace.save(storable(served), out)
-        # What is left of them stays on the list, and goes with the next request.
+        # Before the model: killed in between, the same request finds everybody again and finishes. What is left of
+        # them stays on the list, and goes with the next one.
         copies = len(Copies.of(model).listed()) if in_place else 0
         copies_left = Copies.of(model).destroy() if in_place else []
+        workspace.save(storable(served), out)
     figures = {
         "interactions_removed": served.records_removed,
         "rows_changed": served.n_rows_changed,

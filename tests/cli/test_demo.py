@@ -39,6 +39,8 @@ def test_the_demo_forgets_and_shows_it(
     assert int((~left.users.alive).sum()) == 20
     assert naming(out, left.users.ids[left.users.alive])  # the search finds who stayed
     assert [path.name for path in tmp_path.iterdir()] == ["shown"]
+    next_ = str(left.users.ids[left.users.alive][0])
+    assert answer("forget", "--model", out / "after", "--user", next_)["copies_destroyed"] == 1
 
 
 def test_the_mlflow_that_it_names_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from unlearn.requests.states import Step
 from unlearn.requests.steps import perform
 from unlearn.requests.tasks import Due, Ended
 from unlearn.tracking import MlflowTracker
+from unlearn.tracking.copies import Copies
+from unlearn.workspace import Workspace
 
 
 def test_a_forgotten_user_is_gone_and_the_others_are_served(model: Path, data: Interactions) -> None:
@@ -174,6 +176,29 @@ def test_a_copy_that_was_never_finished_goes_with_the_next_request(
     said = answer("forget", "--model", model, "--user", str(data.users.ids[7]))
     assert (said["copies_destroyed"], said["copies_left"], kept_in(location)) == (1, [], set())
     assert not [path for path in (tmp_path / "mlflow-artifacts").rglob("*") if path.is_file()]
+
+
+def test_a_request_that_was_killed_is_finished_by_itself(
+    table: Path, data: Interactions, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by another one: who asks again for somebody must not be told that there is nobody, and leave the copies."""
+    model, gone = tmp_path / "model", str(data.users.ids[7])
+    answer("train", "--data", table, "--out", model, "--track", location, *SMALL)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object, **__: object) -> None:
+        raise Killed
+
+    for place, what in ((Copies, "destroy"), (MlflowTracker, "purge"), (Workspace, "replace")):
+        with monkeypatch.context() as killing:
+            killing.setattr(place, what, kill)
+            with pytest.raises(Killed):
+                unlearn("forget", "--model", model, "--user", gone)
+    said = answer("forget", "--model", model, "--user", gone)
+    assert (said["forgotten"]["users"], said["copies_left"], kept_in(location)) == (1, [], set())
+    assert naming(model, [gone]) == set()
 
 
 def test_a_copy_that_cannot_be_destroyed_is_told_until_it_can(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unlearn import durable
 from unlearn.tracking.mlflow import MlflowTracker
-from unlearn.tracking.purge import PurgeRefused
-from unlearn.tracking.reach import StoreUnavailable, told
+from unlearn.tracking.reach import StoreUnavailable
 from unlearn.workspace import COPIES
 
 _SECRET = re.compile(r"(?<=//)([^:/@\s]*):[^/@\s]*(?=@)")
@@ -57,15 +55,17 @@ class Copies:
         self._write([*self.listed(), Copy(_SECRET.sub(r"\1", store), model_id)])
 
     def destroy(self) -> list[Left]:
-        """Destroy all of them, rows and bytes, as `MlflowTracker.purge` does; those that are left stay on the list."""
+        """Destroy all of them, rows and bytes, as `MlflowTracker.purge` does; those that are left stay on the list.
+
+        Whatever a store, its driver or its artifacts raise is a reason and no error: the others go nevertheless.
+        """
         copies, left = self.listed(), list[Left]()
         for store in dict.fromkeys(copy.store for copy in copies):
             there = [copy for copy in copies if copy.store == store]
             try:
                 _require_file(store)
-                with told(store):  # a store that fails halfway is asked again, too
-                    MlflowTracker(store).purge(models=[copy.model_id for copy in there])
-            except (StoreUnavailable, PurgeRefused, sqlite3.OperationalError) as error:
+                MlflowTracker(store).purge(models=[copy.model_id for copy in there])
+            except Exception as error:  # of SQLAlchemy, of SQLite, of MLflow, of the disk, of whoever holds artifacts
                 left += [Left(copy, str(error)) for copy in there]
         self._write([one.copy for one in left])
         return left

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
 
 from unlearn.tracking.base import Purged
 from unlearn.tracking.reach import once
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _PATIENCE = 60.0  # seconds
+_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 
 
 class PurgeRefused(RuntimeError):
@@ -26,8 +29,9 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
     """Destroy runs, the models they made, and further models; with them their traces and registered versions.
 
     Artifacts go first and the rows of runs and models last, so that a crash leaves rows that name what is still to do;
-    a second call finishes. No row of the store names them afterwards. A SQLite file is rewritten, because deleted rows
-    stay readable in its free pages.
+    a second call finishes. No row of the store names them afterwards. Models without a row may have artifacts still,
+    where the file of a store was removed and made anew: on this machine those go, too. A SQLite file is rewritten,
+    because deleted rows stay readable in its free pages.
 
     Raises:
         PurgeRefused: the store is reached over HTTP, or artifacts lie where nothing can be destroyed from here; nothing
@@ -50,6 +54,8 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
     )
 
     _delete_versions(client, {run.info.run_id for run in doomed_runs}, doomed_models)
+    for place in _strays(client, {*models}.difference(model.model_id for model in doomed_models)):
+        delete_artifacts(place)
     for model in doomed_models:
         _delete_traces(client, store, model.model_id)
         delete_artifacts(model.artifact_location)
@@ -118,12 +124,26 @@ def _require_reach(places: Iterable[str]) -> None:
 
 
 def _delete_versions(client: MlflowClient, runs: set[str], models: list[Any]) -> None:
-    """Delete registered versions that come from these runs or are of these models."""
+    """Delete registered versions that come from these runs or are of these models, copies of versions among them."""
     sources = {source for one in models for source in (f"models:/{one.model_id}", one.artifact_location)}
     if runs or sources:
         for version in pages(lambda token: client.search_model_versions(page_token=token)):
-            if version.run_id in runs or version.source in sources:
+            # A copy names the version that it was made from as its source, but lies where the model does.
+            lies = client.get_model_version_download_uri(version.name, version.version)
+            if version.run_id in runs or sources & {version.source, lies}:
                 delete_version(client, version)
+
+
+def _strays(client: MlflowClient, gone: set[str]) -> list[str]:
+    """Where MLflow would keep models of these ids, which it has no rows of, on this machine."""
+    from mlflow.entities import ViewType
+
+    ids = [one for one in gone if _MODEL_ID.fullmatch(one)]
+    if not ids:
+        return []
+    experiments = pages(lambda token: client.search_experiments(ViewType.ALL, page_token=token))
+    roots = {one.artifact_location for one in experiments}
+    return [f"{root}/models/{one}" for root in roots if urlparse(root).scheme in ("", "file") for one in ids]
 
 
 def _delete_traces(client: MlflowClient, store: Any, made_by: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from sqlite3 import OperationalError
 
 import pytest
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from tests.oracles.traces import holders
 from unlearn.tracking import MlflowTracker
@@ -80,14 +82,15 @@ def test_what_cannot_be_destroyed_stays_listed_and_the_rest_goes(
     assert model_id.encode() not in location.read_bytes() and not holders(tmp_path, [gone])
 
 
+@pytest.mark.parametrize("error", [MlflowException, PermissionError, OperationalError, SQLAlchemyError])
 def test_a_store_that_fails_halfway_is_asked_again(
-    copies: Copies, tracker: MlflowTracker, keep: Keep, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], copies: Copies, tracker: MlflowTracker, keep: Keep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (model_id,) = keep(1)
     copies.add(tracker.uri, model_id)
 
     def fails(*_: object, **__: object) -> None:
-        raise MlflowException("the disk is full")
+        raise error("the disk is full")
 
     with monkeypatch.context() as failing:
         failing.setattr(MlflowTracker, "purge", fails)

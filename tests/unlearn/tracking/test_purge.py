@@ -62,7 +62,8 @@ def test_a_model_is_purged_alone_even_when_registered_and_deleted(
     for file in directory.iterdir():
         file.unlink()
     tracker._client.create_registered_model("served")
-    tracker._client.create_model_version("served", f"models:/{model_id}", model_id=model_id)
+    version = tracker._client.create_model_version("served", f"models:/{model_id}", model_id=model_id)
+    tracker._client.copy_model_version(f"models:/served/{version.version}", "promoted")
     tracker._client.delete_logged_model(model_id)
     assert holders(tmp_path, gone) != []  # deleting, as MLflow means it, destroys nothing
 
@@ -70,8 +71,29 @@ def test_a_model_is_purged_alone_even_when_registered_and_deleted(
 
     assert holders(tmp_path, gone) == []
     assert holders(tmp_path / "mlflow-artifacts", model_id) == []
-    assert tracker._client.search_model_versions("name = 'served'") == []
+    assert tracker._client.search_model_versions() == []
     assert tracker._client.get_run(run.id).info.status == "FINISHED"
+
+
+def test_artifacts_go_whose_rows_are_gone(
+    tracker: MlflowTracker, stored_model: Callable[..., Path], offered_ranker: str, tmp_path: Path
+) -> None:
+    """As where somebody has removed the file of the store, which was made anew then, but not the artifacts beside."""
+    gone = secrets.token_hex(16)
+    directory = stored_model(offered_ranker, users=(gone, "bob"))
+    with tracker.run("train") as run:
+        listed, other = (run.model(directory, name="lightgcn") for _ in range(2))
+    for file in directory.iterdir():
+        file.unlink()
+    for model_id in (listed, other):
+        tracker._client._tracking_client.store._hard_delete_logged_model(model_id)
+
+    for wrong in ("", ".", "../models", "m-1"):  # which are no model's, and would name a folder of others
+        assert tracker.purge(models=[wrong]) == Purged(runs=0, models=0)
+    assert len(holders(tmp_path, gone)) == 2
+    tracker.purge(models=[listed])
+    (left,) = holders(tmp_path, gone)
+    assert other in left
 
 
 def test_deleted_rows_leave_the_database_file(tmp_path: Path) -> None:
