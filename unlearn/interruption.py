@@ -1,4 +1,7 @@
-"""What Ctrl-C does: training called from Python returns what it has reached; nothing half done passes for done."""
+"""What Ctrl-C does: training called from Python returns what it has reached; nothing half done passes for done.
+
+SIGTERM, which ends a process without a word to it otherwise, ends a command alike, and then the process as it would.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,31 @@ from typing import Any
 
 
 class Interrupted(BaseException):
-    """Ctrl-C in a command. It is no KeyboardInterrupt, which training would catch to return what it has reached."""
+    """Ctrl-C or SIGTERM in a command.
+
+    It is no KeyboardInterrupt, which training would catch to return what it has reached.
+    """
 
 
 @contextmanager
 def ending() -> Generator[None]:
-    """Meanwhile Ctrl-C raises `Interrupted`, so that no code below that catches KeyboardInterrupt goes on."""
+    """Meanwhile Ctrl-C raises `Interrupted`, so that no code below that catches KeyboardInterrupt goes on.
 
-    def end(*_: object) -> None:
+    SIGTERM does so, too, for what cleans up behind itself; where that is done, the process gets it once more.
+    """
+    terminated = False
+
+    def end(number: int, _: object) -> None:
+        nonlocal terminated
+        terminated = number == signal.SIGTERM
         raise Interrupted
 
-    with _handled_by(end):
-        yield
+    try:
+        with _handled_by(end), _handled_by(end, signal.SIGTERM):
+            yield
+    finally:
+        if terminated:
+            signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager
@@ -86,13 +102,13 @@ def undisturbed() -> Generator[None]:
 
 
 @contextmanager
-def _handled_by(handler: Callable[..., Any]) -> Generator[None]:
-    """Meanwhile SIGINT goes to `handler`; does nothing outside the main thread, where no signals arrive."""
+def _handled_by(handler: Callable[..., Any], number: signal.Signals = signal.SIGINT) -> Generator[None]:
+    """Meanwhile the signal goes to `handler`; does nothing outside the main thread, where no signals arrive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, handler)
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unlearn import durable
 from unlearn.tracking.mlflow import MlflowTracker
-from unlearn.tracking.reach import StoreUnavailable
+from unlearn.tracking.reach import StoreUnavailable, told, told_of_database
 from unlearn.workspace import COPIES
 
 _SECRET = re.compile(r"(?<=//)([^:/@\s]*):[^/@\s]*(?=@)")
@@ -64,8 +64,10 @@ class Copies:
             there = [copy for copy in copies if copy.store == store]
             try:
                 _require_file(store)
-                MlflowTracker(store).purge(models=[copy.model_id for copy in there])
-            except Exception as error:  # of SQLAlchemy, of SQLite, of MLflow, of the disk, of whoever holds artifacts
+                tracker = MlflowTracker(store)
+                with told(store), told_of_database(store):
+                    tracker.purge(models=[copy.model_id for copy in there])
+            except Exception as error:  # of the store, of the disk, of whoever holds artifacts
                 left += [Left(copy, str(error)) for copy in there]
         self._write([one.copy for one in left])
         return left

@@ -15,7 +15,14 @@ from unlearn.outputs import obstacle
 from unlearn.tracking.base import Purged
 from unlearn.tracking.mlflow_run import MlflowRun
 from unlearn.tracking.names import text
-from unlearn.tracking.reach import StoreUnavailable, once, require_artifacts, require_database, told
+from unlearn.tracking.reach import (
+    StoreUnavailable,
+    once,
+    require_artifacts,
+    require_database,
+    told,
+    told_of_database,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +55,7 @@ class MlflowTracker:
 
         if artifacts is not None:
             require_artifacts(location, artifacts)
-        with once(), told(location):
+        with once(), told(location), told_of_database(location):
             require_database(location, self.uri)
             self._client: MlflowClient = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
             found = self._client.get_experiment_by_name(experiment)
@@ -64,7 +71,7 @@ class MlflowTracker:
 
     @contextmanager
     def run(self, name: str, *, tags: Mapping[str, str] | None = None, nested: bool = False) -> Generator[MlflowRun]:
-        """Open a run; it ends as FINISHED, as KILLED when interrupted, as FAILED on any other exception.
+        """Open a run; it ends as FINISHED, as KILLED when interrupted or terminated, as FAILED on any other exception.
 
         The tag `mlflow.parentRunId` makes it a child of a run that is open nowhere, or elsewhere.
 

@@ -60,6 +60,21 @@ def told(location: object, *, status: int = 400) -> Generator[None]:
         raise StoreUnavailable(location, _why(error)) from error
 
 
+@contextmanager
+def told_of_database(location: object) -> Generator[None]:
+    """What MLflow lets through of its database becomes that error, too: where tables are made, and rows destroyed.
+
+    Raises:
+        StoreUnavailable: SQLAlchemy raised something.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(location, _why(error)) from error
+
+
 def database_kind(uri: str) -> str | None:
     """Which kind of database a tracking URI names; None where it is that of a server, or of none of MLflow's."""
     scheme = urlparse(uri).scheme.partition("+")[0]
@@ -104,10 +119,12 @@ def require_artifacts(location: object, artifacts: str) -> None:
 
 
 def _why(error: BaseException) -> str:
-    """The network's own words where they are at the bottom of it, else the first line of the error."""
+    """The words of the network, the disk or SQLite where they are at the bottom of it, else the error's first line."""
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, OSError) and (below.strerror or isinstance(below, TimeoutError)):
             return (below.strerror or str(below)).lower()
+        if isinstance(below, sqlite3.Error):
+            return str(below)
         below = below.__cause__ or below.__context__
     return str(error).strip().partition("\n")[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -86,6 +88,24 @@ def test_a_file_that_others_hold_or_that_is_none(location: Path, tmp_path: Path)
     with closing(sqlite3.connect(location, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert "(database is locked)" in refused(f"sqlite:///{location}")
+
+
+def test_a_disk_too_small_for_the_tables(tmp_path: Path) -> None:
+    """Of a store made anew MLflow lets through what SQLAlchemy raises."""
+    program = """
+import resource, signal, sys
+from unlearn.tracking import MlflowTracker
+from unlearn.tracking.reach import StoreUnavailable
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+try:
+    MlflowTracker(sys.argv[1])
+except StoreUnavailable as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", program, tmp_path / "mlflow.db"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert said.count("\n") == 1 and "(disk I/O error)" in said
 
 
 def test_artifacts_that_cannot_be_written(location: Path) -> None:
