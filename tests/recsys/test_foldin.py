@@ -7,10 +7,11 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from recsys.data import Interactions
-from recsys.foldin import folded_items, folded_users, neighbourhood
+from recsys.data import Interactions, synthetic
+from recsys.foldin import _or_means, folded_items, folded_users, neighbourhood, split_history
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
+from unlearn.forget import ForgetSet
 
 
 def histories(width: int) -> csr_array:
@@ -64,3 +65,41 @@ def test_without_a_graph_they_are_the_mean_of_what_they_had(data: Interactions) 
     torch.testing.assert_close(found, means(items) @ items.T, **EXACT64)
     found = folded_items(problem.loss, problem.params, data, histories(data.n_users))
     torch.testing.assert_close(found, users @ means(users).T, **EXACT64)
+
+
+def test_a_mean_stands_in_for_rows_that_are_zero_as_a_whole() -> None:
+    table = torch.tensor([[0.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
+    others = torch.arange(16.0).reshape(8, 2)
+    expected = torch.stack([table[0], others[2], table[2]])  # the last has had nothing
+    torch.testing.assert_close(_or_means(table, histories(8), others), expected)
+
+
+def test_halves_share_everybody_s_history_and_single_interactions_are_asked_about() -> None:
+    """An interaction of somebody forgotten with something forgotten belongs to the person."""
+    data = synthetic(14, 12, 80, seed=1)
+    rows, columns = data.user_rows(), data.item_rows()
+    users, items = [0, 3], [0, 3]  # the same rows, which are not the same owners
+    other = next(k for k in range(len(data)) if rows[k] not in users and columns[k] not in items)
+    forget = ForgetSet(
+        users=data.users.take(users),
+        items=data.items.take(items),
+        interactions=[(*data.users.take([rows[other]]), *data.items.take([columns[other]]))],
+    )
+    histories = {("user", u): {(u, i) for i in columns[rows == u].tolist()} for u in users}
+    histories |= {("item", i): {(u, i) for u in rows[columns == i].tolist() if u not in users} for i in items}
+    assert {len(one) % 2 for one in histories.values()} == {0, 1}
+    single, halves = {(int(rows[other]), int(columns[other]))}, []
+    for seed in range(12):
+        found = split_history(data, forget, seed=seed)
+        asked, folded = (set(zip(*map(np.ndarray.tolist, pairs), strict=True)) for pairs in (found.asked, found.folded))
+        assert len(found.asked[0]) == len(asked) and not asked & folded and single <= asked
+        assert asked | folded == single.union(*histories.values())
+        for history in histories.values():
+            assert len(asked & history) - len(folded & history) == len(history) % 2
+        halves.append(folded)
+    assert len(set(map(frozenset, halves))) == 12  # by the seed, and everything is folded in by some
+    assert set().union(*halves) == set().union(*histories.values())
+    # Without somebody else everybody's halves stay what they were.
+    less = split_history(data.without(ForgetSet(users=data.users.take([1]))), forget, seed=11)
+    own = {pair for pair in zip(*map(np.ndarray.tolist, less.folded), strict=True) if pair[0] in users}
+    assert own == {pair for pair in halves[-1] if pair[0] in users}
