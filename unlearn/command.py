@@ -22,6 +22,14 @@ from unlearn.outlets import outlets
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+class Unfinished(RuntimeError):
+    """Not all that was asked for could be done; what was is in `result`, which is printed all the same."""
+
+    def __init__(self, message: str, result: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
     """Wrap a command body: prints what it returns as JSON under `--json`, and turns errors into exit codes.
 
@@ -42,7 +50,7 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def wrapped(**given: Any) -> None:
-        asked = given.get("json_")
+        asked, unfinished = given.get("json_"), None
         with outlets() as said_by:
             try:
                 for group, (kind, members) in groups.items():
@@ -51,6 +59,8 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
                     result = function(**given)
             except (KeyboardInterrupt, Interrupted):
                 fail("interrupted; what was written before is complete", 130, as_json=bool(asked))
+            except Unfinished as error:
+                result, unfinished = error.result, str(error)
             except UnknownIds as error:
                 fail(str(error), 3, as_json=bool(asked))
             except (ValueError, OSError) as error:
@@ -69,6 +79,8 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
             fail(
                 f"not all of the output could be written ({why}); files that were asked for are", 2, as_json=bool(asked)
             )
+        if unfinished is not None:
+            fail(unfinished, 1, as_json=bool(asked))
 
     # What typer reads the options from; it looks no deeper than a signature of the function's own.
     wrapped.__signature__ = inspect.Signature(options)  # pyright: ignore[reportAttributeAccessIssue]

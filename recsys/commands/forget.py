@@ -13,7 +13,7 @@ import typer
 
 from recsys.commands.options import Device, Track, opened
 from recsys.forgetting import METHODS, first_applicable, storable
-from unlearn.command import Json, command
+from unlearn.command import Json, Unfinished, command
 from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from recsys.store import Storable
     from unlearn.forget import ForgetSet
     from unlearn.methods.base import UnlearnResult
-    from unlearn.tracking.copies import Left
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -123,7 +122,7 @@ def forget(
         "copies_left": [str(one) for one in copies_left],
     }
     if not json_:
-        _show(served, request, copies_left)
+        _show(served, request)
     if tracker is not None:
         # By a key that nobody keeps: the digest tells requests apart, and names nobody.
         tags = lineage(method=served.method, parent_model=None, request_digest=request.digest(token_bytes(32)))
@@ -131,6 +130,14 @@ def forget(
         kept = keep(tracker, "forget", storable(served), out, params=params, metrics=figures, tags=tags)
         if kept is not None:
             result["model_id"] = kept
+    if copies_left:
+        raise Unfinished(
+            f"{out} has forgotten them, and copies in MLflow of what it was have not:\n"
+            + "".join(f"  - {one}\n" for one in copies_left)
+            + "They stay listed: the next request destroys them where their store can be reached, also one of nobody new "
+            "(`--unknown skip`).",
+            result,
+        )
     return result
 
 
@@ -178,7 +185,7 @@ def _named(
     return replace(request, ties=there + neither)
 
 
-def _show(served: UnlearnResult, request: ForgetSet, left: list[Left]) -> None:
+def _show(served: UnlearnResult, request: ForgetSet) -> None:
     from rich.console import Console
 
     before, after = served.residual_before, served.residual_after
@@ -190,5 +197,3 @@ def _show(served: UnlearnResult, request: ForgetSet, left: list[Left]) -> None:
     )
     if served.problem.caveat is not None:
         console.print(f"Note: {served.problem.caveat}")
-    for one in left:
-        console.print(f"Note: a copy of the model from before is left in MLflow, {one}")

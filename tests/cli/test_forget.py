@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -209,10 +210,14 @@ def test_a_copy_that_cannot_be_destroyed_is_told_until_it_can(
     copy = answer("train", "--data", table, "--out", model, "--track", location, *SMALL)["model_id"]
     location.rename(moved)
     told = unlearn("forget", "--model", model, "--user", str(data.users.ids[7]))
-    assert told.exit_code == 0 and f"Note: a copy of the model from before is left in MLflow, {copy} in" in told.stdout
+    assert told.exit_code == 1 and "Forgot ForgetSet(1 users)" in told.stdout
+    assert f"  - {copy} in" in told.stderr and "--unknown skip" in told.stderr
     assert not location.exists()
-    (left,) = answer("forget", "--model", model, "--user", str(data.users.ids[8]))["copies_left"]
+    again = unlearn("forget", "--model", model, "--user", str(data.users.ids[8]), "--json")
+    (left,) = json.loads(again.stdout)["copies_left"]
     assert copy in left and "no such file" in left
+    assert json.loads(again.stderr)["exit_code"] == again.exit_code == 1 and left in json.loads(again.stderr)["error"]
+    assert naming(model, [data.users.ids[7], data.users.ids[8]]) == set()
     moved.rename(location)
     said = answer("forget", "--model", model, "--user", str(data.users.ids[8]), "--unknown", "skip")
     assert (said["forgotten"]["users"], said["copies_destroyed"], said["copies_left"]) == (0, 1, [])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unlearn.command import Json, command
+from unlearn.command import Json, Unfinished, command
 from unlearn.requests.commands.options import Config, log_to_stderr, opened
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ def worker(
     import threading
 
     from unlearn.requests.callbacks import Callbacks
-    from unlearn.requests.commands.at_once import NotCompleted
     from unlearn.requests.states import RequestState
     from unlearn.requests.status import counts
 
@@ -55,12 +54,14 @@ def worker(
         typer.echo(
             f"{served} batches; {pending} requests wait for theirs to begin, {begun} are in one that is not done"
         )
+    result = {"batches": served, "pending": pending, "in_progress": begun}
     if stuck:
-        raise NotCompleted(
+        raise Unfinished(
             f"{stuck} requests could not be completed: a step of their batch failed and is tried again, which the log "
-            "says more of, or waits for a decision (`unlearn request list --state in_progress`)"
+            "says more of, or waits for a decision (`unlearn request list --state in_progress`)",
+            result,
         )
-    return {"batches": served, "pending": pending, "in_progress": begun}
+    return result
 
 
 def _stuck(ledger: Ledger) -> int:
