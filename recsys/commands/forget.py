@@ -134,7 +134,7 @@ def forget(
         raise Unfinished(
             f"{out} has forgotten them, and copies in MLflow of what it was have not:\n"
             + "".join(f"  - {one}\n" for one in copies_left)
-            + "They stay listed: the next request destroys them where their store can be reached, also one of nobody new "
+            + "They stay listed: the next request destroys them where their store is reached, also one of nobody new "
             "(`--unknown skip`).",
             result,
         )
