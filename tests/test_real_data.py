@@ -68,9 +68,7 @@ def test_lastfm_without_twenty_users(lastfm: tuple[Split, RecommenderProblem]) -
 def test_lastfm_at_the_defaults_without_a_twentieth(data_dir: Path) -> None:
     split = read(data_dir / "lastfm")
     assert isinstance(split, Split)
-    options = TrainingOptions(tolerance=2e-4)  # floors far below what is judged, in a third of the time
-    rows = compared(RecommenderProblem.build(split.refit(), options=options).fit(), split, "random:0.05")
-    assert rows["retrain"]["gap_floor"] < 0.05
+    rows = compared(RecommenderProblem.build(split.refit()).fit(), split, "random:0.05")
     reconverged, again = rows["reconverge"], rows["retrain"]
     assert max(reconverged["retrain_gap"], again["gap_floor"]) <= 0.3
     assert reconverged["forget_auc"] == pytest.approx(again["forget_auc"], abs=0.02)

@@ -29,7 +29,7 @@ def ending() -> Generator[None]:
 
     def end(number: int, _: object) -> None:
         nonlocal terminated
-        terminated = number == signal.SIGTERM
+        terminated |= number == signal.SIGTERM
         raise Interrupted
 
     try:

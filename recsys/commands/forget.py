@@ -56,7 +56,7 @@ def forget(
     In place, the copies of the model that `unlearn train --track` kept in MLflow are destroyed, too.
     """
     from recsys import workspace
-    from recsys.commands.tracked import keep
+    from recsys.commands.tracked import NotKept, keep
     from recsys.plugin.stored import ARRIVED
     from unlearn.devices import unusable
     from unlearn.methods.base import VerificationFailed
@@ -123,21 +123,26 @@ def forget(
     }
     if not json_:
         _show(served, request)
+    undone: list[str] = []
+    if copies_left:
+        undone = [
+            f"{out} has forgotten them, and copies in MLflow of what it was have not:",
+            *(f"  - {one}" for one in copies_left),
+            "They stay listed: the next request destroys them where their store is reached, also one of nobody new "
+            "(`--unknown skip`).",
+        ]
     if tracker is not None:
         # By a key that nobody keeps: the digest tells requests apart, and names nobody.
         tags = lineage(method=served.method, parent_model=None, request_digest=request.digest(token_bytes(32)))
         params = {"method": served.method, "fallback": served.fallback, "device": device}
-        kept = keep(tracker, "forget", storable(served), out, params=params, metrics=figures, tags=tags)
-        if kept is not None:
-            result["model_id"] = kept
-    if copies_left:
-        raise Unfinished(
-            f"{out} has forgotten them, and copies in MLflow of what it was have not:\n"
-            + "".join(f"  - {one}\n" for one in copies_left)
-            + "They stay listed: the next request destroys them where their store is reached, also one of nobody new "
-            "(`--unknown skip`).",
-            result,
-        )
+        try:
+            kept = keep(tracker, "forget", storable(served), out, params=params, metrics=figures, tags=tags)
+            if kept is not None:
+                result["model_id"] = kept
+        except NotKept as error:
+            undone.append(str(error))
+    if undone:
+        raise Unfinished("\n".join(undone), result)
     return result
 
 

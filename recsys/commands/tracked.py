@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from unlearn.tracking import MlflowTracker
 
 
-class NotKept(ValueError):
-    """The store took not all of it, once the work was done."""
+class NotKept(Exception):
+    """The store took not all of it, once the work was done: what a command says of that beside its result."""
 
 
 def keep(

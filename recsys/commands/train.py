@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from recsys.commands.options import Seed, Setup, Track, left_out_message, opened
-from unlearn.command import Json, command
+from unlearn.command import Json, Unfinished, command
 
 
 @command
@@ -31,7 +31,7 @@ def train(
     from recsys import workspace
     from recsys.answers import Answers
     from recsys.commands.build import build_model, described, load_split
-    from recsys.commands.tracked import keep
+    from recsys.commands.tracked import NotKept, keep
     from recsys.evaluate import evaluate_scores
     from unlearn.devices import elapsed
 
@@ -74,6 +74,9 @@ def train(
         name = "synthetic" if setup.data is None else setup.data.name
         params = {"data": name, "split": setup.split or "by the data", "device": setup.device, "seed": seed}
         figures = metrics | {"seconds": seconds, "residual": problem.history.residual}
-        if (kept := keep(tracker, "train", problem, out, params=params, metrics=figures)) is not None:
-            result["model_id"] = kept
+        try:
+            if (kept := keep(tracker, "train", problem, out, params=params, metrics=figures)) is not None:
+                result["model_id"] = kept
+        except NotKept as error:
+            raise Unfinished(str(error), result) from error
     return result

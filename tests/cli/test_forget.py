@@ -20,6 +20,7 @@ from unlearn.requests.steps import perform
 from unlearn.requests.tasks import Due, Ended
 from unlearn.tracking import MlflowTracker
 from unlearn.tracking.copies import Copies
+from unlearn.tracking.mlflow_run import MlflowRun
 from unlearn.workspace import Workspace
 
 
@@ -166,14 +167,11 @@ def test_a_copy_that_was_never_finished_goes_with_the_next_request(
     table: Path, data: Interactions, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tmp_path / "model"
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as failing:
         failing.setattr(MlflowClient, "finalize_logged_model", full)
         told = unlearn("train", "--data", table, "--out", model, "--track", location, *SMALL)
-    assert (told.exit_code, "model is complete, but not all of its run could be kept" in told.stderr) == (2, True)
+    assert (told.exit_code, "model is complete, but not all of its run could be kept" in told.stderr) == (1, True)
+    assert f"Kept in {model}" in told.stdout
     assert len(kept_in(location)) == 1 and list((tmp_path / "mlflow-artifacts").rglob("*.safetensors"))
     said = answer("forget", "--model", model, "--user", str(data.users.ids[7]))
     assert (said["copies_destroyed"], said["copies_left"], kept_in(location)) == (1, [], set())
@@ -204,7 +202,7 @@ def test_a_request_that_was_killed_is_finished_by_itself(
 
 
 def test_a_copy_that_cannot_be_destroyed_is_told_until_it_can(
-    table: Path, data: Interactions, location: Path, tmp_path: Path
+    table: Path, data: Interactions, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, moved = tmp_path / "model", location.with_name("moved.db")
     copy = answer("train", "--data", table, "--out", model, "--track", location, *SMALL)["model_id"]
@@ -218,10 +216,21 @@ def test_a_copy_that_cannot_be_destroyed_is_told_until_it_can(
     assert copy in left and "no such file" in left
     assert json.loads(again.stderr)["exit_code"] == again.exit_code == 1 and left in json.loads(again.stderr)["error"]
     assert naming(model, [data.users.ids[7], data.users.ids[8]]) == set()
+    other = tmp_path / "other.db"
+    with monkeypatch.context() as failing:  # whatever else fails, they are told
+        failing.setattr(MlflowRun, "model", full)
+        told = unlearn("forget", "--model", model, "--user", str(data.users.ids[9]), "--track", other, "--json")
+    both = json.loads(told.stderr.splitlines()[-1])["error"]  # after what MLflow says of a new store
+    assert told.exit_code == 1 and copy in both and "not all of its run could be kept" in both
+    assert json.loads(told.stdout)["forgotten"]["users"] == 1
     moved.rename(location)
     said = answer("forget", "--model", model, "--user", str(data.users.ids[8]), "--unknown", "skip")
     assert (said["forgotten"]["users"], said["copies_destroyed"], said["copies_left"]) == (0, 1, [])
     assert kept_in(location) == set()
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def kept_in(location: Path) -> set[str]:

@@ -104,8 +104,9 @@ class MlflowRun:
             with tempfile.TemporaryDirectory() as scratch:
                 packed = package(Path(directory), Path(scratch), model_id=model_id, run_id=self.id)
                 self.client.log_model_artifacts(model_id, str(packed))
-            in_place: Any = self.client._tracking_client  # pyright: ignore[reportPrivateUsage]
-            in_place.log_model_artifacts(model_id, str(directory), STORED)
+            # The public method lays files at the top of a model only.
+            inner: Any = self.client._tracking_client  # pyright: ignore[reportPrivateUsage]
+            inner.log_model_artifacts(model_id, str(directory), STORED)
         except BaseException:
             self.client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
             raise
