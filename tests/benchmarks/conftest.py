@@ -7,11 +7,11 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -22,6 +22,10 @@ Run = Callable[..., dict[str, Any]]
 Load = Callable[[str], ModuleType]
 
 
+class Benchmark(Protocol):
+    def __call__(self, name: str, *flags: object, cwd: Path) -> subprocess.CompletedProcess[str]: ...
+
+
 @pytest.fixture(scope="session")
 def command() -> Command:
     """The command line of a benchmark."""
@@ -29,14 +33,38 @@ def command() -> Command:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory, command: Command) -> Run:
+def benchmark(tmp_path_factory: pytest.TempPathFactory, command: Command) -> Iterator[Benchmark]:
+    """A benchmark as a process of its own that has ended, by way of `preloaded`."""
+    output = tmp_path_factory.mktemp("output")
+    preloaded = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("preloaded.py")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip
+    assert preloaded.stdin is not None and preloaded.stdout is not None
+    orders, endings = preloaded.stdin, preloaded.stdout
+
+    def ended(name: str, *flags: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+        _, *line = command(name, *flags)
+        said = {stream: output / stream for stream in ("stdout", "stderr")}
+        for path in said.values():
+            path.write_bytes(b"")
+        orders.write(json.dumps({"line": line, "cwd": str(cwd), **{k: str(path) for k, path in said.items()}}) + "\n")
+        code = int(endings.readline())
+        return subprocess.CompletedProcess(line, code, *(path.read_text("utf-8") for path in said.values()))
+
+    with preloaded:
+        yield ended
+        orders.close()
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, benchmark: Benchmark) -> Run:
     """What a benchmark writes under --quick; each command line runs once a session."""
 
     @cache
     def result(name: str, *flags: str) -> dict[str, Any]:
         out = tmp_path_factory.mktemp(name) / "result.json"
-        line = command(name, "--quick", "--json", out, *flags)
-        done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=out.parent)
+        done = benchmark(name, "--quick", "--json", out, *flags, cwd=out.parent)
         assert done.returncode == 0, done.stderr
         text = out.read_text("utf-8")
         for private in (str(BENCHMARKS.parent), str(out.parent), platform.node()):

@@ -219,11 +219,10 @@ def test_who_is_not_there_ends_it_before_any_work(load: Any) -> None:
         frontier.readable([frontier.Block(None, "mf", "whole_data")], "iau", ["users:20", "user:nobody"])
 
 
-def test_cells_without_a_gap_end_without_a_picture(command: Any, tmp_path: Path) -> None:
+def test_cells_without_a_gap_end_without_a_picture(benchmark: Any, tmp_path: Path) -> None:
     out, picture = tmp_path / "out.json", tmp_path / "frontier.png"
     flags = ("--quick", "--no-tune", "--methods", "graph_drop", "--delete", "users:2000", "users:200")
-    line = command("frontier", *flags, "--json", out, "--figure", picture)
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = benchmark("frontier", *flags, "--json", out, "--figure", picture, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for told in ("asks for 2000 users", "no retrain_gap: nobody who remains", "nothing to draw"):
         assert told in done.stdout

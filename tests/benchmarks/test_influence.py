@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from graph_influence.diffusion import IndependentCascade
 from graph_influence.readers import read
 from graph_influence.schemes import weighted_cascade
-from tests.benchmarks.conftest import BENCHMARKS
+from tests.benchmarks.conftest import Benchmark
 
 FIELDS = {
     "nodes", "arcs", "spread_eps01", "seconds_eps01", "spread_default", "seconds_default", "mc_spread", "mc_stderr",
@@ -23,9 +24,9 @@ FIELDS = {
 }  # fmt: skip
 
 
-def run(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "benchmarks.influence", "--quick", "--json", str(folder / "out.json"), *flags]
-    return subprocess.run(line, capture_output=True, text=True, check=False, cwd=BENCHMARKS.parent)
+@pytest.fixture
+def run(benchmark: Benchmark, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    return lambda *flags: benchmark("influence", "--quick", "--json", tmp_path / "out.json", *flags, cwd=tmp_path)
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def ties(tmp_path: Path) -> Path:
     return path
 
 
-def test_figures_can_be_judged_from_the_seeds(ties: Path, tmp_path: Path) -> None:
-    done = run(tmp_path, "--graph", str(ties), "--k", "10", "--constant", "0.05")
+def test_figures_can_be_judged_from_the_seeds(run: Any, ties: Path, tmp_path: Path) -> None:
+    done = run("--graph", str(ties), "--k", "10", "--constant", "0.05")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     assert set(found) == FIELDS | {"hist_ratio", "hist_mb"}
@@ -53,26 +54,26 @@ def test_figures_can_be_judged_from_the_seeds(ties: Path, tmp_path: Path) -> Non
     assert all(value > 0 for name, value in found.items() if isinstance(value, float) and not name.endswith("_mb"))
 
 
-def test_arcs_may_go_one_way(ties: Path, tmp_path: Path) -> None:
-    done = run(tmp_path, "--graph", str(ties), "--k", "3", "--directed")
+def test_arcs_may_go_one_way(run: Any, ties: Path, tmp_path: Path) -> None:
+    done = run("--graph", str(ties), "--k", "3", "--directed")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     assert set(found) == FIELDS and found["arcs"] == read(ties).num_arcs
 
 
 @pytest.mark.parametrize("arcs", ["0 1", "0 1\n0 2\n0 3\n0 4\n0 5"])
-def test_graphs_as_small_as_can_be_and_without_chance(arcs: str, tmp_path: Path) -> None:
+def test_graphs_as_small_as_can_be_and_without_chance(run: Any, arcs: str, tmp_path: Path) -> None:
     path = tmp_path / "few.txt"
     path.write_text(f"6 {len(arcs.splitlines())}\n{arcs}\n")
-    done = run(tmp_path, "--graph", str(path), "--format", "headed", "--directed", "--k", "1")
+    done = run("--graph", str(path), "--format", "headed", "--directed", "--k", "1")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
     assert found["seeds"] == [0] and found["mc_spread"] == len(arcs.splitlines()) + 1
     assert found["mc_stderr"] == 0
 
 
-def test_what_cannot_be_measured_is_said(ties: Path, tmp_path: Path) -> None:
-    assert "from 1 to the graph's" in run(tmp_path, "--graph", str(ties), "--k", "5000").stderr
+def test_what_cannot_be_measured_is_said(run: Any, ties: Path, tmp_path: Path) -> None:
+    assert "from 1 to the graph's" in run("--graph", str(ties), "--k", "5000").stderr
     (tmp_path / "three.txt").write_text("a b\nb c\n")
-    assert "at least 4 nodes" in run(tmp_path, "--graph", str(tmp_path / "three.txt"), "--k", "1").stderr
-    assert "no.txt" in run(tmp_path, "--graph", str(tmp_path / "no.txt")).stderr
+    assert "at least 4 nodes" in run("--graph", str(tmp_path / "three.txt"), "--k", "1").stderr
+    assert "no.txt" in run("--graph", str(tmp_path / "no.txt")).stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from graph_influence.graph import SocialGraph
 from graph_influence.minimize import Outbreak, Referee, minimizers
 from graph_influence.readers import read
 from graph_influence.surrogate import GCN, save_surrogate
-from tests.benchmarks.conftest import Command
+from tests.benchmarks.conftest import Benchmark
 
 METHODS = ["auto", "advanced_greedy", "diffim_plus_plus", "greedy_replace", "ris", "seed_adjacent", "random"]
 
@@ -33,13 +32,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(inputs: Path, command: Command) -> dict[str, Any]:
+def result(inputs: Path, benchmark: Benchmark) -> dict[str, Any]:
     out = inputs / "result.json"
-    line = command(
+    done = benchmark(
         "minimize", "--graph", inputs / "graph.txt", "--instances", inputs / "instances.json", "--budgets", "2,4",
-        "--runs", "3000", "--json", out, "--methods", ",".join(METHODS), "--prove",
+        "--runs", "3000", "--json", out, "--methods", ",".join(METHODS), "--prove", cwd=inputs,
     )  # fmt: skip
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=inputs)
     assert done.returncode == 0, done.stderr
     assert "auto over the best single method" in done.stdout
     return json.loads(out.read_text("utf-8"))

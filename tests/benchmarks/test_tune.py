@@ -95,10 +95,12 @@ def test_rank_counts_singular_values_above_a_hundredth_of_the_largest(load: Any)
     assert tune.rank(table) == 3 and tune.rank(torch.zeros(9, 4)) == 0
 
 
-def test_an_interrupted_search_keeps_what_it_has_and_goes_on_from_there(run: Any, command: Any, tmp_path: Path) -> None:
+def test_an_interrupted_search_keeps_what_it_has_and_goes_on_from_there(
+    run: Any, command: Any, benchmark: Any, tmp_path: Path
+) -> None:
     out = tmp_path / "result.json"
-    line = command("tune", "--quick", "--json", out, "--resume", "--objective", "multinomial")
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    flags = ("--quick", "--json", out, "--resume", "--objective", "multinomial")
+    process = subprocess.Popen(command("tune", *flags), stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     deadline = time.monotonic() + 120
     while not out.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -108,7 +110,7 @@ def test_an_interrupted_search_keeps_what_it_has_and_goes_on_from_there(run: Any
     there = json.loads(out.read_text("utf-8"))["cells"]
     assert 1 <= len(there) < 4
 
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = benchmark("tune", *flags, cwd=tmp_path)
     assert done.returncode == 0 and f"{len(there)} of 4 cells are there already" in done.stdout
     result = json.loads(out.read_text("utf-8"))
     assert result["cells"][: len(there)] == there  # not trained again: their seconds are the same
