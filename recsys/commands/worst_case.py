@@ -6,21 +6,18 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
-from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recsys.commands.options import Seed, Setup
+from recsys.commands.options import Seed, Setup, Track, opened
 from unlearn.command import command
 
 if TYPE_CHECKING:
     from unlearn.audit import Comparison
     from unlearn.methods.base import Unlearner
     from unlearn.worst_case import Budget, Selection, Selector, Trial
-
-_OBJECTIVES = ("upper_objective", "upper_objective_easiest", "upper_objective_random", "overlap_with_easiest")
 
 
 @command
@@ -47,40 +44,39 @@ def worst_case(
     ] = "reconverge",
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 1,
     seed: Seed = 0,
+    track: Track = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything here; - prints it.")] = None,
 ) -> Mapping[str, Any]:
     """Find the forget set that is hardest on unlearning, and measure methods on it beside a random one.
 
-    The JSON names the chosen ids: they are what was asked for.
+    The JSON names the chosen ids: they are what was asked for. What --track keeps does not.
     """
     from rich.console import Console
 
     from unlearn.audit import Comparison
     from unlearn.outputs import require_writable, write_json
     from unlearn.specification import built, unlearners
-    from unlearn.worst_case import Budget
+    from unlearn.worst_case import Budget, average, record_trials
     from unlearn.worst_case import selector as found_by
 
     if seeds < 1:
         raise ValueError(f"`seeds` must be a positive integer for `worst-case` (got {seeds})")
     chosen, asked, served = built(selector, found_by), Budget.parse(budget), unlearners(methods)
     require_writable(json=json_)
+    tracker = opened(track)
     numbers = range(seed, seed + seeds)
     parts = [one_seed(setup, chosen, asked, served, number, progress=json_ is None) for number in numbers]
     trials = [part[0] for part in parts]
     worst = Comparison.join([part[1] for part in parts])
     random = Comparison.join([part[2] for part in parts])
-    figures = {name: fsum(getattr(one, name) for one in trials) / seeds for name in _OBJECTIVES}
+    figures = average(trials)
     result = {
         "selector": chosen.name,
         "arguments": chosen.arguments(),
         "budget": str(asked),
         "upper": asdict(chosen.judged_by()),
         **figures,
-        "by_seed": [
-            {"seed": number} | {name: getattr(one, name) for name in _OBJECTIVES}
-            for number, one in zip(numbers, trials, strict=True)
-        ],
+        "by_seed": [{"seed": one.chosen.seed} | one.figures() for one in trials],
         "chosen": [in_plain_words(one.chosen) for one in trials],
         **json.loads(worst.to_json()),
         "random": json.loads(random.to_json()),
@@ -97,7 +93,12 @@ def worst_case(
         )
         for warning in dict.fromkeys(text for one in trials for text in one.chosen.warnings):
             console.print(f"[yellow]warning:[/] {warning}")
-    write_json(json_, result)
+    try:
+        write_json(json_, result)
+    finally:  # one place that cannot keep it costs the other nothing
+        if tracker is not None:
+            name = f"worst-case {chosen.name} {setup.model.partition(':')[0]}"
+            record_trials(trials, worst, random, tracker, name=name)
     return result
 
 

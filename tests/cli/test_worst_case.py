@@ -10,14 +10,17 @@ import pytest
 
 from recsys.data import Interactions, ratio, read
 from tests.cli.figures import FIGURES
-from tests.cli.run import SMALL, refusal, unlearn
+from tests.cli.run import SMALL, naming, refusal, unlearn
+from unlearn.tracking import MlflowTracker
 
 
-def test_it_finds_a_set_and_measures_methods_on_it_beside_a_random_one(table: Path, tmp_path: Path) -> None:
+def test_it_finds_a_set_and_measures_methods_on_it_beside_a_random_one(
+    table: Path, location: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out" / "worst.json"
     done = unlearn(
         "worst-case", "--data", table, "--selector", "bilevel:rounds=3:folds=3", "--budget", "users:4", "--methods",
-        "reconverge", "--seeds", "2", "--json", out, *SMALL,
+        "reconverge", "--seeds", "2", "--track", location, "--json", out, *SMALL,
     )  # fmt: skip
     assert (done.exit_code, done.stdout) == (0, ""), done.output
     assert "A random set of equal budget" in done.stderr and "of the easiest set" in done.stderr
@@ -44,6 +47,35 @@ def test_it_finds_a_set_and_measures_methods_on_it_beside_a_random_one(table: Pa
         assert rows["reconverge"].keys() - {"name"} >= FIGURES
         assert rows["no_op"]["retrain_gap"]["mean"] == pytest.approx(1.0)
     assert said["methods"] != said["random"]["methods"]
+
+    told = below(location, None)
+    (whole,) = told.values()
+    assert whole.data.params["selector"] == "bilevel" and whole.data.params["rounds"] == "3"
+    assert whole.data.metrics == {name: pytest.approx(said[name]) for name in names}
+    inside = below(location, whole)
+    assert inside.keys() == {"search, seed 0", "search, seed 1", "on sets by bilevel", "on random sets"}
+    client = MlflowTracker(location)._client
+    for row, search in zip(said["by_seed"], said["chosen"], strict=True):
+        run = inside[f"search, seed {row['seed']}"]
+        assert {name: run.data.metrics[name] for name in names} == {name: pytest.approx(row[name]) for name in names}
+        series = client.get_metric_history(run.info.run_id, "round_judged")
+        judged = [each["judged"] for each in search["rounds"]]
+        assert [(one.step, one.value) for one in series] == list(enumerate(judged, 1))
+    for title, content in (("on sets by bilevel", said), ("on random sets", said["random"])):
+        methods = below(location, inside[title])
+        for row in content["methods"]:
+            if row["name"] != "placebo":
+                assert methods[row["name"]].data.metrics["forget_auc"] == pytest.approx(row["forget_auc"]["mean"])
+    out.unlink()  # which does name who was chosen
+    assert naming(tmp_path, everything.users.ids) == set()
+
+
+def below(location: Path, parent: Any) -> dict[str, Any]:
+    """Runs by name: those inside `parent`, or those that are inside none."""
+    tracker = MlflowTracker(location)
+    wanted = None if parent is None else parent.info.run_id
+    runs = tracker._client.search_runs([tracker.experiment_id])
+    return {run.info.run_name: run for run in runs if run.data.tags.get("mlflow.parentRunId") == wanted}
 
 
 def test_a_selector_with_a_method_is_judged_by_that_method(table: Path) -> None:

@@ -7,11 +7,12 @@ from unlearn.worst_case.bilevel import Bilevel
 from unlearn.worst_case.budget import Budget, Room
 from unlearn.worst_case.easiest import Easiest
 from unlearn.worst_case.hubs import Hubs
+from unlearn.worst_case.log import record_trials
 from unlearn.worst_case.max_gap import MaxGap
 from unlearn.worst_case.most_memorised import MostMemorised
 from unlearn.worst_case.opposing import Opposing
 from unlearn.worst_case.random import Random
-from unlearn.worst_case.trial import Trial, judged, trial
+from unlearn.worst_case.trial import Trial, average, judged, trial
 from unlearn.worst_case.upper import Judge, Upper
 
 __all__ = [
@@ -32,7 +33,9 @@ __all__ = [
     "Selector",
     "Trial",
     "Upper",
+    "average",
     "judged",
+    "record_trials",
     "register",
     "selector",
     "selectors",

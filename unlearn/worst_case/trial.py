@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 
 import torch
 from torch import Tensor
@@ -33,6 +35,21 @@ class Trial:
     def overlap_with_easiest(self) -> float:
         """The share of the chosen units that are in the easiest set."""
         return overlap(self.chosen.units, self.easiest.units)
+
+    def figures(self) -> dict[str, float]:
+        """The upper objectives and the overlap, by name."""
+        return {
+            "upper_objective": self.upper_objective,
+            "upper_objective_easiest": self.upper_objective_easiest,
+            "upper_objective_random": self.upper_objective_random,
+            "overlap_with_easiest": self.overlap_with_easiest,
+        }
+
+
+def average(trials: Sequence[Trial]) -> dict[str, float]:
+    """Mean of every figure over the trials."""
+    rows = [one.figures() for one in trials]
+    return {name: fsum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
 
 def trial(problem: Problem, selector: Selector, budget: Budget | str, *, seed: int = 0) -> Trial:
