@@ -79,7 +79,11 @@ class StandingInvitations(Standing[Assignment, NDArray[np.int32]]):
         lost = int((self.selected.lists != NOBODY).sum() - (kept != NOBODY).sum())
         updates = self._updated(passive)
         self._participants = after
-        return self._reviewed(kept, lost, updates)
+        try:
+            return self._reviewed(kept, lost, updates)
+        except BaseException:  # an interrupt: the lists are still those of whoever was there before
+            self._participants = before
+            raise
 
     def _choose(self, sets: RRSets, kept: NDArray[np.int32] | None) -> Assignment:
         return assign(sets, self._participants, self.order, kept)

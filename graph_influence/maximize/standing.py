@@ -56,6 +56,7 @@ class Standing(ABC, Generic[S, K]):
     selection is made and judged on sets drawn after the one before was dismissed, as many as there were then, and half
     of what was left of delta is for them: look t at them, whether or not it changed anything, spends 6 / (pi t)^2 of
     that (`StandingShare`). `looks` were taken at those there are; below a ratio of `least` everything is chosen anew.
+    `graph` is the one that it stands on. An update that was interrupted leaves the one before: ask for it again.
 
     It holds for deletions that are *oblivious*: who leaves must not depend on the draws. Somebody who leaves because
     they were selected does depend on them, through the selection; where that is common, make a new one now and then.
@@ -67,15 +68,11 @@ class Standing(ABC, Generic[S, K]):
         assert isinstance(rule, Share)
         self.rule = StandingShare(rule.share, rule.delta)
         self._select(graph, seed, first)
+        self.graph = graph
 
     @abstractmethod
     def _choose(self, sets: RRSets, kept: K | None) -> S:
         """A greedy selection, which goes on from what is kept of the one before."""
-
-    @property
-    def graph(self) -> SocialGraph:
-        """The one that it stands on: that of the collection which follows last, so that it can be asked for again."""
-        return self.collections.judging.graph
 
     @property
     def spread(self) -> Spread:
@@ -89,10 +86,9 @@ class Standing(ABC, Generic[S, K]):
         return twin
 
     def _select(self, graph: SocialGraph, seed: int, first: int) -> None:
-        self.rule = replace(self.rule, delta=self.rule.delta / 2)
-        self.collections = Collections.draw(graph, self.model, seed)
-        choose, rule = lambda sets: self._choose(sets, None), self.rule
-        self.selected, self.ratio, self.looks = self.collections.double(first, choose, rule)
+        rule, collections = replace(self.rule, delta=self.rule.delta / 2), Collections.draw(graph, self.model, seed)
+        found = collections.double(first, lambda sets: self._choose(sets, None), rule)
+        self.rule, self.collections, (self.selected, self.ratio, self.looks) = rule, collections, found
         self.least = _SLACK * self.ratio
 
     def _updated(self, graph: SocialGraph) -> tuple[Update, Update]:
@@ -101,13 +97,15 @@ class Standing(ABC, Generic[S, K]):
 
     def _reviewed(self, kept: K, lost: int, updates: tuple[Update, Update]) -> Upkeep:
         """Go on with what is kept, which has lost so many places, or choose anew where that is not good enough."""
-        pair = self.collections
-        self.selected = self._choose(pair.selection, kept)
-        self.looks += 1
-        self.ratio = pair.evidence(self.selected, self.rule.log_inverse(self.looks)).certified
-        anew = self.ratio < self.least
+        pair, graph, look = self.collections, self.collections.judging.graph, self.looks + 1
+        selected = self._choose(pair.selection, kept)
+        ratio = pair.evidence(selected, self.rule.log_inverse(look)).certified
+        anew = ratio < self.least
         if anew:
-            self._select(self.graph, purpose(pair.judging.seed, "anew"), len(pair.judging))
+            self._select(graph, purpose(pair.judging.seed, "anew"), len(pair.judging))
+        else:
+            self.selected, self.ratio, self.looks = selected, ratio, look
+        self.graph = graph
         return Upkeep(lost, anew, self.ratio, *updates)
 
 
@@ -144,7 +142,7 @@ class StandingSeeds(Standing[Greedy, NDArray[np.int32]]):
         """Seeds that go on standing, from what was kept of them."""
         standing = cls.__new__(cls)
         standing.k, standing.seed, standing.model, standing.rule = k, seed, collections.selection.model, rule
-        standing.collections, standing.selected = collections, selected
+        standing.collections, standing.selected, standing.graph = collections, selected, collections.judging.graph
         standing.looks, standing.ratio, standing.least = course.looks, course.ratio, course.least
         return standing
 

@@ -15,6 +15,7 @@ from graph_influence.maximize import bounds, maximize
 from graph_influence.maximize.stopping import Budget, Guarantee, Share
 from tests.graph_influence.constrained.problems import NONE, candidates, feasible, problem
 from tests.graph_influence.maximize.graphs import Enumerated, social
+from tests.graph_influence.maximize.test_standing import raised
 from unlearn.forget import ForgetSet
 
 
@@ -206,6 +207,19 @@ class TestStanding:
                 reached = truth.spread(invited(standing.lists))
                 assert reached >= standing.ratio * best
                 assert row not in invited(standing.lists) and row not in standing.lists
+
+    def test_what_was_interrupted_can_be_asked_for_again(self, monkeypatch):
+        """An inviter and an invitee of another's have left, and lists are being refilled."""
+        (graph, standing), (_, expected) = self.made(), self.made()
+        left = graph.without(ForgetSet(users=["p0", standing.lists["p1"][0]]))
+        expected.update(left)
+        with monkeypatch.context() as patch:
+            patch.setattr("graph_influence.constrained.standing.assign", raised)
+            with pytest.raises(KeyboardInterrupt):
+                standing.update(left)
+        assert list(standing.lists) == ["p0", "p1", "p2", "p5"]
+        standing.update(left)
+        assert (standing.lists, standing.spread, standing.ratio) == (expected.lists, expected.spread, expected.ratio)
 
     def test_what_cannot_be_followed_changes_nothing(self):
         graph, standing = self.made()

@@ -10,9 +10,11 @@ import pytest
 from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import Opim, StandingSeeds, bounds
+from graph_influence.maximize import standing as standing_seeds
 from graph_influence.maximize.evaluation import evaluated
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Evidence
+from graph_influence.rrsets import RRSets
 from graph_influence.schemes import weighted_cascade
 from tests.graph_influence.maximize.graphs import Enumerated, social
 from tests.oracles.cascades import random_graph
@@ -152,13 +154,21 @@ def test_fewer_are_left_than_were_asked_for():
     assert sorted(standing.nodes) == [1, 2]
 
 
-def test_what_was_interrupted_can_be_asked_for_again(monkeypatch):
-    graph = weighted_cascade(social(200))
-    standing, expected = (StandingSeeds(graph, 4, share=0.8) for _ in range(2))
-    leaving = ForgetSet(users=(standing.nodes[0],))
-    expected.update(graph.without(leaving))
+@pytest.mark.parametrize("during", ["following", "refilling", "choosing anew"])
+def test_what_was_interrupted_can_be_asked_for_again(during, monkeypatch):
+    """Of two stars the larger leaves, with its centre or without: then the seed stays, and is no longer good enough."""
+    tails = np.repeat([0, 1], [60, 40])
+    graph = SocialGraph.from_arcs(tails, np.arange(2, 102), 0.5, nodes=102)
+    standing, expected = (StandingSeeds(graph, 1, share=0.8) for _ in range(2))
+    leaving = ForgetSet(users=(*([] if during == "choosing anew" else [0]), *range(2, 62)))
+    assert expected.update(graph.without(leaving)).chosen_anew == (during == "choosing anew")
+    work = {
+        "following": (standing.collections.judging, "update"),
+        "refilling": (standing_seeds, "greedy"),
+        "choosing anew": (RRSets, "grow"),
+    }
     with monkeypatch.context() as patch:
-        patch.setattr(standing.collections.judging, "update", raised)
+        patch.setattr(*work[during], raised)
         with pytest.raises(KeyboardInterrupt):
             standing.update(standing.graph.without(leaving))
     standing.update(standing.graph.without(leaving))
