@@ -87,6 +87,14 @@ def test_trees_have_closed_forms(model):
     assert low < expected.sum() < high
 
 
+def test_errors_of_steps_are_those_of_their_sizes():
+    star = SocialGraph.from_arcs(np.zeros(20, dtype=int), np.arange(1, 21), 0.3, nodes=21)
+    found = IndependentCascade(star, runs=50, seed=1).simulate([0])
+    mean, error = found.trajectory()
+    assert mean.tolist() == [1, found.sizes.mean() - 1]
+    assert [*error, found.spread.standard_error] == pytest.approx([0, *[stats.sem(found.sizes)] * 2])
+
+
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_intervals_are_those_of_students_t(level):
     spread = IndependentCascade(chain(30, 0.7), runs=6, seed=4).simulate([0]).spread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -50,8 +50,8 @@ def shares_of(outbreak: Outbreak, random: np.random.Generator, budget: int) -> n
 
 @pytest.mark.parametrize(("unit", "model"), BOTH)
 def test_taken_whole_the_relaxed_spread_is_the_spread(unit, model):
-    for outbreak in outbreaks(unit, model, 8):
-        worlds = Worlds(outbreak, 200, 5)
+    for outbreak, backward in product(outbreaks(unit, model, 8), (False, True)):
+        worlds = Worlds(outbreak, 200, 5, backward=backward)
         for chosen in ([], *choices(outbreak, 2)[:10]):
             spread, _ = worlds.fractional(whole(outbreak, chosen))
             assert spread == pytest.approx(worlds.drops(chosen)[0], abs=1e-12)

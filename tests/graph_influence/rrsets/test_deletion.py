@@ -118,6 +118,27 @@ def test_unequal_arcs_keep_their_places(model, reweighted: bool):
         whole(store)
 
 
+def test_a_copy_follows_its_own_graph_and_the_store_stays_as_it_was(model):
+    graph = weighted_cascade(social())
+    store = RRSets(graph, model, seed=2, sentinels=[0, 9])
+    store.grow(SETS)
+    assert len(store.sets)
+    twin = store.copy()
+    assert not twin.update(graph.without_rows(np.array([9]), NONE)).rebuilt
+    for one in (store, twin):
+        whole(one)
+        assert same_rows(one.members, anew(one).members) and np.array_equal(one.covered, anew(one).covered)
+
+
+def test_an_arc_that_left_does_not_hold_down_what_grows_behind_it():
+    graph = SocialGraph.from_arcs([1, 2, 3], [0, 0, 0], [0.05, 0.04, 0.03], nodes=4)
+    store = RRSets(graph)
+    store.grow(SETS)
+    store.update(graph.without_rows(NONE, np.array([0])).with_probability([0.0, 0.5, 0.4]))
+    roots = store.members.data[store.members.start] == 0
+    assert abs(store.members.length[roots].mean() - 1.9) < 4 * 0.7 / roots.sum() ** 0.5
+
+
 def test_sets_without_who_left_stay_bit_for_bit(model):
     graph = weighted_cascade(social())
     store = RRSets(graph, model)
@@ -199,15 +220,17 @@ def test_what_an_update_refuses_leaves_the_store_alone(model):
     graph = weighted_cascade(social())
     store = RRSets(graph, model)
     store.grow(100)
-    left = graph.without_rows(np.array([3]), NONE)
+    left = graph.without_rows(np.array([3]), np.array([0]))
     store.update(left)
     before = store.members.packed().data[: store.members.length.sum()].tolist()
     heavy = left.probability.copy()
     crowded = int(np.argmax(left.in_degree()))
     heavy[np.flatnonzero(left.alive & (left.target == crowded))[-1]] = 1.0
     for wrong, required in (
-        (graph, "come back"),
+        (graph.without_rows(NONE, np.array([0])), "come back"),
+        (graph.without_rows(np.array([3]), NONE), "come back"),
         (left.compact(), "numbered as those"),
+        (replace(left, source=left.source[::-1]), "numbered as those"),
         (replace(left, probability=heavy), "descending" if model == "ic" else "sum to at most 1"),
     ):
         with pytest.raises(InvalidGraph, match=required):
