@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numba.core import config
 
+from graph_influence.coins import purpose
 from graph_influence.diffusion import diffusion
 from graph_influence.errors import InvalidRequest
 from graph_influence.graph import SocialGraph
@@ -60,17 +61,19 @@ class MaximizerContract(ABC):
         again = maximize(social(), K, self.method)
         assert (again.nodes, again.spread, again.ratio) == (answer.nodes, answer.spread, answer.ratio)
 
-    def test_no_two_stores_of_sets_share_their_coins(self, monkeypatch):
+    def test_no_two_stores_of_sets_share_their_coins_and_all_that_choose_and_prove_are_counted(self, monkeypatch):
         """Those that choose, those that judge and those that estimate: else the second know of the first."""
-        seeds, begin = list[int](), RRSets.__init__
+        stores, begin = list[RRSets](), RRSets.__init__
 
-        def noted(store, *given, seed=0, **options):
-            seeds.append(seed)
-            begin(store, *given, seed=seed, **options)
+        def noted(store, *given, **options):
+            begin(store, *given, **options)
+            stores.append(store)
 
         monkeypatch.setattr(RRSets, "__init__", noted)
-        maximize(social(), K, self.method)
-        assert len(set(seeds)) == len(seeds) > 0
+        answer = maximize(social(), K, self.method)
+        assert len({store.seed for store in stores}) == len(stores) > 0
+        estimating = purpose(0, "evaluation")
+        assert answer.sets == sum(len(store) for store in stores if store.seed != estimating)
 
     def test_another_seed_changes_what_is_random_and_nothing_else(self):
         answers = [found(self.method, seed=seed) for seed in range(3)]

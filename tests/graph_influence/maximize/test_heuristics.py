@@ -37,6 +37,16 @@ def test_ranks_are_those_of_networkx_on_the_reversed_graph(damping):
         assert [found[row] for row in expected] == pytest.approx(list(expected.values()), abs=1e-9)
 
 
+@pytest.mark.parametrize("damping", [0.5, 0.99])
+def test_ranks_are_as_near_as_they_say_where_walks_settle_slowly(damping):
+    """From one of two pairs the walk goes to the other in one of a thousand steps, and never back."""
+    graph = SocialGraph.from_arcs([0, 1, 2, 2, 3], [1, 0, 0, 3, 2], [1.0, 0.999, 0.001, 1.0, 1.0], nodes=4)
+    walk = np.zeros((4, 4))
+    walk[graph.source, graph.target] = graph.probability
+    expected = np.linalg.solve(np.eye(4) - damping * walk, np.full(4, (1 - damping) / 4))
+    assert np.abs(pagerank(graph, damping) - expected).sum() < 1.01e-10
+
+
 def test_shells_are_the_core_numbers_of_networkx():
     for graph in some_graphs():
         expected = nx.core_number(weighted(graph).to_undirected())

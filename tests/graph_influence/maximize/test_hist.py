@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle, repeat
 from math import ceil, exp, inf, log
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import Hist, Opim, bounds
 from graph_influence.maximize.base import ranked
+from graph_influence.maximize.coverage import Greedy, greedy
 from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import RRSets
 from tests.graph_influence.maximize.graphs import social
@@ -103,6 +105,33 @@ def test_each_phase_spends_two_thirds_of_its_half_of_delta_on_bounds_of_looks(mo
     first = bounds.sets_enough(n, bounds.GREEDY, choices, n, 1, delta)
     looks = bounds.doublings(whole, ceil(3 * log(2 / delta))), bounds.doublings(cut, first)
     assert len(spent) == sum(looks) and min(looks) > 3
+
+
+def test_the_longest_prefix_that_reaches_what_it_must_is_taken(monkeypatch):
+    """Of 24 seeds, b must reach 1 - (23/24)^b - eps / 2 of the best, which is 1 here; fresh sets say what they do."""
+    graph, k, eps = social(60), 24, 0.06
+    needed = [1 - (23 / 24) ** b - eps / 2 for b in range(4)]
+    seen, asked = list[int](), list[float]()
+
+    def noted(*given, **options) -> Greedy:
+        found = greedy(*given, **options)
+        seen.append(found.above)
+        return found
+
+    monkeypatch.setattr("graph_influence.maximize.hist.greedy", noted)
+    monkeypatch.setattr(bounds, "doublings", lambda *_: 2)
+    monkeypatch.setattr(bounds, "spread_above", lambda above, *_: asked.append(above) or 1.0)
+    for chosen, fresh, longest in (
+        (1.0, needed[3] + 1e-9, 3),
+        (1.0, needed[3] - 1e-9, 0),
+        (needed[2] + 1e-9, 1.0, 2),
+        (needed[1] - 1e-9, 1.0, 0),
+    ):
+        # Each look asks of three prefixes what those sets say that chose them, then of one what fresh ones do.
+        told = cycle([chosen, chosen, chosen, fresh]) if chosen >= needed[1] else repeat(chosen)
+        monkeypatch.setattr(bounds, "spread_below", lambda *_, told=told: next(told))
+        assert len(Hist(eps=eps)._sentinels(graph, k, ranked(graph), 0.01)[0]) == longest
+    assert asked == seen  # the best is bounded by what nobody covers more of
 
 
 def test_who_does_not_stand_the_test_on_fresh_sets_is_no_sentinel(monkeypatch):

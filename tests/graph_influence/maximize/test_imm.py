@@ -6,6 +6,7 @@ from math import ceil, log, sqrt
 
 import pytest
 
+from graph_influence.graph import SocialGraph
 from graph_influence.maximize import Imm, bounds
 from graph_influence.maximize.coverage import Greedy, greedy
 from tests.graph_influence.maximize.graphs import social
@@ -45,3 +46,18 @@ def test_both_phases_together_fail_as_rarely_as_promised(exponent, monkeypatch):
     monkeypatch.setattr(bounds, "imm_exponent", noted)
     Imm(eps=0.5, exponent=exponent).maximize(social(), 5)
     assert 2 * n ** -given[0] == pytest.approx(n**-exponent)
+
+
+def test_where_nobody_activates_anybody_the_seeds_are_what_is_reached(monkeypatch):
+    """The search ends at x = n / 2^(floor(log2 n) - 1), and k is all that there is to say of the best spread."""
+    graph, n, k, seen = SocialGraph.from_arcs([], [], nodes=300), 300, 2, list[int]()
+
+    def noted(sets, *given) -> Greedy:
+        seen.append(len(sets))
+        return greedy(sets, *given)
+
+    monkeypatch.setattr("graph_influence.maximize.imm.greedy", noted)
+    Imm(eps=0.5).maximize(graph, k)
+    exponent = bounds.imm_exponent(n, k, 0.5, 1 + log(2) / log(n))
+    assert seen[:-1] == [ceil(bounds.imm_search(n, k, 0.5, exponent) * 2**halvings / n) for halvings in range(1, 8)]
+    assert seen[-1] == max(seen[-2], ceil(bounds.imm_sets(n, k, 0.5, exponent) / k))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from math import exp
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from graph_influence.constrained.participants import Participants
 from graph_influence.errors import InvalidRequest
 from graph_influence.maximize import Hist, Opim, bounds
 from graph_influence.maximize.judged import Collections
-from graph_influence.maximize.stopping import Evidence, Guarantee, Share, StandingShare
+from graph_influence.maximize.stopping import Budget, Evidence, Guarantee, Share, StandingShare
 from tests.graph_influence.maximize.graphs import social
 
 
@@ -86,6 +87,21 @@ def test_eps_stops_where_the_ratio_is_proven():
     assert loose.ratio >= bounds.GREEDY - 0.3
     assert tight.ratio >= bounds.GREEDY - 0.05
     assert loose.sets < tight.sets
+
+
+@pytest.mark.parametrize("rule", [Share(share=0.5, delta=0.01), Budget(seconds=1.0, delta=0.01)])
+def test_however_many_looks_are_taken_they_spend_no_more_than_delta(rule):
+    spent = sum(2 * exp(-rule.log_inverse(look)) for look in range(1, 100_000))
+    assert 0.9999 * 0.01 < spent <= 0.01
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(14.9, 3), (15.1, 4)])
+def test_a_budget_ends_before_the_look_that_would_exceed_it(seconds, looks, monkeypatch):
+    """Looks take 1, 2 and 4 seconds, so the next would take 8 and end after 15."""
+    clock = iter([100, 101, 103, 107, 115])
+    monkeypatch.setattr("graph_influence.maximize.stopping.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    rule = Budget(seconds, 0.1)
+    assert [rule.done(look, evidence(0.0)) for look in range(1, looks + 1)] == [False] * (looks - 1) + [True]
 
 
 @pytest.mark.parametrize("method", [Opim, Hist])
