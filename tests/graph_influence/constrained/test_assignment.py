@@ -97,6 +97,16 @@ def test_a_candidate_of_several_goes_where_there_are_fewest_others():
     assert assign(store, participants, "mg").lists.tolist() == [[3], [2]]
 
 
+def test_candidates_that_others_took_are_no_longer_counted():
+    """2 and 3 gain most and are 1's alone; then 1 has one candidate left and 0 three, so 4, whom both have, is 1's."""
+    tails = np.concatenate([[0, 0, 0, 1, 1, 1], np.repeat([2, 3, 4], [12, 8, 4])])
+    heads = np.concatenate([[4, 5, 6, 2, 3, 4], np.arange(7, 31)])
+    participants = Participants.of(SocialGraph.from_arcs(tails, heads, nodes=31), [0, 1], 3)
+    store, _ = stored(participants, 1_000)
+    lists = assign(store, participants, "mg").lists.tolist()
+    assert lists[1] == [2, 3, 4] and sorted(lists[0]) == [NOBODY, 5, 6]
+
+
 def test_candidates_are_handed_on_so_that_lists_are_full():
     """0 and 1 both like 3 best; 0 also has 4, and 1 nobody else: only if 0 gives 3 away are both lists full."""
     graph = SocialGraph.from_arcs([0, 0, 1, 3], [3, 4, 3, 5], 1.0, nodes=6)
@@ -147,7 +157,7 @@ def test_what_is_given_stays_where_it_is(order):
         again = assign(store, participants, order, given)
         kept = given[1:] != NOBODY
         assert (again.lists[1:][kept] == given[1:][kept]).all()
-        assert again.covered == covered(by_row, again.rows)
+        assert again.covered == covered(by_row, again.rows) and len(set(again.rows.tolist())) == len(again.rows)
         assert max(covered(by_row, rows) for rows in feasible(participants)) <= again.above
 
 

@@ -13,6 +13,7 @@ from graph_influence.constrained.participants import Participants
 from graph_influence.diffusion import diffusion
 from graph_influence.errors import InvalidGraph, InvalidRequest
 from graph_influence.graph import SocialGraph
+from graph_influence.maximize import bounds
 from graph_influence.rrsets import RRSets
 from tests.graph_influence.maximize.graphs import social
 
@@ -98,6 +99,24 @@ def test_a_common_set_counts_more_than_any_reach():
     listed = HeteroIM().recommend(SocialGraph.from_arcs(tails, heads, p, nodes=45), [0], 3)
     assert listed.friends[0] == (1, 2, 3)
     assert listed.scores[0][1] > 1 >= listed.scores[0][2]
+
+
+@pytest.mark.parametrize("eps", [0.05, 0.2, 3.0])
+def test_hetero_im_draws_as_many_sets_as_lists_for_all_inviters_ask_for(eps, monkeypatch):
+    """By doubling what would be enough for eps = 1 and everybody, as often as it does not pass that, or once."""
+    graph, drawn, grow = social(40), list[int](), RRSets.grow
+
+    def noted(store, count):
+        drawn.append(count)
+        grow(store, min(count, 100))
+
+    monkeypatch.setattr(RRSets, "grow", noted)
+    HeteroIM(size=3, eps=eps, delta=0.01).recommend(graph, ["p0", "p1", "p4", "p9"], 2)
+    friends = np.bincount(graph.source, minlength=40)[[0, 1, 4, 9]]
+    choices = sum(bounds.log_binomial(int(count), 3) for count in friends)
+    least = bounds.sets_enough(40, 0.5, choices, 40, 1.0, 0.01)
+    enough = max(bounds.sets_enough(40, 0.5, choices, 3 * 4, eps, 0.01), least)
+    assert enough / 2 < drawn[0] < enough + 40 and drawn[0] % 40 == 0
 
 
 def test_who_accepts_nothing_comes_last():
