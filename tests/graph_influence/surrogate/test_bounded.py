@@ -67,6 +67,18 @@ def test_without_depth_the_hybrid_is_exact_on_trees(seed, model):
     np.testing.assert_allclose(found, worlds(social, model).activation([0]), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("p", [(0.6, 0.3), (0.6, 0.0)])
+def test_the_hybrid_lowers_success_as_its_formula_says(p, model):
+    graph = TensorGraph.of(SocialGraph.from_arcs([0, 1], [2, 2], p, nodes=3))
+    network = anything(Hybrid(3, units=2, model=model), 1)
+    success, root = p[0] + p[1] - (p[0] * p[1] if model == "ic" else 0.0), np.hypot(*p)
+    (u, v), b, c = (one.detach().numpy() for one in (network.root_slopes.T**2, network.offset, network.root_depths**2))
+    lowered = (c / (1 + np.exp(-(b - u * np.log(success) - v * np.log(root))))).sum()
+    found = network(graph, graph.seeds(np.array([0, 1])))[0, 2]
+    assert found.item() == pytest.approx(success * np.exp(-lowered), rel=1e-12)
+
+
 @pytest.mark.parametrize("network", [Hybrid(), Capped(width=4)])
 def test_certain_arcs_have_the_gradient_that_is_reached_from_below(network):
     # 1 and 3 are surely active; 2 and 4 hang on them, 4 on both.

@@ -20,7 +20,7 @@ from graph_influence.surrogate import (
     train,
 )
 from graph_influence.surrogate.recipes import recipe
-from graph_influence.surrogate.training import _errors
+from graph_influence.surrogate.training import _batches, _errors
 from tests.graph_influence.surrogate.regime import REGIME
 
 NETWORKS: dict[str, Surrogate] = {"gcn": GCN(depth=3, width=16), "capped": Capped(), "hybrid": Hybrid()}
@@ -135,6 +135,36 @@ def test_the_spread_is_taught_beside_the_nodes(shown):
         train(network, given, given, TrainingOptions(epochs=20, learning_rate=0.01, clip=1e9, total=total))
         assert float(network.level.detach()) == pytest.approx(best, rel=0.01)
     assert levels[1] < 0.8 * levels[0]
+
+
+def test_rates_fall_geometrically_and_gradients_are_clipped(shown, monkeypatch):
+    given, seen, step = shown[0][:3], list[tuple[float, float]](), torch.optim.Adam.step
+
+    def noted(adam, *rest):
+        (group,) = adam.param_groups
+        seen.append((group["lr"], float(torch.stack([one.grad.norm() for one in group["params"]]).norm())))
+        return step(adam, *rest)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    options = TrainingOptions(epochs=3, learning_rate=0.1, decay=0.01, clip=0.5)
+    train(Flat(), given, given[:1], options)
+    rates, norms = zip(*seen, strict=True)
+    steps = 3 * sum(-(-len(one) // 5) for one in given)  # of 8 sets, 5 and 3
+    assert rates == pytest.approx([0.1 * 0.01 ** (number / steps) for number in range(steps)])
+    assert max(norms) == pytest.approx(0.5, rel=1e-5)
+
+
+def test_every_set_is_shown_once_in_an_order_that_the_seed_says(shown):
+    given = shown[0][:3]
+
+    def order(seed: int) -> list[tuple[int, int]]:
+        batches = _batches(given, 5, torch.Generator().manual_seed(seed))
+        return [(given.index(one), row) for one, rows in batches for row in rows.tolist()]
+
+    assert sorted(order(0)) == [(number, row) for number, one in enumerate(given) for row in range(len(one))]
+    assert order(0) != order(1)
+    ends = {train(Flat(), given, given[:1], TrainingOptions(epochs=1, seed=seed)).validation for seed in (0, 0, 1)}
+    assert len(ends) == 2
 
 
 def test_the_best_is_kept_and_not_the_last(shown):
