@@ -123,6 +123,19 @@ def test_what_a_network_says_of_arcs_into_seeds_is_not_taught(shown):
     assert float(torch.autograd.grad(loss, network.level)[0]) == 0.0
 
 
+def test_the_loss_weighs_nodes_spread_and_drops_as_it_says(shown):
+    one, p = shown[0][0], shown[0][0].probability.clone().requires_grad_()
+    answers = NonBacktracking()(one.graph, one.seeds, p)
+    (slopes,) = torch.autograd.grad(answers.sum(), p)
+    wrong, sigma, seeds = answers.detach() - one.activation, one.activation.sum(1), one.seeds.sum(1)
+    missed = (p.detach() * slopes - one.drops) * (one.seeds[:, one.graph.target] == 0)
+    expected = wrong.square().sum(1) / sigma**0.5 + 0.3 * (wrong.sum(1) / sigma).square()
+    expected = expected + 2.0 * missed.square().sum(1) / (1 + sigma - seeds).square()
+    options = TrainingOptions(balance=0.5, total=0.3, drops=2.0)
+    found = _errors(NonBacktracking(), one, torch.arange(len(one)), options).detach()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0.0)
+
+
 def test_the_spread_is_taught_beside_the_nodes(shown):
     given = shown[0][:4]
     shares = torch.cat([one.activation.mean(1) for one in given])  # spread over nodes
