@@ -249,7 +249,8 @@ def _symmetric(product: Tensor) -> Tensor:
 def _inverse(gram: Tensor, shift: float, stiffness: float) -> Tensor:
     """(shift I + stiffness gram)^-1, [d, d]."""
     matrix = gram.double() * stiffness
-    matrix.diagonal().add_(max(shift, 1e-8 * float(matrix.diagonal().mean()) + 1e-30))
+    rounding = max(1e-8, len(gram) * torch.finfo(gram.dtype).eps) * float(matrix.diagonal().max())
+    matrix.diagonal().add_(max(shift, rounding + 1e-30))
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix)).to(gram.dtype)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
-from recsys.landscape import WholeDataLandscape, first_minimum
+from recsys.landscape import _STIFFNESS, WholeDataLandscape, first_minimum
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
@@ -20,7 +20,9 @@ from unlearn.solvers.lbfgs import lbfgs
 def problem(request: pytest.FixtureRequest, data: Interactions) -> RecommenderProblem:
     name, arguments = ("mf", {}) if request.param is None else ("lightgcn", {"layers": request.param})
     objective = WholeData(l2=0.3, a=0.2)
-    return RecommenderProblem.build(data, model=name, objective=objective, dim=5, dtype=torch.float64, **arguments)
+    built = RecommenderProblem.build(data, model=name, objective=objective, dim=5, dtype=torch.float64, **arguments)
+    weights = torch.linspace(0.1, 1.0, len(data), dtype=torch.float64)
+    return built.weighted("interaction", weights) if request.param == 2 else built
 
 
 def test_value_and_gradient_equal_autograd(problem: RecommenderProblem) -> None:
@@ -70,13 +72,29 @@ def test_search_finds_the_minimum_along_the_line(problem: RecommenderProblem) ->
     torch.testing.assert_close(landscape.gradient(), fresh.gradient(), **EXACT64)
 
 
-def test_preconditioner_is_symmetric_positive_definite(problem: RecommenderProblem) -> None:
+def test_preconditioner_is_the_inverse_of_what_the_hessian_does_to_a_row(problem: RecommenderProblem) -> None:
+    """2 l2 I + c Z^T Z, with the embeddings Z of the other side."""
     landscape = problem.landscape()
     landscape.start(flatten(problem.params))
-    left, right = torch.randn(2, flatten(problem.params).numel(), dtype=torch.float64)
-    forward = float(left @ landscape.precondition(right.clone()))
-    assert forward == pytest.approx(float(right @ landscape.precondition(left.clone())), rel=1e-10)
-    assert float(left @ landscape.precondition(left.clone())) > 0
+    (users, items), sizes = problem.readout(), [problem.data.n_users, problem.data.n_items]
+    vector = torch.randn(problem.params["table"].shape, dtype=torch.float64)
+
+    def solved(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        matrix = 2.0 * 0.3 * torch.eye(5, dtype=torch.float64) + _STIFFNESS * 0.2 * others.T @ others
+        return torch.linalg.solve(matrix, rows.T).T
+
+    of_users, of_items = vector.split(sizes)
+    expected = torch.cat([solved(of_users, items), solved(of_items, users)])
+    torch.testing.assert_close(landscape.precondition(vector.flatten()), expected.flatten(), **EXACT64)
+
+
+def test_without_a_penalty_there_is_a_preconditioner_too(data: Interactions) -> None:
+    problem = RecommenderProblem.build(data, objective=WholeData(l2=0.0), dim=20)  # more columns than items
+    for scale in (1.0, 0.0):
+        landscape = problem.landscape()
+        landscape.start(scale * flatten(problem.params))
+        vector = torch.randn(flatten(problem.params).shape, generator=torch.Generator().manual_seed(0))
+        assert 0.0 < float(vector @ landscape.precondition(vector.clone())) < torch.inf
 
 
 def test_it_reaches_the_same_minimum_as_a_plain_function_in_fewer_evaluations(problem: RecommenderProblem) -> None:
