@@ -48,14 +48,15 @@ def given(train: Interactions, test: Interactions, *, validation: float = 0.1, s
     """A published split; validation is a share of each user's training interactions, drawn by `seed`.
 
     Raises:
-        InvalidInteractions: train and test overlap.
+        InvalidInteractions: train and test overlap, or do not share their vocabularies.
     """
     _check_shares("given", validation=validation)
-    if overlap := int(train.contains(test.user_rows(), test.item_rows()).sum()):
-        raise InvalidInteractions(f"train and test must be disjoint (got {overlap} in both); remove them from train")
     size = _share(train, validation, "split/validation", seed)
     inner = _by_rank(train, _order(train, _draws(train, seed)), size, np.zeros_like(size))
-    return Split(inner.train, inner.validation, test)
+    split = Split(inner.train, inner.validation, test)  # of one vocabulary: rows can be compared
+    if overlap := int(train.contains(test.user_rows(), test.item_rows()).sum()):
+        raise InvalidInteractions(f"train and test must be disjoint (got {overlap} in both); remove them from train")
+    return split
 
 
 def ratio(interactions: Interactions, *, validation: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:

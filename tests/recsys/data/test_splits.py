@@ -70,6 +70,19 @@ def test_one_user_less_leaves_everybody_elses_split(data, split):
             assert pairs(getattr(remaining, name)) == {p for p in pairs(getattr(whole, name)) if p[0] != gone}
 
 
+def test_of_equal_histories_everybody_has_draws_of_their_own():
+    """Of three interactions .6 are for the test and .3 for validation: rounded up for that share of the users."""
+    n = 1000
+    frame = pd.DataFrame([(user, item) for user in range(n) for item in range(3)], columns=["user", "item"])
+    split = ratio(Interactions.from_frame(frame), validation=0.1, test=0.2, seed=2)
+    tested, validated = (part.degrees()[0] for part in (split.test, split.validation))
+    assert max(tested) == max(validated) == 1
+    found = [(tested.mean(), 0.6), (validated.mean(), 0.3), ((tested * validated).mean(), 0.18)]
+    found += [(taken, 0.2) for taken in split.test.degrees()[1] / n]
+    for one, share in found:
+        assert abs(one - share) < 5 * np.sqrt(share * (1 - share) / n)
+
+
 def test_shares_hold_and_seeds_differ(data):
     one, same, other = ratio(data, seed=5), ratio(data, seed=5), ratio(data, seed=6)
     # Sizes are rounded at random by user: 200 users, each off by less than one.
@@ -144,6 +157,9 @@ def test_what_cannot_be_split_is_refused(data):
         temporal(data, validation=0.5, test=0.5)
     with pytest.raises(InvalidInteractions, match="disjoint"):
         given(data, data)
+    others = data.frame().assign(user=lambda frame: "other " + frame["user"])  # in the same rows
+    with pytest.raises(InvalidInteractions, match="`test` must have the vocabularies"):
+        given(data, Interactions.from_frame(others))
     bare = Interactions.from_frame(pd.DataFrame({"user": ["a"], "item": [1]}))
     with pytest.raises(InvalidInteractions, match="`test` must have the vocabularies"):
         Split(data, data.take(np.array([0])), bare)
