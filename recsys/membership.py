@@ -107,14 +107,16 @@ def pair_examples(
     most: int,
     unknown: ForgetSet | None = None,
 ) -> PairExamples:
-    """At most `most` examples each of what `forget` names, of what stays, and of held-out interactions of those asked.
+    """At most `most` examples each of what `forget` names and of what stays, and held-out interactions of the same.
 
-    Single interactions are examples of one pair. A forgotten user, or item, is one example with half of the
-    interactions, the other half being what is folded in; users and items that stay are treated alike. `unknown` are
+    Single interactions are examples of one pair, and so are at most `most` that are held out. A forgotten user, or
+    item, is one example with half of the interactions, the other half being what is folded in, and one with all that is
+    held out; users and items that stay are treated alike, and who has no interaction is not asked about. `unknown` are
     single interactions that form a group of their own: the part of a corruption that the request does not name.
 
     Raises:
-        ValueError: the request names ties, or users, items and single interactions at once.
+        ValueError: the request names ties, or users, items and single interactions at once, or users or items none of
+            which has an interaction.
     """
     kinds = [name for name in ("users", "items", "interactions", "ties", "records") if getattr(forget, name)]
     if len(kinds) != 1 or kinds[0] not in _UNITS:
@@ -123,6 +125,8 @@ def pair_examples(
             f"(got {' and '.join(kinds) or 'nothing'}); what is left of a tie, `unlearn evaluate` tells"
         )
     unit = _UNITS[kinds[0]]
+    there = data.users.alive[test.user_rows()] & data.items.alive[test.item_rows()]
+    test = test.take(np.flatnonzero(there))  # what was forgotten before is no yardstick
     if unit == "interaction":
         drawn = _single(data, test, forget, unknown, seed=seed, most=most)
     else:
@@ -185,8 +189,10 @@ def _single(
 def _whole(data: Interactions, test: Interactions, forget: ForgetSet, unit: Unit, *, seed: int, most: int) -> _Drawn:
     """Whole users or whole items, and the held-out interactions of the same ones."""
     side, ids = (0, data.users) if unit == "user" else (1, data.items)
-    named = np.sort(ids.rows(forget.users or forget.items))
     present = np.unique((data.user_rows(), data.item_rows())[side])
+    named = np.intersect1d(present, ids.rows(forget.users or forget.items))
+    if not len(named):
+        raise ValueError(f"`forget` must name {unit}s with interactions for an audit by attacks (got none)")
     groups = {"forget": named, "retain": np.setdiff1d(present, named)}
     chosen = {name: _some(group, most, seed, ids.keys[group]) for name, group in groups.items()}
     units = np.concatenate(list(chosen.values()))

@@ -74,7 +74,7 @@ class RankingScorer:
         most: int,
         unknown: ForgetSet | None = None,
     ) -> PairExamples:
-        """What attacks ask about one request, at most `most` examples a group; see `recsys.membership`."""
+        """What attacks ask about one request, see `recsys.membership.pair_examples`."""
         data = _recommender(model).data
         return pair_examples(data, self.test, forget, seed=seed, most=most, unknown=unknown)
 

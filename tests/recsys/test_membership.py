@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from recsys.data import Interactions, ratio, synthetic
 from recsys.foldin import split_history
@@ -53,6 +54,10 @@ def test_of_single_interactions_it_is_the_log_softmax_over_the_items(
     assert test.contains(rows[held], columns[held]).all()
     trained = slice(0, held.start)
     assert (data.user_rows()[units[trained]] == rows[trained]).all()
+    again, others = (pair_examples(data, test, forget, seed=seed, most=25) for seed in (0, 1))
+    assert torch.equal(again.units, examples.units)
+    for where in examples.groups.values():
+        assert any((one[where] != other[where]).any() for one, other in zip(others.pairs, examples.pairs, strict=True))
 
 
 def test_of_users_it_is_the_mean_of_half_their_items(
@@ -62,18 +67,51 @@ def test_of_users_it_is_the_mean_of_half_their_items(
     (forget,) = requests("users:5", data, seed=0)
     examples = pair_examples(data, test, forget, seed=0, most=8)
     assert examples.unit == "user" and examples.groups["forget"] == slice(0, 5)
+    gone = data.users.rows(forget.users)
+    everyone = np.sort(gone)
     remaining = problem.without(forget)
-    for model in (problem, remaining):  # one that holds them, one that folds them in
+    lost = ForgetSet(items=tuple(data.items.take(examples.histories[gone].indices[:1])))
+    # One that holds them, one that folds them in, and one that does and lacks an item that one of them had.
+    for model in (problem, remaining, remaining.without(lost)):
         found = examples.signal(model)
         for place, user in enumerate(examples.units[:5].tolist()):
             asked = split_history(data, ForgetSet(users=tuple(data.users.take([user]))), seed=0).asked[1]
             scores = model.scores(np.array([user]))[0]
-            if model is remaining:
-                gone = data.users.rows(forget.users)
-                everyone = np.sort(np.concatenate([gone]))
-                scores = model.fold_in(examples.histories[everyone])[np.searchsorted(everyone, user)]
+            if model is not problem:
+                had = examples.histories[everyone].toarray() * model.data.items.alive
+                scores = model.fold_in(csr_array(had))[np.searchsorted(everyone, user)]
             told = scores.double().log_softmax(0)[torch.from_numpy(asked)]
             assert float(found[place]) == pytest.approx(float(told.mean()))
+
+
+def test_of_whom_there_is_nothing_to_ask_nothing_is_asked(
+    parts: tuple[Interactions, Interactions], problem: RecommenderProblem
+) -> None:
+    data, test = parts
+    nobody, somebody = data.users.ids[:2]
+    frame = data.frame()
+    pairs = tuple((nobody, item) for item in frame["item"][frame["user"] == nobody])
+    left = problem.without(ForgetSet(interactions=pairs))
+    examples = pair_examples(left.data, test, ForgetSet(users=(nobody, somebody)), seed=0, most=5)
+    assert examples.units[examples.groups["forget"]].tolist() == [1]
+    assert examples.signal(left).isfinite().all()
+    with pytest.raises(ValueError, match="must name users with interactions"):
+        pair_examples(left.data, test, ForgetSet(users=(nobody,)), seed=0, most=5)
+
+
+def test_what_was_forgotten_before_is_neither_candidate_nor_yardstick(
+    parts: tuple[Interactions, Interactions], problem: RecommenderProblem
+) -> None:
+    data, test = parts
+    left = problem.without(ForgetSet(users=tuple(data.users.ids[:5]), items=tuple(data.items.ids[:5])))
+    scores = left.scores(np.arange(data.n_users))
+    for specification in ("random:0.1", "items:4"):
+        (forget,) = requests(specification, left.data, seed=0)
+        examples = pair_examples(left.data, test, forget, seed=0, most=1_000)
+        assert min(map(min, examples.pairs)) >= 5
+        pairs = zip(*examples.pairs, strict=True)
+        told = torch.tensor([float(scores[u, 5:].log_softmax(0)[i - 5]) for u, i in pairs])
+        assert examples.signal(left).tolist() == pytest.approx(means(examples, told))
 
 
 def test_the_unknown_part_is_a_group_of_its_own(parts: tuple[Interactions, Interactions]) -> None:

@@ -84,7 +84,7 @@ class Scorer(Protocol):
     def examples(
         self, model: Fitted, forget: ForgetSet, *, seed: int, most: int, unknown: ForgetSet | None = None
     ) -> Examples:
-        """What attacks ask about one request, at most `most` examples of each group.
+        """What attacks ask about one request, at most `most` examples of each group but of what is held out.
 
         `unknown` is the part of a corruption that the request does not name.
         """
