@@ -9,7 +9,9 @@ from recsys.objectives.model_loss import ModelLoss
 from recsys.objectives.whole_data import WholeData
 from unlearn.params import Params
 
-_FILLED = 0.01  # of the largest singular value: a column that the solution does without ends far below
+# Of the largest singular value: a column that the solution does without ends far below. And of 1, which the score of an
+# interaction is to be: a smaller column is no more than a hundredth of a per cent of one.
+_FILLED = 0.01
 
 
 def too_narrow(loss: ModelLoss, params: Params) -> str | None:
@@ -26,7 +28,7 @@ def too_narrow(loss: ModelLoss, params: Params) -> str | None:
     if columns >= min(loss.graph.n_users, loss.graph.n_items) or not gram.isfinite().all():
         return None
     squares = torch.linalg.eigvalsh(gram)
-    if squares[0] < _FILLED**2 * squares[-1]:
+    if squares[0] < _FILLED**2 * squares[-1].clamp_min(1.0):
         return None
     return (
         f"the solution fills all {columns} columns of the table, as if it needed more: retrains may differ, and "

@@ -24,6 +24,20 @@ def test_a_model_is_too_narrow_where_the_solution_fills_it(dtype: torch.dtype) -
     assert caveat(40, WholeData(l2=1.0)) is None  # one of lower rank
 
 
+def test_a_column_is_filled_above_a_hundredth_of_the_largest_and_of_a_score() -> None:
+    problem = RecommenderProblem.build(synthetic(n_users=60, n_items=40, n_interactions=600, seed=0), dim=4)
+    columns = torch.linalg.qr(torch.randn(100, 4, generator=torch.Generator().manual_seed(0))).Q
+    for largest, share, filled in ((30.0, 0.02, True), (30.0, 0.005, False), (0.5, 0.025, True), (0.5, 0.015, False)):
+        table = columns * torch.tensor([1.0, 0.7, 0.4, share]) * largest
+        assert (problem.with_params({"table": table}).caveat is not None) is filled
+
+
+def test_of_a_model_that_its_penalty_leaves_nothing_nothing_is_said() -> None:
+    data = synthetic(n_users=60, n_items=40, n_interactions=600, seed=0)
+    problem = RecommenderProblem.build(data, objective=WholeData(l2=50.0), dim=4).fit()
+    assert problem.params["table"].abs().max() < 1e-6 and problem.caveat is None
+
+
 def test_nothing_is_wider_than_there_are_users_or_items() -> None:
     data = synthetic(n_users=60, n_items=20, n_interactions=600, seed=0)
     assert RecommenderProblem.build(data, objective=WholeData(l2=0.01), dim=20).fit().caveat is None
