@@ -64,6 +64,7 @@ class TrainingOptions:
             memory=("positive", self.memory > 0),
             epochs=("positive", self.epochs > 0),
             batch_size=("positive", self.batch_size > 0),
+            batches=("positive or None", self.batches is None or self.batches > 0),
             learning_rate=("positive", self.learning_rate > 0),
             checkpoint_every=("positive", self.checkpoint_every > 0),
             keep=('empty or of "checkpoints" and "optimizer"', set(self.keep) <= {"checkpoints", "optimizer"}),
@@ -155,7 +156,7 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
     """Stochastic training from a checkpoint on, with the draws of the epochs after it."""
     objective, graph, options = loss.objective, loss.graph, problem.options
     assert isinstance(objective, SampledObjective) and isinstance(options, TrainingOptions)
-    batches = options.batches or -(-graph.n_edges // options.batch_size)
+    batches = options.batches or max(1, -(-graph.n_edges // options.batch_size))
     params = {name: value.detach().clone().requires_grad_() for name, value in start.params.items()}
     optimizer = _adam(params, options.learning_rate, start.optimizer)
     checkpoints: list[Checkpoint] = []

@@ -189,6 +189,23 @@ def test_an_interrupt_keeps_the_last_state(objective: WholeData | BPR, data: Int
     assert not torch.equal(trained.params["table"], problem.params["table"])
 
 
+@pytest.mark.parametrize("objective", [WholeData(l2=0.3, a=0.2), BPR()])
+def test_who_watches_can_stop_it_and_none_of_their_time_counts(
+    objective: WholeData | BPR, data: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, told = 0.0, list[float]()
+    monkeypatch.setattr("recsys.train.elapsed", lambda _: clock)
+
+    def watch(iteration: int, seconds: float, params: Callable[[], Params]) -> bool:
+        nonlocal clock
+        clock += 1.0
+        told.append(seconds)
+        return iteration == 4
+
+    trained = RecommenderProblem.build(data, objective=objective, dim=4).fit(monitor=watch)
+    assert told == [0.0] * 4 and trained.history.seconds == 0.0
+
+
 def test_hooks_take_part_in_both_trainers(data: Interactions) -> None:
     def shrink(problem: object, params: Params) -> torch.Tensor:
         return 50.0 * params["table"].square().sum()
@@ -236,8 +253,8 @@ def test_every_bad_option_is_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"`keep` must be .* \(got 'checkpoints'\)"):
         TrainingOptions(keep="checkpoints")
     with pytest.raises(ValueError) as raised:
-        TrainingOptions(epochs=0, learning_rate=-1.0, keep=frozenset({"everything"}))
-    assert all(word in str(raised.value) for word in ("epochs", "learning_rate", "everything"))
+        TrainingOptions(epochs=0, batches=-1, learning_rate=-1.0, keep=frozenset({"everything"}))
+    assert all(word in str(raised.value) for word in ("epochs", "batches", "learning_rate", "everything"))
 
 
 def test_convergence_is_the_first_point_whose_residual_is_small_beside_the_penaltys_gradient(
