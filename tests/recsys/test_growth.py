@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+import torch
 
 from recsys.data import Interactions
 from recsys.growth import grow
@@ -37,19 +36,23 @@ def test_growing_from_below_the_rank_reaches_the_solution(small: Interactions) -
     assert problem.model.dim >= rank
 
 
-def test_growth_takes_the_exact_best_step(small: Interactions) -> None:
-    problem = built(small, CASES[2], dim=1).fit()
+def test_growth_takes_the_exact_best_step_from_any_table_and_by_the_weights(small: Interactions) -> None:
+    """Along s v v^T the objective is a parabola in s, and three of its points tell where it is lowest."""
+    problem = built(small, CASES[2], dim=2)
+    weights = torch.linspace(0.1, 1.0, len(problem.data), dtype=torch.float64)
+    problem = problem.weighted("interaction", weights)
     found = problem.optimality()
     assert found is not None
-    oracle, wider = convex(problem), grow(problem, found)
-    w, column = gram(problem.params), wider.params["table"][:, -1:].numpy()
-    values = [oracle.value(w + t * column @ column.T) for t in np.linspace(0.0, 2.0, 41)]
-    assert int(np.argmin(values)) == 20
+    wider = grow(problem, found)
+    table, column = wider.params["table"].split([2, 1], dim=1)
+    values = [float(wider.objective({"table": torch.cat([table, s**0.5 * column], dim=1)})) for s in (0.0, 1.0, 2.0)]
+    lowest = 0.5 * (3 * values[0] - 4 * values[1] + values[2]) / (values[0] - 2 * values[1] + values[2])
+    assert lowest == pytest.approx(1.0, rel=1e-9) and values[1] < values[0]
 
 
 def test_growth_without_a_direction_says_so(small: Interactions) -> None:
-    problem = built(small, CASES[2])
+    problem = built(small, CASES[2], l2=20.0)  # no column is worth its price
     found = problem.optimality()
-    assert found is not None
+    assert found is not None and found.curvature > 0.0
     with pytest.raises(ValueError, match="negative curvature"):
-        grow(problem, replace(found, ascent=None))
+        grow(problem, found)
