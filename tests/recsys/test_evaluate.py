@@ -161,6 +161,9 @@ def test_the_forgotten_neither_count_nor_compete(
     forget = ForgetSet(users=(3,), items=(item,))
     metrics = evaluate(*tables, train=train.without(forget), test=test, ks=(N_ITEMS,))
     assert 3 not in metrics.rows
+    had, wanted = test.contains(metrics.rows, np.full(len(metrics.rows), item)), test.degrees()[0][metrics.rows]
+    assert had.any()
+    np.testing.assert_allclose(metrics.per_user[f"recall_at_{N_ITEMS}"], (wanted - had) / wanted)
     before = evaluate(*tables, train=train, test=test, ks=(N_ITEMS,))
     assert before.coverage[f"coverage_at_{N_ITEMS}"] == 1.0
     assert metrics.coverage[f"coverage_at_{N_ITEMS}"] == pytest.approx(1 - 1 / N_ITEMS)
@@ -193,6 +196,7 @@ def test_terciles() -> None:
     degrees = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     assert terciles(degrees).tolist() == [-1, 0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert terciles(np.array([5, 5, 5])).tolist() == [0, 0, 0]
+    assert terciles(np.array([0, 0, 0, 0, 0, 0, 1, 2, 3])).tolist() == [-1, -1, -1, -1, -1, -1, 0, 1, 2]
     assert terciles(np.zeros(2, np.int64)).tolist() == [-1, -1]
 
 
