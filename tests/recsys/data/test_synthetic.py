@@ -46,6 +46,25 @@ def test_ties_are_mutual_and_join_people_alike():
     assert tied > 1.5 * (dense[data.ties[:, 0]] * dense[shuffled]).sum(1).mean()
 
 
+def test_popularity_is_a_power_law():
+    """Of one theme, items are drawn by their popularity alone."""
+    counts = np.sort(synthetic(2_000, 1_000, 20_000, latent_dim=1).degrees()[1])[::-1]
+    law = (np.arange(1_000) + 10.0) ** -0.8
+    for top in (10, 100, 500):
+        assert counts[:top].sum() / counts.sum() == pytest.approx(law[:top].sum() / law.sum(), rel=0.1)
+
+
+def test_four_ties_of_five_join_people_of_one_cluster_and_the_others_anybody():
+    data = synthetic()
+    cluster = np.random.default_rng(0).integers(0, 40, data.n_users)  # the first that is drawn
+    within = cluster[data.ties[:, 0]] == cluster[data.ties[:, 1]]
+    assert 0.75 < within.mean() < 0.83
+    degrees, others = (np.bincount(ties[:, 0]) for ties in (data.ties, data.ties[~within]))
+    assert others.max() < 0.02 * others.sum()
+    top = np.sort(degrees)[::-1]
+    assert top[: len(top) // 10].sum() > 0.22 * top.sum()
+
+
 def test_taste_is_there_to_be_learned():
     """A rank-16 approximation ranks held-out items far better than popularity does."""
     split = ratio(synthetic())
