@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from recsys.data import from_edge_index
-from recsys.directions import _ECHOES, _echo, _gathered, _principal
+from recsys.directions import _ECHOES, _echo, _gathered, _principal, directions
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.signs import signs
@@ -46,6 +48,28 @@ def test_pulls_are_added_up_by_the_row_that_felt_them() -> None:
     ends, rows = torch.tensor([3, 1, 3, 2]), torch.eye(4)
     sums, at = _gathered(ends, rows, without=torch.tensor([1, 7, -2]))
     assert at.tolist() == [2, 3] and sums.tolist() == [[0, 0, 0, 1], [1, 0, 1, 0]]
+
+
+def test_one_interaction_names_pulls_and_rescaled_rows_through_the_curvature_that_feels_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recsys.directions._echo", lambda loss, final, *_: (final[:0], final[:0]))
+    problem, survey = trained().problem, trained().problem.survey()
+    assert survey is not None and isinstance(problem.objective_function, WholeData)
+    remaining, gone = problem.without(trained().single), problem.records(trained().single)
+    kept = torch.ones(len(survey.scores), dtype=torch.bool).index_fill_(0, gone, False)
+    slopes = problem.objective_function.slopes(survey.scores[kept], remaining.graph)
+    r = survey.axes.shape[1]
+    of_users, of_items = torch.randn(2, r, r, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    known = replace(survey, inverse_users=of_users, inverse_items=of_items)
+    table, before = problem.params["table"], problem.graph
+    basis = directions(remaining.loss, before, table, known, gone, gone[:0], slopes, tail=1e-9)
+    assert basis is not None
+    ends = torch.cat([before.rows[gone], before.cols[gone] + problem.data.n_users])
+    (user, item), (user_row, item_row) = survey.final[ends], table[ends] @ survey.axes
+    # A user feels the lost item's pull and what items say, an item the lost user's and what users say.
+    for row in (item @ of_users, user @ of_items, item_row @ of_users, user_row @ of_items):
+        assert (row - row @ basis @ basis.T).norm() < 0.01 * row.norm()
 
 
 @pytest.mark.parametrize("kind", ["user", "item"])

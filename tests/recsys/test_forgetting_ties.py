@@ -166,6 +166,17 @@ def test_a_request_of_ties_is_asked_about_ties() -> None:
     assert not len(TiedPairs.drawn(problem.data, problem.data.without(one_way), one_way, seed=0).cut)
 
 
+def test_the_seed_draws_whom_they_were_not_tied_to_and_some_were_tied_to_everybody() -> None:
+    data, forget = trained().data, some("ties")
+    one, other = (TiedPairs.drawn(data, data.without(forget), forget, seed=seed).never for seed in (0, 1))
+    assert torch.equal(one[:, 0], other[:, 0]) and not torch.equal(one[:, 1], other[:, 1])
+    ties = np.array([(a, b) for a in range(3) for b in range(3) if a != b])
+    friends = replace(synthetic(3, 8, 9, ties_per_user=0.0), ties=ties)
+    cut = friends.units("tie").forget_set(np.array([0]))
+    found = TiedPairs.drawn(friends, friends.without(cut), cut, seed=0)
+    assert found.cut.tolist() == [[0, 1]] and found.never.shape == (0, 2)
+
+
 def test_ends_are_less_alike_once_their_tie_is_forgotten() -> None:
     problem, forget = trained(), some("ties")
     panel = RankingScorer(split().test).panel(problem, forget, seed=0)
