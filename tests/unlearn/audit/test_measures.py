@@ -26,6 +26,7 @@ def test_auc_without_a_side_or_a_number_is_nan() -> None:
     assert math.isnan(auc(some[:0], some))
     assert math.isnan(auc(some, some[:0]))
     assert math.isnan(auc(some, some * torch.nan))
+    assert math.isnan(auc(some * torch.nan, some))
 
 
 def test_overlap_is_the_mean_jaccard_index() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -48,6 +49,20 @@ def test_a_short_call_is_repeated_and_its_median_taken(
     assert found.seconds == pytest.approx(expected)
     assert len(served) == calls
     assert found == replace(served[0], seconds=found.seconds)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_nothing_is_collected_meanwhile_and_afterwards_all_is_as_it_was(enabled: bool) -> None:
+    def serve() -> UnlearnResult:
+        raise InterruptedError(f"collects: {gc.isenabled()}")
+
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(InterruptedError, match="collects: False"):
+            timed(serve)
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
 
 
 @dataclass(frozen=True)
