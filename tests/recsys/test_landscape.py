@@ -85,7 +85,14 @@ def test_preconditioner_is_the_inverse_of_what_the_hessian_does_to_a_row(problem
 
     of_users, of_items = vector.split(sizes)
     expected = torch.cat([solved(of_users, items), solved(of_items, users)])
-    torch.testing.assert_close(landscape.precondition(vector.flatten()), expected.flatten(), **EXACT64)
+    torch.testing.assert_close(landscape.precondition(vector.clone().flatten()), expected.flatten(), **EXACT64)
+    known = problem.survey()  # the same, in coordinates of its own
+    assert known is not None
+    of_users, of_items = (vector @ known.axes).split(sizes)
+    found = torch.cat([of_users @ known.inverse_users, of_items @ known.inverse_items]) @ known.axes.T
+    torch.testing.assert_close(found, expected, **EXACT64)
+    for root, inverse in ((known.root_users, known.inverse_users), (known.root_items, known.inverse_items)):
+        torch.testing.assert_close(root @ root.T, inverse, **EXACT64)
 
 
 def test_without_a_penalty_there_is_a_preconditioner_too(data: Interactions) -> None:
