@@ -63,6 +63,16 @@ def test_stochastic_training_lowers_its_loss_and_repeats(objective: BPR | Sample
     assert not trained.history.checkpoints and not trained.history.optimizer
 
 
+def test_it_is_the_same_objective_in_however_many_batches(data: Interactions) -> None:
+    """The penalty weighs as much beside each of them as beside all interactions."""
+    norms: list[float] = []
+    for batches in (1, 3):
+        options = TrainingOptions(epochs=50, batches=batches, learning_rate=0.05)
+        problem = RecommenderProblem.build(data, model="mf", objective=BPR(l2=0.3), dim=4, options=options)
+        norms.append(float(problem.fit().params["table"].norm()))
+    assert norms[1] == pytest.approx(norms[0], rel=0.1) and norms[0] > 1.0
+
+
 def test_checkpoints_and_moments_are_kept_on_request(data: Interactions) -> None:
     options = TrainingOptions(epochs=6, checkpoint_every=2, keep=frozenset({"checkpoints", "optimizer"}))
     problem = RecommenderProblem.build(data, objective=BPR(), dim=4, options=options).fit()
