@@ -212,8 +212,9 @@ def test_who_watches_can_stop_it_and_none_of_their_time_counts(
         told.append(seconds)
         return iteration == 4
 
-    trained = RecommenderProblem.build(data, objective=objective, dim=4).fit(monitor=watch)
-    assert told == [0.0] * 4 and trained.history.seconds == 0.0
+    problem = RecommenderProblem.build(data, objective=objective, options=TrainingOptions(seed=3), dim=4)
+    history = problem.fit(monitor=watch).history
+    assert told == [0.0] * 4 and (history.seconds, history.seed) == (0.0, 3)
 
 
 def test_hooks_take_part_in_both_trainers(data: Interactions) -> None:
@@ -249,6 +250,9 @@ def test_what_a_training_cut_short_left_is_said_until_something_is_forgotten(dat
     left = method("reconverge", accuracy=0.0)
     after_whole, after_cut = (left.forget(one, request).problem for one in (whole, cut))
     assert isinstance(after_cut, RecommenderProblem) and after_cut.caveat is None
+    dropped = method("graph_drop").forget(whole, ForgetSet(users=("u03",))).problem
+    assert isinstance(dropped, RecommenderProblem) and dropped.caveat is None
+    assert dropped.residual() > 0.01 * 2.0 * 0.3 * float(dropped.params["table"].norm())
 
     def moved(before: RecommenderProblem, after: object) -> float:
         assert isinstance(after, RecommenderProblem)
