@@ -17,7 +17,8 @@ from torch import nn
 from tests.unlearn.toys import regression, ridge, tiny_recommender
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
-from unlearn.hooks import attach, gradient_restriction
+from unlearn.history import History
+from unlearn.hooks import AttachedOptions, attach, gradient_restriction
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def test_a_recommenders_digest_is_that_of_its_training() -> None:
         tiny_recommender(torch.float32),
         problem.with_options(problem.options.polished()),
         problem.weighted("user", torch.linspace(0.0, 1.0, problem.data.n_users, dtype=torch.float64)),
-        problem.with_params(problem.params, history=type(problem.history)(hooks=(gradient_restriction(0.1),))),
-        problem.with_params(problem.params, history=type(problem.history)(hooks=(gradient_restriction(0.2),))),
+        problem.with_params(problem.params, history=History(hooks=(gradient_restriction(0.1),))),
+        problem.with_params(problem.params, history=History(hooks=(gradient_restriction(0.2),))),
     ]
     assert len({one.digest() for one in (problem, *others)}) == 8
 
@@ -113,17 +114,28 @@ def test_a_recommenders_digest_is_that_of_its_training() -> None:
 def test_an_attached_problems_digest_is_that_of_its_training() -> None:
     x, y = regression()
 
-    def attached(factor: float = 0.5, penalty: float = 0.1, shift: float = 0.0) -> Any:
+    def attached(factor: float = 0.5, penalty: float = 0.1, shift: float = 0.0, background: Any = None) -> Any:
         return attach(
             nn.Linear(5, 1, bias=False).double(),
             lambda module, data: factor * (module(data[0]).squeeze(-1) - data[1]).square(),
             (x, y + shift),
             penalty=penalty,
+            background=background,
         )
 
     problem = attached()
     assert problem.digest() == attached().digest() == problem.fit().digest()
     one, two = ForgetSet(records=(3,)), ForgetSet(records=(7, 9))
     assert problem.without(one).without(two).digest() == problem.without(one | two).digest()
-    others = [problem.without(one), attached(factor=1.0), attached(penalty=0.2), attached(shift=1e-9), ridge()]
-    assert len({one.digest() for one in (problem, *others)}) == 6
+    others = [
+        problem.without(one),
+        attached(factor=1.0),
+        attached(penalty=0.2),
+        attached(shift=1e-9),
+        attached(background=lambda module, _: module.weight.sum() ** 2),
+        problem.weighted("record", torch.linspace(0.0, 1.0, 40, dtype=torch.float64)),
+        problem.with_params(problem.params, history=History(hooks=(gradient_restriction(0.1),))),
+        problem.with_options(AttachedOptions(solver="adam")),
+        ridge(),
+    ]
+    assert len({one.digest() for one in (problem, *others)}) == 10

@@ -41,6 +41,7 @@ def test_numbered_records_are_their_own_units() -> None:
     assert len(units) == 38 and units.owners.tolist() == list(range(38))
     assert units.forget_set(np.array([0, 1])) == ForgetSet(records=(1, 3))
     assert np.array_equal(units.keys, np.delete(ridge().units("record").keys, [0, 2]))
+    assert ridge().units("record").keys.all()  # 0 is the key of what is forgotten
     with pytest.raises(ValueError, match='"user" of a AttachedProblem'):
         problem.units("user")
 
