@@ -36,9 +36,11 @@ class Survey:
 
 
 def survey(loss: ModelLoss, params: Params) -> Survey | None:
-    """Everything that does not depend on the request; None where the objective has no closed line search."""
+    """Everything that does not depend on the request; None without a closed line search, or of what is no numbers."""
     model, objective, graph = loss.model, loss.objective, loss.graph
     if not (isinstance(model, LinearRecommender) and isinstance(objective, WholeData)):
+        return None
+    if not params["table"].isfinite().all():
         return None
     axes = _row_space(params["table"])
     with torch.no_grad():

@@ -232,6 +232,16 @@ def test_an_objective_without_a_closed_search_has_no_survey() -> None:
     assert torch.equal(params["table"], unflatten(local.start, other.params)["table"])
 
 
+def test_a_model_that_is_no_numbers_has_no_survey_and_is_retrained_where_that_is_asked_for() -> None:
+    data = synthetic(n_users=30, n_items=20, n_interactions=200, seed=0)
+    problem = RecommenderProblem.build(data, dim=4)
+    broken = problem.with_params({"table": problem.params["table"] * torch.nan})
+    assert broken.survey() is None
+    served = Reconverge().forget(broken, ForgetSet(users=(data.users.ids[0],)), on_failure="retrain")
+    assert served.fallback and isinstance(served.problem, RecommenderProblem)
+    assert served.problem.params["table"].isfinite().all()
+
+
 # ---- how far the scores have come, and what the directions leave out -------------------------------------------------
 
 
