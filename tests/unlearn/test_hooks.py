@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import namedtuple
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,13 @@ def test_a_bar_is_shown_on_a_terminal_only_and_changes_nothing(capsys: pytest.Ca
     plain, shown = (ridge(solver="adam", epochs=20, lr=1e-2, progress=bar).fit() for bar in (False, True))
     assert all(torch.equal(value, shown.params[name]) for name, value in plain.params.items())
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_shortened_training_has_an_epoch_at_least_and_full_solves_are_not_shortened() -> None:
+    problem = ridge(solver="adam", epochs=10, lr=0.1)
+    assert problem.shortened(0.04, 2.0) == replace(problem.options, epochs=1, lr=0.2)
+    assert problem.shortened(0.26, 1.0) == replace(problem.options, epochs=3)
+    assert ridge().shortened(0.5, 1.0) is None
 
 
 def test_training_from_given_parameters_starts_there() -> None:
