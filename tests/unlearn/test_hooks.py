@@ -106,6 +106,19 @@ def test_a_shortened_training_has_an_epoch_at_least_and_full_solves_are_not_shor
     assert ridge().shortened(0.5, 1.0) is None
 
 
+def test_hooks_take_part_in_training_and_in_that_of_what_remains() -> None:
+    x, y = regression()
+    module = nn.Linear(5, 1, bias=False).to(DTYPE)
+    options = AttachedOptions(tolerance=1e-10)
+    hooks = [lambda _, params: params["weight"].square().sum()]
+    fitted = attach(module, squared, (x, y), penalty=RIDGE_PENALTY, hooks=hooks, options=options).fit()
+    remaining = fitted.without(ForgetSet(records=(0, 1))).fit()
+    for found, first in ((fitted, 0), (remaining, 2)):
+        matrix = x[first:].T @ x[first:] + (RIDGE_PENALTY + 2.0) * torch.eye(5, dtype=DTYPE)
+        expected = torch.linalg.solve(matrix, x[first:].T @ y[first:])
+        torch.testing.assert_close(flatten(found.params), expected, **CONVERGED64)
+
+
 def test_training_from_given_parameters_starts_there() -> None:
     problem = ridge(max_iterations=1)
     near = {"weight": ridge_solution(*regression())[None]}
