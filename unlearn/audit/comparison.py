@@ -128,10 +128,9 @@ class Comparison:
         }
 
     def survivors(self, method: str) -> dict[str, int]:
-        """Of figures that only some of the seeds (or requests) have: how many do."""
+        """Of figures that only some of the requests (one a seed, or several) have: how many do."""
         figures = {name: self.figure(method, name) for name in self._figures(method)}
-        runs = len(self.seeds if self.statistic == "interval" else self.requests)
-        return {name: found.n for name, found in figures.items() if found is not None and 0 < found.n < runs}
+        return {name: one.n for name, one in figures.items() if one is not None and 0 < one.n < len(self.requests)}
 
     @property
     def absent(self) -> dict[str, str]:
