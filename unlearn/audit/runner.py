@@ -34,11 +34,12 @@ def compare(
     """Serve every request on the trained `problem` by every method, beside two retrains and the baselines.
 
     Rows of baselines are added where `methods` lacks them: `no_op`, `graph_drop`, `row_drop` (users and items only),
-    `retrain` (the one of the two retrains that was timed, see `reference`) and `placebo` (a retrain without a random
-    deletion of the first request's size). Each request starts from `problem`; results of methods that failed are kept
-    and measured as they are. A method that cannot be applied gets its reason instead of figures; one that serves with a
-    model of its own is measured against that model's retrain. Utility and forget AUC of both retrains are kept with the
-    request (`raw["retrains"]`): they say what a difference between a method and its retrain has to exceed.
+    `retrain` (of the two retrains the one that was timed or, where training samples, the one by another seed, see
+    `reference`) and `placebo` (a retrain without a random deletion of the first request's size). Each request starts
+    from `problem`; results of methods that failed are kept and measured as they are. A method that cannot be applied
+    gets its reason instead of figures; one that serves with a model of its own is measured against that model's
+    retrain. Utility and forget AUC of both retrains are kept with the request (`raw["retrains"]`): they say what a
+    difference between a method and its retrain has to exceed.
 
     Args:
         requests: several give figures as quantiles over requests, one gives means over seeds (see `Comparison`).

@@ -23,10 +23,12 @@ from recsys.requests import requests
 from recsys.scorer import RankingPanel, RankingScorer
 from recsys.train import TrainingOptions
 from unlearn.audit import Comparison, compare
+from unlearn.audit.measures import top_k_overlap
 from unlearn.audit.reference import _timed, reference
 from unlearn.forget import ForgetSet
 from unlearn.history import History, Monitor
 from unlearn.methods import MissingRequirement, Retrain, State, Unlearner, method
+from unlearn.methods.retrain import OTHER_START
 from unlearn.problem import Fitted, Problem, SelfUnlearning
 
 
@@ -143,9 +145,14 @@ def test_a_retrain_is_timed_from_the_call_on_without_the_looks_at_it(split: Spli
     problem, scorer = sampled(split, BPR()).fit(), SlowToBegin(split.test)
     (forget,) = requests("users:3", problem.data, seed=0)
     panel = SlowToAnswer(**vars(scorer.panel(problem, forget, seed=0)))
-    seconds = [when for when, _ in reference(problem, problem, forget, scorer, panel, seed=3).trajectory]
+    found = reference(problem, problem, forget, scorer, panel, seed=3)
+    seconds = [when for when, _ in found.trajectory]
     assert seconds[0] > 0.1
     assert 0.0 < seconds[-1] - seconds[0] < 0.05 * (len(seconds) - 1)
+    # The one by the seed is what others are measured against; the one by another has a row.
+    seeds = [one.history.seed for one in (found.other, found.cold) if isinstance(one, Problem)]
+    assert seeds == [3, 3 + OTHER_START]
+    assert found.overlap_floor == top_k_overlap(panel.lists(found.cold), panel.lists(found.other)) < 1.0
     _, passed = _timed(problem.without(forget), panel, scorer, 3, cut=100.0)
     assert all(when > 100.1 for when, _ in passed)
     counts = SlowToCut.of(split.train)
