@@ -146,6 +146,9 @@ def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
     assert found.gap_floor == pytest.approx(float((after - other)[few.affected].norm()) / unit, rel=1e-2)
     assert (found.original_drift, found.gap(problem)) == (0.0, pytest.approx(1.0))
     assert isinstance(found.cold, Problem) and found.cold.history.seed == 3 + OTHER_START
+    left = problem.without(forget)
+    warm = left.fit(left.settled(forget), options=problem.options.polished())  # the other one goes on from the original
+    assert isinstance(found.other, Problem) and torch.equal(found.other.params["table"], warm.params["table"])
 
 
 def test_a_method_that_ends_in_no_number_is_a_row_without_figures(content: dict[str, Any]) -> None:
