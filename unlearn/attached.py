@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from unlearn.devices import elapsed
 from unlearn.digests import digest
-from unlearn.forget import ForgetSet
+from unlearn.forget import ForgetSet, few
 from unlearn.history import History
 from unlearn.invalid import require
 from unlearn.params import Params, arranged, as_table, flatten, unflatten
@@ -119,11 +119,15 @@ class Recipe:
         trainable = {name: value for name, value in module.named_parameters() if name in like}
         for value in trainable.values():
             value.data = torch.full_like(value, torch.nan)
+
+        def draw(part: nn.Module) -> None:
+            for name in ("reset_parameters", "_reset_parameters"):  # torch's attention and transformer have the second
+                if callable(reset := getattr(part, name, None)):
+                    reset()
+
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed other devices too
-            for part in module.modules():
-                if callable(reset := getattr(part, "reset_parameters", None)):
-                    reset()
+            module.apply(draw)  # parts first: what the whole draws for them stands, as when it was made
         forgotten = [name for name, value in trainable.items() if value.isnan().any()]
         if forgotten:
             raise ValueError(
@@ -131,6 +135,12 @@ class Recipe:
                 f"{', '.join(forgotten)}). Give the module that owns them one, or pass `init` to `fit`."
             )
         return {name: value.detach().to(like[name].device) for name, value in trainable.items()}
+
+
+def own_losses(module: nn.Module, losses: Callable[[nn.Module, Any], Tensor], data: Any) -> Tensor:
+    """What a copy of the module in evaluation mode gives with the parameters that it has."""
+    with sdpa_kernel(SDPBackend.MATH):  # as in `Recipe.run`, to the last digit
+        return losses(copy.deepcopy(module).eval(), data).detach()
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +166,20 @@ class AttachedProblem(Problem):
         """The data as the module's functions see it."""
         return self.data.data if isinstance(self.data, NumberedRecords) else self.data
 
+    @property
+    def caveat(self) -> str | None:
+        learned = [
+            name or type(part).__name__
+            for name, part in self.recipe.call.module.named_modules()
+            if isinstance(seen := getattr(part, "num_batches_tracked", None), Tensor) and seen > 0
+        ]
+        if not learned:
+            return None
+        return (
+            f"running statistics ({', '.join(learned)}) stay as they were learned, in retrains, too: what they hold of "
+            "the forgotten is neither forgotten nor measured"
+        )
+
     def with_params(self, params: Params, *, history: History | None = None) -> Self:
         return replace(self, params=params, history=self.history if history is None else history)
 
@@ -168,6 +192,8 @@ class AttachedProblem(Problem):
     # ---- the objective ----------------------------------------------------------------------------------------------
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
+        if not self.n_records:  # torch has no second derivative of some layers on no input
+            return torch.cat([value.reshape(-1)[:0] for value in params.values()])
         losses = self.recipe.run(params, self.recipe.losses, self.payload)
         if len(losses) != self.n_records:
             raise ValueError(
@@ -188,7 +214,8 @@ class AttachedProblem(Problem):
             alone = self._left(self.data.cut(gone), gone)
             with torch.no_grad():
                 together = self.record_losses(self.params, records)
-                if torch.allclose(alone.record_losses(self.params), together, rtol=1e-4, atol=1e-6):
+                # By their own size: losses may be small, and the same to a millionth because of that.
+                if (alone.record_losses(self.params) - together).norm() <= 1e-4 * together.norm():
                     return alone, None
         return self, records
 
@@ -282,10 +309,16 @@ class AttachedProblem(Problem):
         return replace(options, epochs=max(1, round(share * options.epochs)), lr=rate * options.lr)
 
     def fit(self, init: Params | None = None, *, options: AttachedOptions | None = None) -> Self:
+        """See `Fitted.fit`.
+
+        Raises:
+            ValueError: the module does not draw its parameters, or the objective is no finite number where it begins.
+        """
         started = time.perf_counter()
         options = self.options if options is None else options
         start = self.recipe.initial(options.seed, self.params) if init is None else init
         x = flatten(arranged(start, self.params))
+        self._require_finite(start)
         if options.solver == "lbfgs":
             landscape = FunctionLandscape(self._training_gradient)
             x = lbfgs(landscape, x, tolerance=options.tolerance, max_iterations=options.max_iterations).x
@@ -300,6 +333,19 @@ class AttachedProblem(Problem):
         seconds = elapsed(started)
         history = History(residual=fitted.residual(), seconds=seconds, seed=options.seed, hooks=self.history.hooks)
         return fitted.with_params(params, history=history)
+
+    def _require_finite(self, start: Params) -> None:
+        """Nothing leads away from where the objective is no number: training would end at its start and look done."""
+        with torch.no_grad():
+            if self.objective(start).isfinite():
+                return
+            losses = self.record_losses(start)
+        wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+        got = f"{len(wrong)} of {len(losses)} losses that are none, at {few(wrong)}" if wrong else "a sum that is none"
+        raise ValueError(
+            f"the objective must be a finite number where training begins (got {got}); correct the data, or pass "
+            "`init` to `fit`"
+        )
 
     def _training_gradient(self, x: Tensor) -> tuple[float, Tensor]:
         """The objective with the training hooks' terms, and its gradient [p]."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unlearn.attached import AttachedOptions, AttachedProblem, Recipe
+from unlearn.attached import AttachedOptions, AttachedProblem, Recipe, own_losses
 from unlearn.history import History, TrainingHook
 from unlearn.params import Params
 from unlearn.problem import Problem
@@ -38,7 +38,8 @@ def attach(
         objective = sum of losses(module, data) + background(module, data) + (penalty / 2) |params|^2
 
     The module is copied, never changed, and runs in evaluation mode, because the objective must be deterministic.
-    Parameters without `requires_grad` and buffers stay as they are.
+    Parameters without `requires_grad` and buffers stay as they are, the running statistics of a batch norm with what
+    they hold of the forgotten, too (`caveat` says so).
 
     Args:
         losses: (module, data) -> [n], one loss a record, not averaged. It must build what it derives from the data, a
@@ -78,6 +79,11 @@ def attach(
             f"`module` must not cache its graph, or forgotten edges live on (got `cached=True` in "
             f"{', '.join(name or type(module).__name__ for name in cached)}); build it with `cached=False`"
         )
+    if limited := [name for name, part in module.named_modules() if getattr(part, "max_norm", None) is not None]:
+        problems.append(
+            "`module` must not have embeddings with `max_norm`, which are changed whenever they are looked up (got "
+            f"{', '.join(name or 'the module' for name in limited)}); scale them in `forward`, or take a `penalty`"
+        )
     if not 0 <= penalty < math.inf:
         problems.append(f"`penalty` must be at least 0 and finite for `attach` (got {penalty})")
     if problems:
@@ -86,9 +92,19 @@ def attach(
     recipe = Recipe.of(module, losses, penalty, background, outputs, predictions)
     moving = {name: value.detach().requires_grad_() for name, value in params.items()}
     found = recipe.run(moving, losses, data)
-    if found.dim() != 1:
+    if not isinstance(found, Tensor) or found.dim() != 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        got = f"shape {list(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"`losses` must return one loss a record, shape [n], not reduced (got {got})")
+    if not torch.allclose(found, recipe.run(moving, losses, data), equal_nan=True):
         raise ValueError(
-            f"`losses` must return one loss a record, shape [n], not reduced (got shape {list(found.shape)})"
+            "`losses` must be the same whenever they are asked for (got others at once); a dropout or noise must go by "
+            "`module.training`, which is off"
+        )
+    if not torch.allclose(found, own_losses(module, losses, data), equal_nan=True):
+        raise ValueError(
+            "`module` must find its parameters under the names that they are registered by (got other losses from the "
+            "module itself than with the same parameters handed in): one that it also keeps elsewhere, in a list or "
+            "under another attribute, is read there; read it by its name, or keep several in a `ParameterList`"
         )
     reached: tuple[Any, ...] = ()
     if found.requires_grad:
@@ -98,11 +114,6 @@ def attach(
             "`losses` must depend on the parameters of the module that it is given (got losses without a gradient in "
             "them): it must call its first argument, no module from outside, and detach nothing, and `attach` must not "
             "be called under `torch.no_grad`"
-        )
-    if not torch.allclose(found, recipe.run(moving, losses, data), equal_nan=True):
-        raise ValueError(
-            "`losses` must be the same whenever they are asked for (got others at once); a dropout or noise must go by "
-            "`module.training`, which is off"
         )
     return AttachedProblem(
         params=params,
