@@ -120,7 +120,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     @property
     def caveat(self) -> str | None:
-        said = too_narrow(self.loss, self.params), unfinished(self, self.objective_function.l2)
+        said = too_narrow(self.loss, self.params), unfinished(self, self.objective_function.l2), self.history.caveat
         return "; ".join(filter(None, said)) or None
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:

@@ -43,6 +43,16 @@ class History:
     hooks: tuple[TrainingHook, ...] = ()  # a retrain runs with the same ones
     removed: int = 0  # records forgotten since the last full training: the debt of approximation
 
+    @property
+    def caveat(self) -> str | None:
+        """What follows from training hooks, if there were any."""
+        if not self.hooks:
+            return None
+        return (
+            "training had terms beside the objective (`hooks`), as retrains have: methods and residuals go by the "
+            "objective alone, so a method that settles it ends where training without the terms would"
+        )
+
     def has(self, name: str) -> bool:
         """Whether training kept that: "checkpoints" or "optimizer"."""
         return bool(getattr(self, name, None))

@@ -52,7 +52,8 @@ def attach(
         outputs: (module, data, queries) -> [q, ...]: what `Problem.outputs` answers.
         predictions: (module, data) -> [n, c] or [n]: for each record logits of a distribution, or a value; methods
             that teach by scores go by them. Built from the given `data`, as `losses`.
-        hooks: extra terms of the training loss, as `gradient_restriction`; a retrain runs with the same ones.
+        hooks: extra terms of the training loss, as `gradient_restriction`; a retrain runs with the same ones. Other
+            methods and residuals go by the objective without them (`caveat` says so).
 
     Raises:
         ValueError: the module cannot be attached, listing all its faults; or else `losses` or `data` do not fit.
@@ -159,7 +160,7 @@ def gradient_restriction(alpha: float, *, batch: int | None = 64) -> TrainingHoo
     Args:
         alpha: weight of the term; the paper's default is 0.005.
         batch: records in one norm, in their order; 1 restricts every record by itself, None takes all in one norm,
-            which leaves the solution of a converged training where it was.
+            which leaves the solution of a converged training where it was if there is neither penalty nor background.
 
     Raises:
         ValueError: `alpha` is negative or not finite, or `batch` is not positive.

@@ -228,6 +228,7 @@ def test_hooks_take_part_in_both_trainers(data: Interactions) -> None:
         trained = hooked.fit()
         assert trained.params["table"].norm() < 0.5 * plain.fit().params["table"].norm()
         assert trained.history.hooks == (shrink,)
+        assert "terms beside the objective" in (trained.caveat or "")
 
 
 def test_training_starts_from_parameters_by_name_whatever_their_order(data: Interactions) -> None:

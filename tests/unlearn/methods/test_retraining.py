@@ -67,6 +67,19 @@ def test_a_retrain_runs_with_the_training_hooks() -> None:
     assert after.history.hooks == hooked.history.hooks
     assert torch.equal(flatten(after.params), flatten(hooked.without(request).fit().params))
     assert not torch.allclose(flatten(after.params), flatten(plain.without(request).fit().params))
+    assert plain.caveat is None and after.caveat is not None
+
+
+def test_a_caveat_says_where_methods_end_of_a_training_with_hooks() -> None:
+    """At the objective's own minimum, which a retrain with the same hooks is not."""
+    hooks = (gradient_restriction(0.5, batch=8),)
+    plain = ridge()
+    hooked = replace(plain, history=replace(plain.history, hooks=hooks)).fit()
+    request = ForgetSet(records=(1, 2))
+    settled = method("reconverge", accuracy=1e-8).forget(hooked, request).problem
+    torch.testing.assert_close(flatten(settled.params), flatten(plain.without(request).fit().params), **CONVERGED64)
+    assert not torch.allclose(flatten(settled.params), flatten(Retrain().forget(hooked, request).problem.params))
+    assert "ends where training without the terms would" in (settled.caveat or "")
 
 
 def test_no_op_goes_on_as_before_and_says_how_far_off_it_is(problem: AttachedProblem) -> None:
