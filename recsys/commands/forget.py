@@ -76,9 +76,13 @@ def forget(
         wrong.append("`user`, `item`, `interaction` or `tie` must be given: nothing was named that is to be forgotten")
     if (reason := unusable(device)) is not None:
         wrong.append(reason)
+    chosen = None
+    try:
+        chosen = None if method is None else unlearner(method)
+    except ValueError as error:
+        wrong.append(str(error))
     if wrong:
         raise ValueError("\n".join(wrong))
-    chosen = None if method is None else unlearner(method)
     workspace.at(model).require()
     workspace.at(out := out or model).check()
     in_place = out.resolve() == model.resolve()

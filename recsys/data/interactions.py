@@ -164,7 +164,10 @@ class Interactions:
                 missing = [value for value, known in zip(getattr(forget, name), mask, strict=True) if not known]
                 if missing:
                     lines.append(f"  - {len(missing)} of {len(mask)} {name}: {few(missing)}")
-            raise UnknownIds("\n".join([*lines, 'Correct the ids, or pass unknown="skip" to forget the rest.']))
+            remedy = (
+                'Correct the ids, or pass unknown="skip" (`--unknown skip` of `unlearn forget`) to forget the rest.'
+            )
+            raise UnknownIds("\n".join([*lines, remedy]))
         kept: dict[str, Any] = {
             name: tuple(value for value, known in zip(getattr(forget, name), mask, strict=True) if known)
             for name, mask in there.items()
