@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -170,7 +172,7 @@ def test_everything_can_be_forgotten_of_a_module_without_second_derivatives_on_n
     problem = attach(nn.Embedding(6, 2).to(DTYPE), losses, (rows, y), penalty=0.5)
     for name in methods():
         try:
-            after = method(name).forget(problem, ForgetSet(records=tuple(range(20)))).problem
+            after: Any = method(name).forget(problem, ForgetSet(records=tuple(range(20)))).problem
         except MissingRequirement:
             continue
         assert all(bool(value.isfinite().all()) for value in after.params.values()), name
