@@ -164,7 +164,12 @@ class Unlearner(ABC):
         removed = int(problem.records(forget).numel())
         remaining = self._remaining(problem, forget)
         with whole_or_not_at_all():
-            after, state = self._forget(problem, remaining, forget, state)
+            try:
+                after, state = self._forget(problem, remaining, forget, state)
+            except (RuntimeError, ValueError):
+                if finite(served):
+                    raise
+                after, state = remaining, None  # nothing starts from what is no number: a failure like any other
         seconds = elapsed(started)
         # On the remaining objective in both: what a method hands back may still stand on the old data (`no_op`).
         residuals = _residuals(remaining, served, after)

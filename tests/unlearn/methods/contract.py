@@ -21,6 +21,7 @@ from tests.unlearn.closed_ridge import ClosedRidge
 from tests.unlearn.toys import ridge, tiny_data, tiny_recommender, tiny_surrogate
 from unlearn.forget import ForgetSet
 from unlearn.methods import MissingRequirement, State, Unlearner, UnlearnResult, VerificationFailed, method
+from unlearn.methods.base import finite
 from unlearn.params import Params
 from unlearn.problem import Fitted, Problem
 
@@ -29,6 +30,9 @@ KEEPS_THE_DATA = {"no_op"}
 
 KEEPS_THE_ROWS = {"no_op", "graph_drop"}
 """Baselines that keep, on purpose, what the forgotten alone determined."""
+
+STARTS_FURTHER_BACK = {"rewind", "delta_grad"}
+"""Methods that replay training from what it kept on its way."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +332,16 @@ class UnlearnerContract(ABC):
         assert retrained.problem.history.removed == 0
         assert retrained.state is None  # of the model that failed
         assert_same(before, snapshot(case.problem, case))
+
+    def test_a_model_that_is_no_numbers_is_answered(self, unlearner: Unlearner, case: Case) -> None:
+        """By what a failure is, or from further back where the method goes there; not out of some decomposition."""
+        if not isinstance(case.problem, Problem):
+            return
+        state = served(unlearner, case).state
+        ruined = {name: torch.full_like(value, torch.nan) for name, value in case.problem.params.items()}
+        result = unlearner.forget(case.problem.with_params(ruined), case.requests[0], state, on_failure="keep")
+        if isinstance(result.problem, Problem):  # `sharding` serves with models of its own
+            assert finite(result.problem) is (unlearner.exact or unlearner.name in STARTS_FURTHER_BACK)
 
 
 class RefusalContract(ABC):
