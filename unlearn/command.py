@@ -63,8 +63,10 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
                 result, unfinished = error.result, str(error)
             except UnknownIds as error:
                 fail(str(error), 3, as_json=bool(asked))
-            except (ValueError, OSError) as error:
+            except ValueError as error:
                 fail(str(error), 2, as_json=bool(asked))
+            except OSError as error:
+                fail(_of_system(error), 2, as_json=bool(asked))
             except RuntimeError as error:
                 if type(error) is RuntimeError:  # not one of ours: a defect, shown whole
                     raise
@@ -85,6 +87,13 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
     # What typer reads the options from; it looks no deeper than a signature of the function's own.
     wrapped.__signature__ = inspect.Signature(options)  # pyright: ignore[reportAttributeAccessIssue]
     return wrapped
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, and of which file, without the number that it has for it."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"`{error.filename}` cannot be used: {error.strerror.lower()}"
 
 
 def fail(message: str, code: int, *, as_json: bool) -> NoReturn:

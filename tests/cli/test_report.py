@@ -69,7 +69,8 @@ def test_of_a_worst_case_the_page_shows_the_comparison_and_names_nobody(
 def test_what_is_no_audit_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     (tmp_path / "wrong.json").write_text("[1]", "utf-8")
-    for file, message in (("wrong.json", "must come from `unlearn audit`"), ("missing.json", "No such file")):
+    missing = "missing.json` cannot be used: no such file or directory\n"
+    for file, message in (("wrong.json", "must come from `unlearn audit`"), ("missing.json", missing)):
         done = unlearn("report", tmp_path / file, "--html", page)
         assert done.exit_code == 2 and message in done.stderr
     for place in (tmp_path, tmp_path / "wrong.json" / "page.html"):
