@@ -37,6 +37,14 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def same_draws(seed: int) -> None:
+    """What a test draws from torch's own generator is the same whichever tests ran before it."""
+    import torch
+
+    torch.manual_seed(seed)
+
+
 @pytest.fixture
 def seed() -> int:
     """The seed of every test that does not care which."""
