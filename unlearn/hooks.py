@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unlearn.attached import AttachedOptions, AttachedProblem, Recipe, own_losses
+from unlearn.attached import AttachedOptions, AttachedProblem
 from unlearn.history import History, TrainingHook
 from unlearn.params import Params
 from unlearn.problem import Problem
+from unlearn.recipe import Recipe, own_losses
 from unlearn.records import NumberedRecords, Removable, Remove, leaves, remove_rows
 
 __all__ = ["AttachedOptions", "AttachedProblem", "attach", "gradient_restriction"]

@@ -77,10 +77,11 @@ def forget(
     if (reason := unusable(device)) is not None:
         wrong.append(reason)
     chosen = None
-    try:
-        chosen = None if method is None else unlearner(method)
-    except ValueError as error:
-        wrong.append(str(error))
+    if method is not None:
+        try:
+            chosen = unlearner(method)
+        except ValueError as error:
+            wrong.append(str(error))
     if wrong:
         raise ValueError("\n".join(wrong))
     workspace.at(model).require()
