@@ -151,8 +151,7 @@ def _shells(ptr: NDArray[np.int64], neighbours: NDArray[np.int64]) -> NDArray[np
             d = degree[other]
             if d <= degree[row]:
                 continue
-            # To the front of its degree's rows, where the next smaller degree ends; never before what is peeled.
-            front = max(starts[d], at + 1)
+            front = starts[d]  # of its degree's rows, where the next smaller degree ends
             moved = order[front]
             order[place[other]], order[front] = moved, other
             place[moved], place[other] = place[other], front

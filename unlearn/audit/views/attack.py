@@ -8,7 +8,7 @@ from math import log10, nan, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit, stdtrit
 
 from unlearn.audit.attacks.groups import SHARE, Mask, by_membership
 from unlearn.audit.chance import Chance
@@ -91,19 +91,22 @@ def auc_interval(positive: Floats, negative: Floats) -> tuple[float, float, floa
     """AUC with its 95 % interval by placements.
 
     DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
-    characteristic curves", 1988: the variance of the mean placement of either side, added. The values of a side must
-    be independent, as those of one model are over examples.
+    characteristic curves", 1988: the variance of the mean placement of either side, added; with Satterthwaite's degrees
+    of freedom, as Brunner and Munzel, "The nonparametric Behrens-Fisher problem", 2000, for sides of a few values. The
+    values of a side must be independent, as those of one model are over examples.
     """
     of_positive = _placements(positive, negative)
     of_negative = 1 - _placements(negative, positive)
     value = float(of_positive.mean())
     if min(len(positive), len(negative)) < 2:
         return value, nan, nan
-    variance = of_positive.var(ddof=1) / len(positive) + of_negative.var(ddof=1) / len(negative)
+    parts = np.array([side.var(ddof=1) / len(side) for side in (of_positive, of_negative)])
+    variance = float(parts.sum())
     if variance == 0.0:
         pairs = min(len(positive), len(negative))
         return value, *clopper_pearson(round(value * pairs), pairs)
-    half = float(ndtri(0.975)) * sqrt(float(variance)) / (value * (1 - value))
+    freedom = variance**2 / float((parts**2 / [len(positive) - 1, len(negative) - 1]).sum())
+    half = float(stdtrit(freedom, 0.975)) * sqrt(variance) / (value * (1 - value))
     return value, float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
