@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NoReturn, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -62,14 +64,17 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
     Args:
         holder: what has them as attributes; its `name`, or else its class's, is in the message.
         rules: for each attribute what it must be, and whether it is. Of a dataclass a field that is a `Literal` needs
-            none: it must be one of those values.
+            none: it must be one of those values; neither does an `int` or a `float` to be an integer or finite.
 
     Raises:
         ValueError: listing every attribute that is not as required, a dataclass's in the order of its fields.
     """
     kind = type(holder)
-    places, choices = _fields(kind)
+    places, choices, numbers = _fields(kind)
     rules = {name: (_either(known), getattr(holder, name) in known) for name, known in choices.items()} | rules
+    for name, (what, of_kind) in numbers.items():
+        if name not in rules or rules[name][1]:  # else the rule says more
+            rules[name] = what, of_kind(getattr(holder, name))
     called = getattr(holder, "name", kind.__name__)
     problems = [
         f"`{name}` must be {what} for `{called}` (got {_plain(getattr(holder, name))!r})"
@@ -81,13 +86,31 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
 
 
 @functools.cache
-def _fields(kind: type) -> tuple[Mapping[str, int], Mapping[str, tuple[Any, ...]]]:
-    """The places of a dataclass's fields, and the values of each that is a `Literal`."""
+def _fields(kind: type) -> tuple[Mapping[str, int], Mapping[str, tuple[Any, ...]], Mapping[str, _OfKind]]:
+    """The places of a dataclass's fields, the values of each that is a `Literal`, and what each number must be."""
     if not is_dataclass(kind):
-        return {}, {}
+        return {}, {}, {}
     hints = get_type_hints(kind)
     places = {f.name: place for place, f in enumerate(fields(kind))}
-    return places, {name: get_args(hints[name]) for name in places if get_origin(hints[name]) is Literal}
+    choices = {name: get_args(hints[name]) for name in places if get_origin(hints[name]) is Literal}
+    return places, choices, {name: _NUMBERS[hints[name]] for name in places if hints[name] in _NUMBERS}
+
+
+def _integer(value: object) -> bool:
+    return isinstance(value, Integral)
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, Real) and isfinite(value)
+
+
+_OfKind = tuple[str, Callable[[object], bool]]
+_NUMBERS: dict[Any, _OfKind] = {
+    int: ("an integer", _integer),
+    int | None: ("an integer or None", lambda value: value is None or _integer(value)),
+    float: ("a finite number", _finite),
+    float | None: ("a finite number or None", lambda value: value is None or _finite(value)),
+}
 
 
 def _either(values: Sequence[Any]) -> str:

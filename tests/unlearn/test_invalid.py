@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf, nan
 from typing import ClassVar, Literal
 
+import numpy as np
 import pytest
 
 from unlearn.invalid import require
@@ -19,6 +21,9 @@ class Brew:
     hint: Literal["once"] = "once"
     minutes: float = 3.0
     cups: list[int] = field(default_factory=list)
+    spoons: int = 1
+    rest: float | None = None
+    refills: int | None = None
 
     name: ClassVar[str] = "brew"
 
@@ -40,6 +45,21 @@ def test_everything_that_is_out_of_range_is_listed_with_what_it_must_be() -> Non
         "`minutes` must be positive for `brew` (got -1.0)",
         "`cups` must be not too many for `brew` (got [1, 2, 3])",
     ]
+
+
+def test_numbers_are_of_their_kind_and_finite() -> None:
+    brewed = Brew(minutes=3, spoons=np.int64(2), rest=np.float32(0.5), refills=0)  # pyright: ignore[reportArgumentType]
+    assert (brewed.spoons, brewed.rest) == (2, 0.5)
+    with pytest.raises(ValueError) as caught:
+        Brew(minutes=inf, spoons=1.5, rest=nan, refills=2.0)  # pyright: ignore[reportArgumentType]
+    assert str(caught.value).splitlines() == [
+        "`minutes` must be a finite number for `brew` (got inf)",
+        "`spoons` must be an integer for `brew` (got 1.5)",
+        "`rest` must be a finite number or None for `brew` (got nan)",
+        "`refills` must be an integer or None for `brew` (got 2.0)",
+    ]
+    with pytest.raises(ValueError, match="^`minutes` must be positive for `brew` .got nan.$"):  # the rule says more
+        Brew(minutes=nan)
 
 
 def test_a_subclass_is_held_to_its_own_choices() -> None:
