@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf, nan
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_type_hints
 
 import numpy as np
 import pytest
 
 from unlearn.invalid import require
+from unlearn.methods import method, methods
 
 Leaf = Literal["green", "black", "white"]
 
@@ -60,6 +61,18 @@ def test_numbers_are_of_their_kind_and_finite() -> None:
     ]
     with pytest.raises(ValueError, match="^`minutes` must be positive for `brew` .got nan.$"):  # the rule says more
         Brew(minutes=nan)
+
+
+@pytest.mark.parametrize("name", methods())
+def test_every_method_is_held_to_it(name: str) -> None:
+    """Each hyper-parameter by itself; those of the baselines, if any, are choices and truths."""
+    kind: Any = type(method(name))
+    hints = get_type_hints(kind)
+    for one in fields(kind):
+        for number, wrong in ((int, 1.5), (float, inf)):
+            if hints[one.name] in (number, number | None):
+                with pytest.raises(ValueError, match=f"^`{one.name}` must be "):
+                    method(name, **{one.name: wrong})
 
 
 def test_a_subclass_is_held_to_its_own_choices() -> None:
