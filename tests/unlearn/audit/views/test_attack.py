@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from unlearn.audit.attacks.u_lira import figures, likelihood_ratios
 from unlearn.audit.measures import auc
 from unlearn.audit.views.attack import attacks, auc_interval, detection, rates
 
@@ -77,6 +78,23 @@ def test_the_interval_of_a_pool_is_over_its_models() -> None:
         outside += not area["low"] <= area["chance"] <= area["high"]
         over_examples += not low <= 0.5 <= high
     assert outside <= 10 < over_examples
+
+
+def test_areas_and_curves_are_of_all_scores_however_few_are_kept() -> None:
+    """An even choice with both ends catches more at few false alarms than all of them, beside draws of all of them."""
+    rng = np.random.default_rng(0)
+    first = rng.random((6, 500)) < 0.5
+    member = np.stack([first, ~first], 1).reshape(12, 500)
+    values, blocks = rng.normal(size=(12, 500)) + 0.5 * member, [k // 2 for k in range(12)]
+    part = {"values": values.tolist(), "member": member.tolist(), "blocks": blocks}
+    found = attacks({"signals": [{"seed": 0, "parts": {"method": {"unlearned.forget": part}}}]})
+    assert found and len(found["samples"]["likelihood ratio"]["method"]["positive"]) == 1_000
+    (one,) = found["attacks"][0]["methods"]
+    scores = likelihood_ratios(values, member, blocks)
+    ((area, *_),) = figures(scores[None], member[None])
+    assert one["auc"]["value"] == pytest.approx(area, abs=1e-12)
+    grid = np.array(one["roc"]["fpr"])
+    assert one["roc"]["tpr"] == detection(scores[member], scores[~member], grid).tolist()
 
 
 def test_the_first_threshold_has_the_largest_advantage_in_either_direction() -> None:
