@@ -49,7 +49,8 @@ def read(files: Sequence[Path]) -> dict[str, Any]:
 def shortened(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document with no more scores of single examples than a page holds, an even choice of each list by rank.
 
-    Longer lists than that are said under `shortened_to`; AUCs and figures are those of all scores.
+    How many are left of the longer ones is said under `shortened_to`; findings and comparison are those of all scores,
+    and what is derived from single ones (the attack by plain scores) of those that are left.
     """
     raw = document.get("comparison", {}).get("raw", {})
     rows: list[dict[str, Any]] = raw.get("measurements", [])
