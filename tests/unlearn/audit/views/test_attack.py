@@ -143,6 +143,18 @@ def test_attacks_that_know_each_example_find_what_one_threshold_cannot() -> None
     assert len(found["samples"]["likelihood ratio"]["method"]["positive"]) <= 1_000
 
 
+def test_where_nothing_is_held_out_the_other_attacks_are_left() -> None:
+    rng = np.random.default_rng(1)
+    first = rng.random((6, 10)) < 0.5
+    member, blocks = np.stack([first, ~first], 1).reshape(12, 10).tolist(), [k // 2 for k in range(12)]
+    parts = {
+        "unlearned.forget": {"values": rng.normal(size=(12, 10)).tolist(), "member": member, "blocks": blocks},
+        "unlearned.held_out": {"values": [[]] * 12, "member": [[]] * 12, "blocks": blocks},
+    }
+    found = attacks({"signals": [{"seed": 0, "parts": {"method": parts}}]})
+    assert found and [one["name"] for one in found["attacks"]] == ["likelihood ratio"]
+
+
 def test_without_scores_there_is_no_attack() -> None:
     assert attacks({}) is None
     assert attacks(document(("one", np.array([]), np.array([1.0])))) is None
