@@ -19,6 +19,7 @@ Intervals = tuple[dict[str, float], list[float], list[float]]  # of the AUC, and
 
 _BINS = 40
 _POINTS = 61
+ASKED = (0.01, 0.1)  # false alarm rates at which a table says what is caught
 
 
 _KEPT = 1_000  # values of a side that the page holds of what is computed here
@@ -172,8 +173,9 @@ def _envelope(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _grid(n_negative: int) -> Floats:
-    """False alarm rates from the smallest that exists to 1, evenly on a log scale."""
-    return np.logspace(-log10(n_negative), 0, _POINTS)
+    """False alarm rates from the smallest that exists to 1, evenly on a log scale, and those that are asked for."""
+    asked = [rate for rate in ASKED if rate * n_negative >= 1]
+    return np.unique(np.round([*np.logspace(-log10(n_negative), 0, _POINTS), *asked], 12))
 
 
 def _by_score(document: Mapping[str, Any]) -> list[Sample]:

@@ -80,6 +80,21 @@ def test_the_interval_of_a_pool_is_over_its_models() -> None:
     assert outside <= 10 < over_examples
 
 
+@pytest.mark.parametrize("n", [40, 99, 100, 640, 1_000])
+def test_what_is_caught_at_1_and_10_percent_is_read_there(n: int) -> None:
+    positive, negative = samples(1.5, 3, n=n)
+    found = attacks(document(("one", positive, negative)))
+    assert found
+    (one,) = found["attacks"][0]["methods"]
+    shown = dict(zip(one["roc"]["fpr"], one["roc"]["tpr"], strict=True))
+    for rate in (0.01, 0.1):
+        at = max((fpr for fpr in shown if fpr <= rate), default=None)
+        assert at == (rate if rate * n >= 1 else None)
+        if at is not None:
+            assert shown[at] == detection(positive, negative, np.array([rate]))[0]
+    assert one["roc"]["fpr"][0] == pytest.approx(1 / n) and one["roc"]["fpr"][-1] == 1.0
+
+
 def test_areas_and_curves_are_of_all_scores_however_few_are_kept() -> None:
     """An even choice with both ends catches more at few false alarms than all of them, beside draws of all of them."""
     rng = np.random.default_rng(0)
