@@ -38,13 +38,12 @@ from rich.text import Text
 
 from unlearn.audit.attacks import CannotMeasure, Evidence, Metric
 from unlearn.audit.attacks.base import Readings, pooled
-from unlearn.audit.comparison import short
+from unlearn.audit.comparison import FORMAT, short
 from unlearn.audit.finding import Finding
 from unlearn.audit.signals import Signals
 from unlearn.audit.statistics import LEVEL, holm
 from unlearn.jsonable import without_nan
 
-FORMAT = 1
 CONTROL, MISDIRECTED = "no_op", "misdirected"
 _COLOURS = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
 

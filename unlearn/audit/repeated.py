@@ -28,7 +28,8 @@ def findings(comparison: Comparison) -> dict[str, list[Finding]]:
     the seeds are what is counted. The margin is the larger of what the two retrains of a request differ by (root mean
     square over seeds) and what nobody minds: .01 of the forget AUC, 1 % of the retrain's recall and NDCG.
 
-    `pass`: within the margin by two one-sided tests; `fail`: not within it, and a paired permutation test, corrected by
+    `pass`: within the margin by two one-sided tests, and the method has the figure of every request that the retrain
+    has it of, for the others are no fair choice; `fail`: not within it, and a paired permutation test, corrected by
     Holm for the figures of the method, finds a difference; else `inconclusive`. With m figures a `fail` takes n seeds,
     m * 2 / 2^n <= .05: seven for all three. Intervals are t intervals over seeds.
     """
@@ -39,21 +40,26 @@ def _of_method(comparison: Comparison, name: str) -> list[Finding]:
     figures = {one: groups for one in FIGURES if (groups := _differences(comparison, name, one))}
     tests = {one: paired(_means(groups), [0.0] * len(groups), tests=len(figures)) for one, groups in figures.items()}
     adjusted = holm({one: test.p_value for one, test in tests.items() if test.p_value is not None})
-    return [_finding(comparison, one, groups, tests[one], adjusted.get(one)) for one, groups in figures.items()]
+    return [
+        _finding(comparison, one, groups, _lost(comparison, name, one), tests[one], adjusted.get(one))
+        for one, groups in figures.items()
+    ]
 
 
 def _finding(
-    comparison: Comparison, figure: str, groups: list[list[float]], test: Test, adjusted: float | None
+    comparison: Comparison, figure: str, groups: list[list[float]], lost: int, test: Test, adjusted: float | None
 ) -> Finding:
     means = _means(groups)
     margin, rule = _margin(comparison, figure)
     over_seeds = interval(means)
     verdict: Verdict = "inconclusive"
-    if len(means) > 1 and margin > 0 and equivalence(means, margin).equivalent:
+    if not lost and len(means) > 1 and margin > 0 and equivalence(means, margin).equivalent:
         verdict = "pass"
     elif adjusted is not None and adjusted <= LEVEL:
         verdict = "fail"
     unseen = f"{_NOT_SHOWN}; a difference within {margin:.3g}, {rule}"
+    if lost:
+        unseen += f"; anything of the {lost} request(s) after which the method has no such figure"
     return Finding(
         metric=f"{figure}_minus_retrain",
         value=over_seeds.mean,
@@ -67,6 +73,13 @@ def _finding(
         p_value=test.p_value,
         by_seed=tuple(means),
     )
+
+
+def _lost(comparison: Comparison, method: str, figure: str) -> int:
+    """Of how many requests the retrain has the figure, and the method has none: it ended in no numbers."""
+    theirs = {(seed, request) for seed, request, value in _values(comparison, _RETRAIN, figure) if np.isfinite(value)}
+    mine = _values(comparison, method, figure)
+    return sum((seed, request) in theirs and not np.isfinite(value) for seed, request, value in mine)
 
 
 def _margin(comparison: Comparison, figure: str) -> tuple[float, str]:

@@ -16,7 +16,7 @@ from unlearn.audit.figures import Figures, of_method, of_other, of_placebo, of_r
 from unlearn.audit.reference import Reference, reference
 from unlearn.audit.timing import timed, without_collection
 from unlearn.forget import ForgetSet
-from unlearn.methods.base import MissingRequirement, State, Unlearner, finite, method
+from unlearn.methods.base import MissingRequirement, State, Unlearner, method, require_finite
 from unlearn.problem import Fitted, Problem
 from unlearn.specification import labels
 
@@ -52,11 +52,7 @@ def compare(
         MissingRequirement: none of the methods can be applied; likewise.
         ValueError: the parameters of `problem` are no numbers; likewise.
     """
-    if not finite(problem):
-        raise ValueError(
-            "`problem` must have finite parameters for `compare` (its training diverged); train with a lower learning "
-            "rate or with more l2"
-        )
+    require_finite(problem)
     resolved = [problem.resolve(forget) for forget in requests]
     reasons = obstacles(methods, problem)
     methods = _with_baselines(methods, resolved, problem)

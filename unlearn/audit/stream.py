@@ -59,8 +59,8 @@ class Stream:
     prepare_seconds: float
 
     def content(self) -> dict[str, Any]:
-        """Everything, as values for JSON."""
-        return asdict(self)
+        """Everything, as values for JSON; what is no finite number is null."""
+        return without_nan(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)

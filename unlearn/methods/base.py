@@ -261,6 +261,19 @@ def finite(model: Fitted) -> bool:
     return not isinstance(model, Problem) or all(bool(value.isfinite().all()) for value in model.params.values())
 
 
+def require_finite(problem: Fitted) -> None:
+    """Refuse a model whose training diverged, before any work on it.
+
+    Raises:
+        ValueError: its parameters are no numbers.
+    """
+    if not finite(problem):
+        raise ValueError(
+            "`problem` must have finite parameters (its training diverged); train with a lower learning rate or with "
+            "more l2"
+        )
+
+
 _METHODS = Registry(Unlearner, "unlearning method", group="unlearn.methods", bare=True)
 register = _METHODS.register
 

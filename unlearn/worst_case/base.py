@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
+from unlearn.methods.base import require_finite
 from unlearn.problem import Problem
 from unlearn.registry import Registry, hyper_parameters
 from unlearn.worst_case.budget import Budget, Room
@@ -100,10 +101,12 @@ class Selector(ABC):
         Interrupted by the keyboard, a search returns what it has come to.
 
         Raises:
-            ValueError: the budget cannot be read or does not fit, or the problem has no units of that kind.
+            ValueError: the budget cannot be read or does not fit, the problem has no units of that kind, or its
+                parameters, or the losses of a retrain, are no numbers.
             MissingRequirement: the selector cannot be applied to this problem.
         """
         budget = Budget.parse(budget) if isinstance(budget, str) else budget
+        require_finite(problem)
         started = time.perf_counter()
         units = problem.units(budget.unit)
         room = budget.room(units)

@@ -36,7 +36,7 @@ class Budget:
     by_records: bool = False
 
     def __post_init__(self) -> None:
-        if not (0 < self.amount < 1 or (self.amount >= 1 and self.amount == int(self.amount))):
+        if not (0 < self.amount < 1 or (self.amount >= 1 and float(self.amount).is_integer())):
             raise ValueError(
                 f"`amount` must be a share in (0, 1) or a positive integer for `Budget` (got {self.amount})"
             )

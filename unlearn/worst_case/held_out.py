@@ -31,10 +31,18 @@ def held_out_losses(problem: Problem, asking: Asking, k: int, *, seed: int) -> T
     """Mean loss, float64 [units], of every unit under a retrain that leaves out its fold.
 
     `k` trainings from the start, coupled: with the problem's own options and seed.
+
+    Raises:
+        ValueError: one of them ends with losses that are no finite numbers.
     """
     n = len(asking.room)
     found = torch.empty(n, dtype=torch.float64)
     for rows in tqdm(folds(n, k, seed=seed), total=k, desc="folds", disable=None, leave=False):
         forget = asking.room.forget_set(rows)
         found[rows] = asking.losses(problem.without(forget).fit().params, rows)
+        if wrong := int((~found[rows].isfinite()).sum()):
+            raise ValueError(
+                f"a retrain of `problem` without a fold must end in finite losses of that (got {wrong} of {len(rows)} "
+                "that are not: it diverged); train with a lower learning rate or with more l2"
+            )
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -111,6 +113,24 @@ def test_without_a_second_retrain_the_least_margin_is_left() -> None:
     facts = tuple(RequestFacts(one.seed, one.request, one.counts, None, {}) for one in whole.requests)
     found = only(Comparison(whole.measurements, facts, whole.settings, whole.digests))
     assert (found.verdict, found.resolution) == ("fail", 0.01)
+
+
+def test_what_is_left_where_a_method_ended_in_no_numbers_does_not_pass() -> None:
+    whole = drawn()
+    assert only(whole).verdict == "pass"
+    for method, verdict in (("method", "inconclusive"), ("retrain", "pass")):  # what a retrain lacks, nobody has
+        rows = tuple(
+            replace(one, values={"forget_auc": None}) if (one.method, one.seed) == (method, 2) else one
+            for one in whole.measurements
+        )
+        found = only(replace(whole, measurements=rows))
+        assert (found.verdict, len(found.by_seed)) == (verdict, 7)
+        assert ("of the 1 request(s) after which" in found.does_not_show) == (method == "method")
+    shifted = drawn(0.2)
+    rows = tuple(
+        replace(one, values={}) if (one.method, one.seed) == ("method", 2) else one for one in shifted.measurements
+    )
+    assert only(replace(shifted, measurements=rows)).verdict == "fail"
 
 
 @pytest.mark.parametrize(("seeds", "requests"), [(3, 1), (3, 10)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,9 @@ def test_a_stream_serves_every_request_on_what_the_one_before_left(
         debts = [0] * LENGTH if name == "retrain" else [sum(sizes[: n + 1]) for n in range(LENGTH)]
         assert [step.removed for step in found.steps] == debts
     assert json.loads(json.dumps(served["iau"].content()))["steps"][0]["number"] == 1
+    without = replace(served["iau"].steps[0], residual_after=math.nan, values={"retrain_gap": math.nan})
+    (step,) = json.loads(json.dumps(replace(served["iau"], steps=(without,)).content(), allow_nan=False))["steps"]
+    assert (step["residual_after"], step["values"]) == (None, {"retrain_gap": None})
     with pytest.raises(UnknownIds, match="already forgotten"):
         stream(problem, [asked[0], asked[0]], method("graph_drop"), scorer, seed=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -40,8 +41,9 @@ def test_a_budget_that_does_not_fit(problem: RecommenderProblem) -> None:
         budget = Budget.parse(text)
         with pytest.raises(ValueError, match=told):
             budget.room(problem.units(budget.unit))
-    with pytest.raises(ValueError, match="`amount` must be"):
-        Budget("user", 1.5)
+    for amount in (1.5, 0, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="`amount` must be"):
+            Budget("user", amount)
 
 
 @pytest.mark.parametrize(

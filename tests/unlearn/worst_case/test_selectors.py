@@ -129,6 +129,24 @@ def test_what_sets_cannot_be_judged_by_is_refused(problem: RecommenderProblem) -
         MaxGap(by="gradient_ascent:lr=1e300", folds=2).select(problem, "interactions:8")
 
 
+@pytest.mark.parametrize("name", selectors())
+def test_a_model_that_diverged_has_no_worst_case(name: str, problem: RecommenderProblem) -> None:
+    """Losses that are no numbers ranked first, so that the set was the first units there are."""
+    params = {name: torch.full_like(value, torch.nan) for name, value in problem.params.items()}
+    with pytest.raises(ValueError, match="`problem` must have finite parameters"):
+        selector(name).select(problem.with_params(params), "users:3")
+
+
+@pytest.mark.parametrize(
+    "chosen", [MostMemorised(folds=2), MaxGap(folds=2), Bilevel(objective="max_gap", by="graph_drop", folds=2)]
+)
+def test_a_retrain_that_diverges_is_no_reference(chosen: Selector) -> None:
+    options = TrainingOptions(epochs=3, learning_rate=1e30)
+    problem = RecommenderProblem.build(tiny_data(30, 20, 200), model="mf", objective="bpr", dim=4, options=options)
+    with pytest.raises(ValueError, match="a retrain of `problem` without a fold must end in finite losses of that"):
+        chosen.select(problem, "users:3")
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments"),
     [(MaxGap, {"folds": 1}), (MostMemorised, {"folds": 1}), (Opposing, {"directions": 0, "candidates": 1})],

@@ -30,7 +30,7 @@ class FINE(Metric):
     **Differences from the paper:** the distributions are those over models of the pool, which is the paper's
     definition, and not the similarities along a single run, its approximation. The threshold is chosen on one half and
     alpha and beta bounded on the other, where the paper keeps the largest of all thresholds; the figure is thus a lower
-    bound on |mu|, and 0 where nothing was found.
+    bound on |mu|, and 0 where nothing was found, not even the sign: then neither end of the interval is known.
     """
 
     name = "f_ine"
@@ -61,7 +61,7 @@ class MuReading(Reading):
         errors = Errors.joined([one.errors for one in readings])
         bound = errors.mu()
         signed = errors.direction * bound
-        low, high = (signed, inf) if errors.direction > 0 else (-inf, signed)
+        low, high = (signed if signed > 0 else -inf), (signed if signed < 0 else inf)
         return Chance(signed, 0.0, low, high, errors.none().mu(), nan, alarm=bound > 0)
 
 

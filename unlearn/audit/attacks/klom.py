@@ -65,8 +65,9 @@ class Divergence(Metric):
         """KL [examples] of signals [n, examples] and [m, examples]; `mine` masks the first."""
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
-        """See `Metric.readings`; retained and held-out examples are read where they were collected."""
-        groups = [group for group in GROUPS if group == "forget" or f"retrained.{group}" in evidence.parts]
+        """See `Metric.readings`; retained and held-out examples are read where there are some."""
+        there = {name for name, signals in evidence.parts.items() if signals.values.numel()}
+        groups = [group for group in GROUPS if group == "forget" or f"retrained.{group}" in there]
         return {name: found for group in groups for name, found in self._group(evidence, group).items()}
 
     def _group(self, evidence: Evidence, group: str) -> dict[str, Relabelling]:

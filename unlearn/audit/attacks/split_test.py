@@ -77,8 +77,10 @@ def split_test(
             independent draw of each model.
 
     Raises:
-        TooFew: no example has three models of each kind in each half.
+        TooFew: there is no example, or none has three models of each kind in each half.
     """
+    if not values.shape[1]:
+        raise TooFew("`examples` must include one that models are asked about for a split test (got none)")
     chosen, judged = _halves(first[:, 0], blocks, seed)
     counts = np.stack([mask.sum(0) for half in (chosen, judged) for mask in (first[half], ~first[half])])
     columns = np.flatnonzero((counts >= LEAST).all(0))

@@ -19,6 +19,7 @@ Intervals = tuple[dict[str, float], list[float], list[float]]  # of the AUC, and
 
 _BINS = 40
 _POINTS = 61
+ASKED = (0.01, 0.1)  # false alarm rates at which a table says what is caught
 
 
 _KEPT = 1_000  # values of a side that the page holds of what is computed here
@@ -32,7 +33,8 @@ class Sample:
     method: str
     positive: Floats  # of forgotten examples
     negative: Floats  # of examples that were never seen
-    pointers: dict[str, list[str]]  # JSON pointers to the lists that hold the values of either side
+    kept: tuple[Floats, Floats]  # of either side as many as the document holds
+    pointers: dict[str, list[str]]  # JSON pointers to the lists that hold those
     null: Floats | None = None  # AUC and detection by `_grid` [draws, 1 + points] when models exchange who had what
 
 
@@ -40,7 +42,8 @@ def attacks(document: Mapping[str, Any]) -> dict[str, Any] | None:
     """Every attack on every method, and for each method the envelope: the best any of them reads, either way round.
 
     By plain scores from the comparison; by likelihood ratios and relative likelihoods from the signals of a pool, of
-    which an even choice by rank is kept under `samples`.
+    which an even choice by rank is kept under `samples`: areas and curves are those of all, what depends on a threshold
+    is that of the choice.
 
     Intervals of the former are `over` examples: these models, asked about other examples (AUC by placements, rates by
     Clopper-Pearson). Scores of a pool depend on each other, those of one model and those of one example, so intervals
@@ -57,12 +60,12 @@ def attacks(document: Mapping[str, Any]) -> dict[str, Any] | None:
             for name in dict.fromkeys(one.attack for one in samples)
         ],
         "envelope": {
-            name: _envelope([(one.positive, one.negative) for one in samples if one.method == name])
+            name: _envelope([one for one in samples if one.method == name])
             for name in dict.fromkeys(one.method for one in samples)
         },
         "samples": {
             attack: {
-                one.method: {"positive": one.positive.tolist(), "negative": one.negative.tolist()}
+                one.method: {side: values.tolist() for side, values in zip(one.pointers, one.kept, strict=True)}
                 for one in computed
                 if one.attack == attack
             }
@@ -118,14 +121,14 @@ def _placements(values: Floats, others: Floats) -> Floats:
 
 
 def _described(one: Sample) -> dict[str, Any]:
-    positive, negative = one.positive, one.negative
+    positive, negative = one.kept
     everything = np.concatenate([positive, negative])
     candidates = np.unique(everything)
     tpr = 1 - np.searchsorted(np.sort(positive), candidates, side="left") / len(positive)
     fpr = 1 - np.searchsorted(np.sort(negative), candidates, side="left") / len(negative)
     threshold = float(candidates[np.argmax(np.abs(tpr - fpr))])
     grid = _grid(len(negative))
-    caught = detection(positive, negative, grid)
+    caught = detection(one.positive, one.negative, grid)
     area, lower, upper = _over_examples(positive, negative, caught) if one.null is None else _over_models(one, caught)
     edges = np.histogram_bin_edges(everything, _BINS)  # wider than their one value where all are equal
     return {
@@ -163,15 +166,16 @@ def _over_models(one: Sample, caught: Floats) -> Intervals:
     return {"value": value, "low": area.low, "high": area.high, "chance": area.floor}, lower, upper
 
 
-def _envelope(samples: Sequence[tuple[Floats, Floats]]) -> dict[str, Any]:
-    grid = _grid(max(len(negative) for _, negative in samples))
-    curves = [detection(way * p, way * n, grid) for p, n in samples for way in (1.0, -1.0)]
+def _envelope(samples: Sequence[Sample]) -> dict[str, Any]:
+    grid = _grid(max(len(one.kept[1]) for one in samples))
+    curves = [detection(way * one.positive, way * one.negative, grid) for one in samples for way in (1.0, -1.0)]
     return {"fpr": grid.tolist(), "tpr": np.max(curves, axis=0).tolist()}
 
 
 def _grid(n_negative: int) -> Floats:
-    """False alarm rates from the smallest that exists to 1, evenly on a log scale."""
-    return np.logspace(-log10(n_negative), 0, _POINTS)
+    """False alarm rates from the smallest that exists to 1, evenly on a log scale, and those that are asked for."""
+    asked = [rate for rate in ASKED if rate * n_negative >= 1]
+    return np.unique(np.round([*np.logspace(-log10(n_negative), 0, _POINTS), *asked], 12))
 
 
 def _by_score(document: Mapping[str, Any]) -> list[Sample]:
@@ -188,7 +192,8 @@ def _by_score(document: Mapping[str, Any]) -> list[Sample]:
         runs = [f"/comparison/raw/measurements/{number}/raw" for number in rows[method]]
         return {side: [f"{run}/{side}" for run in runs] for side in ("positive", "negative")}
 
-    return [Sample("score", m, pooled(m, "positive"), pooled(m, "negative"), pointers(m)) for m in rows]
+    told = {method: (pooled(method, "positive"), pooled(method, "negative")) for method in rows}
+    return [Sample("score", method, *sides, sides, pointers(method)) for method, sides in told.items()]
 
 
 def _by_signals(document: Mapping[str, Any]) -> list[Sample]:
@@ -198,15 +203,15 @@ def _by_signals(document: Mapping[str, Any]) -> list[Sample]:
         told = [calibrated(parts) for parts in seeds]
         for attack in dict.fromkeys(name for _, _, scores in told for name in scores):
             of_seeds = [(member, blocks, scores[attack]) for member, blocks, scores in told if attack in scores]
-            (positive, negative), exchanged = _exchanged(of_seeds)
-            positive, negative = _kept(positive), _kept(negative)
-            grid = _grid(len(negative))
+            sides, exchanged = _exchanged(of_seeds)
+            kept = _kept(sides[0]), _kept(sides[1])
+            grid = _grid(len(kept[1]))
             null = [[auc_interval(p, n)[0], *detection(p, n, grid)] for p, n in exchanged]
             place = "/".join(
                 ["/derived/attack/samples", *(k.replace("~", "~0").replace("/", "~1") for k in (attack, method))]
             )
             pointers = {side: [f"{place}/{side}"] for side in ("positive", "negative")}
-            found.append(Sample(attack, method, positive, negative, pointers, np.array(null)))
+            found.append(Sample(attack, method, *sides, kept, pointers, np.array(null)))
     return found
 
 

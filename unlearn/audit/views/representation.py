@@ -39,7 +39,7 @@ def representation(
     last = list(targets)[-1]
     target = targets[last].double()
     moved = {name: aligned(found[last].double(), target, rows) for name, found in tables.items()}
-    width = max(target.shape[1], *(table.shape[1] for table in moved.values()))
+    width = max(2, target.shape[1], *(table.shape[1] for table in moved.values()))  # a map has two axes
     wide = {name: pad(table, (0, width - table.shape[1])) for name, table in {**moved, "retrain": target}.items()}
     scale = float(target[rows].norm(dim=1).mean())
     axes, center, explained = _components(wide["retrain"][rows])
@@ -92,10 +92,10 @@ def linear_cka(left: Tensor, right: Tensor) -> float:
 
 
 def _components(table: Tensor) -> tuple[Tensor, Tensor, list[float]]:
-    """The first two principal axes [d, 2], the center [d] and the two shares of the variance; signs are fixed."""
+    """The first two principal axes [d, 2], the center [d] and the shares of the variance; signs are fixed; d > 1."""
     center = table.mean(0)
     values, vectors = torch.linalg.eigh((table - center).T @ (table - center))
-    axes = vectors[:, [-1, -2]] if len(values) > 1 else pad(vectors, (0, 1))
+    axes = vectors[:, [-1, -2]]
     largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
     return axes * torch.where(largest < 0, -1.0, 1.0), center, (values.flip(0)[:2] / values.sum()).tolist()
 

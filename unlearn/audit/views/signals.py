@@ -22,7 +22,7 @@ Scores = Callable[[Mask], Floats]
 def calibrated(parts: Mapping[str, Any]) -> tuple[Mask, list[int], dict[str, Scores]]:
     """Membership [models, examples], blocks, and by attack the scores [models, examples] as membership has it.
 
-    There is no attack where the pool is too small for one.
+    There is no attack where the pool is too small for one, or nothing is held out that it compares with.
 
     Args:
         parts: signals by name, each with `values` and `member` [models, examples] and `blocks` [models].
@@ -37,8 +37,8 @@ def calibrated(parts: Mapping[str, Any]) -> tuple[Mask, list[int], dict[str, Sco
         return none, [], {}
     values = values[:, columns]
     found: dict[str, Scores] = {"likelihood ratio": lambda labels: likelihood_ratios(values, labels, blocks)}
-    if HELD_OUT in parts:
-        others = ranked(matrices(parts[HELD_OUT])[0], blocks)
+    if HELD_OUT in parts and (population := matrices(parts[HELD_OUT])[0]).size:
+        others = ranked(population, blocks)
         found["relative likelihood"] = lambda labels: relative(values, labels, others, blocks)
     return member[:, columns], blocks, found
 

@@ -17,7 +17,7 @@ from unlearn.audit.attacks import (
     OneRun,
     TooFew,
 )
-from unlearn.audit.attacks.f_ine import of_samples
+from unlearn.audit.attacks.f_ine import MuReading, of_samples
 from unlearn.audit.attacks.one_run import Guesses, correct, epsilon_bound
 from unlearn.audit.attacks.split_test import Errors, split_test
 from unlearn.audit.signals import Signals
@@ -64,6 +64,18 @@ def test_mu_is_the_distance_of_two_gaussians() -> None:
     n = 10**8
     many = Errors(round(n * norm.sf(1.0)), n, round(n * norm.cdf(-0.5)), n, 1)
     assert many.mu() == pytest.approx(1.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("mu", [-0.5, 0.5])
+def test_the_interval_of_mu_holds_it_where_so_few_models_find_nothing(mu: float) -> None:
+    """What is not found has no known sign: half of the time chance points the other way."""
+    held = 0
+    for seed in range(200):
+        values = np.random.default_rng(seed).normal(size=(32, 1))
+        values[:16] += mu
+        found = MuReading.pooled([of_samples(values, 16, range(32), seed=seed)])
+        held += found.low <= mu <= found.high
+    assert held >= 190
 
 
 def test_attacks_of_several_seeds_add_their_errors_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unlearn.audit.attacks.gaussians import halves
+from tests.unlearn.audit.attacks.ridges import Sizes, draw
 from unlearn.audit.attacks import (
     RMIA,
     Evidence,
@@ -13,7 +14,9 @@ from unlearn.audit.attacks import (
     Swap,
     TooFew,
     ULiRA,
+    metrics,
 )
+from unlearn.audit.auditing import audit
 
 
 def test_a_missing_reference_is_an_error_that_names_it() -> None:
@@ -25,6 +28,18 @@ def test_models_that_depend_on_the_retrains_are_no_second_group() -> None:
     signals = halves(16, 4, 0.0)
     with pytest.raises(TooFew, match="none of them on both"):
         KLoM().findings(Evidence({"unlearned.forget": signals, "retrained.forget": signals}))
+
+
+@pytest.mark.parametrize("group", ["held_out", "retain"])
+def test_a_group_without_examples_has_no_figure_and_stops_no_other(group: str) -> None:
+    whole = draw(0, sizes=Sizes(models=24))
+    none = slice(0, 0)
+    without = {name: told.columns(none) if name.endswith(group) else told for name, told in whole.parts.items()}
+    audited = audit({"no_op": [Evidence(without)]}, [kind() for kind in metrics().values()])
+    found = {one.metric for one in audited.findings["no_op"]}
+    assert {"u_lira_auc", "klom_forget_mean"} <= found and not {name for name in found if group in name}
+    needed = {"f_ine", "forget_auc", "retain_auc", "rmia"} if group == "held_out" else {"retain_auc"}
+    assert set(audited.reasons["no_op"]) == needed | {"klom_20_bins"}
 
 
 def test_what_would_not_have_been_seen_is_inconclusive() -> None:

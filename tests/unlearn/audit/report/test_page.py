@@ -212,6 +212,27 @@ def test_files_are_joined_by_what_they_are(tmp_path: Path) -> None:
     assert "broken.json` must be JSON" in said and "other.json` must come from" in said
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"findings": {"a": [{"metric": "b"}]}}', '{"comparison": 3}', '{"views": 10}', '{"signals": {"SIGTERM": 15}}',
+     '{"statistic": 1, "methods": 2, "raw": 3}', '{"streams": 3, "reasons": 1, "settings": 2}'],
+)  # fmt: skip
+def test_what_only_looks_like_an_audit_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "foreign.json"
+    for content in (text, text.replace("{", '{"format": 2, ', 1)):
+        file.write_text(content, "utf-8")
+        with pytest.raises(ValueError, match="foreign.json` must come from .* in format 1"):
+            read([file])
+
+
+@pytest.mark.parametrize("name", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_have_are_refused_where_they_stand(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "audit.json"
+    file.write_text(f'{{"format": 1, "findings": {{}}, "settings": {{"l2": {name}}}}}', "utf-8")
+    with pytest.raises(ValueError, match=f"audit.json` must be JSON .{name} is no JSON"):
+        read([file])
+
+
 @pytest.mark.skipif("PYTHONPATH" in os.environ, reason="PYTHONPATH may put the checkout before the installed package")
 def test_templates_are_installed() -> None:
     from importlib.metadata import files

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from unlearn.audit.attacks.u_lira import figures, likelihood_ratios
 from unlearn.audit.measures import auc
 from unlearn.audit.views.attack import attacks, auc_interval, detection, rates
 
@@ -79,6 +80,38 @@ def test_the_interval_of_a_pool_is_over_its_models() -> None:
     assert outside <= 10 < over_examples
 
 
+@pytest.mark.parametrize("n", [40, 99, 100, 640, 1_000])
+def test_what_is_caught_at_1_and_10_percent_is_read_there(n: int) -> None:
+    positive, negative = samples(1.5, 3, n=n)
+    found = attacks(document(("one", positive, negative)))
+    assert found
+    (one,) = found["attacks"][0]["methods"]
+    shown = dict(zip(one["roc"]["fpr"], one["roc"]["tpr"], strict=True))
+    for rate in (0.01, 0.1):
+        at = max((fpr for fpr in shown if fpr <= rate), default=None)
+        assert at == (rate if rate * n >= 1 else None)
+        if at is not None:
+            assert shown[at] == detection(positive, negative, np.array([rate]))[0]
+    assert one["roc"]["fpr"][0] == pytest.approx(1 / n) and one["roc"]["fpr"][-1] == 1.0
+
+
+def test_areas_and_curves_are_of_all_scores_however_few_are_kept() -> None:
+    """An even choice with both ends catches more at few false alarms than all of them, beside draws of all of them."""
+    rng = np.random.default_rng(0)
+    first = rng.random((6, 500)) < 0.5
+    member = np.stack([first, ~first], 1).reshape(12, 500)
+    values, blocks = rng.normal(size=(12, 500)) + 0.5 * member, [k // 2 for k in range(12)]
+    part = {"values": values.tolist(), "member": member.tolist(), "blocks": blocks}
+    found = attacks({"signals": [{"seed": 0, "parts": {"method": {"unlearned.forget": part}}}]})
+    assert found and len(found["samples"]["likelihood ratio"]["method"]["positive"]) == 1_000
+    (one,) = found["attacks"][0]["methods"]
+    scores = likelihood_ratios(values, member, blocks)
+    ((area, *_),) = figures(scores[None], member[None])
+    assert one["auc"]["value"] == pytest.approx(area, abs=1e-12)
+    grid = np.array(one["roc"]["fpr"])
+    assert one["roc"]["tpr"] == detection(scores[member], scores[~member], grid).tolist()
+
+
 def test_the_first_threshold_has_the_largest_advantage_in_either_direction() -> None:
     for way in (1, -1):
         positive, negative = (way * side for side in samples(0.8, 2))
@@ -123,6 +156,18 @@ def test_attacks_that_know_each_example_find_what_one_threshold_cannot() -> None
     pointer = found["attacks"][1]["methods"][0]["positive"]
     assert pointer == ["/derived/attack/samples/likelihood ratio/method/positive"]
     assert len(found["samples"]["likelihood ratio"]["method"]["positive"]) <= 1_000
+
+
+def test_where_nothing_is_held_out_the_other_attacks_are_left() -> None:
+    rng = np.random.default_rng(1)
+    first = rng.random((6, 10)) < 0.5
+    member, blocks = np.stack([first, ~first], 1).reshape(12, 10).tolist(), [k // 2 for k in range(12)]
+    parts = {
+        "unlearned.forget": {"values": rng.normal(size=(12, 10)).tolist(), "member": member, "blocks": blocks},
+        "unlearned.held_out": {"values": [[]] * 12, "member": [[]] * 12, "blocks": blocks},
+    }
+    found = attacks({"signals": [{"seed": 0, "parts": {"method": parts}}]})
+    assert found and [one["name"] for one in found["attacks"]] == ["likelihood ratio"]
 
 
 def test_without_scores_there_is_no_attack() -> None:

@@ -10,6 +10,7 @@ import torch
 from scipy.linalg import orthogonal_procrustes
 from torch import Tensor
 
+from unlearn.audit.report import render
 from unlearn.audit.views.representation import aligned, linear_cka, representation
 
 
@@ -64,6 +65,14 @@ def test_the_map_is_the_principal_components_of_the_reference() -> None:
     points = np.concatenate([np.array(found["map"][group]["retrain"]) for group in ("near", "far")])
     assert len(points) == 40
     assert (points**2).sum(0) == pytest.approx(values[:2], rel=1e-3)
+
+
+def test_rows_of_one_number_are_drawn_on_a_line() -> None:
+    found = view({"turned": -table(3, d=1)}, table(3, d=1))
+    assert found and found["explained"] == [1.0, 0.0]
+    points = {name: np.array(found["map"]["far"][name]) for name in ("turned", "retrain")}
+    assert points["turned"] == pytest.approx(points["retrain"]) and not points["retrain"][:, 1].any()
+    assert 'id="representation"' in render({"views": {"representation": found}})
 
 
 def test_alignment_is_the_orthogonal_procrustes_solution() -> None:

@@ -10,6 +10,7 @@ from unlearn.audit.report.marks import Looks
 from unlearn.audit.report.node import Node
 from unlearn.audit.report.parts import View, figure, switch, table
 from unlearn.audit.report.svg import Chart, Scale, line, path, tag, text
+from unlearn.audit.views.attack import ASKED
 
 _CAPTION = (
     "Left: the two distributions and the threshold (at first where the advantage is largest). Right: share of the "
@@ -154,16 +155,15 @@ def _curve(of: Node, envelope: Node, looks: Looks) -> Markup:
 
 
 def _table(view: Node) -> Markup:
-    def at_least(roc: Node, fpr: float) -> Node:
-        """The rate at the largest grid point that does not exceed `fpr`."""
-        within = [place for place, value in enumerate(roc["fpr"].value) if value <= fpr * (1 + 1e-9)]
-        return roc["tpr"][within[-1]] if within else Node(None)
+    def caught(roc: Node, fpr: float) -> Node:
+        rates = roc["fpr"].value
+        return roc["tpr"][rates.index(fpr)] if fpr in rates else Node(None)
 
     rows = [
         [
             attack["name"], of["method"], of["n_positive"], of["n_negative"], of["auc"], of["auc"]["chance"],
             of["threshold"], *(of["at_threshold"][key] for key in _RATES),
-            at_least(of["roc"], 0.01), at_least(of["roc"], 0.1),
+            *(caught(of["roc"], rate) for rate in ASKED),
         ]
         for attack in view["attacks"]
         for of in attack["methods"]
@@ -177,7 +177,6 @@ def _table(view: Node) -> Markup:
         "AUC by chance",
         "threshold",
         *_RATES.values(),
-        "caught at 1 % false alarms",
-        "caught at 10 %",
+        *(f"caught at {100 * rate:g} % false alarms" for rate in ASKED),
     ]
     return table("Every attack, at the threshold of the largest advantage", heads, rows)

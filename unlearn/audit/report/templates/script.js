@@ -5,7 +5,7 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   document.documentElement.classList.add("scripted");
 
-  // The same digits as on the page: see `short` in node.py.
+  // The same digits as on the page: see `short` in unlearn/looks/figures.py.
   const short = (value) => {
     if (value === 0) return "0";
     const size = Math.abs(value);
