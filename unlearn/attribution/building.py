@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from unlearn import durable
 from unlearn.attribution.features import Features
 from unlearn.attribution.layout import DIGEST, StoreError, parts, read, refit, write
 from unlearn.attribution.store import GradientStore
@@ -50,7 +51,7 @@ def build(
             return GradientStore.open(folder)
         if manifest["total"] != len(digests):
             raise StoreError(f"`folder` was begun for {manifest['total']} records (got {len(digests)}); name another")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and set(folder.iterdir()) - {durable.unfinished(folder / "manifest.json")}:
         raise StoreError(f"`folder` must be new, empty or a store for `build` (got {folder})")
     else:
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from unlearn import durable
 from unlearn.attribution import GradientStore, build, layout
 from unlearn.attribution import store as store_module
 from unlearn.attribution.layout import StoreError
@@ -117,6 +118,14 @@ def test_however_small_the_budget_all_k_are_found_and_of_the_best(tmp_path: Path
     assert sum(hits) >= 0.9 * 8 * k  # the bytes alone order nearly as half precision does
 
 
+def test_a_build_that_was_killed_before_its_first_manifest_begins_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    durable.unfinished(folder / "manifest.json").write_bytes(b"half a manif")
+    assert len(made(folder, vectors(50))) == 50
+    assert not durable.unfinished(folder / "manifest.json").exists()
+
+
 def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     x, asked = vectors(300), list[int]()
 
@@ -186,7 +195,7 @@ def test_all_may_leave(tmp_path: Path) -> None:
     assert after.top(vectors(2), 3).rows.shape == after.all_pairs(vectors(2), 3).rows.shape == (2, 0)
 
 
-@pytest.mark.parametrize("after_files", range(6))
+@pytest.mark.parametrize("after_files", range(5))
 def test_a_removal_that_was_cut_short_is_completed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_files: int
 ) -> None:
@@ -207,6 +216,43 @@ def test_a_removal_that_was_cut_short_is_completed(
             store.remove([names(300)[k] for k in gone])
     completed = GradientStore.open(tmp_path / "store")
     assert len(completed) == len(reference) == 297
+    assert contents(tmp_path / "store") == contents(tmp_path / "reference")
+
+
+def test_a_removal_that_was_cut_short_in_its_new_basis_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample had a row twice, so that what fills its place adds a direction to the basis and to all heads."""
+    for module in (layout, store_module):
+        monkeypatch.setattr(module, "SAMPLE", 4)
+    x = vectors(300)
+    lowest = sorted(range(300), key=lambda k: names(300)[k])
+    x[lowest[0]] = x[lowest[1]]
+    gone = [names(300)[k] for k in [lowest[0], *lowest[10:]]]
+    for name in ("reference", "store"):
+        made(tmp_path / name, x)
+    reference, _ = GradientStore.open(tmp_path / "reference").remove(gone)
+    assert len(reference.basis.vectors) == 4
+    store = GradientStore.open(tmp_path / "store")
+    assert len(store.basis.vectors) == 3
+
+    def dying(self: Path, content: bytes) -> None:
+        with self.open("wb"):
+            raise KeyboardInterrupt
+
+    replace = durable.replace
+
+    def dying_too(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+        if path.name == layout.BASIS:
+            raise KeyboardInterrupt
+        replace(path, content, mode=mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", dying)
+        patch.setattr(durable, "replace", dying_too)
+        with pytest.raises(KeyboardInterrupt):
+            store.remove(gone)
+    assert len(GradientStore.open(tmp_path / "store")) == len(reference) == 9
     assert contents(tmp_path / "store") == contents(tmp_path / "reference")
 
 
