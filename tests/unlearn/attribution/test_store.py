@@ -118,6 +118,24 @@ def test_however_small_the_budget_all_k_are_found_and_of_the_best(tmp_path: Path
     assert sum(hits) >= 0.9 * 8 * k  # the bytes alone order nearly as half precision does
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-24, 1e30])
+def test_however_short_a_gradient_is_its_direction_counts(tmp_path: Path, scale: float) -> None:
+    """Squares of such numbers are 0 or infinite in single precision."""
+    generator = torch.Generator().manual_seed(0)
+    x, queries = (torch.randn(n, 300, generator=generator) for n in (500, 20))
+    made_ = [
+        build(tmp_path / name, names(500), lambda rows, by=by: x[rows] * by, width=300, source=SOURCE)
+        for name, by in (("whole", 1.0), ("short", scale))
+    ]
+    whole, short = (store.all_pairs(queries, 5) for store in made_)
+    assert torch.equal(whole.rows, short.rows)
+    torch.testing.assert_close(short.scores, whole.scores, rtol=1e-3, atol=0.0)
+    np.testing.assert_allclose(made_[1].norms, x.norm(dim=1).numpy() * scale, rtol=1e-5)
+    found = made_[0].top(queries * scale, 5)
+    assert bool(found.exact.all()) and torch.equal(found.rows, whole.rows)
+    torch.testing.assert_close(found.scores, whole.scores * scale, rtol=1e-5, atol=0.0)
+
+
 def test_a_build_that_was_killed_before_its_first_manifest_begins_anew(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
@@ -159,13 +177,13 @@ def contents(folder: Path) -> bytes:
 
 def traces(x: Tensor, gone: list[int]) -> list[bytes]:
     """What a record could be told by: its row, its norm and its digest."""
-    unit = x / x.norm(dim=1, keepdim=True)
-    rows = [unit[k].half().numpy().tobytes() for k in gone]
+    lengths = x.norm(dim=1, dtype=torch.float64)
+    rows = [(x[k] / lengths[k]).half().numpy().tobytes() for k in gone]
     return (
         rows
         + [row[: WIDTH // 2] for row in rows]
         + [names(len(x))[k] for k in gone]
-        + [x[k].norm().numpy().tobytes() for k in gone]
+        + [lengths[k].float().numpy().tobytes() for k in gone]
     )
 
 
