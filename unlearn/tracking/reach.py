@@ -15,7 +15,9 @@ from unlearn.outputs import obstacle
 # One attempt instead of eight, and seconds for an answer instead of minutes; libpq would wait for ever.
 _ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "PGCONNECT_TIMEOUT": "10"}
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-_PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)")
+# In the URL of a database a password goes as far as the @, slashes included, and may be an argument of the driver.
+_PASSWORD = re.compile(r"^((?:(https?)|(?!https?:)[^:/]+)://[^:/@]*):((?(2)[^/@]*|[^@]*))(?=@)")
+_ARGUMENT = re.compile(r"(?<=[?&])(?:password|passwd)=([^&]*)&?")
 
 
 class StoreUnavailable(ValueError):
@@ -23,9 +25,18 @@ class StoreUnavailable(ValueError):
 
     def __init__(self, location: object, why: str) -> None:
         told = f"{location} cannot be used as an MLflow store ({why})"
-        super().__init__(
-            f"{_PASSWORD.sub('***', told)}; name a SQLite file that can be written, or the URI of a server that runs"
-        )
+        for password in filter(None, _passwords(str(location))):
+            told = told.replace(password, "***")
+        super().__init__(f"{told}; name a SQLite file that can be written, or the URI of a server that runs")
+
+
+def without_password(uri: str) -> str:
+    """A tracking URI without its password: drivers find it in the environment or in ~/.pgpass."""
+    return _ARGUMENT.sub("", _PASSWORD.sub(r"\1", uri)).rstrip("?&")
+
+
+def _passwords(uri: str) -> list[str]:
+    return [found[3] for found in _PASSWORD.finditer(uri)] + _ARGUMENT.findall(uri)
 
 
 @contextmanager
