@@ -130,7 +130,7 @@ def test_another_state_of_the_workspace_has_the_same_list(tmp_path: Path) -> Non
     workspace = Workspace(tmp_path / "model", marker="marker", made_by="a test", option="model")
 
     def write(state: str) -> None:
-        workspace.replace(lambda new: (new.mkdir(), (new / "marker").write_text(state)))
+        workspace.replace(lambda new: (new / "marker").write_text(state))
 
     write("first")
     assert Copies.of(workspace.folder).listed() == []
