@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unlearn import durable
 from unlearn.tracking.mlflow import MlflowTracker
-from unlearn.tracking.reach import StoreUnavailable, told, told_of_database, without_password
+from unlearn.tracking.reach import StoreUnavailable, sqlite_file, told, told_of_database, without_password
 from unlearn.workspace import COPIES
 
 
@@ -78,5 +78,5 @@ class Copies:
 
 def _require_file(store: str) -> None:
     """Refuse a SQLite file that is not there: it would be made anew, and its copies would seem to be gone."""
-    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
+    if (file := sqlite_file(store)) is not None and not file.is_file():
         raise StoreUnavailable(store, "there is no such file, which may have been moved")

@@ -92,6 +92,11 @@ def database_kind(uri: str) -> str | None:
     return scheme if scheme in _DATABASES else None
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, whatever its driver is and is told; None of every other store."""
+    return Path(uri.partition(":///")[2].partition("?")[0]) if database_kind(uri) == "sqlite" else None
+
+
 def require_database(location: object, uri: str) -> None:
     """Connect to a database once; a SQLite file that is there must be free to be written to. Other URIs are none.
 
@@ -102,13 +107,12 @@ def require_database(location: object, uri: str) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        kind = database_kind(uri)
-        if kind == "sqlite":
-            if (file := Path(uri.removeprefix("sqlite:///"))).exists():
+        if (file := sqlite_file(uri)) is not None:
+            if file.exists():
                 with closing(sqlite3.connect(file, isolation_level=None)) as database:
                     database.execute("BEGIN IMMEDIATE")
                     database.execute("ROLLBACK")
-        elif kind is not None:
+        elif database_kind(uri) is not None:
             engine = create_engine(uri)
             with closing(engine.connect()):
                 pass
