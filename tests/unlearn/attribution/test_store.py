@@ -206,6 +206,19 @@ def test_nothing_of_a_removed_record_is_left(tmp_path: Path, gone: list[int]) ->
     assert found == [[k] for k in kept[:9]]
 
 
+def test_a_removal_counts_on_what_others_removed_meanwhile(tmp_path: Path) -> None:
+    x = vectors(300)
+    one = made(tmp_path / "store", x)
+    other = GradientStore.open(tmp_path / "store")
+    one.remove([names(300)[k] for k in (3, 299)])
+    after, count = other.remove([names(300)[k] for k in (50, 298, 299)])
+    assert (count, len(after)) == (2, 296)
+    held = contents(tmp_path / "store")
+    assert not any(trace in held for trace in traces(x, [3, 50, 298, 299]))
+    kept = [0, 49, 51, 297]
+    assert records(after, after.top(x[kept], 1).rows, 300) == [[k] for k in kept]
+
+
 def test_all_may_leave(tmp_path: Path) -> None:
     store = made(tmp_path / "store", vectors(70))
     after, count = store.remove(names(70))
