@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as packed
 
 from graph_influence import surrogate_store
 from graph_influence.graph import SocialGraph
@@ -47,8 +48,8 @@ def save(network: Network, directory: Path) -> str:
         "seeds.covered": standing.selected.prefix,
     }
     for name, sets in pair.items():
-        packed = sets.members.packed()
-        arrays |= {f"{name}.length": packed.length, f"{name}.members": packed.data[: packed.used]}
+        rows = sets.members.packed()
+        arrays |= {f"{name}.length": rows.length, f"{name}.members": rows.data[: rows.used]}
     nodes = network.graph.nodes
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -67,7 +68,7 @@ def save(network: Network, directory: Path) -> str:
         manifest["surrogate"] = surrogate_store.save(network.surrogate, directory)
         files += [surrogate_store.SURROGATE, surrogate_store.LABELS]
     manifest["digest"] = digest(manifest, arrays, nodes.to_json())
-    save_file(arrays, directory / _SETS)
+    (directory / _SETS).write_bytes(packed(arrays))
     (directory / _NODES).write_text(json.dumps(nodes.to_json()), "utf-8")
     manifest["files"] = {name: digest_of_file(directory / name) for name in files}
     (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 from torch import Tensor
 
 from recsys.closed_form import ClosedForm, closed_form
@@ -76,11 +77,12 @@ def save(model: Storable, directory: str | Path, *, overwrite: bool = False) -> 
     manifest["digest"] = _content_digest(manifest, tensors, (model.data.users, model.data.items))
     _refuse(directory, manifest["digest"], overwrite)
     directory.mkdir(parents=True, exist_ok=True)
-    # Without a manifest a half-written directory is no model; it goes first and comes last.
-    (directory / _MANIFEST).unlink(missing_ok=True)
-    (directory / _KEPT).unlink(missing_ok=True)
+    # Without a manifest a half-written directory is no model; it goes first and comes last. Whoever loaded the others
+    # has them mapped into memory, so they are not written over.
+    for name in (_MANIFEST, _TENSORS, _KEPT, _USERS, _ITEMS):
+        (directory / name).unlink(missing_ok=True)
     for name, held in files.items():
-        save_file(held, directory / name)
+        (directory / name).write_bytes(packed(held))  # `save_file`, killed, leaves a file of a name that nobody knows
     for name, ids in ((_USERS, model.data.users), (_ITEMS, model.data.items)):
         pq.write_table(_table(ids), directory / name)
     manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, _USERS, _ITEMS)}

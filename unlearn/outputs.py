@@ -74,7 +74,12 @@ def write(file: Path, content: bytes) -> None:
             mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o666
             durable.replace(file.resolve(), content, mode=mode)
     except OSError as error:
-        raise OSError(f"{file} could not be written ({_why(error)}); make room there, or name another place") from error
+        raise unwritten(file, error) from error
+
+
+def unwritten(place: Path, error: OSError) -> OSError:
+    """The error with the place that could not be written, and a remedy."""
+    return OSError(f"{place} could not be written ({_why(error)}); make room there, or name another place")
 
 
 def write_json(file: Path | None, content: Any) -> None:

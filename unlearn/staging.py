@@ -60,6 +60,7 @@ class Staging:
         """Write a version, whose digest `write` returns, and what is known of it; with the facts it counts."""
         self.unstage(batch_id)
         folder = self.version(batch_id)
+        folder.mkdir(mode=0o700, parents=True)
         facts = facts | {"digest": write(folder)}
         durable.sync_tree(folder)
         durable.replace(folder / "facts.json", json.dumps(facts).encode())

@@ -20,7 +20,7 @@ import typer
 from filelock import FileLock, Timeout
 
 from unlearn import durable
-from unlearn.outputs import obstacle
+from unlearn.outputs import obstacle, unwritten
 
 T = TypeVar("T")
 COPIES = "tracked-copies.jsonl"
@@ -110,16 +110,20 @@ class Workspace:
     def replace(self, write: Callable[[Path], object]) -> None:
         """Let `write` make the new state in the folder that it is given, and swap that in as a whole.
 
-        A reader finds the old or the new, never half of each.
+        A reader finds the old or the new, never half of each. Who may look into the folder stays as it was.
 
         Raises:
             FileExistsError: as `check`.
+            OSError: it cannot be written; the old state is still there, and nothing else.
         """
         self._refuse_others()
         with self.held():
             folder = self.folder.resolve()
             staged = _beside(folder, "new")
             try:
+                staged.mkdir()
+                if folder.exists():
+                    shutil.copymode(folder, staged)
                 write(staged)
                 if (copies := folder / COPIES).is_file():
                     shutil.copy2(copies, staged)
@@ -127,6 +131,10 @@ class Workspace:
                 if folder.exists():
                     folder.rename(_beside(folder, "old"))
                 staged.rename(folder)
+            except OSError as error:
+                if error.filename is None:
+                    raise unwritten(self.folder, error) from error
+                raise
             finally:
                 _finish(folder)
 

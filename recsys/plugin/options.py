@@ -15,7 +15,7 @@ from unlearn.invalid import Problems
 from unlearn.methods.base import Unlearner
 from unlearn.specification import unlearner
 from unlearn.tracking.copies import Copies
-from unlearn.tracking.reach import database_kind
+from unlearn.tracking.reach import database_kind, sqlite_file
 from unlearn.workspace_target import IDENTITY, InvalidOptions, text_options
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _check_tracking(texts: Mapping[str, str], problems: Problems) -> None:
             "store"
         )
     elif kind == "sqlite" and "workspace" in texts:
-        file, folder = Path(where.removeprefix("sqlite:///")).resolve(), Path(texts["workspace"]).resolve()
+        file, folder = (sqlite_file(where) or Path(where)).resolve(), Path(texts["workspace"]).resolve()
         if file.is_dir():
             problems.add("`tracking` must name a file (got a folder): append mlflow.db")
         if any(file.is_relative_to(one) for one in (folder, folder.with_name(f"{folder.name}.service"))):

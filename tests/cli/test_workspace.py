@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,10 @@ def killed(trained: tuple[Path, object], user: str, tmp_path_factory: pytest.Tem
     return parent
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
 def beside(folder: Path) -> set[str]:
     return {path.name.removeprefix(".model.unlearn-") for path in folder.parent.iterdir()} - {"model"}
 
@@ -124,6 +129,34 @@ def test_what_nobody_can_write_is_read_without_a_lock(
     monkeypatch.setattr("os.access", lambda path, mode: path != model.parent)
     assert len(workspace.load(model).data) == len(data)
     assert beside(model) == set()
+
+
+def test_who_may_look_into_it_stays_as_it_was(model: Path, user: str) -> None:
+    problem, seen = workspace.load(model), list[int]()
+    model.chmod(0o700)
+    workspace.save(forgotten(problem, user), model)
+    assert model.stat().st_mode & 0o777 == 0o700
+
+    def write(new: Path) -> None:
+        seen.append(new.stat().st_mode & 0o777)  # what is written is as closed as what was there
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        workspace.at(model).replace(write)
+    assert seen == [0o700]
+
+
+@pytest.mark.parametrize("room", [0, 1_000, 5_000])
+def test_a_full_disk_leaves_the_old_state_and_names_the_folder(model: Path, user: str, room: int) -> None:
+    problem, before = workspace.load(model), contents(model)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(OSError, match=rf"{model} could not be written \(file too large\); make room there"):
+            workspace.save(forgotten(problem, user), model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents(model) == before and beside(model) == {"lock"}
 
 
 def test_only_a_workspace_is_replaced(model: Path, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -86,8 +89,10 @@ def test_another_model_is_not_overwritten_unasked(problem: RecommenderProblem, t
     with pytest.raises(FileExistsError, match="overwrite=True"):
         save(other, tmp_path)
     assert torch.equal(load(tmp_path, problem.data).params["table"], problem.params["table"])
+    loaded = load(tmp_path, problem.data)
     save(other, tmp_path, overwrite=True)
     assert torch.equal(load(tmp_path, problem.data).params["table"], other.params["table"])
+    assert torch.equal(loaded.params["table"], problem.params["table"])
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError):
@@ -182,3 +187,25 @@ def test_what_training_kept_comes_back_and_goes_with_the_forgotten(problem: Reco
     save(after, tmp_path, overwrite=True)
     assert not (tmp_path / "history.safetensors").exists()
     assert not load(tmp_path, after.data).history.checkpoints
+
+
+def test_a_killed_save_leaves_nothing_that_the_next_one_does_not_replace(
+    problem: RecommenderProblem, tmp_path: Path
+) -> None:
+    wide = problem.with_params({"table": problem.params["table"].repeat(1, 500)})
+    row = wide.params["table"][int(problem.data.users.rows([CANARY])[0])].numpy().tobytes()
+    if not (child := os.fork()):
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which ends the process in the middle of the write
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 * len(row),) * 2)
+        save(wide, tmp_path)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGXFSZ
+    assert list(tmp_path.iterdir())
+    request = ForgetSet(users=(CANARY,))
+    remaining = problem.without(request)
+    save(remaining.with_params(remaining.settled(request)), tmp_path, overwrite=True)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "manifest.json", "model.safetensors", "users.parquet", "items.parquet"
+    }  # fmt: skip
+    assert not any(row[:16] in file.read_bytes() for file in tmp_path.iterdir())

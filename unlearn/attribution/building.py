@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from unlearn import durable
 from unlearn.attribution.features import Features
 from unlearn.attribution.layout import DIGEST, StoreError, parts, read, refit, write
 from unlearn.attribution.store import GradientStore
@@ -50,7 +51,7 @@ def build(
             return GradientStore.open(folder)
         if manifest["total"] != len(digests):
             raise StoreError(f"`folder` was begun for {manifest['total']} records (got {len(digests)}); name another")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and set(folder.iterdir()) - {durable.unfinished(folder / "manifest.json")}:
         raise StoreError(f"`folder` must be new, empty or a store for `build` (got {folder})")
     else:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,10 +68,12 @@ def build(
             raise ValueError(
                 f"`features` must return shape [{stop - start}, {width}] for `build` (got {list(found.shape)})"
             )
-        sizes = found.norm(dim=1)
+        # In single precision the squares of a well-fitted record's gradient may all be 0.
+        lengths = found.norm(dim=1, dtype=torch.float64)
+        sizes = lengths.float()
         if not bool(sizes.isfinite().all()):
             raise ValueError(f"features must be finite for `build` (got nan or inf among records {start} to {stop})")
-        unit = found / sizes.clamp_min(1e-30)[:, None]
+        unit = found / lengths.clamp_min(1e-300)[:, None]
         rows.append(folder, unit.half().numpy())
         norms.append(folder, sizes.numpy())
         names.append(folder, np.frombuffer(b"".join(digests[start:stop]), np.uint8))

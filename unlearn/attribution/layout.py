@@ -80,9 +80,10 @@ def parts(width: int, head: int) -> tuple[Part, ...]:
 
 def move(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Make the moves that the manifest holds, then forget them. Made twice they do the same: sources stay in place."""
-    moves = manifest["moves"]
-    head = (folder / BASIS).stat().st_size // (4 * manifest["width"])
-    for part in parts(manifest["width"], head):
+    moves, width = manifest["moves"], manifest["width"]
+    stored = parts(width, (folder / BASIS).stat().st_size // (4 * width))
+    # What is fitted again is written anew; half of it may be there already, in another width.
+    for part in stored[:3] if moves["refit"] else stored:
         if moves["from"] and (n := part.count(folder)) > moves["rows"]:  # not cut yet
             array = part.open(folder, n, "r+")
             array[moves["to"]] = array[moves["from"]]
@@ -118,7 +119,7 @@ def refit(folder: Path, manifest: Mapping[str, Any]) -> None:
         found = basis.quantised(unit[start : start + 8192])
         heads.append(folder, found[0])
         spans.append(folder, found[1])
-    (folder / BASIS).write_bytes(basis.vectors.tobytes())
+    durable.replace(folder / BASIS, basis.vectors.tobytes(), mode=0o666)
 
 
 def read(folder: Path) -> dict[str, Any]:

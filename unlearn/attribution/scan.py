@@ -60,7 +60,10 @@ def two_stage(
     centres, uppers = np.empty(n, np.float32), np.empty(n, np.float32)
     best, scores = torch.zeros(len(queries), k, dtype=torch.int64), torch.zeros(len(queries), k)
     exact, read = torch.zeros(len(queries), dtype=torch.bool), torch.zeros(len(queries), dtype=torch.int64)
-    for number, query in enumerate(queries.float().numpy()):
+    # Scaled to the size of numbers whose squares single precision can hold.
+    sizes = queries.float().abs().amax(1, keepdim=True)
+    sizes[sizes == 0] = 1.0
+    for number, query in enumerate((queries.float() / sizes).numpy()):
         head = basis.vectors @ query
         step = np.float32(max(float(np.abs(head).max(initial=0.0)) / _STEPS, 1e-30))
         integers = np.rint(head / step).astype(np.int16)
@@ -83,7 +86,7 @@ def two_stage(
         similar = torch.from_numpy(rows[candidates]).float() @ torch.from_numpy(query)
         scores[number], place = (similar * torch.from_numpy(weights[candidates])).topk(k)
         best[number] = torch.from_numpy(candidates)[place]
-    return Found(best, scores, exact, read)
+    return Found(best, scores * sizes, exact, read)
 
 
 @kernel

@@ -22,7 +22,8 @@ Similarity = Literal["cosine", "dot"]
 class GradientStore:
     """A finished store; open it with `GradientStore.open`, make it with `build`.
 
-    Rows have no order: removal moves them. `digests` [n, 32] says whose each one is.
+    Rows have no order: removal moves them. `digests` [n, 32] says whose each one is. While records are removed nobody
+    else may use the folder, and whoever had opened it before opens it again to search.
     """
 
     folder: Path
@@ -87,15 +88,16 @@ class GradientStore:
         wanted = {bytes(digest) for digest in digests}
         if {len(digest) for digest in wanted} - {DIGEST}:
             raise ValueError(f"`digests` must be {DIGEST} bytes each for `GradientStore.remove`")
-        held = self.digests.view(f"V{DIGEST}").reshape(-1)
+        store = GradientStore.open(self.folder)  # others may have removed records, and moved rows, since this one did
+        held = store.digests.view(f"V{DIGEST}").reshape(-1)
         gone = np.flatnonzero(np.isin(held, np.array(list(wanted), dtype=f"V{DIGEST}"))) if wanted else np.empty(0, int)
         if not len(gone):
-            return self, 0
-        left = len(self) - len(gone)
-        last = np.setdiff1d(np.arange(left, len(self)), gone)
-        stale = bool(np.isin(gone, sample(self.digests)).any()) or left < SAMPLE
+            return store, 0
+        left = len(store) - len(gone)
+        last = np.setdiff1d(np.arange(left, len(store)), gone)
+        stale = bool(np.isin(gone, sample(store.digests)).any()) or left < SAMPLE
         moves = {"rows": left, "from": last.tolist(), "to": gone[gone < left].tolist(), "refit": stale}
-        manifest = self.manifest | {"moves": moves}
+        manifest = store.manifest | {"moves": moves}
         write(self.folder, manifest)
         move(self.folder, manifest)
         return GradientStore.open(self.folder), len(gone)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unlearn import durable
 from unlearn.tracking.mlflow import MlflowTracker
-from unlearn.tracking.reach import StoreUnavailable, told, told_of_database
+from unlearn.tracking.reach import StoreUnavailable, sqlite_file, told, told_of_database, without_password
 from unlearn.workspace import COPIES
-
-_SECRET = re.compile(r"(?<=//)([^:/@\s]*):[^/@\s]*(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +48,8 @@ class Copies:
         return [Copy(**json.loads(line)) for line in lines]
 
     def add(self, store: str, model_id: str) -> None:
-        """List a copy. A password in the URI is not kept: drivers find it in the environment or in ~/.pgpass."""
-        self._write([*self.listed(), Copy(_SECRET.sub(r"\1", store), model_id)])
+        """List a copy; of its URI the password is not kept."""
+        self._write([*self.listed(), Copy(without_password(store), model_id)])
 
     def destroy(self) -> list[Left]:
         """Destroy all of them, rows and bytes, as `MlflowTracker.purge` does; those that are left stay on the list.
@@ -81,5 +78,5 @@ class Copies:
 
 def _require_file(store: str) -> None:
     """Refuse a SQLite file that is not there: it would be made anew, and its copies would seem to be gone."""
-    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).is_file():
+    if (file := sqlite_file(store)) is not None and not file.is_file():
         raise StoreUnavailable(store, "there is no such file, which may have been moved")

@@ -20,6 +20,7 @@ from unlearn.tracking.reach import (
     once,
     require_artifacts,
     require_database,
+    sqlite_file,
     told,
     told_of_database,
 )
@@ -124,10 +125,16 @@ def _resolve(location: str | Path) -> tuple[str, str | None]:
     named = str(location)
     if named.startswith("file:"):
         raise StoreUnavailable(named, "MLflow serves no file store any more")
-    if named == "databricks" or ("://" in named and not named.startswith("sqlite:///")):
+    driver, is_uri, rest = named.partition("://")
+    file = sqlite_file(named) if is_uri else Path(named)
+    if named == "databricks" or file is None:
         return named, None
-    path = Path(named.removeprefix("sqlite:///")).expanduser().resolve()
+    path = file.expanduser().resolve()
+    if "?" in str(path):
+        raise StoreUnavailable(named, "the name of its file has a `?`, behind which SQLAlchemy reads options")
     if (why := obstacle(path)) is not None:
         raise StoreUnavailable(named, why)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{path}", path.with_name(f"{path.stem}-artifacts").as_uri()
+    options = "".join(rest.partition("?")[1:])
+    uri = f"{driver}:///{path}{options}" if is_uri else f"sqlite:///{path}"
+    return uri, path.with_name(f"{path.stem}-artifacts").as_uri()

@@ -14,11 +14,20 @@ DIGEST_LENGTH = 32  # MLflow allows 36
 
 def _name_problems(names: Mapping[str, object], what: str) -> list[str]:
     return [
-        f"the name of a {what} must be 1 to 250 letters, digits, '_', '-', '.', '/' or spaces (got {name!r}): "
-        f"write {re.sub('[^A-Za-z0-9_./ -]+', '_at_' if '@' in name else '_', name) or 'a name'!r}"
+        f"the name of a {what} must be 1 to 250 letters, digits, '_', '-', '.', '/' or spaces, and no path to "
+        f"elsewhere (got {name!r}): write {_nearest(name) or 'a name'!r}"
         for name in names
-        if not _NAME.fullmatch(name)
+        if not _NAME.fullmatch(name) or name != _plain(name)
     ]
+
+
+def _nearest(name: str) -> str:
+    return _plain(re.sub("[^A-Za-z0-9_./ -]+", "_at_" if "@" in name else "_", name))[:250]
+
+
+def _plain(name: str) -> str:
+    """The name without what would lead elsewhere if it were a path, as MLflow reads it."""
+    return re.sub(r"^\.\.+", "", "/".join(part for part in name.split("/") if part not in ("", ".", "..")))
 
 
 def _raise(problems: list[str]) -> None:

@@ -6,11 +6,12 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from unlearn.tracking.base import Purged
-from unlearn.tracking.reach import once
+from unlearn.tracking.reach import once, sqlite_file
 from unlearn.tracking.rows import delete_version, forget_run, models_made, sweep, traces_made
 
 if TYPE_CHECKING:
@@ -66,22 +67,22 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
         forget_run(store, run.info.run_id)
         store._hard_delete_run(run.info.run_id)
     sweep(store)
-    if uri.startswith("sqlite:///") and (runs or models):  # also those that are gone: the last call may have died here
-        rewrite(uri.removeprefix("sqlite:///"))
+    if (file := sqlite_file(uri)) is not None and (runs or models):  # also if gone: the last call may have died here
+        rewrite(file)
     return Purged(runs=len(doomed_runs), models=len(doomed_models))
 
 
-def rewrite(path: str) -> None:
+def rewrite(file: Path) -> None:
     """Have a SQLite file, and the log beside it where there is one, hold no more than its rows.
 
     Raises:
         sqlite3.OperationalError: others read it for all of a minute; a second call finishes.
     """
-    with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)) as connection:
         connection.execute("VACUUM")
         (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:  # which SQLite says, and raises nothing
-        raise sqlite3.OperationalError(f"database is locked: deleted rows are still in the log of {path}")
+        raise sqlite3.OperationalError(f"database is locked: deleted rows are still in the log of {file}")
 
 
 def delete_artifacts(where: str) -> None:

@@ -15,7 +15,9 @@ from unlearn.outputs import obstacle
 # One attempt instead of eight, and seconds for an answer instead of minutes; libpq would wait for ever.
 _ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "PGCONNECT_TIMEOUT": "10"}
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-_PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)")
+# In the URL of a database a password goes as far as the @, slashes included, and may be an argument of the driver.
+_PASSWORD = re.compile(r"^((?:(https?)|(?!https?:)[^:/]+)://[^:/@]*):((?(2)[^/@]*|[^@]*))(?=@)")
+_ARGUMENT = re.compile(r"(?<=[?&])(?:password|passwd)=([^&]*)&?")
 
 
 class StoreUnavailable(ValueError):
@@ -23,9 +25,18 @@ class StoreUnavailable(ValueError):
 
     def __init__(self, location: object, why: str) -> None:
         told = f"{location} cannot be used as an MLflow store ({why})"
-        super().__init__(
-            f"{_PASSWORD.sub('***', told)}; name a SQLite file that can be written, or the URI of a server that runs"
-        )
+        for password in filter(None, _passwords(str(location))):
+            told = told.replace(password, "***")
+        super().__init__(f"{told}; name a SQLite file that can be written, or the URI of a server that runs")
+
+
+def without_password(uri: str) -> str:
+    """A tracking URI without its password: drivers find it in the environment or in ~/.pgpass."""
+    return _ARGUMENT.sub("", _PASSWORD.sub(r"\1", uri)).rstrip("?&")
+
+
+def _passwords(uri: str) -> list[str]:
+    return [found[3] for found in _PASSWORD.finditer(uri)] + _ARGUMENT.findall(uri)
 
 
 @contextmanager
@@ -81,6 +92,11 @@ def database_kind(uri: str) -> str | None:
     return scheme if scheme in _DATABASES else None
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, whatever its driver is and is told; None of every other store."""
+    return Path(uri.partition(":///")[2].partition("?")[0]) if database_kind(uri) == "sqlite" else None
+
+
 def require_database(location: object, uri: str) -> None:
     """Connect to a database once; a SQLite file that is there must be free to be written to. Other URIs are none.
 
@@ -91,13 +107,12 @@ def require_database(location: object, uri: str) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        kind = database_kind(uri)
-        if kind == "sqlite":
-            if (file := Path(uri.removeprefix("sqlite:///"))).exists():
+        if (file := sqlite_file(uri)) is not None:
+            if file.exists():
                 with closing(sqlite3.connect(file, isolation_level=None)) as database:
                     database.execute("BEGIN IMMEDIATE")
                     database.execute("ROLLBACK")
-        elif kind is not None:
+        elif database_kind(uri) is not None:
             engine = create_engine(uri)
             with closing(engine.connect()):
                 pass

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlparse
 
 from unlearn.tracking.mlflow import MlflowTracker
 from unlearn.tracking.purge import delete_artifacts, pages, rewrite
+from unlearn.tracking.reach import sqlite_file
 from unlearn.tracking.rows import delete_version
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ class ModelRegistry:
                 shutil.rmtree(found)
             else:
                 found.unlink()
-        if self._tracker.uri.startswith("sqlite:///"):  # of tags and versions that were deleted above
-            rewrite(self._tracker.uri.removeprefix("sqlite:///"))
+        if (file := sqlite_file(self._tracker.uri)) is not None:  # of tags and versions that were deleted above
+            rewrite(file)
         return Left(
             versions=len(self._others(serving)),
             runs=len(self._doomed(serving)),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from unlearn.tracking import MlflowTracker, lineage
 from unlearn.tracking.reach import StoreUnavailable
@@ -84,6 +86,28 @@ def test_all_bad_names_at_once_and_nothing_kept(tracker: MlflowTracker) -> None:
         run.metrics({"fine": 1.0, "recall@20": 0.3, "": 1.0})
     assert str(caught.value).count("\n- ") == 2
     assert tracker._client.get_run(run.id).data.metrics == {}
+
+
+NAMES = ["a", "a/b", ".a", "a..b", "a/..b", "a.", "..", ".", "...", "..a", "/a", "a/", "a//b", "a/./b", "a/../b",
+         "../a", "a@b", "a/@", "", " ", "a" * 250, "a" * 251, "/" + "a" * 250]  # fmt: skip
+
+
+def test_a_name_is_refused_where_mlflow_refuses_it_and_another_is_offered(tracker: MlflowTracker) -> None:
+    refused: list[str] = []
+    for name in NAMES:
+        with tracker.run("names") as run:
+            try:
+                tracker._client.log_metric(run.id, name, 1.0)
+            except MlflowException:
+                refused.append(name)
+                for keep in (run.metrics, run.params):
+                    with pytest.raises(ValueError, match="the name of a") as caught:
+                        keep({name: 1.0})
+                    keep({ast.literal_eval(str(caught.value).rpartition("write ")[2]): 1.0})
+            else:
+                run.metrics({name: 1.0})
+                run.params({name: 1.0})
+    assert len(NAMES) > len(refused) > 10
 
 
 def test_a_value_too_long_is_refused_rather_than_cut_off(tracker: MlflowTracker) -> None:

@@ -15,6 +15,7 @@ from mlflow.entities import Feedback, LoggedModelInput, TraceInfo, TraceLocation
 
 from tests.unlearn.tracking.tables import rows, tables_with
 from unlearn.tracking import MlflowTracker, Purged
+from unlearn.tracking.copies import Copies
 from unlearn.tracking.purge import PurgeRefused, rewrite
 
 
@@ -106,8 +107,32 @@ def test_deleted_rows_leave_the_database_file(tmp_path: Path) -> None:
         connection.execute("DELETE FROM note")
         connection.commit()
     assert holders(tmp_path, gone) == ["rows.db"]
-    rewrite(str(file))
+    rewrite(file)
     assert holders(tmp_path, gone) == []
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///{}?timeout=30", "sqlite+pysqlite:///{}"])
+def test_deleted_rows_leave_the_file_whatever_its_driver_is_told(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, file = secrets.token_hex(16), tmp_path / "mlflow.db"
+    tracker = MlflowTracker(uri.format(file))
+    assert tracker.uri == uri.format(file)
+    with tracker.run(gone, tags={"note": gone}) as run:
+        pass
+    copies = Copies(tmp_path / "copies.jsonl")
+    copies.add(tracker.uri, "m-0123456789abcdef0123456789abcdef")
+    kept, connect = sqlite3.connect, list[str]()
+
+    def connected(path: Path, *arguments: Any, **named: Any) -> sqlite3.Connection:
+        connect.append(str(path))
+        return kept(path, *arguments, **named)
+
+    monkeypatch.setattr("unlearn.tracking.purge.sqlite3.connect", connected)
+    assert tracker.purge(runs=[run.id]) == Purged(runs=1, models=0)
+    assert copies.destroy() == []
+    assert holders(tmp_path, gone) == [] and str(file) in connect
+    assert {one.name for one in tmp_path.iterdir()} <= {"mlflow.db", "mlflow-artifacts"}
 
 
 def test_a_log_that_somebody_reads_is_not_said_to_be_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,10 +148,10 @@ def test_a_log_that_somebody_reads_is_not_said_to_be_rewritten(tmp_path: Path, m
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM note").fetchall()
         with pytest.raises(sqlite3.OperationalError, match="locked"):
-            rewrite(str(file))
+            rewrite(file)
         assert holders(tmp_path, gone) != []
         reader.execute("COMMIT")
-        rewrite(str(file))
+        rewrite(file)
         assert holders(tmp_path, gone) == []
 
 
