@@ -5,7 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from recsys.data import Columns, Interactions, Split, from_parquet, read, read_features, read_split, to_parquet
+from recsys.data import (
+    Columns,
+    Interactions,
+    Split,
+    from_parquet,
+    read,
+    read_features,
+    read_split,
+    to_inter,
+    to_parquet,
+)
 from recsys.errors import InvalidInteractions
 
 
@@ -199,6 +209,18 @@ def test_kinds_of_ids_agree_across_files(write, tmp_path):
     assert data.ties.tolist() == [[0, 2], [2, 1]]
 
 
+@pytest.mark.parametrize("id", [10**18, 2**63 - 1, 2**63, 10**19])
+def test_a_number_is_an_id_of_the_same_kind_in_text_as_in_a_table(write, tmp_path, id):
+    """What fits in 64 bits is int in both; what does not fit no table of integers could hold."""
+    text = read(write("x.csv", f"user,item\n{id},1\n7,{id}\n"))
+    assert text.users.take([0, 1]) == ([7, id] if id < 2**63 else sorted([str(id), "7"]))
+    if id < 2**63:
+        pd.DataFrame({"user": [id, 7], "item": [1, id]}).to_parquet(tmp_path / "x.parquet")
+        assert read(tmp_path / "x.parquet").digest() == text.digest()
+        to_inter(text, tmp_path / "x.inter")
+        assert read(tmp_path / "x.inter").digest() == text.digest()
+
+
 def test_a_folder_with_a_split_is_one_vocabulary(write, tmp_path):
     write("train.txt", "4 10 30\n1 20 10 30\n")
     write("test.txt", "4 20\n1 40\n9 10 20 5\n")
@@ -276,6 +298,7 @@ def test_numbers_that_are_no_ids_are_named_whatever_the_other_part_has(tmp_path)
         ([1.0, 2.5, 3.0], r"test\.parquet: `user` must hold whole numbers, or strings, not both \(1 bad, row 1\)"),
         ([1.0, None, 3.0], r"test\.parquet: `user` must not be missing \(1 bad, row 1\)"),
         (pd.array([1, None, 3], dtype="Int64"), r"test\.parquet: `user` must not be missing \(1 bad, row 1\)"),
+        ([1, 2.0**53, 3], r"test\.parquet: `user` must hold whole .*\(1 bad, row 1\)"),
         (pd.array([1, 2**63, 3], dtype="uint64"), r"test\.parquet: `user` must hold whole .*\(1 bad, row 1\)"),
     ):
         pd.DataFrame({"user": users, "item": [2, 3, 1]}).to_parquet(tmp_path / "test.parquet")
