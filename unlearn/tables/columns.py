@@ -92,6 +92,13 @@ def _is_int(value: Any) -> bool:
     return whole and -(2**63) <= int(value) < 2**63
 
 
+def numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """The numbers of a column [n], be they written as text; NaN for what is none, and a date or a duration is none."""
+    if column.dtype.kind in "mMc" or isinstance(column.dtype, pd.PeriodDtype):
+        return np.full(len(column), np.nan, dtype=np.float64)
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
 def number_column(column: pd.Series[Any] | None, name: str, problems: Problems) -> NDArray[np.float64] | None:
     """Finite numbers of a column as float64; bad rows are noted."""
     if column is None:
@@ -99,7 +106,7 @@ def number_column(column: pd.Series[Any] | None, name: str, problems: Problems) 
     if pd.api.types.is_datetime64_any_dtype(column):
         problems.add(f"`{name}` must hold numbers (got dates); convert them to seconds first")
         return None
-    parsed = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    parsed = numbers(column)
     remedy = "drop these rows or correct the value"
     problems.rows(~np.isfinite(parsed), column.index, f"`{name}` must hold finite numbers", remedy)
     return parsed
@@ -113,20 +120,23 @@ def time_column(column: pd.Series[Any] | None, name: str, problems: Problems) ->
     """
     if column is None:
         return None
-    numbers = pd.to_numeric(column, errors="coerce")
-    if pd.api.types.is_datetime64_any_dtype(column) or not numbers.notna().any():
-        numbers = _since_1970(column)
-    times = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    times = numbers(column)
+    if np.isnan(times).all():
+        times = _since_1970(column)
     required = f"`{name}` must hold finite numbers, or dates like 2024-01-31 or 2024-01-31T18:30:00Z"
     remedy = "correct the value, drop these rows, or leave the column out if nothing needs the order"
     problems.rows(~np.isfinite(times), column.index, required, remedy)
     return times
 
 
-def _since_1970(dates: pd.Series[Any]) -> pd.Series[Any]:
+def _since_1970(dates: pd.Series[Any]) -> NDArray[np.float64]:
     """Seconds; NaN where there is no date."""
+    if not pd.api.types.is_datetime64_any_dtype(dates):
+        dates = dates.astype(str)  # a period, too, is written as its date
     parsed = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
-    return (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    parsed = parsed.astype("datetime64[us, UTC]")  # of nanoseconds 64 bits hold no year 3000
+    seconds: Any = (parsed - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds()
+    return seconds.to_numpy(dtype=np.float64)
 
 
 def whole_or_text(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -16,7 +16,7 @@ from recsys.data.readers.recbole import atomic_columns
 from recsys.data.readers.table import Columns, Table, find_columns
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic, is_atomic
-from unlearn.tables.columns import whole_or_text
+from unlearn.tables.columns import numbers, whole_or_text
 from unlearn.tables.pairs import pairs
 from unlearn.tables.parquet import ANY_SIZE, is_parquet
 from unlearn.tables.text import NUMBER, delimited, fields, read_lines, separator
@@ -142,7 +142,7 @@ def kept_ratings(table: Table, threshold: float | None, duplicates: Duplicates, 
     asked = table.columns
     if threshold is None:
         return Table(table.frame, Columns(asked.user, asked.item, asked.weight or name, None, asked.time))
-    values = pd.to_numeric(table.frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    values = numbers(table.frame[name])
     remedy = "drop these rows or correct the value"
     problems.rows(~np.isfinite(values), table.frame.index, f"`{name}` must hold finite numbers", remedy)
     kept, low = values >= threshold, values < threshold

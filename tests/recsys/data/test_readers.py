@@ -332,6 +332,13 @@ def test_dates_of_a_parquet_file(tmp_path):
         assert read(tmp_path / "x.parquet").time.tolist() == seconds
 
 
+def test_a_date_is_no_rating(tmp_path):
+    rated = pd.DataFrame({"user": [1, 1], "item": [1, 2], "rating": pd.to_datetime([5, 6], unit="s")})
+    rated.to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InvalidInteractions, match=r"`rating` must hold finite numbers \(2 bad, row 0, 1\)"):
+        read(tmp_path / "x.parquet")
+
+
 @pytest.mark.parametrize(
     ("times", "line"),
     [("2020-01-01 12:00 soon,2020-01-02", 2), ("1577836800,2020-01-02", 3), ("2020-01-01,", 3), ("inf,5", 2)],
