@@ -80,6 +80,19 @@ def test_ids_that_are_text(written):
     assert listed(read(unclear, header=False)) == [("ann", "bob", 1.0), ("x", "y", 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ann,42\n42,17\n17,9\n", [("17", "9"), ("42", "17"), ("ann", "42")]),
+        ("ann,bob\n42,17\n17,ann\n", [("17", "ann"), ("42", "17"), ("ann", "bob")]),
+        ('"Doe, Jane",42\n42,17\n17,"Doe, Jane"\n', [("17", "Doe, Jane"), ("42", "17"), ("Doe, Jane", "42")]),
+        ('"Doe, Jane" b\nb "Doe, Jane"\n', [("Doe, Jane", "b"), ("b", "Doe, Jane")]),
+    ],
+)
+def test_a_first_tie_of_names_is_no_header_of_numbers_or_names_below(written, text, expected):
+    assert [tie[:2] for tie in listed(read(written(text)))] == expected
+
+
 def test_xml_is_told_to_be_none(written):
     with pytest.raises(InvalidGraph, match="got XML.*NetworkX.*`from_networkx`"):
         read(written('<?xml version="1.0"?>\n<graphml>\n<node id="a"/>\n</graphml>\n'))

@@ -48,6 +48,7 @@ FILES = {
     ),
     "triples in commas": ("d.txt", "1,51,2\n2,51,5", [(1, 51, 2), (2, 51, 5)]),
     "triples in spaces": ("d.txt", "1  51 2\n1 52 .5\n", [(1, 51, 2), (1, 52, 0.5)]),
+    "triples in quotes": ("d.txt", '"1","51","2"\n"2","51","5"\n', [(1, 51, 2), (2, 51, 5)]),
     "headed triples": ("d.txt", "userID\tartistID\tweight\n3\t1\t7\n3\t2\t9\n", [(3, 1, 7), (3, 2, 9)]),
     "u.data": ("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n2\t2\t5\t99\n", [(1, 2, 100), (2, 2, 99)]),
     "ratings.dat": ("ratings.dat", "1::2::4::100\n1::3::3.5::101\n", [(1, 2, 100)]),
