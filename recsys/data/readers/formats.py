@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recsys.data.frames import Duplicates
 from recsys.data.readers.lightgcn import one_line_a_user
@@ -44,6 +45,11 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
 
 def _parquet(path: Path, problems: Problems) -> pd.DataFrame:
     try:
+        with pq.ParquetFile(path, thrift_string_size_limit=ANY_SIZE) as file:
+            names = file.schema_arrow.names
+        if len(set(names)) < len(names):
+            problems.add(f"columns must have different names (got {', '.join(names)}); rename them")
+            problems.fail()
         return pd.read_parquet(path, thrift_string_size_limit=ANY_SIZE)
     except (pa.ArrowException, OSError) as error:
         problems.add(f"the file must be whole Parquet (got an error: {error}); write or fetch it again")

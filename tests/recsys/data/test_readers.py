@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from recsys.data import (
     Columns,
     Interactions,
@@ -335,6 +337,13 @@ def test_dates_of_a_parquet_file(tmp_path):
 
 def test_a_date_is_no_rating(tmp_path):
     rated = pd.DataFrame({"user": [1, 1], "item": [1, 2], "rating": pd.to_datetime([5, 6], unit="s")})
+def test_columns_of_one_name_in_a_parquet_file(tmp_path):
+    pq.write_table(pa.table([[1], [2], [5]], names=["user", "item", "item"]), tmp_path / "x.parquet")
+    with pytest.raises(InvalidInteractions, match=r"different names \(got user, item, item\); rename them") as caught:
+        read(tmp_path / "x.parquet")
+    assert len(caught.value.problems) == 1
+
+
     rated.to_parquet(tmp_path / "x.parquet")
     with pytest.raises(InvalidInteractions, match=r"`rating` must hold finite numbers \(2 bad, row 0, 1\)"):
         read(tmp_path / "x.parquet")
