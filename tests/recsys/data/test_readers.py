@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
-import pytest
+import os
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+
 from recsys.data import (
     Columns,
     Interactions,
@@ -335,8 +337,6 @@ def test_dates_of_a_parquet_file(tmp_path):
         assert read(tmp_path / "x.parquet").time.tolist() == seconds
 
 
-def test_a_date_is_no_rating(tmp_path):
-    rated = pd.DataFrame({"user": [1, 1], "item": [1, 2], "rating": pd.to_datetime([5, 6], unit="s")})
 def test_columns_of_one_name_in_a_parquet_file(tmp_path):
     pq.write_table(pa.table([[1], [2], [5]], names=["user", "item", "item"]), tmp_path / "x.parquet")
     with pytest.raises(InvalidInteractions, match=r"different names \(got user, item, item\); rename them") as caught:
@@ -344,6 +344,8 @@ def test_columns_of_one_name_in_a_parquet_file(tmp_path):
     assert len(caught.value.problems) == 1
 
 
+def test_a_date_is_no_rating(tmp_path):
+    rated = pd.DataFrame({"user": [1, 1], "item": [1, 2], "rating": pd.to_datetime([5, 6], unit="s")})
     rated.to_parquet(tmp_path / "x.parquet")
     with pytest.raises(InvalidInteractions, match=r"`rating` must hold finite numbers \(2 bad, row 0, 1\)"):
         read(tmp_path / "x.parquet")
@@ -426,11 +428,22 @@ def test_a_validation_file_is_used_as_it_is(write, tmp_path):
 
 
 def test_unknown_folders_and_paths(tmp_path, write):
-    with pytest.raises(InvalidInteractions, match="exists"):
+    with pytest.raises(InvalidInteractions, match=r"nowhere` must be a file or a folder that exists"):
         read(tmp_path / "nowhere")
     write("graph.txt", "1 2\n")
     with pytest.raises(InvalidInteractions, match=r"known layout.*got graph\.txt"):
         read(tmp_path)
+
+
+def test_a_pipe_is_refused_before_anything_is_taken_out_of_it():
+    content = b"1 2\n1 3\n2 3\n"
+    out, into = os.pipe()
+    with os.fdopen(out, "rb") as file:
+        os.write(into, content)
+        os.close(into)
+        with pytest.raises(InvalidInteractions, match="no pipe"):
+            read(f"/dev/fd/{out}")
+        assert file.read() == content
 
 
 def test_features_are_typed(write):
