@@ -7,7 +7,7 @@ import pandas as pd
 
 from graph_influence.arcs import Arcs
 from unlearn.invalid import Problems
-from unlearn.tables.columns import id_column, id_rows
+from unlearn.tables.columns import id_column, id_rows, numbers
 from unlearn.vocabulary import Vocabulary
 
 
@@ -37,7 +37,5 @@ def read_frame(
         id_rows(vocabulary, ids, good, frame.index, problems, f"`{name}` must be a node of the graph", remedy)
         for name, ids in ((source, tails), (target, heads))
     )
-    p = np.ones(len(frame))
-    if probability is not None:
-        p = pd.to_numeric(frame[probability], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    p = np.ones(len(frame)) if probability is None else numbers(frame[probability])
     return Arcs(tail_rows, head_rows, p, frame.index).where((tail_rows >= 0) & (head_rows >= 0)), vocabulary

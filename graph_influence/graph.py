@@ -238,7 +238,7 @@ class SocialGraph:
             missing += [tie for tie, arc in zip(forget.ties, arcs, strict=True) if arc < 0]
             raise UnknownIds(
                 f"users and ties must be in the graph ({len(missing)} of {len(rows) + len(arcs)} are unknown or "
-                f'forgotten: {few(missing)}); remove them, or pass unknown="skip"'
+                f'forgotten: {few(missing)}); remove them, or pass unknown="skip" from Python'
             )
         return self.without_rows(rows[rows >= 0], arcs[arcs >= 0], renormalise=renormalise)
 

@@ -165,12 +165,10 @@ class BaseRanker(ABC):
             problems.append('`unknown="popular"` needs item popularity, which this ranker was made without')
         other = len(problems)
         if unknown not in ("skip", "popular"):
-            for name, ids, found in (("user_ids", asked, rows), ("suppress", banned, suppressed)):
+            for name, ids, found in (("users", asked, rows), ("items of `suppress`", banned, suppressed)):
                 missing = [value for value, row in zip(ids, found, strict=True) if row < 0]
                 if missing:
-                    problems.append(
-                        f"`{name}` must be known ids ({len(missing)} of {len(ids)} are not: {few(missing)})"
-                    )
+                    problems.append(f"{name} must be known ({len(missing)} of {len(ids)} are not: {few(missing)})")
         if problems:
             text = "No recommendations were made:\n  - " + "\n  - ".join(problems)
             if len(problems) > other:

@@ -17,7 +17,7 @@ from unlearn.forget import Id, UnknownIds, few
 from unlearn.invalid import InvalidInput
 
 _FEW = 16  # lookups after which hashing all ids pays
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as an int is written: 007 is not 7
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as an int is written: 007 is not 7
 
 
 def id_array(ids: Iterable[Id]) -> NDArray[Any]:
@@ -194,7 +194,7 @@ class Vocabulary:
 
     def parse(self, texts: Iterable[str]) -> list[Id]:
         """Ids from text, as typed on a command line: an int where the ids are and the text is how one is written."""
-        return [int(text) if self.kind == "int" and _INTEGER.fullmatch(text) else text for text in texts]
+        return [int(text) if self.kind == "int" and INTEGER.fullmatch(text) else text for text in texts]
 
     def take(self, rows: Iterable[int] | NDArray[np.integer[Any]]) -> list[Any]:
         """External ids of the rows, as plain int or str; None for a tombstone."""

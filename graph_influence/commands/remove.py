@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -56,7 +57,8 @@ def remove(
         require_writable(out=out)
         network = planned.build(source)
         told = _removed(network, _asked(network.graph, user, tie))
-        write(out, _ties(network.graph).to_csv(index=False).encode())
+        # In quotes, an id that begins with # or % begins no comment.
+        write(out, _ties(network.graph).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode())
     else:
         if source != GraphFile(graph=folder) or planned != Planned():
             raise ValueError(

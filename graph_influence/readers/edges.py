@@ -15,7 +15,7 @@ from graph_influence.readers.table import EdgeTable
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import is_atomic
 from unlearn.tables.columns import same_kind, whole_or_text
-from unlearn.tables.pairs import USUAL, pairs
+from unlearn.tables.pairs import LOOKED_AT, USUAL, pairs
 from unlearn.tables.text import NUMBER, fields
 
 _NAMES = ("source", "target", "probability")
@@ -67,11 +67,11 @@ def _is_header(lines: pd.Series[str], problems: Problems) -> bool:
     """Whether the first line names columns: it has no numbers where others do, or usual names; ids occur again."""
     first, *rest = lines
     found = fields(first)[:2]
-    if is_atomic(first) or all(NUMBER.fullmatch(field) for field in found):
+    if is_atomic(first) or any(NUMBER.fullmatch(field) for field in found):
         return False
     if {re.sub(r"[^a-z0-9]", "", field.lower()) for field in found} <= USUAL:
         return True
-    if rest and all(NUMBER.fullmatch(field) for field in fields(rest[0])[:2]):
+    if rest and all(NUMBER.fullmatch(field) for line in rest[:LOOKED_AT] for field in fields(line)[:2]):
         return True
     if not any(set(found) & set(fields(line)[:2]) for line in rest):
         problems.add(

@@ -53,6 +53,11 @@ def read_headed(lines: pd.Series[str], columns: Columns, problems: Problems) -> 
         problems.add(f'there must be a first line "n m" and edges below it (got `{first}`); name the right format')
         problems.fail()
     n = int(first.split()[0])
+    if n > _MOST:
+        problems.add(
+            f"there must be at most {_MOST} nodes (got {n} in the first line); correct it, or name the right format"
+        )
+        problems.fail()
     if len(lines) == 1:
         return EdgeTable(pd.DataFrame({"source": [], "target": []}, dtype=np.int64), Vocabulary(np.arange(n)))
     table = read_edges(lines.iloc[1:], replace(columns, header=False), problems)

@@ -58,7 +58,8 @@ def read_metis(lines: pd.Series[str], problems: Problems) -> EdgeTable:
     if problems.found:
         problems.fail()
     counts = lengths // per_edge
-    target = np.array([int(field) for row in rows for field in row[per_node::per_edge]], dtype=np.int64)
+    # A number beyond the nodes is told below, however large it is.
+    target = np.array([min(int(field), n + 1) for row in rows for field in row[per_node::per_edge]], dtype=np.int64)
     frame = pd.DataFrame({"source": np.repeat(np.arange(1, n + 1), counts), "target": target})
     frame.index = pd.Index(np.repeat(body.index.to_numpy(), counts), name="line")
     if len(target) != 2 * m:

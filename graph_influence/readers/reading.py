@@ -47,7 +47,9 @@ def read(
     """
     path = Path(path)
     if not path.is_file():
-        raise InvalidGraph(f"`path` must be a file that exists (got `{path}`); correct it")
+        raise InvalidGraph(
+            f"`{path}` must be a file that exists, and no folder or pipe; correct its name, or write a file first"
+        )
     problems = Problems(path.name, InvalidGraph)
     if format is not None and format not in get_args(Format):
         known = ", ".join(get_args(Format))

@@ -64,7 +64,7 @@ def forget(
     from unlearn.tracking import lineage
     from unlearn.tracking.copies import Copies
 
-    choices = {"unknown": (unknown, ("raise", "skip")), "on_failure": (on_failure, ("keep", "raise", "retrain"))}
+    choices = {"unknown": (unknown, ("raise", "skip")), "on-failure": (on_failure, ("keep", "raise", "retrain"))}
     wrong = [
         f"`{name}` must be {' or '.join(allowed)} (got {given!r})"
         for name, (given, allowed) in choices.items()

@@ -46,9 +46,10 @@ def recommend(
     problem = workspace.load(model)
     data, ranker = problem.data, problem.ranker()
     asked, banned = data.users.parse(user), data.items.parse(suppress or [])
+    longest = min(k, data.n_items)  # the ranker has a place for every one that is asked for
 
     def best(users: Id | list[Id], more: list[Id]) -> Recommendations:
-        return ranker.recommend(users, k=k, exclude=data, suppress=[*banned, *more], unknown=unknown)  # pyright: ignore[reportArgumentType]
+        return ranker.recommend(users, k=longest, exclude=data, suppress=[*banned, *more], unknown=unknown)  # pyright: ignore[reportArgumentType]
 
     blocked = [one for one in asked if target is not None and target.blocks(one)]
     if blocked and unknown == "raise":

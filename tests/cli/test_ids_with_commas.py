@@ -58,6 +58,17 @@ def test_seeds_and_ties(acquaintances: Path, tmp_path: Path) -> None:
     assert "double quotes" in refusal(2, "influence", "simulate", acquaintances, "--seeds", f'"{PEOPLE[0]}')
 
 
+def test_ids_that_begin_as_comments_do_are_read_back(tmp_path: Path) -> None:
+    people = ["#jane", "%joe", "ann", "bob"]
+    ties = tmp_path / "ties.csv"
+    with ties.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerows([("source", "target"), *((a, b) for a in people for b in people if a != b)])
+    told = answer("influence", "remove", ties, "--user", "ann", "--k", "1", "--out", tmp_path / "left.csv")
+    again = answer("influence", "simulate", tmp_path / "left.csv", "--seeds", "#jane", "--runs", "10")
+    assert told["before"]["arcs"] == 12 and told["after"]["arcs"] == again["arcs"] == 6
+
+
 def test_seeds_that_were_found_are_shown_as_they_are_typed(acquaintances: Path, tmp_path: Path) -> None:
     found = unlearn("influence", "maximize", acquaintances, "--k", "2").stdout
     (shown,) = [line.partition(": ")[2] for line in found.splitlines() if line.startswith("Seeds")]

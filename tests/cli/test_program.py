@@ -79,7 +79,7 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
         "pair": ((*forget, "--interaction", "u000001"), ("`interaction` must be USER,ITEM (got 'u000001')",)),
         "several": (
             (*forget, "--unknown", "ask", "--on-failure", "cry", "--interaction", "x"),
-            ("`unknown` must be raise or skip (got 'ask')", "`on_failure` must be", "`interaction` must be"),
+            ("`unknown` must be raise or skip (got 'ask')", "`on-failure` must be", "`interaction` must be"),
         ),
         "foreign result": ((*forget, "--out", table.parent), ("`out` must be a new folder",)),
         "delete": ((*evaluate, "--delete", "half"), ("`delete` must be", "(got 'half')")),

@@ -21,6 +21,14 @@ def test_recommendations_are_new_to_the_user_and_best_first(model: Path, data: I
     assert without[:4] == [entry["item"] for entry in items[1:]]
 
 
+def test_a_list_is_as_long_as_there_are_items_however_long_it_may_be(model: Path, data: Interactions) -> None:
+    user = str(data.users.ids[7])
+    seen = set(data.frame().query("user == @user").item)
+    asked = ("recommend", "--model", model, "--user", user, "--k", str(10**15))
+    (found,) = answer(*asked)["recommendations"]
+    assert {entry["item"] for entry in found["items"]} == set(data.items.ids) - seen
+
+
 def test_a_changed_file_is_refused(model: Path, data: Interactions) -> None:
     users = model / "model" / "users.parquet"
     users.write_bytes(users.read_bytes() + b"\0")

@@ -119,7 +119,7 @@ def test_every_bad_argument_at_once() -> None:
         ranker.recommend(["eve"], k=-1, exclude="all", suppress=["x"], unknown="guess")
     text = str(caught.value)
     assert "`k` must be a positive integer for `recommend` (got -1)" in text
-    for part in ("(got 'guess')", "(got str)", "`user_ids` must be known", "`suppress` must be known"):
+    for part in ("(got 'guess')", "(got str)", "users must be known (1 of 1", "items of `suppress` must be known"):
         assert part in text
     with pytest.raises(ValueError, match=r"`suppress` must be a collection of ids .*\(got the str 'pq'\)"):
         ranker.recommend("ann", suppress="pq")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unlearn.invalid import Problems
-from unlearn.vocabulary import Vocabulary
+from unlearn.vocabulary import INTEGER, Vocabulary
 
 _Valid = NDArray[np.bool_]
-_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_EXACT = 2.0**53  # from here on a float stands for more than one whole number
 
 
 def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Problems) -> tuple[NDArray[Any], _Valid]:
@@ -29,7 +29,7 @@ def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Pro
     missing = np.array(column.isna(), dtype=np.bool_)
     numeric = pd.api.types.is_numeric_dtype(column)
     ids, good = _whole(column, missing) if numeric else _objects(column, missing)
-    remedy = "pass ids that fit int64, or convert the column to str"
+    remedy = "pass ids that fit int64 (floats hold them below 2**53 only), or convert the column to str"
     problems.rows(~(good | missing), column.index, f"`{name}` must hold whole numbers, or strings, not both", remedy)
     problems.rows(missing, column.index, f"`{name}` must not be missing", "drop these rows or fill in the id")
     if ids.dtype == np.int64:
@@ -60,11 +60,18 @@ def _whole(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Vali
     """Numbers as int64; those with a fraction, infinite or too large are invalid."""
     real = column.to_numpy(dtype=np.float64, na_value=np.nan)
     good = ~missing
-    if not pd.api.types.is_signed_integer_dtype(column):
-        good &= (real == np.floor(real)) & (np.abs(real) < 2.0**63)
+    if pd.api.types.is_unsigned_integer_dtype(column):
+        good &= real < 2.0**63
+    elif not pd.api.types.is_integer_dtype(column):
+        good &= _exact(real)
     ids = np.zeros(len(column), dtype=np.int64)
     ids[good] = column[good].to_numpy(dtype=np.int64)
     return ids, good
+
+
+def _exact(real: NDArray[np.floating[Any]]) -> _Valid:
+    """Which floats are one whole number and no other."""
+    return (real == np.floor(real)) & (np.abs(real) < _EXACT)
 
 
 def _objects(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:
@@ -85,6 +92,13 @@ def _is_int(value: Any) -> bool:
     return whole and -(2**63) <= int(value) < 2**63
 
 
+def numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """The numbers of a column [n], be they written as text; NaN for what is none, and a date or a duration is none."""
+    if column.dtype.kind in "mMc" or isinstance(column.dtype, pd.PeriodDtype):
+        return np.full(len(column), np.nan, dtype=np.float64)
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
 def number_column(column: pd.Series[Any] | None, name: str, problems: Problems) -> NDArray[np.float64] | None:
     """Finite numbers of a column as float64; bad rows are noted."""
     if column is None:
@@ -92,7 +106,7 @@ def number_column(column: pd.Series[Any] | None, name: str, problems: Problems) 
     if pd.api.types.is_datetime64_any_dtype(column):
         problems.add(f"`{name}` must hold numbers (got dates); convert them to seconds first")
         return None
-    parsed = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    parsed = numbers(column)
     remedy = "drop these rows or correct the value"
     problems.rows(~np.isfinite(parsed), column.index, f"`{name}` must hold finite numbers", remedy)
     return parsed
@@ -106,29 +120,33 @@ def time_column(column: pd.Series[Any] | None, name: str, problems: Problems) ->
     """
     if column is None:
         return None
-    numbers = pd.to_numeric(column, errors="coerce")
-    if pd.api.types.is_datetime64_any_dtype(column) or not numbers.notna().any():
-        numbers = _since_1970(column)
-    times = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    times = numbers(column)
+    if np.isnan(times).all():
+        times = _since_1970(column)
     required = f"`{name}` must hold finite numbers, or dates like 2024-01-31 or 2024-01-31T18:30:00Z"
     remedy = "correct the value, drop these rows, or leave the column out if nothing needs the order"
     problems.rows(~np.isfinite(times), column.index, required, remedy)
     return times
 
 
-def _since_1970(dates: pd.Series[Any]) -> pd.Series[Any]:
+def _since_1970(dates: pd.Series[Any]) -> NDArray[np.float64]:
     """Seconds; NaN where there is no date."""
+    if not pd.api.types.is_datetime64_any_dtype(dates):
+        dates = dates.astype(str)  # a period, too, is written as its date
     parsed = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
-    return (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    parsed = parsed.astype("datetime64[us, UTC]")  # of nanoseconds 64 bits hold no year 3000
+    seconds: Any = (parsed - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds()
+    return seconds.to_numpy(dtype=np.float64)
 
 
 def whole_or_text(column: pd.Series[Any]) -> pd.Series[Any]:
     """Ids read as text become int when every one is a whole number that prints as it was written ("007" is text)."""
     codes, unique = pd.factorize(column.to_numpy(dtype=object))
-    whole = all(isinstance(value, str) and _WHOLE.fullmatch(value) for value in unique)
+    whole = all(isinstance(value, str) and INTEGER.fullmatch(value) for value in unique)
     if whole and len(unique) and (codes >= 0).all():
-        numbers = np.array([int(value) for value in unique], dtype=np.int64)
-        return pd.Series(numbers[codes], index=column.index, name=column.name)
+        with suppress(OverflowError):  # beyond 64 bits they are text
+            ids = np.array([int(value) for value in unique], dtype=np.int64)
+            return pd.Series(ids[codes], index=column.index, name=column.name)
     return column
 
 
@@ -146,6 +164,8 @@ def same_kind(columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
 def _int64(column: NDArray[Any]) -> NDArray[Any]:
     if column.dtype.kind not in "iuf":
         return column
-    if column.dtype.kind != "i" and not ((column == np.floor(column)) & (np.abs(column) < 2.0**63)).all():
+    if column.dtype.kind == "u" and not (column < 2**63).all():
+        return column
+    if column.dtype.kind == "f" and not _exact(column).all():
         return column
     return column.astype(np.int64, copy=False)

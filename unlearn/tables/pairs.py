@@ -18,7 +18,7 @@ USUAL = {
     *(name + end for name in ("user", "userid", "node", "nodeid", "id") for end in ("1", "2")),
     *("u", "v"),
 }
-_LOOKED_AT = 1000  # lines
+LOOKED_AT = 1000  # lines
 
 
 def pairs(
@@ -41,7 +41,7 @@ def pairs(
 
 def _is_header(lines: pd.Series[str]) -> bool:
     """Whether the first line has names: text where all others have numbers, or usual names unlike the ids below."""
-    first, *rest = (fields(line)[:2] for line in lines.iloc[:_LOOKED_AT])
+    first, *rest = (fields(line)[:2] for line in lines.iloc[:LOOKED_AT])
     if any(NUMBER.fullmatch(field) for field in first):
         return False
     if rest and all(NUMBER.fullmatch(field) for row in rest for field in row):

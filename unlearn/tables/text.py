@@ -15,6 +15,9 @@ import pandas as pd
 from unlearn.invalid import Problems
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan", re.IGNORECASE)
+_IN_QUOTES = re.compile(r'(?<![^\s,;:])"(?:[^"]|"")*"(?![^\s,;:])')
+# What may be longer than one character between fields, or else, as a group, the quotes in which it separates nothing.
+_LONGER = {mark: re.compile(rf"({_IN_QUOTES.pattern})|{between}") for mark, between in ((None, r"\s+"), ("::", "::"))}
 _OPEN = -1  # in place of the number of fields, where a quote is not closed
 
 
@@ -47,13 +50,18 @@ def read_lines(path: Path, problems: Problems) -> pd.Series[str]:
 
 
 def separator(line: str) -> str | None:
-    """What lies between the fields of a line: "::", a tab, a comma, a semicolon, or None for any white space."""
-    return next((mark for mark in ("::", "\t", ",", ";") if mark in line), None)
+    """What lies between the fields of a line: "::", a tab, a comma, a semicolon, or None for any white space.
+
+    What stands within the quotes of a field separates nothing.
+    """
+    bare = _IN_QUOTES.sub("", line) if '"' in line else line
+    return next((mark for mark in ("::", "\t", ",", ";") if mark in bare), None)
 
 
 def fields(line: str) -> list[str]:
-    """The fields of a line without quotes, at its own separator."""
-    return [field.strip() for field in re.split(separator(line) or r"\s+", line.strip())]
+    """The fields of a line, at its own separator, without the quotes around them."""
+    row, mark = _with_one_mark(line.strip(), separator(line))
+    return _quoted(row, mark)[0] if '"' in row else [field.strip() for field in row.split(mark)]
 
 
 def delimited(
@@ -66,12 +74,9 @@ def delimited(
 
     Raises: the error of `problems` when two columns have the same name.
     """
-    rows = lines.tolist()
-    if separator is None:
-        rows, separator = ["\t".join(row.split()) for row in rows], "\t"
-    elif separator == "::":
-        rows, separator = [row.replace("::", "\t") for row in rows], "\t"
-    index = lines.index
+    rows, index = lines.tolist(), lines.index
+    if separator in (None, "::"):
+        rows, separator = [_with_one_mark(row, separator)[0] for row in rows], "\t"
     if names is None:
         names, rows, index = _quoted(rows[0], separator)[0], rows[1:], index[1:]
     counts = np.fromiter(
@@ -92,6 +97,15 @@ def delimited(
     frame = pd.read_csv(text, sep=separator, header=None, names=names, dtype=str, keep_default_na=False)
     frame.index = index[good]
     return frame.apply(lambda column: column.str.strip())
+
+
+def _with_one_mark(row: str, separator: str | None) -> tuple[str, str]:
+    """The row with a mark of one character between its fields, and the mark."""
+    if separator is not None and separator not in _LONGER:
+        return row, separator
+    if '"' in row:
+        return _LONGER[separator].sub(lambda found: found[1] or "\t", row.strip()), "\t"
+    return "\t".join(row.split(separator)), "\t"
 
 
 def _count(row: str, separator: str) -> int:

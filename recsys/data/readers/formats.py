@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from recsys.data.frames import Duplicates
 from recsys.data.readers.lightgcn import one_line_a_user
@@ -16,7 +17,7 @@ from recsys.data.readers.recbole import atomic_columns
 from recsys.data.readers.table import Columns, Table, find_columns
 from unlearn.invalid import Problems
 from unlearn.tables.atomic import atomic, is_atomic
-from unlearn.tables.columns import whole_or_text
+from unlearn.tables.columns import numbers, whole_or_text
 from unlearn.tables.pairs import pairs
 from unlearn.tables.parquet import ANY_SIZE, is_parquet
 from unlearn.tables.text import NUMBER, delimited, fields, read_lines, separator
@@ -44,6 +45,11 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
 
 def _parquet(path: Path, problems: Problems) -> pd.DataFrame:
     try:
+        with pq.ParquetFile(path, thrift_string_size_limit=ANY_SIZE) as file:
+            names = file.schema_arrow.names
+        if len(set(names)) < len(names):
+            problems.add(f"columns must have different names (got {', '.join(names)}); rename them")
+            problems.fail()
         return pd.read_parquet(path, thrift_string_size_limit=ANY_SIZE)
     except (pa.ArrowException, OSError) as error:
         problems.add(f"the file must be whole Parquet (got an error: {error}); write or fetch it again")
@@ -142,7 +148,7 @@ def kept_ratings(table: Table, threshold: float | None, duplicates: Duplicates, 
     asked = table.columns
     if threshold is None:
         return Table(table.frame, Columns(asked.user, asked.item, asked.weight or name, None, asked.time))
-    values = pd.to_numeric(table.frame[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    values = numbers(table.frame[name])
     remedy = "drop these rows or correct the value"
     problems.rows(~np.isfinite(values), table.frame.index, f"`{name}` must hold finite numbers", remedy)
     kept, low = values >= threshold, values < threshold

@@ -63,8 +63,10 @@ def read(
     """
     path = Path(path)
     options = _Options(format, Columns(user, item, weight, rating, time), threshold, duplicates, left_out)
-    if not path.exists():
-        raise InvalidInteractions(f"`path` must be a file or a folder that exists (got `{path}`); correct it")
+    if not (path.is_file() or path.is_dir()):  # a pipe gives what it has once, and it is looked at more than once
+        raise InvalidInteractions(
+            f"`{path}` must be a file or a folder that exists, and no pipe; correct its name, or write a file first"
+        )
     layout = find_layout(path) if path.is_dir() else Layout(path, None, None, None)
     if ties is not None or own_ties(layout.train):  # a snapshot's own ties go before others in its folder
         layout = replace(layout, ties=None if ties is None else Path(ties))

@@ -80,6 +80,19 @@ def test_ids_that_are_text(written):
     assert listed(read(unclear, header=False)) == [("ann", "bob", 1.0), ("x", "y", 1.0)]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ann,42\n42,17\n17,9\n", [("17", "9"), ("42", "17"), ("ann", "42")]),
+        ("ann,bob\n42,17\n17,ann\n", [("17", "ann"), ("42", "17"), ("ann", "bob")]),
+        ('"Doe, Jane",42\n42,17\n17,"Doe, Jane"\n', [("17", "Doe, Jane"), ("42", "17"), ("Doe, Jane", "42")]),
+        ('"Doe, Jane" b\nb "Doe, Jane"\n', [("Doe, Jane", "b"), ("b", "Doe, Jane")]),
+    ],
+)
+def test_a_first_tie_of_names_is_no_header_of_numbers_or_names_below(written, text, expected):
+    assert [tie[:2] for tie in listed(read(written(text)))] == expected
+
+
 def test_xml_is_told_to_be_none(written):
     with pytest.raises(InvalidGraph, match="got XML.*NetworkX.*`from_networkx`"):
         read(written('<?xml version="1.0"?>\n<graphml>\n<node id="a"/>\n</graphml>\n'))
@@ -174,6 +187,15 @@ def test_problems_of_metis_are_told_by_line(written):
         read(written("2 1\nx\n1\n"), format="metis")
     with pytest.raises(InvalidGraph, match=r"whole numbers \(1 bad, line 3\)"):
         read(written("2 1\n2\n\N{SUPERSCRIPT TWO}\n"), format="metis")  # a digit, and no number
+    for format in ("metis", None):
+        with pytest.raises(InvalidGraph, match=r"from 1 to 2 \(1 bad, line 3\)"):
+            read(written(f"2 1 0\n2\n{10**20}\n"), format=format)
+
+
+@pytest.mark.parametrize("below", ["", "1 2\n"])
+def test_a_head_counts_no_more_nodes_than_a_graph_can_have(written, below):
+    with pytest.raises(InvalidGraph, match=rf"at most {2**31 - 1} nodes \(got {10**14} in the first line\)"):
+        read(written(f"{10**14} 1\n{below}"), format="headed")
 
 
 def test_every_problem_of_a_file_is_told_with_its_line(written):

@@ -125,6 +125,45 @@ def test_missing_columns_and_no_rows():
         Interactions.from_frame(twice)
 
 
+@pytest.mark.parametrize("id", [2**53, 2**53 + 1, 2**62 + 1])
+def test_a_float_that_stands_for_several_ids_is_none(id):
+    assert Interactions.from_frame(frame(user=[float(2**53 - 1)], item=[1])).users.take([0]) == [2**53 - 1]
+    for user in (frame(user=[id, None]).dropna().user, pd.array([float(id)], dtype="Float64")):
+        with pytest.raises(InvalidInteractions, match=r"`user` must hold whole numbers.*1 bad, row 0.*below 2\*\*53"):
+            Interactions.from_frame(frame(user=user, item=[1]))
+    for kind in ("int64", "uint64", "Int64", "UInt64", "int64[pyarrow]", "uint64[pyarrow]"):
+        data = Interactions.from_frame(frame(user=pd.array([id], dtype=kind), item=[1]))
+        assert data.users.take([0]) == [id]
+
+
+@pytest.mark.parametrize("kind", ["timestamp[ns][pyarrow]", "timestamp[us][pyarrow]", "datetime64[s]", "object", "str"])
+def test_dates_of_every_kind_are_seconds(kind):
+    written = ["2020-01-01", "2020-01-01T00:00:00.25"]
+    dates = [pd.Timestamp(one).to_pydatetime() for one in written]
+    column = pd.Series(written if kind == "str" else dates, dtype=kind)
+    data = Interactions.from_frame(frame(user=[1, 2], item=[1, 1], t=column), time="t")
+    assert data.time.tolist() == [1_577_836_800, 1_577_836_800 + (0 if kind == "datetime64[s]" else 0.25)]
+
+
+@pytest.mark.parametrize("kind", ["datetime64[us]", "timestamp[us][pyarrow]", "object", "str"])
+def test_a_date_may_be_far_away(kind):
+    """A year that 64 bits of nanoseconds do not hold, as those that stand for never."""
+    written = "9999-12-31"
+    column = pd.Series([written if kind == "str" else pd.Timestamp(written).to_pydatetime()], dtype=kind)
+    data = Interactions.from_frame(frame(user=[1], item=[1], t=column), time="t")
+    assert data.time.tolist() == [253_402_214_400]
+
+
+def test_a_period_begins_at_its_date_and_a_duration_is_no_time():
+    days = pd.period_range("2020-01-01", periods=2, freq="D")
+    data = Interactions.from_frame(frame(user=[1, 2], item=[1, 1], t=days), time="t")
+    assert data.time.tolist() == [1_577_836_800, 1_577_836_800 + 86_400]
+    for part in ("time", "weight"):
+        for column in (pd.to_timedelta([1, 2], unit="s"), np.array([1j, 2])):
+            with pytest.raises(InvalidInteractions, match=rf"`{part}` must hold finite numbers.*2 bad, row 0, 1"):
+                Interactions.from_frame(frame(user=[1, 2], item=[1, 1], x=column), **{part: "x"})
+
+
 def test_kinds_of_columns():
     nullable = pd.array([1, 2], dtype="Int64")
     category = pd.Categorical(["x", "y"])

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from recsys.data import Columns, Interactions, Split, from_parquet, read, read_features, read_split, to_parquet
+from recsys.data import (
+    Columns,
+    Interactions,
+    Split,
+    from_parquet,
+    read,
+    read_features,
+    read_split,
+    to_inter,
+    to_parquet,
+)
 from recsys.errors import InvalidInteractions
 
 
@@ -38,6 +52,7 @@ FILES = {
     ),
     "triples in commas": ("d.txt", "1,51,2\n2,51,5", [(1, 51, 2), (2, 51, 5)]),
     "triples in spaces": ("d.txt", "1  51 2\n1 52 .5\n", [(1, 51, 2), (1, 52, 0.5)]),
+    "triples in quotes": ("d.txt", '"1","51","2"\n"2","51","5"\n', [(1, 51, 2), (2, 51, 5)]),
     "headed triples": ("d.txt", "userID\tartistID\tweight\n3\t1\t7\n3\t2\t9\n", [(3, 1, 7), (3, 2, 9)]),
     "u.data": ("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n2\t2\t5\t99\n", [(1, 2, 100), (2, 2, 99)]),
     "ratings.dat": ("ratings.dat", "1::2::4::100\n1::3::3.5::101\n", [(1, 2, 100)]),
@@ -199,6 +214,18 @@ def test_kinds_of_ids_agree_across_files(write, tmp_path):
     assert data.ties.tolist() == [[0, 2], [2, 1]]
 
 
+@pytest.mark.parametrize("id", [10**18, 2**63 - 1, 2**63, 10**19])
+def test_a_number_is_an_id_of_the_same_kind_in_text_as_in_a_table(write, tmp_path, id):
+    """What fits in 64 bits is int in both; what does not fit no table of integers could hold."""
+    text = read(write("x.csv", f"user,item\n{id},1\n7,{id}\n"))
+    assert text.users.take([0, 1]) == ([7, id] if id < 2**63 else sorted([str(id), "7"]))
+    if id < 2**63:
+        pd.DataFrame({"user": [id, 7], "item": [1, id]}).to_parquet(tmp_path / "x.parquet")
+        assert read(tmp_path / "x.parquet").digest() == text.digest()
+        to_inter(text, tmp_path / "x.inter")
+        assert read(tmp_path / "x.inter").digest() == text.digest()
+
+
 def test_a_folder_with_a_split_is_one_vocabulary(write, tmp_path):
     write("train.txt", "4 10 30\n1 20 10 30\n")
     write("test.txt", "4 20\n1 40\n9 10 20 5\n")
@@ -276,6 +303,7 @@ def test_numbers_that_are_no_ids_are_named_whatever_the_other_part_has(tmp_path)
         ([1.0, 2.5, 3.0], r"test\.parquet: `user` must hold whole numbers, or strings, not both \(1 bad, row 1\)"),
         ([1.0, None, 3.0], r"test\.parquet: `user` must not be missing \(1 bad, row 1\)"),
         (pd.array([1, None, 3], dtype="Int64"), r"test\.parquet: `user` must not be missing \(1 bad, row 1\)"),
+        ([1, 2.0**53, 3], r"test\.parquet: `user` must hold whole .*\(1 bad, row 1\)"),
         (pd.array([1, 2**63, 3], dtype="uint64"), r"test\.parquet: `user` must hold whole .*\(1 bad, row 1\)"),
     ):
         pd.DataFrame({"user": users, "item": [2, 3, 1]}).to_parquet(tmp_path / "test.parquet")
@@ -307,6 +335,20 @@ def test_dates_of_a_parquet_file(tmp_path):
     ):
         pd.DataFrame({"user": [1, 1], "item": [1, 2], "time": column}).to_parquet(tmp_path / "x.parquet")
         assert read(tmp_path / "x.parquet").time.tolist() == seconds
+
+
+def test_columns_of_one_name_in_a_parquet_file(tmp_path):
+    pq.write_table(pa.table([[1], [2], [5]], names=["user", "item", "item"]), tmp_path / "x.parquet")
+    with pytest.raises(InvalidInteractions, match=r"different names \(got user, item, item\); rename them") as caught:
+        read(tmp_path / "x.parquet")
+    assert len(caught.value.problems) == 1
+
+
+def test_a_date_is_no_rating(tmp_path):
+    rated = pd.DataFrame({"user": [1, 1], "item": [1, 2], "rating": pd.to_datetime([5, 6], unit="s")})
+    rated.to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InvalidInteractions, match=r"`rating` must hold finite numbers \(2 bad, row 0, 1\)"):
+        read(tmp_path / "x.parquet")
 
 
 @pytest.mark.parametrize(
@@ -386,11 +428,22 @@ def test_a_validation_file_is_used_as_it_is(write, tmp_path):
 
 
 def test_unknown_folders_and_paths(tmp_path, write):
-    with pytest.raises(InvalidInteractions, match="exists"):
+    with pytest.raises(InvalidInteractions, match=r"nowhere` must be a file or a folder that exists"):
         read(tmp_path / "nowhere")
     write("graph.txt", "1 2\n")
     with pytest.raises(InvalidInteractions, match=r"known layout.*got graph\.txt"):
         read(tmp_path)
+
+
+def test_a_pipe_is_refused_before_anything_is_taken_out_of_it():
+    content = b"1 2\n1 3\n2 3\n"
+    out, into = os.pipe()
+    with os.fdopen(out, "rb") as file:
+        os.write(into, content)
+        os.close(into)
+        with pytest.raises(InvalidInteractions, match="no pipe"):
+            read(f"/dev/fd/{out}")
+        assert file.read() == content
 
 
 def test_features_are_typed(write):

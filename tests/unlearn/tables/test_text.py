@@ -63,6 +63,19 @@ def test_fields_are_cut_at_the_separator_of_their_line():
     ]
 
 
+@pytest.mark.parametrize("mark", ["\t", ",", ";", "::", " ", "   "])
+def test_what_stands_in_quotes_separates_nothing(mark):
+    """Neither where the fields of a line are told nor where a table is read, whichever other separators are in it."""
+    rows = [["Doe, Jane; x", "a b", "1"], ["b\tc", "d::e", "2"], ['say "so"', "5", "3"]]
+    written = [mark.join('"' + field.replace('"', '""') + '"' for field in row) for row in rows]
+    assert [fields(line) for line in written] == rows
+    problems = noted()
+    assert pairs(numbered(written), ["u", "v", "w"], problems).to_numpy().tolist() == rows
+    assert not problems.found
+    bare = ['5" disk', 'a "b" c', 'x"', "y"]
+    assert fields(";".join(bare)) == bare
+
+
 @pytest.mark.parametrize(
     ("rows", "names"),
     [
