@@ -70,8 +70,10 @@ def test_a_large_request_is_solved_afresh(model: Ease) -> None:
     assert torch.equal(model.forget(forget).params["inverse"], model.without(forget).fit().params["inverse"])
 
 
-def test_l2_must_be_positive(data: Interactions) -> None:
+def test_l2_must_be_positive_and_finite(data: Interactions) -> None:
     with pytest.raises(ValueError, match="`l2` must be positive for `ease` \\(got 0\\)"):
         Ease(data=data, l2=0)
     with pytest.raises(ValueError, match="`l2` must be positive"):
         replace(Ease(data=data), l2=float("nan"))
+    with pytest.raises(ValueError, match="`l2` must be a finite number"):
+        Ease(data=data, l2=float("inf"))
