@@ -36,7 +36,8 @@ class Ease(LinearFilter):
     in O(m^2 s) for s rows. Where s is half of m, the inverse is computed afresh, which is then cheaper and the same.
 
     Every update adds rounding of the order of the machine's precision times the condition number of R^T R + l2 I: the
-    default is float64. Memory: 8 m^2 bytes, twice that during a deletion and three times that while it is fitted.
+    default is float64. Memory: 8 m^2 bytes, twice that during a deletion of few rows, three times that while it is
+    fitted, and four times that during a deletion that computes the inverse afresh.
 
     Raises:
         ValueError: `l2` is not positive; or, by `fit`, the inverse does not fit into memory.
