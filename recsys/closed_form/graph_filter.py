@@ -93,12 +93,12 @@ class GraphFilter(LinearFilter):
             return {}
         if self._is_small:
             return {"basis": self._present(all_vectors(*self._normalized, self._width))}
-        start = init["basis"] if init else self._start(self._width)
-        return {
-            "basis": leading_vectors(
-                *self._normalized, self._present(start), _COLD, rank=self.rank, tolerance=self.tolerance
-            )
-        }
+        drawn = self._present(self._start(self._width))
+        given = self._present(init["basis"]) if init else drawn
+        # An iteration never fills a column of zeros: from data of a lower rank it would find no more than they had.
+        start = given if bool(given[:, : self.rank].any(0).all()) else drawn
+        found = leading_vectors(*self._normalized, start, _COLD, rank=self.rank, tolerance=self.tolerance)
+        return {"basis": found}
 
     def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
         if not self.rank or self._is_small:

@@ -54,7 +54,7 @@ def directions(of_users: Tensor, of_items: Tensor, users: Side, items: Side, wid
     for _ in range(2):
         of_users, of_items = groups[-2:]
         groups += [torch.linalg.solve(by_users, of_items.T).T, torch.linalg.solve(by_items, of_users.T).T]
-    pool = torch.cat([rows / norm for rows in groups if (norm := rows.norm()) > 0])
+    pool = torch.cat([rows / rows.norm().clamp_min(torch.finfo(rows.dtype).tiny) for rows in groups])
     return torch.linalg.eigh(pool.T @ pool).eigenvectors[:, -width:].to(users.table.dtype).contiguous()
 
 

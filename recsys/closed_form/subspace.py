@@ -127,12 +127,18 @@ def _ritz_vectors(images: Tensor, vectors: Tensor) -> Tensor:
     gram, energy = ((x.T @ x).double() for x in (vectors, images))
     lengths = gram.diagonal().sqrt()
     lengths[lengths == 0] = torch.inf  # columns left over: zero they stay
-    sizes, basis = torch.linalg.eigh(gram / lengths / lengths[:, None])
+    gram, energy = (x / lengths / lengths[:, None] for x in (gram, energy))
+    sizes, basis = torch.linalg.eigh(gram)
     floor = len(gram) * torch.finfo(vectors.dtype).eps
     kept = sizes > floor * sizes[-1]
-    whitening = basis[:, kept] / sizes[kept].sqrt() / lengths[:, None]
+    whitening = basis[:, kept] / sizes[kept].sqrt()
     values, rotation = torch.linalg.eigh(whitening.T @ energy @ whitening)
-    rotation = (whitening @ rotation)[:, values > floor * values[-1:]].flip(1)
+    rotation = whitening @ rotation
+    # A combination that cancels grows its rounding by its square: what that alone could be is measured again.
+    doubtful = (values <= floor * values[-1:] * rotation.square().sum(0)).nonzero().flatten()
+    rotation = (rotation / lengths[:, None]).to(vectors.dtype)
+    values = values.index_copy(0, doubtful, (images @ rotation[:, doubtful]).square().sum(0).double())
+    rotation = rotation[:, values > floor * values[-1:]].flip(1)
     out = torch.zeros_like(vectors)
-    out[:, : rotation.shape[1]] = vectors @ rotation.to(vectors.dtype)
+    out[:, : rotation.shape[1]] = vectors @ rotation
     return out

@@ -14,6 +14,7 @@ import numpy as np
 from recsys.ranking import Rows
 from recsys.retrieval.evidence import Retrieved
 from unlearn.forget import Id
+from unlearn.invalid import require
 
 _PROMPT = """Rate how much a user will like each candidate, from 1 (not at all) to 100 (very much).
 Judge by what the user has chosen before.
@@ -81,8 +82,7 @@ class PromptGenerator:
     fallback: Generator | None = None
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"`attempts` must be at least 1 for `PromptGenerator` (got {self.attempts})")
+        require(self, attempts=("at least 1", self.attempts >= 1))
 
     def __call__(self, retrieved: Retrieved) -> Rows:
         prompt = self.prompt(retrieved)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from recsys.ranking import Rows
 from recsys.retrieval.evidence import Evidence
+from unlearn.invalid import require
 from unlearn.streams import uniforms
 
 
@@ -79,8 +80,7 @@ class ByAttention:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"`temperature` must be positive for `ByAttention` (got {self.temperature})")
+        require(self, temperature=("positive", self.temperature > 0))
 
     def __call__(self, evidence: Evidence, user: int, candidates: Rows, limit: int) -> Rows:
         history = evidence.history(user)

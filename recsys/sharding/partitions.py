@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows
 from recsys.sharding.clustering import Costs, Labels, balanced_clusters, means, squared_distances
 from recsys.train import TrainingOptions
+from unlearn.invalid import require
 from unlearn.streams import integers, uniforms
 
 By = Literal["users", "items", "interactions"]
@@ -31,17 +32,11 @@ class Partition(ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if problems := self._problems():
-            raise ValueError("\n".join(problems))
+        require(self, **self._rules())
 
-    def _problems(self) -> list[str]:
-        name = type(self).__name__
-        found: list[str] = []
-        if self.shards < 1:
-            found.append(f"`shards` must be a positive integer for `{name}` (got {self.shards})")
-        if self.by not in get_args(By):
-            found.append(f'`by` must be "users", "items" or "interactions" for `{name}` (got {self.by!r})')
-        return found
+    def _rules(self) -> dict[str, tuple[str, bool]]:
+        """What its arguments must be, and whether they are."""
+        return {"shards": ("a positive integer", self.shards >= 1)}
 
     @property
     def exact(self) -> bool:
@@ -96,15 +91,12 @@ class Clustered(Partition):
     slack: float = 1.2
     rounds: int = 50
 
-    def _problems(self) -> list[str]:
-        found = super()._problems()
-        if self.dim < 1:
-            found.append(f"`dim` must be a positive integer for `Clustered` (got {self.dim})")
-        if not self.slack >= 1:
-            found.append(f"`slack` must be at least 1 for `Clustered` (got {self.slack})")
-        if self.rounds < 0:
-            found.append(f"`rounds` must be an integer of at least 0 for `Clustered` (got {self.rounds})")
-        return found
+    def _rules(self) -> dict[str, tuple[str, bool]]:
+        return super()._rules() | {
+            "dim": ("a positive integer", self.dim >= 1),
+            "slack": ("at least 1", self.slack >= 1),
+            "rounds": ("an integer of at least 0", self.rounds >= 0),
+        }
 
     @property
     def exact(self) -> bool:

@@ -95,7 +95,8 @@ def lbfgs(
         product = float(steps[slot] @ yields[slot])
         if slot in order:
             order.remove(slot)
-        if product > 1e-10 * float(yields[slot] @ yields[slot]) * abs(step.length):
+        # The square may underflow, on the way to a gradient of zero: such a pair says nothing any more.
+        if product > 1e-10 * float(yields[slot] @ yields[slot]) * abs(step.length) > 0.0:
             curvature[slot] = 1.0 / product
             order.append(slot)
             free += 1

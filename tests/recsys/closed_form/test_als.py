@@ -121,6 +121,15 @@ def test_few_directions_hold_most_of_what_one_user_moves() -> None:
     assert narrow[2] < narrow[1] < narrow[0] and narrow[2] < 0.1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_model_that_its_penalty_leaves_nothing_forgets(data: Interactions, dtype: torch.dtype) -> None:
+    fitted = ImplicitAls(data=data, dim=4, alpha=1.0, l2=1e4, width=2, dtype=dtype).fit()
+    assert all(float(table.norm()) < 1e-20 for table in fitted.params.values())  # the optimum is zero
+    after = fitted.forget(request_for(data, "mixed"))
+    assert all(float(table.norm()) < 1e-20 for table in after.params.values())
+    assert after.history.removed == len(data) - len(after.data) > 0
+
+
 def test_what_is_left_out_does_not_add_up() -> None:
     data = synthetic(60, 40, 700, seed=0)
     after = fitted = model(data, **UNIQUE | {"width": 8}).fit()

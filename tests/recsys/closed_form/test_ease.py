@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from recsys.closed_form import Ease
-from recsys.data import Interactions
+from recsys.data import Interactions, synthetic
 from tests.recsys.closed_form.requests import REQUESTS, request_for
 from tests.tolerances import CONVERGED64, EXACT64
 from unlearn.forget import ForgetSet
@@ -65,13 +67,41 @@ def test_many_requests_one_after_the_other_stay_exact(data: Interactions) -> Non
     torch.testing.assert_close(model.params["inverse"], model.fit().params["inverse"], **CONVERGED64)
 
 
+class Made(TorchDispatchMode):
+    """Counts the tensors of that many numbers that operations make, views and what is changed in place apart."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.numbers, self.count = numbers, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and out.numel() == self.numbers:
+            given = {one.data_ptr() for one in args if isinstance(one, torch.Tensor) and one.layout == torch.strided}
+            self.count += out.data_ptr() not in given
+        return out
+
+
+@pytest.mark.parametrize("kind", ["a user", "an item", "both"])
+def test_a_deletion_holds_one_copy_of_the_inverse(kind: str) -> None:
+    model = Ease(data=synthetic(60, 50, 600, seed=0)).fit()
+    user, item = ForgetSet(users=(model.data.users.ids[3],)), ForgetSet(items=(model.data.items.ids[2],))
+    forget = {"a user": user, "an item": item, "both": user | item}[kind]
+    with Made(model.params["inverse"].numel()) as made:
+        after = model.forget(forget)
+    assert made.count == 1
+    torch.testing.assert_close(after.params["inverse"], after.fit().params["inverse"], **CONVERGED64)
+
+
 def test_a_large_request_is_solved_afresh(model: Ease) -> None:
     forget = ForgetSet(users=tuple(model.data.users.take(range(9))))
     assert torch.equal(model.forget(forget).params["inverse"], model.without(forget).fit().params["inverse"])
 
 
-def test_l2_must_be_positive(data: Interactions) -> None:
+def test_l2_must_be_positive_and_finite(data: Interactions) -> None:
     with pytest.raises(ValueError, match="`l2` must be positive for `ease` \\(got 0\\)"):
         Ease(data=data, l2=0)
     with pytest.raises(ValueError, match="`l2` must be positive"):
         replace(Ease(data=data), l2=float("nan"))
+    with pytest.raises(ValueError, match="`l2` must be a finite number"):
+        Ease(data=data, l2=float("inf"))

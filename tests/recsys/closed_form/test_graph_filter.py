@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.closed_form import GraphFilter
-from recsys.data import Interactions, read, synthetic, temporal_user
+from recsys.data import Interactions, Vocabulary, read, synthetic, temporal_user
 from recsys.evaluate import evaluate_scores
 from tests.recsys.closed_form.requests import REQUESTS, request_for
 from tests.tolerances import CONVERGED64
@@ -143,6 +144,37 @@ def test_a_hundred_requests_do_not_drift() -> None:
     expected = after.fit().scores(left)
     stale = replace(after, params=model.params).scores(left)
     assert (after.scores(left) - expected).norm() < 0.1 * (stale - expected).norm()
+
+
+def of_few_users(n_users: int, dtype: torch.dtype) -> GraphFilter:
+    """Of fewer users than the rank, of whom the second half have what the first half have."""
+    seen = np.tile(np.random.default_rng(n_users // 2).random((n_users // 2, 300)) < 0.1, (2, 1))
+    users, items = np.nonzero(seen)
+    data = Interactions.from_frame(pd.DataFrame({"user": users, "item": items}), items=Vocabulary(range(300)))
+    return GraphFilter(data=data, rank=30, tolerance=1e-4 if dtype == torch.float32 else 1e-9, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_of_fewer_users_than_the_rank_new_ones_get_what_the_formula_gives(dtype: torch.dtype) -> None:
+    for half in range(1, 7):
+        model = of_few_users(2 * half, dtype).fit()
+        strange = torch.rand(4, model.data.n_items, generator=torch.Generator().manual_seed(0)).double().round()
+        expected = dense_scores(model.data, strange, rank=half, alpha=model.alpha)
+        found = model.fold_in(csr_array(strange.numpy())).double()
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.max()))
+
+
+def test_a_start_from_data_of_a_lower_rank_holds_nothing_back() -> None:
+    model = of_few_users(20, torch.float64).fit()
+    data = model.data
+    ends = data.indptr[1:11] - 1  # the last interaction of ten users, whose twins keep theirs
+    pairs = tuple(zip(data.users.take(np.arange(10)), data.items.take(data.indices[ends]), strict=True))
+    left = model.without(ForgetSet(interactions=pairs))
+    own = torch.from_numpy(left.data.csr().toarray()).double()
+    rank = int(torch.linalg.matrix_rank(own))
+    assert int(model.params["basis"].any(0).sum()) == 10 < rank
+    expected = dense_scores(left.data, own, rank=rank, alpha=left.alpha)
+    torch.testing.assert_close(left.fit(model.params).scores(np.arange(20)), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_forgotten_items_leave_the_basis_and_requests_compose(data: Interactions) -> None:

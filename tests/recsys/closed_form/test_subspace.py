@@ -109,3 +109,29 @@ def test_what_has_no_singular_value_is_zero() -> None:
     torch.testing.assert_close(projector(found[:, :4]), projector(torch.linalg.svd(dense).Vh[:4].T), **CONVERGED64)
     assert not found[:, 4:].any()
     assert not leading_vectors(0.0 * matrix, 0.0 * transposed, start(10), COLD, rank=6).any()
+
+
+def few_rows(seed: int, rows: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """A [rows, 200] in float64, with lengths of rows and columns divided out, and sparse with its transpose."""
+    dense = (np.random.default_rng(seed).random((rows, 200)) < 0.2).astype(np.float64)
+    dense /= np.sqrt(np.maximum(dense.sum(1), 1))[:, None] * np.sqrt(np.maximum(dense.sum(0), 1))
+    matrix = csr_array(dense)
+    return torch.from_numpy(dense), *(sparse_tensor(csr_array(m), dtype) for m in (matrix, matrix.T))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+def test_no_vector_is_made_of_rounding(dtype: torch.dtype, tolerance: float) -> None:
+    for seed in range(30):
+        rows = 1 + seed % 10
+        dense, matrix, transposed = few_rows(seed, rows, dtype)
+        begin = torch.randn(200, 60, generator=torch.Generator().manual_seed(seed)).to(dtype)
+        found = leading_vectors(matrix, transposed, begin, COLD, rank=8, tolerance=tolerance)
+        fewer = dense.clone()
+        fewer[0] = 0.0
+        left = csr_array(fewer.numpy())
+        sketch = torch.randn(8, 16, generator=torch.Generator().manual_seed(seed)).to(dtype)
+        after = followed(*(sparse_tensor(csr_array(m), dtype) for m in (left, left.T)), found, sketch)
+        for vectors, of, rank in ((found, dense, rows), (after, fewer, rows - 1)):
+            there = vectors.any(0)
+            assert int(there.sum()) <= rank
+            assert ((of @ vectors.double()).square().sum(0)[there] > 1e-6).all()

@@ -97,7 +97,12 @@ def test_no_data_and_fewer_than_shards_are_divided_too() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "arguments"),
-    [(Hashed, {"shards": 0, "by": "taste"}), (Clustered, {"shards": 0, "dim": 0, "slack": 0.5, "rounds": -1})],
+    [
+        (Hashed, {"shards": 0, "by": "taste"}),
+        (Hashed, {"shards": 2.5, "seed": 0.5}),
+        (Clustered, {"shards": 0, "dim": 0, "slack": 0.5, "rounds": -1}),
+        (Clustered, {"shards": 2.5, "dim": 1.5, "slack": float("inf"), "rounds": 0.5}),
+    ],
 )
 def test_arguments_are_checked_together(kind: type[Partition], arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="shards") as raised:

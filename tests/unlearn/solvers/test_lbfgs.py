@@ -50,6 +50,20 @@ def test_without_an_accuracy_the_gradient_norm_decides() -> None:
     assert not lbfgs(landscape, start, tolerance=1e-9, max_iterations=3).converged
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [2, 3, 5, 8])
+def test_a_minimum_at_zero_is_approached_until_squares_underflow(n: int, dtype: torch.dtype) -> None:
+    for spread in (0.01, 0.1, 1.1, 2.0, 10.0, 1000.0):
+        for scale in (1.0, 0.1, 1e-3):
+            curvatures = scale * torch.linspace(1.0, spread, n, dtype=dtype)
+
+            def function(x: Tensor, by: Tensor = curvatures) -> tuple[float, Tensor]:
+                return 0.5 * float(by @ x.square()), by * x
+
+            solution = lbfgs(FunctionLandscape(function), torch.ones(n, dtype=dtype))
+            assert float(solution.x.norm()) < 1e-15
+
+
 def test_a_first_step_is_never_the_last() -> None:
     landscape, start, _ = quadratic(1.0)  # solved by one or two steps
     assert lbfgs(landscape, start, accuracy=0.9).iterations >= 2
