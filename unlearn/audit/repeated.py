@@ -16,7 +16,7 @@ FIGURES = ("ndcg_at_20", "recall_at_20", "forget_auc")
 LEAST_AUC, LEAST_SHARE = 0.01, 0.01  # of the forget AUC, and of the retrain's mean utility: what nobody minds
 _RETRAIN = "retrain"
 _NOT_SHOWN = "what single users or examples lost: an average over all of them"
-_RULE = "the larger of how far two retrains of the same requests differ (root mean square over seeds) and"
+_RULE = "the larger of how far two retrains of the same requests surely differ (root mean square over seeds) and"
 
 Value = tuple[int, int, float]  # seed, request, figure
 
@@ -25,8 +25,9 @@ def findings(comparison: Comparison) -> dict[str, list[Finding]]:
     """Of every method and figure, the mean difference to the retrain.
 
     Requests of one seed share a model and are no independent runs: differences are averaged within a seed first, and
-    the seeds are what is counted. The margin is the larger of what the two retrains of a request differ by (root mean
-    square over seeds) and what nobody minds: .01 of the forget AUC, 1 % of the retrain's recall and NDCG.
+    the seeds are what is counted. The margin is the larger of what the two retrains of a request surely differ by (root
+    mean square over seeds, see `margin_of_retrains`) and what nobody minds: .01 of the forget AUC, 1 % of the retrain's
+    recall and NDCG.
 
     `pass`: within the margin by two one-sided tests, and the method has the figure of every request that the retrain
     has it of, for the others are no fair choice; `fail`: not within it, and a paired permutation test, corrected by

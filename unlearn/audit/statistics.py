@@ -113,17 +113,25 @@ def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
 
 
 def margin_of_retrains(differences: Sequence[float], *, least: float) -> float:
-    """What two retrains of the same request differ by, as a root mean square, and at least `least`.
+    """What two retrains of the same request surely differ by, as a root mean square, and at least `least`.
 
     A method within it is no farther from a retrain than another retrain is, or than anybody minds. How figures differ
     between requests is no part of it: a method and its retrain share the request.
+
+    Surely is the lower end of a one-sided 95 % interval (of n normal differences around 0, n times their mean square
+    over its expectation is chi-square of n degrees of freedom). By the estimate itself, which half of the time is too
+    large, `equivalence` would pass a method as far off as two retrains are in up to .38 of evaluations of three seeds
+    and .42 of eight; by its lower end it does in .05 at most (200,000 draws each, noises of .01 to 1 of that).
 
     Args:
         differences: of one figure between the two retrains, one a seed; none leaves `least`.
         least: the largest difference that is indifferent in practice, declared beforehand.
     """
-    values = np.asarray(differences, dtype=np.float64)
-    return max(least, float(np.sqrt(np.mean(values**2)))) if len(values) else least
+    n = len(differences)
+    if not n:
+        return least
+    sum_of_squares = float(np.sum(np.square(differences)))
+    return max(least, (sum_of_squares / float(stats.chi2.ppf(1 - LEVEL, n))) ** 0.5)
 
 
 def clopper_pearson(successes: int, trials: int, *, level: float = LEVEL) -> tuple[float, float]:

@@ -95,10 +95,27 @@ def test_differences_that_do_not_vary_are_equivalent_where_they_lie_within_the_m
         assert found.equivalent == inside and (found.low, found.high) == (value, value)
 
 
-def test_the_margin_is_how_far_two_retrains_differ_and_no_less_than_what_nobody_minds() -> None:
-    assert margin_of_retrains([0.3, -0.4], least=0.1) == pytest.approx(math.sqrt(0.125))
+def test_the_margin_is_how_far_two_retrains_surely_differ_and_no_less_than_what_nobody_minds() -> None:
+    # Of two degrees of freedom the chi-square distribution is exponential: its upper 5 % lie beyond -2 ln .05.
+    assert margin_of_retrains([0.3, -0.4], least=0.1) == pytest.approx(math.sqrt(0.25 / (-2 * math.log(0.05))))
     assert margin_of_retrains([0.003, -0.004], least=0.1) == 0.1
     assert margin_of_retrains([], least=0.1) == 0.1
+
+
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_a_method_as_far_off_as_two_retrains_passes_in_5_of_100_evaluations_at_most(seeds: int) -> None:
+    draws = np.random.default_rng(0).normal(size=(2_000, 2, seeds))
+    noise = 0.02  # less of it is the harder case: then all hangs on the margin
+    passed = [
+        equivalence(list(1 + noise * own), margin_of_retrains(list(between), least=1e-9)).equivalent
+        for between, own in draws
+    ]
+    assert np.mean(passed) <= 0.065
+    near = [
+        equivalence(list(noise * own), margin_of_retrains(list(between), least=1e-9)).equivalent
+        for between, own in draws
+    ]
+    assert np.mean(near) > 0.95
 
 
 def test_clopper_pearson_closed_forms() -> None:
