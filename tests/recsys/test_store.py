@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recsys.data import Interactions
+from recsys.data import Interactions, to_parquet
 from recsys.objectives import BPR, WholeData
 from recsys.problem import RecommenderProblem
 from recsys.store import StoredModelError, load, load_ranker, save
@@ -189,23 +189,36 @@ def test_what_training_kept_comes_back_and_goes_with_the_forgotten(problem: Reco
     assert not load(tmp_path, after.data).history.checkpoints
 
 
+KILLED = """
+import resource, signal, sys
+from pathlib import Path
+from recsys.data import from_parquet
+from recsys.store import load, save
+folder, room = Path(sys.argv[1]), int(sys.argv[2])
+wide = load(folder / "wide", from_parquet(folder / "data.parquet"))
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which ends the process in the middle of the write
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+save(wide, folder / "model")
+"""
+
+
 def test_a_killed_save_leaves_nothing_that_the_next_one_does_not_replace(
     problem: RecommenderProblem, tmp_path: Path
 ) -> None:
-    wide = problem.with_params({"table": problem.params["table"].repeat(1, 500)})
+    wide = RecommenderProblem.build(problem.data, model="mf", dim=2_000)
     row = wide.params["table"][int(problem.data.users.rows([CANARY])[0])].numpy().tobytes()
-    if not (child := os.fork()):
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which ends the process in the middle of the write
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5 * len(row),) * 2)
-        save(wide, tmp_path)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGXFSZ
-    assert list(tmp_path.iterdir())
+    to_parquet(problem.data, tmp_path / "data.parquet")
+    save(wide, tmp_path / "wide")
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(5 * len(row))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGXFSZ, done.stderr
+    model = tmp_path / "model"
+    assert any(row[:16] in file.read_bytes() for file in model.iterdir())
     request = ForgetSet(users=(CANARY,))
     remaining = problem.without(request)
-    save(remaining.with_params(remaining.settled(request)), tmp_path, overwrite=True)
-    assert {file.name for file in tmp_path.iterdir()} == {
+    save(remaining.with_params(remaining.settled(request)), model, overwrite=True)
+    assert {file.name for file in model.iterdir()} == {
         "manifest.json", "model.safetensors", "users.parquet", "items.parquet"
     }  # fmt: skip
-    assert not any(row[:16] in file.read_bytes() for file in tmp_path.iterdir())
+    assert not any(row[:16] in file.read_bytes() for file in model.iterdir())

@@ -76,6 +76,9 @@ def test_the_interval_of_mu_holds_it_where_so_few_models_find_nothing(mu: float)
         found = MuReading.pooled([of_samples(values, 16, range(32), seed=seed)])
         held += found.low <= mu <= found.high
     assert held >= 190
+    values[:16] += 8 * mu
+    clear = MuReading.pooled([of_samples(values, 16, range(32), seed=0)])
+    assert (clear.low > 0) == (mu > 0) and (clear.high < 0) == (mu < 0)
 
 
 def test_attacks_of_several_seeds_add_their_errors_up() -> None:
