@@ -8,6 +8,7 @@ import torch
 
 from recsys.data import Interactions
 from recsys.landscape import _STIFFNESS, WholeDataLandscape, first_minimum
+from recsys.models.base import LinearRecommender
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
@@ -70,6 +71,33 @@ def test_search_finds_the_minimum_along_the_line(problem: RecommenderProblem) ->
     fresh = problem.landscape()
     fresh.start(landscape.point)
     torch.testing.assert_close(landscape.gradient(), fresh.gradient(), **EXACT64)
+
+
+def test_rounding_adds_up_no_longer_than_to_the_renewal(
+    problem: RecommenderProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.landscape._RENEW", 3)
+    landscape = problem.landscape()
+    landscape.start(flatten(problem.params))
+    for searches in range(1, 4):
+        gradient = landscape.gradient().clone()
+        step = landscape.search(-gradient, -float(gradient @ gradient))
+        fresh = problem.landscape()
+        same = fresh.start(landscape.point) == step.value and torch.equal(fresh.gradient(), landscape.gradient())
+        assert same == (searches == 3)
+
+
+def test_a_landscape_that_is_started_again_remembers_nothing_of_its_way(problem: RecommenderProblem) -> None:
+    graph, function = problem.graph, problem.objective_function
+    assert isinstance(function, WholeData) and isinstance(problem.model, LinearRecommender)
+    old = torch.cat(problem.readout())
+    once, used = (WholeDataLandscape(problem.model, function, graph, columns=5, old=old) for _ in range(2))
+    lbfgs(used, flatten(problem.params), max_iterations=3)
+    assert used.way(0.0) > 0.0
+    there = 2.0 * flatten(problem.params)
+    once.start(there)
+    used.start(there)
+    assert used.way(0.0) == once.way(0.0)
 
 
 def test_preconditioner_is_the_inverse_of_what_the_hessian_does_to_a_row(problem: RecommenderProblem) -> None:

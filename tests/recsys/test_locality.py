@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import sqrt
-
 import pytest
 import torch
 from torch import Tensor
@@ -14,9 +11,8 @@ from recsys.landscape import FrozenColumns, WholeDataLandscape
 from recsys.models.base import LinearRecommender
 from recsys.objectives import Multinomial, WholeData
 from recsys.problem import RecommenderProblem
-from recsys.signs import signs
 from recsys.survey import Survey
-from tests.recsys.trained import DIM, distance, trained
+from tests.recsys.trained import DIM, distance, large, trained
 from unlearn.forget import ForgetSet
 from unlearn.methods import Reconverge, method
 from unlearn.params import flatten, unflatten
@@ -100,11 +96,6 @@ def _along(remaining: RecommenderProblem, start: dict[str, Tensor], basis: Tenso
     at = remaining.with_params(start)
     solved = lbfgs(narrowed(at, basis), (table @ basis).reshape(-1), accuracy=0.02).x
     return at.with_params({"table": table + (solved.view(-1, basis.shape[1]) - table @ basis) @ basis.T})
-
-
-def large(problem: RecommenderProblem) -> ForgetSet:
-    frame = problem.data.frame().iloc[::12]
-    return ForgetSet(interactions=tuple(zip(frame["user"], frame["item"], strict=True)))
 
 
 def test_a_large_request_moves_all_columns_that_the_table_has_a_rank_for() -> None:
@@ -240,58 +231,3 @@ def test_a_model_that_is_no_numbers_has_no_survey_and_is_retrained_where_that_is
     served = Reconverge().forget(broken, ForgetSet(users=(data.users.ids[0],)), on_failure="retrain")
     assert served.fallback and isinstance(served.problem, RecommenderProblem)
     assert served.problem.params["table"].isfinite().all()
-
-
-# ---- how far the scores have come, and what the directions leave out -------------------------------------------------
-
-
-def test_the_way_is_that_of_the_scores_and_what_is_left_to_gain_bounds_what_is_left_of_it() -> None:
-    problem, forget = trained().problem, large(trained().problem)
-    forget = replace(forget, users=trained().user.users)
-    remaining, survey = problem.without(forget), problem.survey()
-    assert survey is not None
-    local = remaining.locality(problem, forget, survey, tail=0.01)
-    landscape, objective = local.landscape, problem.objective_function
-    assert isinstance(landscape, WholeDataLandscape) and isinstance(objective, WholeData)
-    users_left, items_left = (remaining.graph.degrees() > 0).split([problem.data.n_users, problem.data.n_items])
-
-    def scores(fitted: RecommenderProblem) -> Tensor:
-        users, items = fitted.readout()
-        return users[users_left] @ items[items_left].T
-
-    best = remaining.fit(remaining.settled(forget))
-    lowest, retrained, old = float(remaining.objective(best.params)), scores(best), scores(problem)
-    lbfgs(landscape, local.start, max_iterations=1)
-    at = remaining.with_params(local.finish()[0])
-    way = landscape.way(gained=-1.0)
-    bound = way / 1.6**2  # by strong convexity, without what makes an estimate of it
-    assert bound == pytest.approx(objective.a * float((scores(at) - old).square().sum()), rel=1e-6)
-    left = float(remaining.objective(at.params)) - lowest
-    gap = float((scores(at) - retrained).norm() / (scores(at) - old).norm())
-    assert 0.01 < gap <= sqrt(left / bound) < 4.0 * gap
-
-
-def test_a_way_that_nobody_measures_is_what_was_gained() -> None:
-    assert trained().problem.landscape().way(2.5) == 2.5
-
-
-def test_where_the_directions_leave_out_too_much_everything_moves_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, forget = trained().problem, trained().user
-    remaining = problem.without(forget)
-    retrained = remaining.fit(remaining.settled(forget))
-    by_request = Reconverge(accuracy=0.15).forget(problem, forget)
-    survey = problem.survey()
-    assert survey is not None
-    monkeypatch.setattr(
-        "recsys.locality.directions",
-        lambda *found: torch.linalg.qr(signs(found[3].axes.shape[1], 5, like=survey.axes)).Q,
-    )
-    at_random = Reconverge(accuracy=0.15).forget(problem, forget)
-    near = distance(by_request.problem, retrained)
-    assert distance(at_random.problem, retrained) < 1.5 * near
-    monkeypatch.setattr("recsys.probes.Probes.gain", lambda *_: 0.0)
-    assert distance(Reconverge(accuracy=0.15).forget(problem, forget).problem, retrained) > 3.0 * near
-    # The next request stands on what all of the columns became.
-    again = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item, at_random.state)
-    fresh = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item)
-    assert distance(again.problem, fresh.problem) < 0.2 * distance(at_random.problem, fresh.problem)

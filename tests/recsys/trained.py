@@ -51,3 +51,8 @@ def distance(one: Fitted, other: Fitted) -> float:
     assert isinstance(other, RecommenderProblem)
     (users, items), (more_users, more_items) = one.readout(), other.readout()
     return float((users @ items.T - more_users @ more_items.T).norm())
+
+
+def large(problem: RecommenderProblem) -> ForgetSet:
+    frame = problem.data.frame().iloc[::12]
+    return ForgetSet(interactions=tuple(zip(frame["user"], frame["item"], strict=True)))
