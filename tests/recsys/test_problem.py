@@ -58,6 +58,15 @@ def test_it_is_told_in_a_line_and_copied_with_all_that_it_forgot(data: Interacti
         assert torch.equal(once.params["table"], more.params["table"])
 
 
+def test_other_options_start_elsewhere_and_draw_other_negatives(data: Interactions) -> None:
+    problem, three = build(data, BPR(negatives=2, seed=5), epochs=1), TrainingOptions(seed=3, epochs=1)
+    again = problem.fit(options=three)
+    assert again.options.seed == 3 and again.objective_function == BPR(negatives=2, seed=8)
+    start = build(data, BPR(negatives=2, seed=8), seed=3, epochs=1)
+    assert torch.equal(again.params["table"], start.fit().params["table"])
+    assert not torch.equal(again.params["table"], problem.fit().params["table"])
+
+
 @pytest.mark.parametrize("objective", [WholeData(l2=0.3), Multinomial(), BPR(negatives=2)])
 def test_gradient_and_hessian_product_match_finite_differences(objective: Objective, data: Interactions) -> None:
     assert_derivatives_match(build(data, objective))
