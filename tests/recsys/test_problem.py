@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,6 +66,15 @@ def test_other_options_start_elsewhere_and_draw_other_negatives(data: Interactio
     start = build(data, BPR(negatives=2, seed=8), seed=3, epochs=1)
     assert torch.equal(again.params["table"], start.fit().params["table"])
     assert not torch.equal(again.params["table"], problem.fit().params["table"])
+
+
+def test_a_shortened_training_has_an_epoch_at_least_and_keeps_nothing(data: Interactions) -> None:
+    options = TrainingOptions(epochs=8, learning_rate=0.01, keep=frozenset({"checkpoints"}))
+    problem = RecommenderProblem.build(data, objective=BPR(), dim=3, options=options)
+    half, hardly = problem.shortened(0.5, 0.2), problem.shortened(0.01, 1.0)
+    assert half == replace(problem.options, epochs=4, learning_rate=0.002, keep=frozenset())
+    assert hardly is not None and hardly.epochs == 1
+    assert RecommenderProblem.build(data, dim=3).shortened(0.5, 0.2) is None
 
 
 @pytest.mark.parametrize("objective", [WholeData(l2=0.3), Multinomial(), BPR(negatives=2)])
