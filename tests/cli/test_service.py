@@ -125,7 +125,8 @@ def test_a_hold_that_would_hold_nothing_is_refused(config: Path, data: Interacti
 
 
 def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "must be a UUID" in refusal(2, "request", "create", "--identity", "u1", "--id", "7")
+    for id in ("7", f"{uuid.uuid4()}\n"):
+        assert "must be a UUID" in refusal(2, "request", "create", "--identity", "u1", "--id", id)
     assert "a folder that exists" in refusal(2, "request", "create", "--identity", "u1", "--certificate", "no/c.json")
     for caller in ("", "  ", "x" * 101, "a\nb"):  # as for keys: the trail has room for so many
         for asked in (("request", "create", "--identity", "u1"), ("keys", "create", "--role", "submit")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -89,6 +90,23 @@ def test_an_identity_that_no_target_knew_is_told(config: Path, data: Interaction
         assert (hint in result.stderr, hint in result.stdout) == (not known, False)
     assert "0 users, 0 interactions" in result.stdout
     assert answer("verify-certificate", file, "--key", tmp_path / "keys" / "certificates.pub")["valid"]
+
+
+def test_whoever_does_not_read_its_answers_keeps_no_server_from_stopping(config: Path) -> None:
+    port = tomllib.loads(config.read_text("utf-8"))["port"]
+    sooner = "import sys, unlearn.cli; sys.modules['unlearn.requests.commands.serve']._PATIENCE = 1"
+    server = subprocess.Popen([sys.executable, "-c", f"{sooner}; unlearn.cli.app(['serve'])"], stderr=subprocess.PIPE)
+    try:
+        assert server.stderr is not None
+        assert any(b"running on" in line for line in server.stderr)
+        with socket.create_connection(("127.0.0.1", port), timeout=3) as deaf:
+            with pytest.raises(TimeoutError):  # once nothing has room for another answer
+                deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: here\r\n\r\n" * 1_000_000)
+            server.terminate()
+            assert server.wait(15) == -signal.SIGTERM
+    finally:
+        server.kill()
+        server.communicate()
 
 
 def test_a_port_that_others_listen_at_is_told(config: Path) -> None:

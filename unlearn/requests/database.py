@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from unlearn.requests.keyring import Keyring
 
 _log = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_BETWEEN = 0.01  # seconds between two attempts to empty SQLite's log
 _SQLITE = {
     "journal_mode": "WAL",
     "synchronous": "FULL",
@@ -142,13 +144,18 @@ class Database:
     def scrub(self) -> None:
         """Overwrite what deleted rows left behind in SQLite's log.
 
-        Where others read it for all of a minute, it is left to the next call, and a warning tells.
+        Where others use it for all of a minute, it is left to the next call, and a warning tells.
         """
         if self.sqlite:
             with self.engine.connect() as connection:
-                (busy, *_) = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+                until = time.monotonic() + connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() / 1_000
+                # It waits for readers; where somebody else writes the log back, it says that it is busy at once.
+                while busy := connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
+                    if time.monotonic() >= until:
+                        break
+                    time.sleep(_BETWEEN)
             if busy:  # which SQLite says, and raises nothing
-                _log.warning("database: others read it too long; deleted rows stay in its log until the next erasure")
+                _log.warning("database: others use it too long; deleted rows stay in its log until the next erasure")
 
     def close(self) -> None:
         """Let go of all connections."""

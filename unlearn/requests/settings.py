@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         """The settings of a file, of the environment, and the defaults.
 
         Raises:
-            UnusableSettings: naming everything that is wrong.
+            UnusableSettings: naming all values that cannot be read, or where there are none, everything that is unsafe.
         """
         written: dict[str, Any] = {}
         if path is not None:
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         """The settings that a file would hold, of the environment, and the defaults.
 
         Raises:
-            UnusableSettings: naming everything that is wrong.
+            UnusableSettings: naming all values that cannot be read, or where there are none, everything that is unsafe.
         """
         try:
             return cls(**written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -185,6 +186,23 @@ def test_deleted_content_is_overwritten(sqlite_url: str, tmp_path: Path, caplog:
     database.scrub()
     database.close()
     assert not any(canary.encode() in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
+def test_two_that_overwrite_at_once_wait_for_each_other(
+    sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(sqlite_url)
+    with database.write() as session:
+        session.add(ApiKey(id="k", caller="c", roles=[], digest="d", created_at=datetime.now(UTC)))
+    with ThreadPoolExecutor(2) as side_by_side:
+        with database.engine.connect() as reader:
+            reader.exec_driver_sql("SELECT 1 FROM api_keys").all()
+            both = [side_by_side.submit(database.scrub) for _ in range(2)]
+            assert not wait(both, timeout=0.5).done
+        assert len(wait(both, timeout=30).done) == 2
+    assert "stay in its log" not in caplog.text
+    assert [path.stat().st_size for path in tmp_path.glob("*-wal")] == [0]
+    database.close()
 
 
 def test_a_ledger_that_is_made_is_its_owners_alone(tmp_path: Path, keyring: Keyring) -> None:

@@ -22,7 +22,10 @@ def _without_password(url: HttpUrl) -> HttpUrl:
 Callback = Annotated[
     HttpUrl, UrlConstraints(max_length=2_000, allowed_schemes=["https"]), AfterValidator(_without_password)
 ]
-Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+Moment = Annotated[
+    AwareDatetime,
+    Field(strict=True, ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+]
 
 
 class Identity(BaseModel):

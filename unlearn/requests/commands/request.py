@@ -50,7 +50,7 @@ def create(
     problems = misnamed(caller)
     if regulation not in ("gdpr", "ccpa"):
         problems.append(f"`regulation` must be gdpr or ccpa (got {regulation!r})")
-    if id is not None and not re.match(UUID_V4, id):
+    if id is not None and not re.fullmatch(UUID_V4, id):
         problems.append(f"`id` must be a UUID of version 4 in lower case (got {id!r})")
     if certificate is not None and not certificate.absolute().parent.is_dir():
         problems.append(f"`certificate` must be a file in a folder that exists (got {certificate})")

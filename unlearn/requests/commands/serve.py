@@ -9,6 +9,8 @@ from typing import Any
 from unlearn.command import command
 from unlearn.requests.commands.options import Config, log_to_stderr, opened
 
+_PATIENCE = 20  # seconds for answers that are under way at the end: who does not read theirs would keep it for ever
+
 
 @command
 def serve(config: Config = None) -> Mapping[str, Any]:
@@ -31,6 +33,7 @@ def serve(config: Config = None) -> Mapping[str, Any]:
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                timeout_graceful_shutdown=_PATIENCE,
             )
         except SystemExit as ended:  # by an exit code that means something else here
             raise ValueError(

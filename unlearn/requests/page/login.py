@@ -22,7 +22,7 @@ _WITHIN = re.compile(r"/page/[a-z0-9_./?&=%+~-]*", re.IGNORECASE)
 
 
 @router.get("/login")
-def login_form(request: Request, to: Annotated[str, Query(max_length=500)] = "") -> Response:
+def login_form(request: Request, to: Annotated[str, Query(max_length=2_000)] = "") -> Response:
     """Ask for a key."""
     return _form(request, to)
 

@@ -106,7 +106,8 @@ def problem(answer: Any, status: int, title: str) -> dict[str, Any]:
         ({"subject_request_id": CANARY}, "/subject_request_id", "string_pattern_mismatch"),
         ({"subject_request_id": None}, "/subject_request_id", "string_type"),
         ({"subject_request_type": "access"}, "/subject_request_type", "literal_error"),
-        ({"submitted_time": CANARY}, "/submitted_time", "datetime_from_date_parsing"),
+        ({"submitted_time": CANARY}, "/submitted_time", "datetime_parsing"),
+        ({"submitted_time": 1_767_600_000}, "/submitted_time", "datetime_type"),  # of seconds, or of what else?
         ({"submitted_time": "2026-01-05T08:00:00"}, "/submitted_time", "timezone_aware"),
         ({"submitted_time": "0001-01-01T00:00:00+14:00"}, "/submitted_time", "greater_than_equal"),
         ({"subject_identities": []}, "/subject_identities", "too_short"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
+from markupsafe import escape
 
 from tests.unlearn.requests.page.conftest import OTHER, Scene, Visitor
 from unlearn.requests.api import create_app
@@ -31,8 +33,12 @@ def test_a_stranger_is_asked_for_a_key_and_comes_to_where_they_wanted(anybody: V
     for path in (*PATHS, f"requests/{anybody.scene.ids['pending']}", "requests?state=all&sort=-due"):
         answer = anybody.get(path)
         assert answer.status_code == 303 and answer.headers["location"].startswith("/page/login?to=%2Fpage%2F")
-    to = "/page/requests?state=all&sort=-due"
-    assert anybody.login(anybody.scene.key(Role.AUDIT), to).headers["location"] == to
+    longest = "/page/requests?controller=" + quote("\U0001f98a" * 100)
+    for to in ("/page/requests?state=all&sort=-due", longest):
+        form = anybody.http.get(anybody.http.get(to).headers["location"])
+        assert f'name="to" value="{escape(to)}"' in form.text
+        assert anybody.login(anybody.scene.key(Role.AUDIT), to).headers["location"] == to
+        anybody.http.cookies.clear()
     assert anybody.http.get("/").headers["location"] == "/page/requests"
 
 

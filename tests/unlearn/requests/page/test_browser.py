@@ -212,6 +212,16 @@ def test_the_list_follows_the_ledger_and_keeps_the_place(page: Page, scene: Scen
     assert page.get_by_role("button", name="Refreshes by itself").get_attribute("aria-pressed") == "false"
 
 
+def test_the_chain_is_checked_once_however_long_somebody_looks(page: Page) -> None:
+    page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/page/trail?check=true")
+    assert not page.get_by_role("button", name="Refreshes by itself").is_visible()
+    page.clock.run_for(40_000)
+    assert [url.rpartition("/")[2] for url in asked if not url.startswith("data:")] == ["trail?check=true"]
+
+
 def test_a_filter_applies_when_it_is_chosen(page: Page, scene: Scene) -> None:
     page.get_by_label("Due", exact=True).select_option("overdue")
     page.wait_for_url("**due=overdue*")

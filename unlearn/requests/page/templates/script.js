@@ -30,7 +30,7 @@
 
   // What is shown follows the ledger, while somebody looks and does nothing else with it.
   const refresh = document.getElementById("refresh");
-  if (!refresh) return;
+  if (!document.getElementById("live")) return void refresh?.remove();
   const wanted = () => refresh.getAttribute("aria-pressed") === "true";
   if (localStorage.getItem("refresh") === "off") refresh.setAttribute("aria-pressed", "false");
   refresh.addEventListener("click", () => {
