@@ -132,6 +132,15 @@ def test_what_is_sealed_is_put_back_exactly(kind: str) -> None:
     assert sum(content.counts["ties"] for content in contents) == int((~left.alive).sum())
 
 
+def test_around_the_forgotten_are_those_of_their_ties_either_way_and_none_of_them() -> None:
+    whole = SocialGraph.from_arcs([0, 1, 2, 3, 5], [1, 2, 3, 4, 1], nodes=Vocabulary(list("abcdef")))
+    first = sealed.packed(whole, ["b"], 0, since="abc")
+    second = sealed.packed(whole.without(ForgetSet(users=("b",))), ["d", "f"], 0, since="abc")
+    assert sealed.others([first]).tolist() == [0, 2, 5]
+    assert sealed.others([first, second]).tolist() == [0, 2, 4]
+    assert sealed.others([]).tolist() == []
+
+
 @pytest.mark.parametrize("kind", ["frozen"])
 def test_a_rebuild_tosses_coins_that_nobody_has_seen(kind: str) -> None:
     """Of the same graph, by the old coins it would be the old sets."""
@@ -286,6 +295,21 @@ def test_it_serves_the_published_version_and_nothing_about_the_blocked(folder: P
     assert serving.spread([other]) != before
     with pytest.raises(UnknownIds):
         serving.spread(["nobody"])
+
+
+@pytest.mark.parametrize("kind", ["frozen"])
+def test_a_suppression_that_comes_while_it_answers_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = opened(folder)
+    serving = Serving(network)
+    (first, second, *_), latest = serving.seeds(), serving._latest
+
+    def interrupted() -> Network:
+        version = latest()
+        network.suppress((Subject(KIND, str(first)),))
+        return version
+
+    monkeypatch.setattr(serving, "_latest", interrupted)
+    assert serving.spread([second, first]) is None and serving.spread([second]) is not None
 
 
 @pytest.mark.parametrize("kind", ["frozen", "renormalised", "learned"])
