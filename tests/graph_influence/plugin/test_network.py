@@ -345,6 +345,18 @@ def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: s
         one.value for one in people(30, 20)))).alive.sum()) + 1  # fmt: skip
 
 
+def test_a_tie_that_is_there_already_stays_as_it_is() -> None:
+    network = built("frozen")
+    before = network.graph
+    (tail, head), new = before.nodes.take([before.source[5], before.target[5]]), before.nodes.take([119, 0])
+    assert before.probability[5] != 0.25 and before.arcs([(new[0], new[1])])[0] < 0
+    more = pd.DataFrame({"source": [tail, new[0]], "target": [head, new[1]], "probability": [0.25, 0.25]})
+    after = network.rebuilt(ForgetSet(), more).graph
+    there, came = after.arcs([(tail, head), (new[0], new[1])])
+    assert after.probability[there] == before.probability[5] and after.probability[came] == 0.25
+    assert after.num_arcs == before.num_arcs + 1
+
+
 @pytest.mark.parametrize("kind", ["frozen", "renormalised"])
 def test_a_probability_that_is_none_is_refused_where_there_must_be_one(folder: Path, kind: str) -> None:
     network, (one, two, three) = opened(folder), (subject.value for subject in people(55, 90, 3))
