@@ -128,7 +128,6 @@ class Network:
             graph, min(plan.k, graph.num_alive), model=plan.model, seed=purpose(standing.seed, "rebuilt"),
             share=plan.share,
         )  # fmt: skip
-        seeds.k = plan.k
         return Network(plan, seeds, None if self.surrogate is None else self.surrogate.rebuilt(graph))
 
 

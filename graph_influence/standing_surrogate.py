@@ -108,8 +108,10 @@ class StandingSurrogate:
         """A surrogate of that kind, its parameters drawn and fitted from the beginning.
 
         Raises:
-            ValueError: the kind has nothing to learn.
+            ValueError: the kind has nothing to learn, or the seed is out of its range.
         """
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"`seed` must be from 0 to 2^63 - 1 for `StandingSurrogate` (got {seed})")
         lessons = lessons or Lessons()
         sets, options = seed_sets(graph, lessons.sets, seed), lessons.options(seed)
         untrained = SurrogateProblem.build(

@@ -159,7 +159,10 @@ class Vocabulary:
 
         Raises:
             UnknownIds: naming up to ten unknown ids and their count, under `unknown="raise"`.
+            InvalidInput: a text in place of a collection.
         """
+        if isinstance(ids, str | bytes):  # its letters would pass for ids
+            raise InvalidInput(f"ids must come as a collection (got the {type(ids).__name__} {ids!r}); pass a list")
         if isinstance(ids, np.ndarray) and ids.dtype.kind == "i" and self.kind == "int":
             listed: list[Any] | NDArray[Any] = ids
             found = self._rows_of(ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from unlearn.typed_ids import QUOTED, pairs, typed
 if TYPE_CHECKING:
     from graph_influence.graph import SocialGraph
     from graph_influence.network import Network
-    from unlearn.forget import ForgetSet
+    from unlearn.forget import ForgetSet, Pair
 
 Ids = Annotated[list[str] | None, typer.Option(help="May be given more than once.")]
 
@@ -56,7 +56,7 @@ def remove(
             raise ValueError("`out` must be a file for what is left of a graph file (got none)")
         require_writable(out=out)
         network = planned.build(source)
-        told = _removed(network, _asked(network.graph, user, tie))
+        told = _removed(network, _asked(network.graph, user, tie)[0])
         # In quotes, an id that begins with # or % begins no comment.
         write(out, _ties(network.graph).to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode())
     else:
@@ -69,8 +69,9 @@ def remove(
         # From reading to writing: of two requests at a time, the later one must see what the earlier one removed.
         with workspace.at(folder).held() if out.resolve() == folder.resolve() else nullcontext():
             network, stored = workspace.load(folder), Stored.read(folder)
-            told = _removed(network, _asked(network.graph, user, tie))
-            left = stored.without(network.graph)
+            forget, ways = _asked(network.graph, user, tie, stored.ties())
+            told = _removed(network, forget)
+            left = stored.without(network.graph, ways)
 
             def fill(new: Path) -> None:
                 workspace.write(network, new)
@@ -82,7 +83,10 @@ def remove(
     return {"graph": source.graph.name, "out": str(out), **asdict(network.plan), **told}
 
 
-def _asked(graph: SocialGraph, users: list[str] | None, ties: list[str] | None) -> ForgetSet:
+def _asked(
+    graph: SocialGraph, users: list[str] | None, ties: list[str] | None, came: Sequence[Pair] = ()
+) -> tuple[ForgetSet, list[Pair]]:
+    """What is to leave the graph, and both ways of every tie asked for: some may be among those that came in since."""
     from unlearn.forget import ForgetSet
 
     wrong: list[str] = []
@@ -94,9 +98,10 @@ def _asked(graph: SocialGraph, users: list[str] | None, ties: list[str] | None) 
     parsed = list(zip(graph.nodes.parse(p[0] for p in tied), graph.nodes.parse(p[1] for p in tied), strict=True))
     both = [way for tail, head in parsed for way in ((tail, head), (head, tail))]
     there = {way for way, arc in zip(both, graph.arcs(both), strict=True) if arc >= 0}
+    known = there.union(came)
     # A tie that is there in neither direction stays in the request, to be refused with all else that is unknown.
-    neither = {(tail, head) for tail, head in parsed if not {(tail, head), (head, tail)} & there}
-    return ForgetSet(users=tuple(graph.nodes.parse(users or [])), ties=tuple(there | neither))
+    neither = {(tail, head) for tail, head in parsed if not {(tail, head), (head, tail)} & known}
+    return ForgetSet(users=tuple(graph.nodes.parse(users or [])), ties=tuple(there | neither)), both
 
 
 def _removed(network: Network, forget: ForgetSet) -> dict[str, Any]:

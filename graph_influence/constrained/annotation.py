@@ -54,11 +54,13 @@ def neighbour_graph(features: ArrayLike, neighbours: int = 10, *, nodes: Vocabul
 def _nearest(unit: NDArray[np.float64], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rows [n, count] of the most similar others of each row, and their similarities."""
     n = len(unit)
+    # A product of matrices rounds by place: each item is compared with once, however many are the same.
+    distinct, number = np.unique(unit, axis=0, return_inverse=True)
     nearest, similarity = np.empty((n, count), dtype=np.int64), np.empty((n, count))
     block = max(1, _BLOCK // n)
     for start in range(0, n, block):
         rows = np.arange(start, min(start + block, n))
-        similar = unit[rows] @ unit.T
+        similar = (unit[rows] @ distinct.T)[:, number.reshape(-1)]
         similar[np.arange(len(rows)), rows] = -np.inf
         # Whatever is at least as similar as the last one wanted: one or more where there are ties.
         last = np.partition(similar, n - count, axis=1)[:, n - count]

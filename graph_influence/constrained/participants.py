@@ -24,6 +24,7 @@ class Participants:
     """Active participants, each of whom may invite at most `capacity` of the others that an arc of theirs points to.
 
     The candidates of `active[u]` are `candidate[ptr[u] : ptr[u + 1]]`, and `weight` is the probability of the arc.
+    `capacity` is what was asked for, or as many candidates as anybody has, at least one, where that is less.
     Spread is counted in the `passive` graph, from which the active participants are gone: a path through them would
     use an invitation that nobody sent.
 
@@ -70,7 +71,9 @@ class Participants:
         ptr = np.zeros(len(active) + 1, dtype=np.int64)
         np.cumsum([len(leaving) for leaving in arcs], out=ptr[1:])
         joined = np.concatenate(arcs)
-        return cls(graph, passive, capacity, active, ptr, graph.target[joined], graph.probability[joined])
+        # Lists are stored with all their room, so it is no more than there are candidates for.
+        room = min(capacity, int(np.diff(ptr).max(initial=1)))
+        return cls(graph, passive, room, active, ptr, graph.target[joined], graph.probability[joined])
 
     @cached_property
     def log_choices(self) -> float:

@@ -12,6 +12,8 @@ from graph_influence.graph import SocialGraph
 from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from unlearn.compiled import kernel
 
+_DAMPING = 0.999  # the most
+
 
 @register
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +82,17 @@ class PageRank(Maximizer):
     damping: float = 0.85
 
     def _wrong(self) -> list[str]:
-        return [] if 0 <= self.damping < 1 else [f"`damping` must be at least 0 and below 1 (got {self.damping})"]
+        return wrong_damping(self.damping)
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:
         order = ranked(graph)
         rank = pagerank(graph, self.damping)
         return Choice(order[np.argsort(-rank[order], kind="stable")[:k]])
+
+
+def wrong_damping(damping: float) -> list[str]:
+    """What is wrong with it: closer to 1, what is left to change of the ranks is less than what they are rounded by."""
+    return [] if 0 <= damping <= _DAMPING else [f"`damping` must be from 0 to {_DAMPING} (got {damping})"]
 
 
 def pagerank(graph: SocialGraph, damping: float) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from graph_influence.graph import SocialGraph
-from graph_influence.maximize.heuristics import pagerank
+from graph_influence.maximize.heuristics import pagerank, wrong_damping
 from graph_influence.minimize.base import Minimizer, register
 from graph_influence.outbreak import Outbreak
 from unlearn.streams import uniforms
@@ -68,7 +68,7 @@ class PageRank(Ranking):
     damping: float = 0.85
 
     def _wrong(self) -> list[str]:
-        return [] if 0 <= self.damping < 1 else [f"`damping` must be at least 0 and below 1 (got {self.damping})"]
+        return wrong_damping(self.damping)
 
     def scores(self, outbreak: Outbreak) -> NDArray[np.float64]:
         return _of_both_ends(outbreak, pagerank(outbreak.graph, self.damping))

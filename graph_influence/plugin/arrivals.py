@@ -14,7 +14,7 @@ from graph_influence.graph import SocialGraph
 from graph_influence.snapshot import from_parquet, to_parquet
 from graph_influence.workspace import GRAPH
 from unlearn import durable
-from unlearn.forget import Id
+from unlearn.forget import Id, Pair
 
 ARRIVED = "arrived.parquet"
 COLUMNS = ["source", "target", "probability"]
@@ -39,10 +39,16 @@ class Stored:
         write_arrived(self.arrived, folder)
         to_parquet(self.graph, folder / GRAPH)
 
-    def without(self, graph: SocialGraph) -> Stored:
-        """What is left of the graph, and of the ties those between people who are in it."""
+    def ties(self) -> list[Pair]:
+        """The ties that came in."""
+        return list(zip(*(self.arrived[name].tolist() for name in COLUMNS[:2]), strict=True))
+
+    def without(self, graph: SocialGraph, ties: Sequence[Pair] = ()) -> Stored:
+        """What is left of the graph, and of the ties those between people who are in it, but for `ties`."""
         there = [graph.nodes.rows(self.arrived[name].tolist(), unknown="mark") >= 0 for name in COLUMNS[:2]]
-        return Stored(graph, self.arrived[there[0] & there[1]])
+        gone = set(ties)
+        stay = np.array([tie not in gone for tie in self.ties()], dtype=np.bool_)
+        return Stored(graph, self.arrived[there[0] & there[1] & stay])
 
     def about(self, people: Sequence[Id]) -> NDArray[np.bool_]:
         """Which of the ties that came in are these people's."""

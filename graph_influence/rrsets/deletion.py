@@ -138,18 +138,6 @@ def _changes(
 
 
 @kernel
-def _place(value: int, first: np.int64, last: np.int64, data: NDArray[np.int32]) -> np.int64:
-    """Where the value stands among ascending ones, or would. (Numba's own search takes two seconds to compile.)"""
-    while first < last:
-        middle = (first + last) // 2
-        if data[middle] < value:
-            first = middle + 1
-        else:
-            last = middle
-    return first
-
-
-@kernel
 def _merge(
     head: NDArray[np.int32],
     following: NDArray[np.int32],

@@ -65,9 +65,9 @@ class RRSets:
     """Random reverse-reachable sets under independent cascade ("ic") or linear threshold ("lt").
 
     `members` holds a row a set: its root first, then as they were met. `sets` holds a row a node: the numbers of the
-    sets that contain it, ascending; it is built when first asked for and then kept. With `sentinels` (rows of nodes) a
-    set ends with the first of them that it meets and is `covered`, bool [sets]. It draws with `threads`, or with as
-    many as numba would use.
+    sets that contain it, ascending; it is built when first asked for and then kept. With `sentinels` (rows of nodes;
+    who left is none) a set ends with the first of them that it meets and is `covered`, bool [sets]. It draws with
+    `threads`, or with as many as numba would use.
 
     Draws follow SUBSIM (Guo et al., "Influence maximization revisited: efficient reverse reachable set generation with
     bound tightened", SIGMOD 2020) under IC and walk back one arc a node under LT (Tang, Shi and Xiao, "Influence
@@ -106,7 +106,7 @@ class RRSets:
         self.arcs = InArcs.of(graph, model)
         self.members = Rows.empty()
         self.covered = np.zeros(0, dtype=np.bool_)
-        self._sentinel = self._marked(sentinels)
+        self._sentinel = self._marked(sentinels) & graph.nodes.alive
         self._sets: Rows | None = None
 
     @classmethod
@@ -253,7 +253,9 @@ class RRSets:
         share, z = self.coverage(rows) / theta, NormalDist().inv_cdf((1 + confidence) / 2)
         middle = (share + z * z / (2 * theta)) / (1 + z * z / theta)
         half = z / (1 + z * z / theta) * (share * (1 - share) / theta + (z / (2 * theta)) ** 2) ** 0.5
-        return Spread(n * share, n * (middle - half), n * (middle + half))
+        # By rounding, the end of a share of none or of all may lie beside it.
+        low, high = max(min(middle - half, share), 0.0), min(max(middle + half, share), 1.0)
+        return Spread(n * share, n * low, n * high)
 
     def _drawn(
         self, numbers: NDArray[np.int64], graph: SocialGraph, arcs: InArcs, sentinel: NDArray[np.bool_]

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from graph_influence import workspace
 from graph_influence.network import Network, Plan
+from graph_influence.plugin.arrivals import Stored, write_arrived
 from graph_influence.readers import read
 from graph_influence.schemes import weighted_cascade
 from tests.cli.acquaintances import PEOPLE, PLAN
@@ -67,6 +69,26 @@ def test_a_workspace_may_be_written_elsewhere(ties: Path, tmp_path: Path) -> Non
     before = digest(folder)
     answer("influence", "remove", folder, "--user", PEOPLE[7], "--out", out)
     assert digest(folder) == before and not naming(out, [PEOPLE[7]])
+
+
+def test_a_tie_that_came_in_since_leaves_too(ties: Path, tmp_path: Path) -> None:
+    """One way of it is in the graph and the other came in; of another one, both came in."""
+    folder = tmp_path / "network"
+    answer("influence", "prepare", ties, "--out", folder, *PLAN)
+    graph = workspace.load(folder).graph
+    pairs = zip(graph.nodes.take(graph.source), graph.nodes.take(graph.target), strict=True)
+    tail, head = next((a, b) for a, b in pairs if graph.arcs([(b, a)])[0] < 0)
+    one, other = next((a, b) for a in PEOPLE for b in PEOPLE if a != b and (graph.arcs([(a, b), (b, a)]) < 0).all())
+    came = [(head, tail), (one, other), (other, one), (one, head)]
+    frame = pd.DataFrame(came, columns=["source", "target"]).assign(probability=0.5)
+    write_arrived(frame, folder)
+    told = answer("influence", "remove", folder, "--tie", f"{tail},{head}")
+    assert told["after"]["arcs"] == told["before"]["arcs"] - 1
+    assert Stored.read(folder).ties() == came[1:]
+    told = answer("influence", "remove", folder, "--tie", f"{other},{one}")
+    assert told["after"]["arcs"] == told["before"]["arcs"] and told["sets_redrawn"] == 0
+    assert Stored.read(folder).ties() == came[3:]
+    assert "unknown" in refusal(3, "influence", "remove", folder, "--tie", f"{other},{one}")
 
 
 def test_people_can_read_it(ties: Path, tmp_path: Path) -> None:

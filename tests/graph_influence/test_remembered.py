@@ -95,6 +95,16 @@ def test_the_probe_finds_what_was_learned_by_heart_and_nothing_else(request_: Fo
     assert never == pytest.approx(innocent, abs=0.05)  # the graph tells a little: deleted arcs were no random ones
 
 
+def test_the_probe_asks_what_hangs_on_an_arc_and_not_on_its_probability() -> None:
+    """Of three arcs of .9, .8 and .1 hangs as much, of their decoys .3 times that: seven of nine pairs are told."""
+    others = np.arange(150, 298)  # of more arcs, so that decoys are found on both sides
+    tails, heads = np.repeat([0, 298, 299], [3, 148, 148]), np.concatenate([[1, 2, 3], others, others])
+    graph = SocialGraph.from_arcs(tails, heads, [0.9, 0.8, 0.1, *np.zeros(296)], nodes=300)
+    ties = ForgetSet(ties=((0, 1), (0, 2), (0, 3)))
+    assert reinsertion_auc(Rote(graph), graph, ties, [np.array([0])]) == pytest.approx(7 / 9)
+    assert reinsertion_auc(NonBacktracking(4), graph, ties, [np.array([0])]) == 0.5
+
+
 def test_the_probe_needs_a_deleted_arc() -> None:
     with pytest.raises(ValueError, match="at least one arc"):
         reinsertion_auc(NonBacktracking(), social(100), ForgetSet(), SETS)

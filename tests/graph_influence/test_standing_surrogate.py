@@ -61,3 +61,9 @@ def test_one_set_that_nobody_is_left_of_is_dropped() -> None:
 def test_lessons_say_all_that_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"(?s)`sets` must be at least 1.*`runs`"):
         Lessons(sets=0, runs=0)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_nothing_can_be_drawn_by_is_named(seed: int) -> None:
+    with pytest.raises(ValueError, match=rf"`seed` must be from 0 to .*\(got {seed}\)"):
+        StandingSurrogate.taught(surrogate("gcn", depth=2, width=4), social(20), FEW, seed=seed)

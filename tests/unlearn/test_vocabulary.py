@@ -44,6 +44,12 @@ def test_text_becomes_an_id_of_the_kind_or_stays_what_it_is():
     assert Vocabulary(["7"]).parse(["7"]) == ["7"]
 
 
+def test_a_text_is_no_collection_of_its_letters():
+    for ids, asked in ((["a", "b"], "ab"), ([97, 98], b"ab")):
+        with pytest.raises(InvalidInput, match=r"must come as a collection \(got the (str 'ab'|bytes b'ab')\)"):
+            Vocabulary(ids).rows(asked)
+
+
 def test_unknown_ids_are_named_up_to_ten_and_counted():
     with pytest.raises(UnknownIds) as caught:
         Vocabulary(range(5)).rows([1, *range(10, 30)])

@@ -53,6 +53,18 @@ def test_equal_items_are_told_apart_by_their_rows():
     }
 
 
+def test_of_items_that_are_the_same_the_lower_row_comes_first():
+    """Each of 500 items is there three times, and next to nobody else as similar as its copies."""
+    item = np.random.default_rng(0).normal(size=(500, 128))
+    graph = neighbour_graph(np.concatenate([item, item, item]), 10)
+    for row in range(1500):
+        heads = graph.target[graph.source == row]
+        for one in np.unique(heads % 500):
+            copies = [copy for copy in (one, one + 500, one + 1000) if copy != row]
+            found = np.sort(heads[heads % 500 == one]).tolist()
+            assert found == copies[: len(found)]
+
+
 def test_items_that_are_not_similar_get_no_arc():
     graph = neighbour_graph([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1]], 2)
     assert set(zip(graph.source.tolist(), graph.target.tolist(), strict=True)) == {(0, 2), (1, 2), (2, 0), (2, 1)}

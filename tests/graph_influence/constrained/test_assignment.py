@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from graph_influence.constrained.participants import Participants
 from graph_influence.errors import InvalidRequest, UnknownIds
 from graph_influence.graph import SocialGraph
 from tests.graph_influence.constrained.problems import candidates, covered, feasible, problem, stored
+from unlearn.invalid import InvalidInput
+from unlearn.vocabulary import Vocabulary
 
 SEEDS = range(40)
 
@@ -185,3 +189,5 @@ def test_wrong_participants_are_named_at_once():
         assert all(text in str(raised.value) for text in texts)
     with pytest.raises(UnknownIds):
         Participants.of(graph, [7], 1)
+    with pytest.raises(InvalidInput, match="got the str 'ab'"):
+        Participants.of(replace(graph, nodes=Vocabulary(["a", "b"])), "ab", 1)

@@ -92,6 +92,19 @@ def test_the_same_seed_gives_the_same_lists():
     assert one.spread != three.spread
 
 
+@pytest.mark.parametrize("order", ["rr", "mg"])
+def test_lists_without_a_limit_hold_every_candidate(order):
+    participants = problem(0)
+    everybody = set(participants.candidate.tolist())
+    answer = invite(participants.graph, range(3), 10**12, order=order)
+    assert set(invited(answer.lists)) == everybody and len(invited(answer.lists)) == len(everybody)
+    assert answer.arguments["capacity"] == 10**12
+    standing = StandingInvitations(participants.graph, range(3), 10**12, order=order)
+    gone = int(participants.candidate[0])
+    standing.update(participants.graph.without_rows(rows(gone), NONE))
+    assert set(invited(standing.lists)) == everybody - {gone}
+
+
 def test_nobody_can_be_invited():
     graph = SocialGraph.from_arcs([1], [2], nodes=3)
     answer = invite(graph, [0], 2)

@@ -127,6 +127,16 @@ def test_who_accepts_nothing_comes_last():
     tails, heads = np.array([0, 0]), np.array([1, 2])
     pair = SocialGraph.from_arcs(tails, heads, 0.5, nodes=3)
     assert HeteroIM().recommend(pair, [0], 1, np.array([1.0, 0.0, 1.0])).friends[0] == (2,)
+    assert HeteroIM().recommend(pair, [0], 1, np.array([1.0, 1.0, 0.0])).friends[0] == (1,)
+
+
+def test_hetero_im_spreads_as_far_as_people_accept():
+    graph, accepts = social(40), np.random.default_rng(0).uniform(size=40)
+    accepted = graph.with_probability(graph.probability * accepts[graph.target])
+    found = HeteroIM().recommend(graph, ["p0", "p4"], 5, accepts)
+    expected = HeteroIM().recommend(accepted, ["p0", "p4"], 5)
+    assert (found.friends, found.scores) == (expected.friends, expected.scores)
+    assert found.scores != HeteroIM().recommend(graph, ["p0", "p4"], 5).scores
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse", "arcs", "function"])

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from graph_influence.errors import UnknownIds
+from graph_influence.graph import SocialGraph
 from graph_influence.labels import LabelledGraph, Labels
 from graph_influence.surrogate import NonBacktracking
 from tests.graph_influence.maximize.graphs import social
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
+from unlearn.vocabulary import Vocabulary
 
 SETS = [np.array(rows) for rows in ([0, 5], [7], [3, 4])]
 
@@ -63,6 +65,18 @@ def test_units_name_what_they_count(data: LabelledGraph) -> None:
     assert left.units("user").forget_set(np.array([4, 5])) == ForgetSet(users=("p5",))
     with pytest.raises(ValueError, match='"user", "tie" or "record"'):
         data.units("item")
+
+
+def test_a_tie_has_its_key_however_rows_are_numbered(data: LabelledGraph) -> None:
+    graph, number = data.graph, np.random.default_rng(0).permutation(30)
+    ids = Vocabulary(graph.nodes.take(np.argsort(number)))
+    again = SocialGraph.from_arcs(number[graph.source], number[graph.target], graph.probability, nodes=ids)
+    keys: list[dict[frozenset[str], int]] = []
+    for one in (graph, again):
+        ties = LabelledGraph(one, data.labels).units("tie")
+        ends = (frozenset(one.nodes.take(pair)) for pair in ties.ends)
+        keys.append(dict(zip(ends, ties.keys.tolist(), strict=True)))
+    assert keys[0] == keys[1] and len({*keys[0].values()}) == len(keys[0])
 
 
 @pytest.mark.parametrize("unit", ["user", "tie"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,17 @@ def test_following_a_deletion_gives_the_bits_of_drawing_anew(request_: ForgetSet
 
 
 @pytest.mark.parametrize("model", ["ic", "lt"])
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_of_few_runs_every_one_that_went_through_is_followed(request_: ForgetSet, model: str) -> None:
+    """Nobody knows yet whether to give up: seeds that leave are followed, too."""
+    before = social(100)
+    labels, after = Labels.drawn(before, SETS, runs=50, seed=3, model=model), before.without(request_)
+    ours = labels.without(before, after)
+    anew = Labels.drawn(after, ours.sets, runs=50, seed=3, model=model, numbers=ours.numbers)
+    assert np.array_equal(ours.counts, anew.counts)
+
+
+@pytest.mark.parametrize("model", ["ic", "lt"])
 def test_deletions_one_after_another_are_one_deletion(model: str) -> None:
     graph, labels = social(100), Labels.drawn(social(100), SETS, runs=RUNS, model=model)
     once = labels.without(graph, graph.without(REQUESTS["several"] | REQUESTS["ties, also of a user"]))
@@ -82,6 +95,16 @@ def test_labels_are_activation_probabilities() -> None:
     error = np.maximum(labels.noise[0], 1e-12)
     assert (np.abs(labels.probability[0] - exact) < 4 * error).all()
     assert labels.noise[0] == pytest.approx(np.sqrt(exact * (1 - exact) / 20_000), abs=1e-4)
+
+
+def test_sets_hold_whom_they_start_from_and_whom_they_ever_reached() -> None:
+    graph = SocialGraph.from_arcs([0, 3], [1, 4], [0.5, 0.0], nodes=5)
+    drawn = Labels.drawn(graph, [np.array([0]), np.array([3, 4])], runs=100)
+    masked = replace(drawn, counts=np.zeros_like(drawn.counts))  # what a deletion by the counts alone would leave
+    for row, reached, starts in ((0, [0], [0]), (1, [0], []), (2, [], []), (4, [1], [1])):
+        marked = np.arange(5) == row
+        assert np.flatnonzero(drawn.holding(marked)).tolist() == reached
+        assert np.flatnonzero(masked.holding(marked)).tolist() == starts
 
 
 def test_sets_have_coins_of_their_own() -> None:

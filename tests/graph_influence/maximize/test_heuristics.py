@@ -6,9 +6,11 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from graph_influence.errors import InvalidBlocking, InvalidRequest
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize import maximize
 from graph_influence.maximize.heuristics import pagerank, shells
+from graph_influence.minimize import minimize
 from tests.graph_influence.maximize.graphs import social
 from tests.oracles.cascades import random_graph
 
@@ -37,7 +39,7 @@ def test_ranks_are_those_of_networkx_on_the_reversed_graph(damping):
         assert [found[row] for row in expected] == pytest.approx(list(expected.values()), abs=1e-9)
 
 
-@pytest.mark.parametrize("damping", [0.5, 0.99])
+@pytest.mark.parametrize("damping", [0.5, 0.99, 0.999])
 def test_ranks_are_as_near_as_they_say_where_walks_settle_slowly(damping):
     """From one of two pairs the walk goes to the other in one of a thousand steps, and never back."""
     graph = SocialGraph.from_arcs([0, 1, 2, 2, 3], [1, 0, 0, 3, 2], [1.0, 0.999, 0.001, 1.0, 1.0], nodes=4)
@@ -45,6 +47,16 @@ def test_ranks_are_as_near_as_they_say_where_walks_settle_slowly(damping):
     walk[graph.source, graph.target] = graph.probability
     expected = np.linalg.solve(np.eye(4) - damping * walk, np.full(4, (1 - damping) / 4))
     assert np.abs(pagerank(graph, damping) - expected).sum() < 1.01e-10
+
+
+@pytest.mark.parametrize("damping", [-0.1, 0.9999, 0.9999999, 1.0, float("nan")])
+def test_walks_that_would_not_settle_are_refused(damping):
+    """At .9999999, ranks on this graph go on changing by what they are rounded."""
+    graph = SocialGraph.from_arcs([0, 1, 2, 2], [1, 2, 0, 1], [1.0, 0.5, 1.0, 0.5], nodes=3)
+    with pytest.raises(InvalidRequest, match=r"`damping` must be from 0 to 0\.999 \(got "):
+        maximize(graph, 1, "pagerank", damping=damping)
+    with pytest.raises(InvalidBlocking, match=r"`damping` must be from 0 to 0\.999 \(got "):
+        minimize(graph, [0], 1, "pagerank", damping=damping)
 
 
 def test_shells_are_the_core_numbers_of_networkx():

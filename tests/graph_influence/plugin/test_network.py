@@ -132,6 +132,15 @@ def test_what_is_sealed_is_put_back_exactly(kind: str) -> None:
     assert sum(content.counts["ties"] for content in contents) == int((~left.alive).sum())
 
 
+def test_around_the_forgotten_are_those_of_their_ties_either_way_and_none_of_them() -> None:
+    whole = SocialGraph.from_arcs([0, 1, 2, 3, 5], [1, 2, 3, 4, 1], nodes=Vocabulary(list("abcdef")))
+    first = sealed.packed(whole, ["b"], 0, since="abc")
+    second = sealed.packed(whole.without(ForgetSet(users=("b",))), ["d", "f"], 0, since="abc")
+    assert sealed.others([first]).tolist() == [0, 2, 5]
+    assert sealed.others([first, second]).tolist() == [0, 2, 4]
+    assert sealed.others([]).tolist() == []
+
+
 @pytest.mark.parametrize("kind", ["frozen"])
 def test_a_rebuild_tosses_coins_that_nobody_has_seen(kind: str) -> None:
     """Of the same graph, by the old coins it would be the old sets."""
@@ -288,6 +297,21 @@ def test_it_serves_the_published_version_and_nothing_about_the_blocked(folder: P
         serving.spread(["nobody"])
 
 
+@pytest.mark.parametrize("kind", ["frozen"])
+def test_a_suppression_that_comes_while_it_answers_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = opened(folder)
+    serving = Serving(network)
+    (first, second, *_), latest = serving.seeds(), serving._latest
+
+    def interrupted() -> Network:
+        version = latest()
+        network.suppress((Subject(KIND, str(first)),))
+        return version
+
+    monkeypatch.setattr(serving, "_latest", interrupted)
+    assert serving.spread([second, first]) is None and serving.spread([second]) is not None
+
+
 @pytest.mark.parametrize("kind", ["frozen", "renormalised", "learned"])
 def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: str) -> None:
     network, before = opened(folder), graph(kind)
@@ -319,6 +343,18 @@ def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: s
     assert learned is None or learned.problem.data.graph.alive[arc]
     assert int(after.graph.alive.sum()) == int(before.without(ForgetSet(users=tuple(
         one.value for one in people(30, 20)))).alive.sum()) + 1  # fmt: skip
+
+
+def test_a_tie_that_is_there_already_stays_as_it_is() -> None:
+    network = built("frozen")
+    before = network.graph
+    (tail, head), new = before.nodes.take([before.source[5], before.target[5]]), before.nodes.take([119, 0])
+    assert before.probability[5] != 0.25 and before.arcs([(new[0], new[1])])[0] < 0
+    more = pd.DataFrame({"source": [tail, new[0]], "target": [head, new[1]], "probability": [0.25, 0.25]})
+    after = network.rebuilt(ForgetSet(), more).graph
+    there, came = after.arcs([(tail, head), (new[0], new[1])])
+    assert after.probability[there] == before.probability[5] and after.probability[came] == 0.25
+    assert after.num_arcs == before.num_arcs + 1
 
 
 @pytest.mark.parametrize("kind", ["frozen", "renormalised"])

@@ -273,6 +273,16 @@ def test_a_compact_store_is_one_of_a_graph_that_never_knew_them(model):
     assert same_rows(store.members, fresh.members) and np.array_equal(store.covered, fresh.covered)
 
 
+def test_a_sentinel_who_had_left_before_the_store_was_made_is_none(model):
+    graph = weighted_cascade(social()).without_rows(np.array([0, 41]), NONE)
+    stores = [RRSets(graph, model, seed=6, sentinels=rows) for rows in ([0, 40, 41], [40])]
+    for store in stores:
+        store.grow(SETS)
+    one, other = (store.compact() for store in stores)
+    assert stores[0].spread([40, 50]) == stores[1].spread([40, 50])
+    assert same_rows(one.members, other.members) and np.array_equal(one.covered, other.covered)
+
+
 def test_before_compaction_already_no_array_holds_the_row(model):
     graph = weighted_cascade(social())
     store = RRSets(graph, model)

@@ -107,9 +107,31 @@ def test_the_spread_is_right_and_its_interval_as_wide_as_it_says(model):
         found = store.spread([0], confidence=0.9)
         truth = worlds(graph, model).spread([0])
         assert found.mean == pytest.approx(graph.num_nodes * store.coverage([0]) / 400)
-        assert 0 <= found.low <= found.mean + 1e-12 and found.mean - 1e-12 <= found.high <= graph.num_nodes
+        assert 0 <= found.low <= found.mean <= found.high <= graph.num_nodes
         inside += found.low <= truth <= found.high
     assert 80 <= inside <= 99  # 90 expected
+
+
+def test_the_spread_counts_who_is_there(model):
+    for seed in range(20):
+        graph = random_graph(seed, model)
+        gone = graph.num_nodes - 1
+        store = RRSets(graph, model, seed=seed)
+        store.grow(4_000)
+        left = graph.without_rows(np.array([gone]), np.empty(0, dtype=np.int64))
+        store.update(left)
+        found = store.spread([0], confidence=0.9999)
+        assert found.low <= worlds(left, model).spread([0]) <= found.high <= gone
+        assert store.spread(range(gone)).mean == gone
+
+
+def test_the_interval_of_a_share_of_none_or_of_all_ends_there():
+    store = RRSets(SocialGraph.from_arcs([], [], nodes=3))
+    for _ in range(200):
+        store.grow(1)
+        nobody, everybody = store.spread([]), store.spread(range(3))
+        assert (nobody.low, nobody.mean) == (0, 0) and 0 < nobody.high < 3
+        assert (everybody.high, everybody.mean) == (3, 3) and 0 < everybody.low < 3
 
 
 def test_arcs_of_small_unequal_probability_are_live_as_often_as_they_say():
