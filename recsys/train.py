@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from math import nan
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -94,13 +92,12 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
     require_room(start, memory=memory, max_iterations=most, remedy=remedy)
     landscape = _with_hooks(problem) if problem.history.hooks else problem.landscape()
     started = time.perf_counter()
-    paused, reached = 0.0, nan
+    paused = 0.0
 
     with tqdm(total=most, desc="train", disable=_quiet(options), leave=False) as bar:
 
         def watch(iteration: int, value: float, residual: float) -> bool:
-            nonlocal paused, reached
-            reached = residual
+            nonlocal paused
             bar.set_postfix_str(f"objective {value:.6g}, residual {residual:.2g}")
             bar.update()
             if monitor is not None:
@@ -111,8 +108,11 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
                     return True
             return residual <= options.tolerance * 2.0 * l2 * float(landscape.point.norm())
 
-        with suppress(KeyboardInterrupt):  # the state reached is the result
+        try:
             reached = lbfgs(landscape, start, max_iterations=most, memory=memory, callback=watch).residual
+        except KeyboardInterrupt:  # the state reached is the result, wherever the latest step had come to
+            landscape.start(landscape.point.clone())
+            reached = float(torch.linalg.vector_norm(landscape.gradient(), dtype=torch.float64))
     history = History(
         residual=reached,
         seconds=elapsed(started) - paused,

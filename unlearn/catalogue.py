@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from unlearn.methods.base import method, methods
-from unlearn.specification import arguments
+from unlearn.registry import arguments
 
 
 def describe(name: str, kind: type) -> dict[str, Any]:

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unlearn.registry import arguments
+
 _SHOWN = 5
 
 
@@ -63,16 +65,20 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
 
     Args:
         holder: what has them as attributes; its `name`, or else its class's, is in the message.
-        rules: for each attribute what it must be, and whether it is. Of a dataclass a field that is a `Literal` needs
-            none: it must be one of those values; neither does an `int` or a `float` to be an integer or finite.
+        rules: for each attribute what it must be, and whether it is. None is needed for the field of a
+            dataclass to be of its kind, nor in another class for what its constructor takes with a default and has set
+            already: one of the values of a `Literal`, an integer for `int`, finite for `float`, and True or False for
+            `bool` alone.
 
     Raises:
-        ValueError: listing every attribute that is not as required, a dataclass's in the order of its fields.
+        ValueError: listing every attribute that is not as required, in the order of fields or arguments.
     """
     kind = type(holder)
-    places, choices, numbers = _fields(kind)
+    places, choices, kinds = _declared(kind)
+    there = places if is_dataclass(kind) else vars(holder)
+    choices, kinds = ({name: of[name] for name in of if name in there} for of in (choices, kinds))
     rules = {name: (_either(known), getattr(holder, name) in known) for name, known in choices.items()} | rules
-    for name, (what, of_kind) in numbers.items():
+    for name, (what, of_kind) in kinds.items():
         if name not in rules or rules[name][1]:  # else the rule says more
             rules[name] = what, of_kind(getattr(holder, name))
     called = getattr(holder, "name", kind.__name__)
@@ -86,26 +92,33 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
 
 
 @functools.cache
-def _fields(kind: type) -> tuple[Mapping[str, int], Mapping[str, tuple[Any, ...]], Mapping[str, _OfKind]]:
-    """The places of a dataclass's fields, the values of each that is a `Literal`, and what each number must be."""
-    if not is_dataclass(kind):
-        return {}, {}, {}
-    hints = get_type_hints(kind)
-    places = {f.name: place for place, f in enumerate(fields(kind))}
-    choices = {name: get_args(hints[name]) for name in places if get_origin(hints[name]) is Literal}
-    return places, choices, {name: _NUMBERS[hints[name]] for name in places if hints[name] in _NUMBERS}
+def _declared(kind: type) -> tuple[Mapping[str, int], Mapping[str, tuple[Any, ...]], Mapping[str, _OfKind]]:
+    """The places of what a class is made with, the values of each that is a `Literal`, what each other must be."""
+    if is_dataclass(kind):
+        every = get_type_hints(kind)
+        hints = {f.name: every[f.name] for f in fields(kind)}
+    else:
+        hints = {name: one.annotation for name, one in arguments(kind).items()}
+    places = {name: place for place, name in enumerate(hints)}
+    choices = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+    return places, choices, {name: _KINDS[hint] for name, hint in hints.items() if hint in _KINDS}
+
+
+def _truth(value: object) -> bool:
+    return isinstance(value, bool | np.bool_)
 
 
 def _integer(value: object) -> bool:
-    return isinstance(value, Integral)
+    return isinstance(value, Integral) and not _truth(value)
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, Real) and isfinite(value)
+    return isinstance(value, Real) and not _truth(value) and isfinite(value)
 
 
 _OfKind = tuple[str, Callable[[object], bool]]
-_NUMBERS: dict[Any, _OfKind] = {
+_KINDS: dict[Any, _OfKind] = {
+    bool: ("True or False", _truth),
     int: ("an integer", _integer),
     int | None: ("an integer or None", lambda value: value is None or _integer(value)),
     float: ("a finite number", _finite),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
 
 class Named(Protocol):
@@ -29,6 +29,35 @@ def hyper_parameters(one: object) -> dict[str, Any]:
     if not is_dataclass(one):
         raise TypeError(f"`{type(one).__name__}` must be a dataclass of its hyper-parameters: @dataclass(frozen=True)")
     return {f.name: getattr(one, f.name) for f in fields(one)}
+
+
+def arguments(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The arguments that have a default, their types evaluated, of a function or of a class's constructor.
+
+    Those that a constructor passes on to a base are included. A field that a dataclass fills by a factory holds state
+    and is no argument.
+    """
+    if not isinstance(kind, type):
+        hints = get_type_hints(kind)
+        parameters = inspect.signature(kind).parameters
+        return {
+            name: parameter.replace(annotation=hints[name])
+            for name, parameter in parameters.items()
+            if parameter.default is not inspect.Parameter.empty
+        }
+    found: dict[str, inspect.Parameter] = {}
+    state = {f.name for f in fields(kind) if f.default_factory is not MISSING} if is_dataclass(kind) else set[str]()
+    for cls in kind.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        parameters = inspect.signature(cls).parameters
+        hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__)
+        for name, parameter in parameters.items():
+            if parameter.default is not inspect.Parameter.empty and name not in state:
+                found.setdefault(name, parameter.replace(annotation=hints[name]))
+        if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return found
 
 
 class Registry(Generic[T]):

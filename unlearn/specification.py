@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from dataclasses import MISSING
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
+
+from unlearn.registry import arguments
 
 if TYPE_CHECKING:
     from unlearn.methods.base import Unlearner
@@ -42,35 +44,6 @@ def read(specification: str) -> tuple[str, dict[str, str]]:
     if problems:
         raise ValueError("\n".join(problems))
     return name, dict(pairs)
-
-
-def arguments(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The arguments that have a default, their types evaluated, of a function or of a class's constructor.
-
-    Those that a constructor passes on to a base are included. A field that a dataclass fills by a factory holds state
-    and is no argument.
-    """
-    if not isinstance(kind, type):
-        hints = get_type_hints(kind)
-        parameters = inspect.signature(kind).parameters
-        return {
-            name: parameter.replace(annotation=hints[name])
-            for name, parameter in parameters.items()
-            if parameter.default is not inspect.Parameter.empty
-        }
-    found: dict[str, inspect.Parameter] = {}
-    state = {f.name for f in fields(kind) if f.default_factory is not MISSING} if is_dataclass(kind) else set[str]()
-    for cls in kind.__mro__:
-        if "__init__" not in vars(cls):
-            continue
-        parameters = inspect.signature(cls).parameters
-        hints = get_type_hints(cls if is_dataclass(cls) else cls.__init__)
-        for name, parameter in parameters.items():
-            if parameter.default is not inspect.Parameter.empty and name not in state:
-                found.setdefault(name, parameter.replace(annotation=hints[name]))
-        if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-            break
-    return found
 
 
 def typed(name: str, kind: Callable[..., Any], given: Mapping[str, str]) -> dict[str, Any]:

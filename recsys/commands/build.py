@@ -28,8 +28,9 @@ from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from unlearn.devices import unusable
 from unlearn.methods.base import Unlearner
-from unlearn.specification import arguments, typed
+from unlearn.registry import arguments
 from unlearn.specification import read as read_specification
+from unlearn.specification import typed
 
 T = TypeVar("T")
 _CONVERGING = ("max_iterations",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
+from unlearn.invalid import require
 from unlearn.memory import require_memory
 from unlearn.params import Params
 from unlearn.registry import Registry
@@ -26,9 +28,10 @@ class Recommender(nn.Module, ABC):
     `table` [n_users + n_items, dim] holds the layer-0 embeddings, users first.
 
     A subclass sets `name` and implements `forward`. Where its constructor takes more than sizes and `dim`, `arguments`
-    returns that, too, and where it has parameters beside the table, `initial` draws them, keyed by the seed. It runs in
-    evaluation mode; what is drawn anew in every step belongs in `training_pass`. `register` makes it findable by name,
-    without which it cannot be loaded from where it is stored.
+    returns that, too; what it sets before it calls the base's is held to its kind (`unlearn.invalid.require`). Where it
+    has parameters beside the table, `initial` draws them, keyed by the seed. It runs in evaluation mode; what is drawn
+    anew in every step belongs in `training_pass`. `register` makes it findable by name, without which it cannot be
+    loaded from where it is stored.
     """
 
     name: ClassVar[str]
@@ -37,13 +40,17 @@ class Recommender(nn.Module, ABC):
     table: nn.Parameter
 
     def __init__(self, n_users: int, n_items: int, *, dim: int = DIM) -> None:
+        self.dim = dim
+        require(self, **self._rules())
         super().__init__()
-        if dim < 1:
-            raise ValueError(f"`dim` must be a positive integer for `{type(self).__name__}` (got {dim})")
         table = f"the table of `{type(self).__name__}`, {n_users + n_items:,} rows of {dim:,} numbers,"
         require_memory(4 * (n_users + n_items) * dim, table, "choose a smaller `dim`")
-        self.n_users, self.n_items, self.dim = n_users, n_items, dim
+        self.n_users, self.n_items = n_users, n_items
         self.table = nn.Parameter(torch.zeros(n_users + n_items, dim))
+
+    def _rules(self) -> Mapping[str, tuple[str, bool]]:
+        """For each argument what it must be, and whether it is, as far as its kind does not say so."""
+        return {"dim": ("a positive integer", self.dim >= 1)}
 
     def message_graph(self, data: Interactions, *, dtype: torch.dtype, device: torch.device | str) -> BipartiteGraph:
         """The graph of these data over which this model passes messages.

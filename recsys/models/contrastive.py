@@ -13,7 +13,6 @@ from torch.nn.functional import normalize, softplus
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import DIM, Recommender
-from unlearn.invalid import require
 from unlearn.params import Params
 from unlearn.streams import uniforms
 
@@ -55,14 +54,13 @@ class ContrastiveRecommender(Recommender):
         negatives: int = 2048,
         seed: int = 0,
     ) -> None:
-        super().__init__(n_users, n_items, dim=dim)
         self.layers, self.weight, self.temperature = layers, weight, temperature
         self.negatives, self.seed = negatives, seed
-        require(self, **self._rules())
+        super().__init__(n_users, n_items, dim=dim)
 
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        """For each argument what it must be, and whether it is."""
         return {
+            **super()._rules(),
             "layers": ("an integer of at least 1", self.layers >= 1),
             "weight": ("at least 0", self.weight >= 0),
             "temperature": ("positive", self.temperature > 0),

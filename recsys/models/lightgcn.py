@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -22,10 +23,11 @@ class LightGCN(LinearRecommender):
     name = "lightgcn"
 
     def __init__(self, n_users: int, n_items: int, *, dim: int = DIM, layers: int = 3) -> None:
-        super().__init__(n_users, n_items, dim=dim)
-        if layers < 0:
-            raise ValueError(f"`layers` must be an integer of at least 0 for `LightGCN` (got {layers})")
         self.layers = layers
+        super().__init__(n_users, n_items, dim=dim)
+
+    def _rules(self) -> Mapping[str, tuple[str, bool]]:
+        return {**super()._rules(), "layers": ("an integer of at least 0", self.layers >= 0)}
 
     def arguments(self) -> dict[str, Any]:
         return {"dim": self.dim, "layers": self.layers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,13 @@ class NGCF(Recommender):
     name = "ngcf"
 
     def __init__(self, n_users: int, n_items: int, *, dim: int = DIM, layers: int = 3) -> None:
-        super().__init__(n_users, n_items, dim=dim)
-        if layers < 0:
-            raise ValueError(f"`layers` must be an integer of at least 0 for `NGCF` (got {layers})")
         self.layers = layers
+        super().__init__(n_users, n_items, dim=dim)
         self.w1 = nn.ParameterList(nn.Parameter(torch.zeros(dim, dim)) for _ in range(layers))
         self.w2 = nn.ParameterList(nn.Parameter(torch.zeros(dim, dim)) for _ in range(layers))
+
+    def _rules(self) -> Mapping[str, tuple[str, bool]]:
+        return {**super()._rules(), "layers": ("an integer of at least 0", self.layers >= 0)}
 
     def arguments(self) -> dict[str, Any]:
         return {"dim": self.dim, "layers": self.layers}

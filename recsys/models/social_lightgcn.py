@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -33,10 +34,11 @@ class SocialLightGCN(LightGCN):
     uses_ties = True
 
     def __init__(self, n_users: int, n_items: int, *, dim: int = DIM, layers: int = 3, tie_weight: float = 0.3) -> None:
-        super().__init__(n_users, n_items, dim=dim, layers=layers)
-        if not tie_weight > 0:
-            raise ValueError(f"`tie_weight` must be positive for `SocialLightGCN` (got {tie_weight})")
         self.tie_weight = tie_weight
+        super().__init__(n_users, n_items, dim=dim, layers=layers)
+
+    def _rules(self) -> Mapping[str, tuple[str, bool]]:
+        return {**super()._rules(), "tie_weight": ("positive", self.tie_weight > 0)}
 
     def arguments(self) -> dict[str, Any]:
         return super().arguments() | {"tie_weight": self.tie_weight}

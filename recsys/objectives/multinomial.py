@@ -53,17 +53,17 @@ class Multinomial(Objective):
         of_users = graph.interaction_matrix(-ones) @ items
         of_items = graph.transposed_matrix(-ones) @ users
         step = max(1, _BLOCK // max(graph.n_items, 1))
-        scores = users.new_empty(min(step, graph.n_users), graph.n_items)
+        concerned = counts.nonzero().squeeze(1)
+        scores = users.new_empty(min(step, len(concerned)), graph.n_items)
         forgotten = graph.forgotten_items
-        for start in range(0, graph.n_users, step):
-            part = users[start : start + step]
-            weight = counts[start : start + step]
+        for rows in concerned.split(step):
+            part, weight = users[rows], counts[rows]
             block = torch.mm(part, items.T, out=scores[: len(part)])
             block.index_fill_(1, forgotten, float("-inf"))
             peak = block.amax(1, keepdim=True)
             total = block.sub_(peak).exp_().sum(1)
             value += float((weight * (total.log() + peak.squeeze(1))).double().sum())
             block.mul_((weight / total).unsqueeze(1))
-            of_users[start : start + step].addmm_(block, items)
+            of_users.index_add_(0, rows, block @ items)
             of_items.addmm_(block.T, part)
         return value, of_users, of_items

@@ -41,9 +41,12 @@ def uniform_negatives(graph: BipartiteGraph, records: Tensor, per_record: int, *
 
 
 def shared_negatives(graph: BipartiteGraph, count: int, *, seed: int, epoch: int, batch: int) -> Tensor:
-    """Item rows [count], uniform over the remaining items, common to a batch and independent of its members."""
-    draws = integers(seed, "shared", graph.n_items, epoch, batch, np.arange(count), 0)
+    """Item rows [count], uniform over the remaining items, common to a batch and independent of its members.
+
+    None where no item remains.
+    """
     gone = graph.item_keys == 0
+    draws = integers(seed, "shared", graph.n_items, epoch, batch, np.arange(0 if gone.all() else count), 0)
     for attempt in range(1, _ATTEMPTS):
         again = np.flatnonzero(gone[draws])
         if not len(again):

@@ -17,6 +17,7 @@ from recsys.retrieval.generators import Generator
 from recsys.retrieval.strategies import Strategy
 from recsys.retrieval.suppression import SuppressedRanker, SuppressionList
 from unlearn.forget import ForgetSet
+from unlearn.invalid import require
 from unlearn.vocabulary import Vocabulary
 
 
@@ -46,7 +47,7 @@ class RetrievalRanker(BaseRanker):
         generator: ranks the candidates.
 
     Raises:
-        ValueError: sizes are below 1, or rows of `data` and `candidates` stand for different ids.
+        ValueError: sizes are no integers of at least 1, or rows of `data` and `candidates` stand for different ids.
     """
 
     candidates: BaseRanker
@@ -61,12 +62,12 @@ class RetrievalRanker(BaseRanker):
     _evidence: Evidence = field(init=False)
 
     def __post_init__(self) -> None:
+        require(
+            self,
+            n_candidates=("at least 1", self.n_candidates >= 1),
+            profile_size=("at least 1", self.profile_size >= 1),
+        )
         problems = [
-            f"`{name}` must be at least 1 for `RetrievalRanker` (got {size})"
-            for name, size in (("n_candidates", self.n_candidates), ("profile_size", self.profile_size))
-            if size < 1
-        ]
-        problems += [
             f"`data.{name}` must be the ids of `candidates`, row by row; take both from one model"
             for name, ours, theirs in (
                 ("users", self.data.users, self.candidates.user_ids),

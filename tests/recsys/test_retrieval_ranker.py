@@ -168,5 +168,7 @@ def test_bad_arguments_are_refused_at_once() -> None:
     )
     with pytest.raises(ValueError, match=r"`n_candidates` must be at least 1.*\n`profile_size` must be at least 1"):
         replace(good, n_candidates=0, profile_size=0)
+    with pytest.raises(ValueError, match=r"`n_candidates` must be an integer.*got 2.5.\n`profile_size` .*got True"):
+        replace(good, n_candidates=2.5, profile_size=True)
     with pytest.raises(ValueError, match=r"`data.users` must be the ids.*\n`data.items` must be the ids"):
         replace(good, data=tiny_interactions())

@@ -199,6 +199,23 @@ def test_an_interrupt_keeps_the_last_state(objective: WholeData | BPR, data: Int
     assert not torch.equal(trained.params["table"], problem.params["table"])
 
 
+def test_an_interrupt_before_the_first_iteration_says_how_far_the_start_is_from_the_end(data: Interactions) -> None:
+    asked = 0
+
+    def interrupting(_: object, params: Params) -> torch.Tensor:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise KeyboardInterrupt
+        return params["table"].new_zeros(())
+
+    plain = RecommenderProblem.build(data, objective=WholeData(), dim=4)
+    stopped = replace(plain, history=replace(plain.history, hooks=(interrupting,))).fit(plain.params)
+    assert torch.equal(stopped.params["table"], plain.params["table"])
+    assert stopped.history.residual == pytest.approx(plain.residual(), rel=1e-6)
+    assert "training stopped with a gradient" in (stopped.caveat or "")
+
+
 @pytest.mark.parametrize("objective", [WholeData(l2=0.3, a=0.2), BPR()])
 def test_who_watches_can_stop_it_and_none_of_their_time_counts(
     objective: WholeData | BPR, data: Interactions, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, get_type_hints
 import numpy as np
 import pytest
 
+from unlearn.audit.attacks import metrics
 from unlearn.invalid import require
 from unlearn.methods import method, methods
 
@@ -25,6 +26,7 @@ class Brew:
     spoons: int = 1
     rest: float | None = None
     refills: int | None = None
+    iced: bool = False
 
     name: ClassVar[str] = "brew"
 
@@ -63,16 +65,28 @@ def test_numbers_are_of_their_kind_and_finite() -> None:
         Brew(minutes=nan)
 
 
-@pytest.mark.parametrize("name", methods())
-def test_every_method_is_held_to_it(name: str) -> None:
-    """Each hyper-parameter by itself; those of the baselines, if any, are choices and truths."""
-    kind: Any = type(method(name))
+def test_a_truth_is_no_number_and_nothing_else_is_a_truth() -> None:
+    assert Brew(iced=np.bool_(True)).iced  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError) as caught:
+        Brew(minutes=True, spoons=True, rest=True, refills=False, iced="false")  # pyright: ignore[reportArgumentType]
+    assert str(caught.value).splitlines() == [
+        "`minutes` must be a finite number for `brew` (got True)",
+        "`spoons` must be an integer for `brew` (got True)",
+        "`rest` must be a finite number or None for `brew` (got True)",
+        "`refills` must be an integer or None for `brew` (got False)",
+        "`iced` must be True or False for `brew` (got 'false')",
+    ]
+
+
+@pytest.mark.parametrize("kind", [*(type(method(name)) for name in methods()), *metrics().values()])
+def test_every_method_and_metric_is_held_to_it(kind: Any) -> None:
+    """Each hyper-parameter by itself."""
     hints = get_type_hints(kind)
     for one in fields(kind):
-        for number, wrong in ((int, 1.5), (float, inf)):
-            if hints[one.name] in (number, number | None):
+        for of, wrong in ((int, 1.5), (int, True), (float, inf), (float, True), (bool, 1)):
+            if hints[one.name] in (of, of | None):
                 with pytest.raises(ValueError, match=f"^`{one.name}` must be "):
-                    method(name, **{one.name: wrong})
+                    kind(**{one.name: wrong})
 
 
 def test_a_subclass_is_held_to_its_own_choices() -> None:
@@ -92,3 +106,27 @@ def test_what_is_no_dataclass_goes_by_the_rules_it_gives_and_by_its_class() -> N
 
     with pytest.raises(ValueError, match=r"^`litres` must be at most 2 for `Kettle` \(got 3\)$"):
         Kettle(3)
+
+
+def test_what_is_no_dataclass_is_held_to_what_its_constructors_declare_as_far_as_it_has_it() -> None:
+    class Pot:
+        name = "pot"
+
+        def __init__(self, *, cups: int = 4, lid: Literal["glass", "tin"] = "tin", handles: int = 1) -> None:
+            self.cups, self.lid = cups, lid
+            require(self, cups=("positive", cups > 0))
+            self.handles = handles
+
+    class Samovar(Pot):
+        def __init__(self, *, heat: float = 0.5, **rest: Any) -> None:
+            self.heat = heat
+            super().__init__(**rest)
+
+    assert Samovar(cups=2, handles=2.5).handles == 2.5  # it is looked at before it is there
+    with pytest.raises(ValueError) as caught:
+        Samovar(heat=nan, cups=2.5, lid="none")
+    assert str(caught.value).splitlines() == [
+        "`heat` must be a finite number for `pot` (got nan)",
+        "`cups` must be an integer for `pot` (got 2.5)",
+        '`lid` must be "glass" or "tin" for `pot` (got \'none\')',
+    ]

@@ -9,7 +9,8 @@ from typing import Literal
 import pytest
 
 from unlearn.methods import IAU, FineTune, Reconverge, methods
-from unlearn.specification import arguments, read, typed, unlearner, unlearners, written
+from unlearn.registry import arguments
+from unlearn.specification import read, typed, unlearner, unlearners, written
 
 
 class Base:

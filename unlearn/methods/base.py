@@ -14,6 +14,7 @@ from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.interruption import whole_or_not_at_all
+from unlearn.invalid import require
 from unlearn.problem import Fitted, Problem
 from unlearn.registry import Registry, hyper_parameters
 
@@ -96,10 +97,10 @@ class UnlearnResult:
 class Unlearner(ABC):
     """A method of unlearning: `prepare` once (expensive), `forget` many times (cheap).
 
-    A subclass is a frozen dataclass of its hyper-parameters, each with a default, sets `name`, and implements
-    `_forget`; it never mutates what it was given. `works_on` names the kind of model, and is the type of `problem`
-    wherever the signatures below say Any; `requires` names what it needs from the model's history
-    ("history.checkpoints").
+    A subclass is a frozen dataclass of its hyper-parameters, each with a default, which are held to their kinds
+    (`unlearn.invalid.require`), sets `name`, and implements `_forget`; it never mutates what it was given. `works_on`
+    names the kind of model, and is the type of `problem` wherever the signatures below say Any; `requires` names what
+    it needs from the model's history ("history.checkpoints").
     """
 
     name: ClassVar[str]
@@ -107,6 +108,9 @@ class Unlearner(ABC):
     requires: ClassVar[frozenset[str]] = frozenset()
     exact: ClassVar[bool] = False  # a retrain by construction: its failure has no fallback
     baseline: ClassVar[bool] = False  # there to compare with: a comparison adds it by itself
+
+    def __post_init__(self) -> None:
+        require(self)
 
     def arguments(self) -> dict[str, Any]:
         """The hyper-parameters by name, for records of what was run."""

@@ -15,7 +15,7 @@ from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.invalid import require
-from unlearn.methods.base import State, Unlearner, register
+from unlearn.methods.base import MissingRequirement, State, Unlearner, register
 from unlearn.methods.gradient import differentiate
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Fitted
@@ -105,7 +105,7 @@ class DeltaGrad(Unlearner):
 
     Args:
         lr: of the sum over records; None takes min(1, 2 / period) / (the greatest curvature, by 30 Hessian products
-            at the start and at the problem's parameters).
+            at the start and at the problem's parameters); where there is none, it must be given.
 
     Raises:
         ValueError: listing every hyper-parameter that is out of range.
@@ -140,6 +140,11 @@ class DeltaGrad(Unlearner):
         untrained = Descended.of(problem, self.steps, 1.0 if self.lr is None else self.lr)
         if self.lr is None:
             steepest = max(_curvature(problem, params) for params in (untrained.params, problem.params))
+            if steepest == 0.0:
+                raise MissingRequirement(
+                    f"`{self.name}` takes its rate from the curvature of the objective, which has none at the start "
+                    "or at the model's parameters; give it `lr`, or the objective a penalty"
+                )
             untrained = replace(untrained, lr=min(1.0, 2.0 / self.period) / steepest)
         points, gradients = _room(untrained)
         record = Record(untrained.descended(points, gradients), points, gradients)
@@ -210,6 +215,8 @@ def _curvature(problem: AttachedProblem, params: Params) -> float:
         direction = direction / direction.norm()
         direction = flatten(problem.hessian_product(params, unflatten(direction, params)))
         size = float(direction.norm())
+        if size == 0.0:
+            break
     return size
 
 

@@ -11,7 +11,7 @@ import torch
 
 from recsys.data import Interactions
 from recsys.graph import BipartiteGraph
-from recsys.models import Recommender, build
+from recsys.models import Recommender, build, registered
 from recsys.models.base import LinearRecommender
 from recsys.problem import RecommenderProblem
 from recsys.store import load, load_ranker, save
@@ -165,8 +165,22 @@ def test_every_bad_argument_is_named_at_once() -> None:
         build("sgl", 3, 3, drop=1.0)
     with pytest.raises(ValueError, match="`layers`"):
         build("ngcf", 3, 3, layers=-1)
+    with pytest.raises(
+        ValueError, match="^`dim` must be a positive integer .*\n`layers` must be an integer of at least 0"
+    ):
+        build("lightgcn", 3, 3, dim=0, layers=-1)
     with pytest.raises(ValueError, match="lightgcn, mf, ngcf, sgl, simgcl, social_lightgcn, xsimgcl"):
         build("nope", 3, 3)
+
+
+@pytest.mark.parametrize("name", registered())
+def test_sizes_are_integers_and_numbers_finite(name: str) -> None:
+    given = build(name, 3, 3).arguments()
+    assert {type(value) for value in given.values()} <= {int, float}
+    for one, value in given.items():
+        for wrong in (2.5, True) if isinstance(value, int) else (float("inf"), float("nan"), True):
+            with pytest.raises(ValueError, match=f"^`{one}` must be .* for `{name}` .got {wrong}.$"):
+                build(name, 3, 3, **{one: wrong})
 
 
 def test_ngcf_weights_follow_their_name_and_have_xaviers_scale(graph: BipartiteGraph) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
-from recsys.objectives import BPR, Multinomial, Objective, RelMF, WholeData
+from recsys.objectives import BPR, Multinomial, Objective, RelMF, SampledSoftmax, WholeData
 from recsys.objectives.model_loss import ModelLoss
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
@@ -69,6 +69,20 @@ def test_idle_are_the_forgotten_and_those_without_edges_that_rest_at_zero(
     still = loss.value_and_gradient(params)[1]["table"].abs().amax(1) == 0
     assert alone[[3, 11, 12 + 5, 12 + 14]].all()
     assert loss.idle_nodes.tolist() == (alone & still).nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize("objective", [*OBJECTIVES, SampledSoftmax()], ids=lambda o: o.name)
+def test_where_no_item_remains_the_penalty_alone_is_left(objective: Objective, data: Interactions) -> None:
+    trained = RecommenderProblem.build(data, model="mf", objective=objective, dim=4, dtype=torch.float64)
+    left = trained.without(ForgetSet(items=tuple(range(100, 115))))
+    table, direction = torch.randn(2, *left.params["table"].shape, dtype=torch.float64)
+    table[data.n_users :] = direction[data.n_users :] = 0.0  # rows of the forgotten are cleared
+    params = {"table": table}
+    value, gradient = left.value_and_gradient(params)
+    product = left.hessian_product(params, {"table": direction})
+    assert value == pytest.approx(float(left.penalty(params))) == pytest.approx(float(left.objective(params)))
+    torch.testing.assert_close(gradient["table"], 2.0 * objective.l2 * table, **EXACT64)
+    torch.testing.assert_close(product["table"], 2.0 * objective.l2 * direction, **EXACT64)
 
 
 @pytest.mark.parametrize("name", ["sgl", "simgcl", "xsimgcl"])

@@ -13,7 +13,7 @@ from tests.unlearn.toys import RIDGE_PENALTY, blobs, cross_entropy, regression, 
 from unlearn.attached import AttachedOptions, AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.hooks import attach
-from unlearn.methods import DeltaGrad, State, VerificationFailed
+from unlearn.methods import DeltaGrad, MissingRequirement, State, VerificationFailed
 from unlearn.methods.delta_grad import Descended, curvature_product
 from unlearn.params import flatten, unflatten
 
@@ -106,6 +106,20 @@ def test_the_rate_comes_from_the_greatest_curvature(period: int, share: float) -
     model = DeltaGrad(steps=1, period=period).prepare(linear).payload.model
     assert model.lr == pytest.approx(share / float(greatest), rel=1e-3)
     assert DeltaGrad(steps=1, lr=0.1).prepare(linear).payload.model.lr == 0.1
+
+
+def test_where_there_is_no_curvature_the_rate_must_be_given() -> None:
+    """The hinge is linear by parts: a rate taken from its curvature made a model of NaN."""
+    x, labels = blobs(40, d=3, noise=1.5)
+
+    def hinge(module: nn.Module, data: tuple[Tensor, Tensor]) -> Tensor:
+        return torch.relu(1.0 - torch.where(data[1] > 4, 1.0, -1.0) * module(data[0])[:, 0])
+
+    svm = attach(nn.Linear(3, 1), hinge, (x, labels), options=OPTIONS)
+    with pytest.raises(MissingRequirement, match="`delta_grad` takes its rate from the curvature.*give it `lr`"):
+        DeltaGrad(steps=20).prepare(svm)
+    model = DeltaGrad(steps=20, lr=1e-3).prepare(svm).payload.model
+    assert float(model.objective(model.params)) < float(svm.objective(svm.recipe.initial(OPTIONS.seed, svm.params)))
 
 
 def test_its_residuals_are_those_of_the_model_that_it_serves_and_not_of_one_that_was_trained_longer() -> None:

@@ -24,6 +24,7 @@ from typing import ClassVar
 from unlearn.audit.chance import Chance, Reading
 from unlearn.audit.finding import Finding, Verdict
 from unlearn.audit.signals import Signals
+from unlearn.invalid import require
 from unlearn.registry import Registry
 
 Readings = dict[str, list[Reading]]  # by figure, one a seed that has it
@@ -62,12 +63,19 @@ class Evidence:
 
 
 class Metric(ABC):
-    """A pure function of evidence; a subclass is a frozen dataclass of its settings, each with a default."""
+    """A pure function of evidence.
+
+    A subclass is a frozen dataclass of its settings, each with a default, which are held to their kinds
+    (`unlearn.invalid.require`).
+    """
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]]  # names of the evidence
     does_not_show: ClassVar[str]
     judged: ClassVar[bool] = True  # False: the figure is no test, and its verdict is always inconclusive
+
+    def __post_init__(self) -> None:
+        require(self)
 
     @abstractmethod
     def readings(self, evidence: Evidence) -> Mapping[str, Reading]:

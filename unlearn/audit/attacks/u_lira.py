@@ -12,7 +12,6 @@ from unlearn.audit.attacks.base import Evidence, Metric, register
 from unlearn.audit.attacks.groups import SHARE, Mask, auc_of_sorted, by_membership, usable, without_own
 from unlearn.audit.chance import DRAWS, Relabelling
 from unlearn.audit.statistics import Floats
-from unlearn.invalid import require
 
 _OWN_VARIANCE_FROM = 64  # models a side: below, one variance is shared by all examples (LiRA, section VI-C)
 _TINY = 1e-12
@@ -82,9 +81,6 @@ class LikelihoodRatio(Metric):
     form: Literal["online", "offline"] = "online"
     draws: int = DRAWS
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        require(self)
 
     def readings(self, evidence: Evidence) -> dict[str, Relabelling]:
         """See `Metric.readings`; the balanced accuracy of an "offline" score, which has no own threshold, is at 0."""
