@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from numbers import Integral, Real
@@ -68,7 +69,7 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
         rules: for each attribute what it must be, and whether it is. None is needed for the field of a
             dataclass to be of its kind, nor in another class for what its constructor takes with a default and has set
             already: one of the values of a `Literal`, an integer for `int`, finite for `float`, and True or False for
-            `bool` alone.
+            `bool` alone. A class is held to none if one of its types was imported for type checkers alone.
 
     Raises:
         ValueError: listing every attribute that is not as required, in the order of fields or arguments.
@@ -94,11 +95,10 @@ def require(holder: object, **rules: tuple[str, bool]) -> None:
 @functools.cache
 def _declared(kind: type) -> tuple[Mapping[str, int], Mapping[str, tuple[Any, ...]], Mapping[str, _OfKind]]:
     """The places of what a class is made with, the values of each that is a `Literal`, what each other must be."""
-    if is_dataclass(kind):
-        every = get_type_hints(kind)
-        hints = {f.name: every[f.name] for f in fields(kind)}
-    else:
-        hints = {name: one.annotation for name, one in arguments(kind).items()}
+    hints: dict[str, Any] = dict.fromkeys(f.name for f in fields(kind)) if is_dataclass(kind) else {}
+    with suppress(NameError):
+        every = get_type_hints(kind) if hints else {name: one.annotation for name, one in arguments(kind).items()}
+        hints = {name: every[name] for name in hints or every}
     places = {name: place for place, name in enumerate(hints)}
     choices = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
     return places, choices, {name: _KINDS[hint] for name, hint in hints.items() if hint in _KINDS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from math import inf, nan
-from typing import Any, ClassVar, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import pytest
 from unlearn.audit.attacks import metrics
 from unlearn.invalid import require
 from unlearn.methods import method, methods
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Leaf = Literal["green", "black", "white"]
 
@@ -130,3 +133,22 @@ def test_what_is_no_dataclass_is_held_to_what_its_constructors_declare_as_far_as
         "`cups` must be an integer for `pot` (got 2.5)",
         '`lid` must be "glass" or "tin" for `pot` (got \'none\')',
     ]
+
+
+def test_a_class_whose_types_only_a_type_checker_knows_goes_by_the_rules_it_gives() -> None:
+    @dataclass(frozen=True)
+    class Tray:
+        cups: Sequence[str] = ()
+        spoons: int = 1
+
+        def __post_init__(self) -> None:
+            require(self, spoons=("positive", self.spoons > 0))
+
+    class Kettle:
+        def __init__(self, *, sizes: Sequence[float] = (), watts: int = 800) -> None:
+            self.sizes, self.watts = sizes, watts
+            require(self)
+
+    assert Tray(cups=["one"], spoons=2).spoons == 2 and Kettle().watts == 800
+    with pytest.raises(ValueError, match=r"`spoons` must be positive for `Tray` \(got 0\)"):
+        Tray(spoons=0)
