@@ -23,6 +23,7 @@ from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import InArcs
 from graph_influence.rrsets.rows import Rows
 from graph_influence.standing_surrogate import StandingSurrogate
+from unlearn import durable
 from unlearn.digests import digest, digest_of_file
 from unlearn.vocabulary import Vocabulary
 
@@ -68,10 +69,11 @@ def save(network: Network, directory: Path) -> str:
         manifest["surrogate"] = surrogate_store.save(network.surrogate, directory)
         files += [surrogate_store.SURROGATE, surrogate_store.LABELS]
     manifest["digest"] = digest(manifest, arrays, nodes.to_json())
-    (directory / _SETS).write_bytes(packed(arrays))
-    (directory / _NODES).write_text(json.dumps(nodes.to_json()), "utf-8")
-    manifest["files"] = {name: digest_of_file(directory / name) for name in files}
-    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    with durable.named(directory):
+        (directory / _SETS).write_bytes(packed(arrays))
+        (directory / _NODES).write_text(json.dumps(nodes.to_json()), "utf-8")
+        manifest["files"] = {name: digest_of_file(directory / name) for name in files}
+        (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
 

@@ -25,6 +25,7 @@ from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
+from unlearn import durable
 from unlearn.digests import digest_of_file
 from unlearn.history import History, prefixed
 from unlearn.params import Params
@@ -81,12 +82,14 @@ def save(model: Storable, directory: str | Path, *, overwrite: bool = False) -> 
     # has them mapped into memory, so they are not written over.
     for name in (_MANIFEST, _TENSORS, _KEPT, _USERS, _ITEMS):
         (directory / name).unlink(missing_ok=True)
-    for name, held in files.items():
-        (directory / name).write_bytes(packed(held))  # `save_file`, killed, leaves a file of a name that nobody knows
-    for name, ids in ((_USERS, model.data.users), (_ITEMS, model.data.items)):
-        pq.write_table(_table(ids), directory / name)
-    manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, _USERS, _ITEMS)}
-    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    with durable.named(directory):
+        for name, held in files.items():
+            # `save_file`, killed, leaves a file of a name that nobody knows.
+            (directory / name).write_bytes(packed(held))
+        for name, ids in ((_USERS, model.data.users), (_ITEMS, model.data.items)):
+            pq.write_table(_table(ids), directory / name)
+        manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, _USERS, _ITEMS)}
+        (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -222,3 +223,14 @@ def test_a_killed_save_leaves_nothing_that_the_next_one_does_not_replace(
         "manifest.json", "model.safetensors", "users.parquet", "items.parquet"
     }  # fmt: skip
     assert not any(row[:16] in file.read_bytes() for file in model.iterdir())
+
+
+def test_a_full_disk_is_told_with_the_folder(problem: RecommenderProblem, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            save(problem, tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == str(tmp_path / "model")
