@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,11 +107,11 @@ def described(directory: Path) -> dict[str, Any]:
     Raises:
         StoredNetworkError: there is none of this format.
     """
-    path = directory / _MANIFEST
-    manifest = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    if manifest.get("format") != FORMAT:
-        raise StoredNetworkError(f"{directory} must hold a network of format {FORMAT}; prepare it again")
-    return manifest
+    with suppress(FileNotFoundError, ValueError):  # of what was cut off
+        manifest = json.loads((directory / _MANIFEST).read_text("utf-8"))
+        if isinstance(manifest, dict) and manifest.get("format") == FORMAT:  # pyright: ignore[reportUnknownMemberType]
+            return cast("dict[str, Any]", manifest)
+    raise StoredNetworkError(f"{directory} must hold a network of format {FORMAT}; prepare it again")
 
 
 def people(directory: Path) -> Vocabulary:

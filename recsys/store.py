@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -199,6 +199,8 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
         raise StoredModelError(
             f"{directory} must be of format {FORMAT} (got {manifest.get('format')!r}); save it again with this version"
         )
+    if absent := {"files", "tensors", "digest"} - manifest.keys():
+        raise StoredModelError(f"{directory} must have its {', '.join(sorted(absent))} in manifest.json; save it again")
     problems = [
         f"{name} must exist" if not (directory / name).is_file() else f"{name} was changed after it was saved"
         for name, expected in manifest["files"].items()
@@ -224,9 +226,10 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """What the file says; nothing where it is no JSON, as when writing it was cut off."""
+    """What the file says; nothing where it is no object of JSON, as when writing it was cut off."""
     with suppress(ValueError):
-        return json.loads(path.read_text("utf-8"))
+        if isinstance(found := json.loads(path.read_text("utf-8")), dict):
+            return cast("dict[str, Any]", found)
     return {}
 
 

@@ -234,3 +234,15 @@ def test_a_full_disk_is_told_with_the_folder(problem: RecommenderProblem, tmp_pa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert raised.value.filename == str(tmp_path / "model")
+
+
+@pytest.mark.parametrize("absent", ["files", "tensors", "digest", None])
+def test_a_manifest_that_is_not_all_there_is_told(
+    problem: RecommenderProblem, tmp_path: Path, absent: str | None
+) -> None:
+    save(problem, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    left = [manifest] if absent is None else {key: value for key, value in manifest.items() if key != absent}
+    (tmp_path / "manifest.json").write_text(json.dumps(left))
+    with pytest.raises(StoredModelError, match="whole manifest.json" if absent is None else absent):
+        load(tmp_path, problem.data)
