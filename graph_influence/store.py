@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from graph_influence.rrsets import RRSets
 from graph_influence.rrsets.in_arcs import InArcs
 from graph_influence.rrsets.rows import Rows
 from graph_influence.standing_surrogate import StandingSurrogate
+from unlearn import durable
 from unlearn.digests import digest, digest_of_file
 from unlearn.vocabulary import Vocabulary
 
@@ -68,10 +70,11 @@ def save(network: Network, directory: Path) -> str:
         manifest["surrogate"] = surrogate_store.save(network.surrogate, directory)
         files += [surrogate_store.SURROGATE, surrogate_store.LABELS]
     manifest["digest"] = digest(manifest, arrays, nodes.to_json())
-    (directory / _SETS).write_bytes(packed(arrays))
-    (directory / _NODES).write_text(json.dumps(nodes.to_json()), "utf-8")
-    manifest["files"] = {name: digest_of_file(directory / name) for name in files}
-    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    with durable.named(directory):
+        (directory / _SETS).write_bytes(packed(arrays))
+        (directory / _NODES).write_text(json.dumps(nodes.to_json()), "utf-8")
+        manifest["files"] = {name: digest_of_file(directory / name) for name in files}
+        (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
 
@@ -104,11 +107,11 @@ def described(directory: Path) -> dict[str, Any]:
     Raises:
         StoredNetworkError: there is none of this format.
     """
-    path = directory / _MANIFEST
-    manifest = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    if manifest.get("format") != FORMAT:
-        raise StoredNetworkError(f"{directory} must hold a network of format {FORMAT}; prepare it again")
-    return manifest
+    with suppress(FileNotFoundError, ValueError):  # of what was cut off
+        manifest = json.loads((directory / _MANIFEST).read_text("utf-8"))
+        if isinstance(manifest, dict) and manifest.get("format") == FORMAT:  # pyright: ignore[reportUnknownMemberType]
+            return cast("dict[str, Any]", manifest)
+    raise StoredNetworkError(f"{directory} must hold a network of format {FORMAT}; prepare it again")
 
 
 def people(directory: Path) -> Vocabulary:

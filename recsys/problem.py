@@ -29,7 +29,7 @@ from recsys.objectives import objective as named_objective
 from recsys.objectives.model_loss import ModelLoss
 from recsys.optimality import bound
 from recsys.survey import Survey, survey
-from recsys.train import TrainingOptions, resume, train, unfinished
+from recsys.train import TrainingOptions, resume, train
 from recsys.width import too_narrow
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
@@ -120,8 +120,9 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     @property
     def caveat(self) -> str | None:
-        said = too_narrow(self.loss, self.params), unfinished(self, self.objective_function.l2), self.history.caveat
-        return "; ".join(filter(None, said)) or None
+        penalty, remedy = 2.0 * self.objective_function.l2, "train longer (`max_iterations`)"
+        left = None if self.stochastic else self.history.unfinished(self.params, penalty, remedy=remedy)
+        return "; ".join(filter(None, (too_narrow(self.loss, self.params), left, self.history.caveat))) or None
 
     def without(self, forget: ForgetSet) -> RecommenderProblem:
         data = self.data.without(forget)

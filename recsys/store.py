@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from recsys.objectives import objective
 from recsys.problem import RecommenderProblem
 from recsys.recommend import Ranker
 from recsys.train import TrainingOptions
+from unlearn import durable
 from unlearn.digests import digest_of_file
 from unlearn.history import History, prefixed
 from unlearn.params import Params
@@ -81,12 +82,14 @@ def save(model: Storable, directory: str | Path, *, overwrite: bool = False) -> 
     # has them mapped into memory, so they are not written over.
     for name in (_MANIFEST, _TENSORS, _KEPT, _USERS, _ITEMS):
         (directory / name).unlink(missing_ok=True)
-    for name, held in files.items():
-        (directory / name).write_bytes(packed(held))  # `save_file`, killed, leaves a file of a name that nobody knows
-    for name, ids in ((_USERS, model.data.users), (_ITEMS, model.data.items)):
-        pq.write_table(_table(ids), directory / name)
-    manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, _USERS, _ITEMS)}
-    (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    with durable.named(directory):
+        for name, held in files.items():
+            # `save_file`, killed, leaves a file of a name that nobody knows.
+            (directory / name).write_bytes(packed(held))
+        for name, ids in ((_USERS, model.data.users), (_ITEMS, model.data.items)):
+            pq.write_table(_table(ids), directory / name)
+        manifest["files"] = {name: digest_of_file(directory / name) for name in (*files, _USERS, _ITEMS)}
+        (directory / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return manifest["digest"]
 
 
@@ -196,6 +199,8 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
         raise StoredModelError(
             f"{directory} must be of format {FORMAT} (got {manifest.get('format')!r}); save it again with this version"
         )
+    if absent := {"files", "tensors", "digest"} - manifest.keys():
+        raise StoredModelError(f"{directory} must have its {', '.join(sorted(absent))} in manifest.json; save it again")
     problems = [
         f"{name} must exist" if not (directory / name).is_file() else f"{name} was changed after it was saved"
         for name, expected in manifest["files"].items()
@@ -221,9 +226,10 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """What the file says; nothing where it is no JSON, as when writing it was cut off."""
+    """What the file says; nothing where it is no object of JSON, as when writing it was cut off."""
     with suppress(ValueError):
-        return json.loads(path.read_text("utf-8"))
+        if isinstance(found := json.loads(path.read_text("utf-8")), dict):
+            return cast("dict[str, Any]", found)
     return {}
 
 

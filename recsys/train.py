@@ -25,7 +25,6 @@ from unlearn.solvers.room import require_room
 from unlearn.streams import uniforms
 
 P = TypeVar("P", bound=Problem)
-_UNFINISHED = 0.01  # of the norm of the penalty's own gradient: what converges in float32 ends below a fifth of that
 Keep = Literal["checkpoints", "optimizer"]
 
 
@@ -120,22 +119,6 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
         hooks=problem.history.hooks,
     )
     return problem.with_params(unflatten(landscape.point.clone(), init), history=history)
-
-
-def unfinished(problem: Problem, l2: float) -> str | None:
-    """What follows from a training that should converge and was stopped far from there, if it was.
-
-    Of a model that has forgotten since, the residual is what forgetting left, which has measures of its own.
-    """
-    residual, penalty = problem.history.residual, 2.0 * l2 * float(flatten(problem.params).norm())
-    if problem.stochastic or problem.history.removed or residual is None or penalty == 0.0:
-        return None
-    if not residual > _UNFINISHED * penalty:
-        return None
-    return (
-        f"training stopped with a gradient {residual / penalty:.2g} times that of the penalty: what it left to gain is "
-        "gained by the next deletion and counts as its effect; train longer (`max_iterations`)"
-    )
 
 
 def _with_hooks(problem: Problem) -> FunctionLandscape:

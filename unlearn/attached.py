@@ -84,13 +84,14 @@ class AttachedProblem(Problem):
             for name, part in self.recipe.call.module.named_modules()
             if isinstance(seen := getattr(part, "num_batches_tracked", None), Tensor) and seen > 0
         ]
-        if not learned:
-            return self.history.caveat
         stays = (
             f"running statistics ({', '.join(learned)}) stay as they were learned, in retrains, too: what they hold of "
             "the forgotten is neither forgotten nor measured"
         )
-        return "; ".join(filter(None, (stays, self.history.caveat)))
+        longer = "max_iterations" if self.options.solver == "lbfgs" else "epochs"
+        remedy = f"train longer (`{longer}`), or, where layers normalise what the `penalty` shrinks, without it"
+        left = None if self.history.hooks else self.history.unfinished(self.params, self.recipe.penalty, remedy=remedy)
+        return "; ".join(filter(None, (stays if learned else None, left, self.history.caveat))) or None
 
     def with_params(self, params: Params, *, history: History | None = None) -> Self:
         return replace(self, params=params, history=self.history if history is None else history)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -13,13 +15,12 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         mode: permissions before the umask; its owner alone, unless said otherwise.
 
     Raises:
-        OSError: it cannot be written; what was there is still there, and nothing else.
+        OSError: it cannot be written, with the file's name; what was there is still there, and nothing else.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = unfinished(path)
     try:
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(file, "wb") as out:
+        with named(path), os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
@@ -27,6 +28,17 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     finally:
         beside.unlink(missing_ok=True)
     sync(path.parent)
+
+
+@contextmanager
+def named(path: Path) -> Generator[None]:
+    """What the disk refuses meanwhile names the file: an error of opening does, one of writing does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def unfinished(path: Path) -> Path:

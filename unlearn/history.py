@@ -9,7 +9,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from unlearn.params import Params
+from unlearn.params import Params, flatten
+
+_UNFINISHED = 0.01  # of the norm of the penalty's own gradient: what converges in float32 ends below a fifth of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,22 @@ class History:
         return (
             "training had terms beside the objective (`hooks`), as retrains have: methods and residuals go by the "
             "objective alone, so a method that settles it ends where training without the terms would"
+        )
+
+    def unfinished(self, params: Params, penalty: float, *, remedy: str) -> str | None:
+        """What follows from a training that should converge and was stopped far from there, if it was.
+
+        Of a model that has forgotten since, the residual is what forgetting left, which has measures of its own.
+
+        Args:
+            params: those that it ended with; penalty: the objective's, in (penalty / 2) |params|^2.
+        """
+        own = penalty * float(flatten(params).norm())
+        if self.removed or self.residual is None or own == 0.0 or not self.residual > _UNFINISHED * own:
+            return None
+        return (
+            f"training stopped with a gradient {self.residual / own:.2g} times that of the penalty: what it left to "
+            f"gain is gained by the next deletion and counts as its effect; {remedy}"
         )
 
     def has(self, name: str) -> bool:

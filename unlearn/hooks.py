@@ -49,6 +49,8 @@ def attach(
             number in `ForgetSet.records`. Or anything with a length, `resolve`, `positions` and `without` (as
             `recsys.data.Interactions`), to which forgetting is left. Or anything at all, with `remove`.
         remove: (data, ascending positions of records [r]) -> remaining data, its message graph included.
+        penalty: where a layer normalises what it shrinks (weight norm, layer norm), the objective may have no minimum:
+            training then stops somewhere, and `caveat` says so.
         background: (module, data) -> scalar: what belongs to no record, as a term of all unobserved pairs.
         outputs: (module, data, queries) -> [q, ...]: what `Problem.outputs` answers.
         predictions: (module, data) -> [n, c] or [n]: for each record logits of a distribution, or a value; methods

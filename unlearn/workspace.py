@@ -132,7 +132,7 @@ class Workspace:
                     folder.rename(_beside(folder, "old"))
                 staged.rename(folder)
             except OSError as error:
-                if error.filename is None:
+                if error.filename is None or Path(error.filename).is_relative_to(staged):
                     raise unwritten(self.folder, error) from error
                 raise
             finally:

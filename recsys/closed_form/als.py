@@ -35,7 +35,8 @@ class ImplicitAls(ClosedForm):
     (Rendle, Krichene, Zhang and Koren, "Revisiting the performance of iALS on item recommendation benchmarks", 2022,
     arXiv 2110.14037).
     Each row of a table has a closed form given the other table, so folding in is exact. With `nu` 0 it is the
-    `whole_data` objective of matrix factorisation, times 1 + alpha.
+    `whole_data` objective of matrix factorisation, times 1 + alpha. No sweep leaves an item table of zeros, so
+    `fit` starts from the seed instead of one.
 
     Forgetting re-solves the users that lost interactions given the items, then the items that did given the users: each
     is then what the normal equations of the remaining data give, to rounding. With `steps`, all users and all items
@@ -100,17 +101,18 @@ class ImplicitAls(ClosedForm):
     def _fitted(self, init: Params | None) -> Params:
         by_user = self.data.csr()
         by_item = csr_array(by_user.T)
+        given = init["items"] if init and init["items"].any() else None
 
         def sweep(items: Tensor) -> Tensor:  # users given items, then items given users
             return self._solve(by_item, self._solve(by_user, items))
 
         items = fixed_point(
             sweep,
-            init["items"] if init else self._start(),
+            self._start() if given is None else given,
             max_steps=self.max_sweeps,
             tolerance=self.tolerance,
             memory=_MEMORY,
-            plain=0 if init else _PLAIN,
+            plain=_PLAIN if given is None else 0,
         )
         return {"users": self._solve(by_user, items), "items": items}
 

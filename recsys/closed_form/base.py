@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, NoReturn, Self, cast
 
 import numpy as np
 import torch
@@ -23,10 +23,13 @@ from unlearn.registry import Registry
 
 
 class _Unfitted(dict[str, Tensor]):
-    """No parameters: whoever asks for one is told why."""
+    """No parameters: whoever asks for one, or for all, is told why."""
 
-    def __missing__(self, name: str) -> Tensor:
+    def __missing__(self, name: str) -> NoReturn:
         raise ValueError(f"this recommender has not been fitted and has no `{name}`; call `fit` first")
+
+    def items(self) -> NoReturn:
+        raise ValueError("this recommender has not been fitted and has no parameters; call `fit` first")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

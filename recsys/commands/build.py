@@ -41,8 +41,22 @@ def load_split(setup: Setup, seed: int, *, left_out: Callable[[int], object] | N
     """The data as train, validation and test; `left_out` is told how many ratings were below the threshold.
 
     Raises:
-        ValueError: the data cannot be read, or cannot be split that way.
+        ValueError: the data cannot be read, or cannot be split that way; with what `build_model` would refuse whatever
+            the data, so that all is told at once.
     """
+    problems: list[str] = []
+    _recipe(setup, (1, 1), problems, seed=seed, progress=False, keep=frozenset())
+    try:
+        parts = _loaded(setup, seed, left_out)
+    except ValueError as error:
+        if not problems:
+            raise
+        raise ValueError("\n".join([str(error), *problems])) from error
+    _refuse(problems)
+    return parts
+
+
+def _loaded(setup: Setup, seed: int, left_out: Callable[[int], object] | None) -> Split:
     data, split = setup.data, setup.split
     by_name = {
         "ratio": lambda found: ratio(found, seed=seed),
@@ -95,33 +109,47 @@ def build_model(
         ValueError: listing what does not exist, and every argument that is another's or out of range.
     """
     problems: list[str] = []
+    solved, trained = _recipe(setup, (data.n_users, data.n_items), problems, seed=seed, progress=progress, keep=keep)
+    _refuse(problems)
+    if solved is not None:
+        return solved(data).to(setup.device)
+    assert trained is not None
+    model, objective, options = trained
+    return RecommenderProblem.build(data, model=model, objective=objective, options=options, device=setup.device)
+
+
+_Trained = tuple[Recommender, Objective, TrainingOptions]
+
+
+def _recipe(
+    setup: Setup, sizes: tuple[int, int], problems: list[str], *, seed: int, progress: bool, keep: frozenset[str]
+) -> tuple[Callable[[Interactions], ClosedForm] | None, _Trained | None]:
+    """How the model is solved, or else what trains it over so many users and items; what is wrong is added."""
     if (wrong := unusable(setup.device)) is not None:
         problems.append(wrong)
     options = {"dim": setup.dim, "layers": setup.layers}
-    model = _chosen("model", setup.model, {**models(), **closed_forms()}, options, problems)
-    if model is not None and issubclass(solved := model[0], ClosedForm):
+    chosen = _chosen("model", setup.model, {**models(), **closed_forms()}, options, problems)
+    if chosen is not None and issubclass(solved := chosen[0], ClosedForm):
         problems += [
             f"`{_flag(name)}` must go with a model that an objective trains (got --model {setup.model}); "
             f"give {solved.name} its own arguments as in {solved.name}:name=value"
             for name in ("objective", "l2", "a", *_CONVERGING, *_STOCHASTIC)
             if getattr(setup, name) is not None
         ]
-        _refuse(problems)
         seeded: dict[str, Any] = {"seed": seed} if "seed" in arguments(solved) else {}
-        return solved(data=data, **(seeded | model[1])).to(setup.device)
+        given = seeded | chosen[1]
+        return lambda data: solved(data=data, **given), None
     own = {"l2": setup.l2, "a": setup.a}
     objective = _chosen("objective", setup.objective or OBJECTIVE, objectives(), own, problems)
     training = {} if objective is None else _training(setup, objective[0], keep, problems)
-    _refuse(problems)
-    assert model is not None and objective is not None
-    kind, given = model
+    if problems or chosen is None or objective is None:
+        return None, None
+    kind, given = chosen
     assert issubclass(kind, Recommender)
-    made = _made(lambda: kind(data.n_users, data.n_items, **given), problems)
+    made = _made(lambda: kind(*sizes, **given), problems)
     minimised = _made(lambda: objective[0](**objective[1]), problems)
     trained = _made(lambda: TrainingOptions(seed=seed, progress=progress, **training), problems)
-    _refuse(problems)
-    assert made is not None and minimised is not None
-    return RecommenderProblem.build(data, model=made, objective=minimised, options=trained, device=setup.device)
+    return None, None if made is None or minimised is None or trained is None else (made, minimised, trained)
 
 
 def kept_for(methods: Iterable[Unlearner]) -> frozenset[str]:

@@ -43,7 +43,7 @@ def to_parquet(interactions: Interactions, path: str | Path) -> None:
     table = pa.table(columns).replace_schema_metadata(metadata)
     # Ties first: if the run ends between the two, the data and its vocabularies are still the old ones or the new.
     if interactions.ties is None:
-        ties_path(path).unlink(missing_ok=True)
+        durable.remove(ties_path(path))
     else:
         ends = {
             name: _array(interactions.users, interactions.ties[:, k]) for k, name in enumerate(("source", "target"))
@@ -77,7 +77,7 @@ def to_inter(interactions: Interactions, path: str | Path) -> None:
     durable.replace(path, _atomic(frame), mode=0o666)
     net = path.with_suffix(".net")
     if interactions.ties is None:
-        net.unlink(missing_ok=True)
+        durable.remove(net)
         return
     ids = interactions.users.ids[interactions.ties]
     ties = pd.DataFrame({"source_id:token": ids[:, 0], "target_id:token": ids[:, 1]})

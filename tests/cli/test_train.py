@@ -12,6 +12,8 @@ import torch
 
 from recsys import workspace
 from recsys.closed_form import ClosedForm, registered
+from recsys.commands.build import load_split
+from recsys.commands.options import Setup
 from recsys.data import Interactions
 from recsys.problem import RecommenderProblem
 from tests.cli.run import SMALL, answer, lists, naming, refusal, unlearn
@@ -216,3 +218,18 @@ def test_every_number_out_of_range_is_told_at_once(table: Path, tmp_path: Path) 
     said = refusal(2, *train, "--layers", "-1", "--l2", "-3", "--a", "0", "--max-iterations", "0")
     assert all(f"`{name}` must be" in said for name in ("layers", "l2", "a", "max_iterations"))
     assert not (tmp_path / "model").exists()
+
+
+def test_what_is_wrong_with_the_data_and_with_the_model_is_told_at_once(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere.csv"
+    for wrong, told in (
+        ({"model": "nope", "device": "nope"}, ["`device`", "`nope` is no model"]),
+        ({"dim": 0, "l2": -1.0}, ["`dim` must be a positive integer", "`l2` must be at least 0"]),
+        ({"model": "ease", "epochs": 3}, ["`--epochs` must go with a model that an objective trains"]),
+        ({}, []),
+    ):
+        with pytest.raises(ValueError) as error:
+            load_split(Setup(data=nowhere, **wrong), 0)  # pyright: ignore[reportArgumentType]
+        first, *others = str(error.value).splitlines()
+        assert first.startswith(f"`{nowhere}` must be a file")
+        assert all(other.startswith(text) for other, text in zip(others, told, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -222,3 +223,26 @@ def test_a_killed_save_leaves_nothing_that_the_next_one_does_not_replace(
         "manifest.json", "model.safetensors", "users.parquet", "items.parquet"
     }  # fmt: skip
     assert not any(row[:16] in file.read_bytes() for file in model.iterdir())
+
+
+def test_a_full_disk_is_told_with_the_folder(problem: RecommenderProblem, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            save(problem, tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == str(tmp_path / "model")
+
+
+@pytest.mark.parametrize("absent", ["files", "tensors", "digest", None])
+def test_a_manifest_that_is_not_all_there_is_told(
+    problem: RecommenderProblem, tmp_path: Path, absent: str | None
+) -> None:
+    save(problem, tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    left = [manifest] if absent is None else {key: value for key, value in manifest.items() if key != absent}
+    (tmp_path / "manifest.json").write_text(json.dumps(left))
+    with pytest.raises(StoredModelError, match="whole manifest.json" if absent is None else absent):
+        load(tmp_path, problem.data)

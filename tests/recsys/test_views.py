@@ -142,3 +142,14 @@ def test_views_of_real_models_say_what_was_done(
     assert rows["second retrain"]["items"]["median"] < rows["reconverge"]["items"]["median"]
     text = json.dumps(without_nan(views))
     assert not any(str(name) in text for name in (*problem.data.users.ids, *problem.data.items.ids))
+
+
+def test_a_request_of_every_user_leaves_nobody_to_look_at(
+    problem: RecommenderProblem, split: tuple[Interactions, Interactions]
+) -> None:
+    forget = problem.resolve(ForgetSet(users=tuple(problem.data.users.take(np.arange(problem.data.n_users)))))
+    scorer, nobody = RankingScorer(split[1]), problem.without(forget)
+    panel = scorer.panel(problem, forget, seed=0)
+    views = collect(problem, [nobody, nobody], {"row_drop": nobody}, panel, around(problem, forget))
+    assert views.keys() == {"ranks", "ripple"}
+    assert views["ranks"]["users"] == 0 and not views["ripple"]["rings"]

@@ -24,10 +24,11 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> N
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))  # as a disk that has so much left
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large") as raised:
             durable.replace(file, b"x" * 2_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(file)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"kept": b"old"}
 
 

@@ -176,3 +176,17 @@ def test_everything_can_be_forgotten_of_a_module_without_second_derivatives_on_n
         except MissingRequirement:
             continue
         assert all(bool(value.isfinite().all()) for value in after.params.values()), name
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_training_that_cannot_converge_says_so(normalised: bool) -> None:
+    """A weight that is normalised has no effect by its length, which the penalty shrinks without end."""
+    module = nn.Linear(5, 1).to(DTYPE)
+    if normalised:
+        module = nn.utils.parametrizations.weight_norm(module)
+    for penalty in (0.0, 0.1):
+        problem = attach(module, squared, regression(), penalty=penalty)
+        assert problem.caveat is None  # which was not trained yet
+        caveat = problem.fit(problem.params).caveat
+        assert (caveat is not None) == (normalised and penalty > 0)
+        assert caveat is None or caveat.startswith("training stopped with a gradient")

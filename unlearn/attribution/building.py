@@ -33,14 +33,16 @@ def build(
             apart), all different.
         features: record indices -> rows [r, width]; asked in order.
         source: what the features are of (digests of model and data, `Projection.arguments`), as JSON. A folder that
-            was begun for another source is refused.
+            was begun for another source, or with other records, is refused: where somebody is to be forgotten of whom
+            half a store may hold something, it is deleted.
 
     Raises:
-        StoreError: the folder holds something else.
+        StoreError: the folder holds something else, or records that are not asked for.
         ValueError: digests are not 32 bytes each or not unique, or features are not finite or of another shape.
     """
     if {len(digest) for digest in digests} - {DIGEST} or len(set(digests)) < len(digests):
         raise ValueError(f"`digests` must be {DIGEST} bytes each and unique for `build`")
+    rows, norms, names, *_ = parts(width, 0)
     fresh: dict[str, Any] = {"kind": "gradient store", "source": json.loads(json.dumps(dict(source))), "width": width}
     fresh |= {"total": len(digests), "rows": 0, "complete": False, "moves": None}
     if (folder / "manifest.json").exists():
@@ -48,16 +50,19 @@ def build(
         if differing := [key for key in ("source", "width") if manifest[key] != fresh[key]]:
             raise StoreError(f"`folder` holds the store of another {' and '.join(differing)}: {folder}; name another")
         if manifest["complete"]:
-            return GradientStore.open(folder)
-        if manifest["total"] != len(digests):
-            raise StoreError(f"`folder` was begun for {manifest['total']} records (got {len(digests)}); name another")
+            store = GradientStore.open(folder)
+            if others := len({row.tobytes() for row in store.digests}.difference(digests)):
+                raise StoreError(f"`folder` holds {others} records that are not among `digests`; `remove` them first")
+            return store
+        begun = names.open(folder, manifest["rows"]).tobytes()
+        if manifest["total"] != len(digests) or begun != b"".join(digests[: manifest["rows"]]):
+            raise StoreError(f"`folder` was begun for other records (got {folder}); delete it, or name another")
     elif folder.exists() and set(folder.iterdir()) - {durable.unfinished(folder / "manifest.json")}:
         raise StoreError(f"`folder` must be new, empty or a store for `build` (got {folder})")
     else:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = fresh
         write(folder, manifest)
-    rows, norms, names, *_ = parts(width, 0)
     for part in (rows, norms, names):
         part.cut(folder, manifest["rows"])
     starts = range(manifest["rows"], len(digests), chunk)

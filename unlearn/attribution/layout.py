@@ -56,7 +56,7 @@ class Part:
         return np.dtype(self.dtype).itemsize * int(np.prod(self.shape, dtype=np.int64))
 
     def append(self, folder: Path, values: NDArray[Any]) -> None:
-        with self.path(folder).open("ab") as file:
+        with durable.named(self.path(folder)), self.path(folder).open("ab") as file:
             file.write(np.ascontiguousarray(values, self.dtype).tobytes())
             file.flush()
             os.fsync(file.fileno())

@@ -43,11 +43,14 @@ class GradientStore:
         """The store in `folder`; a removal that was cut short is completed first.
 
         Raises:
-            StoreError: there is no finished store.
+            StoreError: there is no finished store; of a part of one no record can be removed.
         """
         manifest = read(folder)
         if not manifest["complete"]:
-            raise StoreError(f"`folder` must hold a finished store (got {manifest['rows']} rows); go on with `build`")
+            raise StoreError(
+                f"`folder` must hold a finished store (got {manifest['rows']} rows); go on with `build`, or delete the "
+                "folder where a record of it is to go"
+            )
         if manifest["moves"] is not None:
             manifest = move(folder, manifest)
         n, basis = manifest["rows"], Basis(np.fromfile(folder / BASIS, np.float32).reshape(-1, manifest["width"]))

@@ -27,12 +27,13 @@ from sqlalchemy.orm import Session
 
 from unlearn.requests import audit
 from unlearn.requests.keyring import Keyring
-from unlearn.requests.ledger import Ledger
+from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.states import Step
 from unlearn.requests.status import find
 from unlearn.requests.tables import BatchRow, CertificateRow, Request, StepRecord
 
 FORMAT = "unlearn-certificate/1"
+_OLDER = "it is of a version that named requests in what it signed; have that version check it"
 _COUNTED = ("held_before", "removed", "unknown_types")
 _TOLD = {
     Step.RESOLVE: "held_before", Step.REMOVE: "removed", Step.UNLEARN: "version", Step.RETRAIN: "version",
@@ -101,6 +102,7 @@ def certificate_of_request(ledger: Ledger, caller: str | None, subject_request_i
 
     Raises:
         NoSuchRequest: that caller made none; see `find`.
+        Refused: an older version issued it, and all requests of the batch are named in what that signed.
     """
     with ledger.database.read() as session:
         request = find(session, caller, subject_request_id)
@@ -108,6 +110,11 @@ def certificate_of_request(ledger: Ledger, caller: str | None, subject_request_i
         if row is None:
             return None
         whole, own = json.loads(row.content), _told(request)
+    if "digests" not in whole:
+        raise Refused(
+            "certificate of an older version",
+            "An older version issued it, which named all requests of the batch: ask an auditor for that of the batch.",
+        )
     requests = disclosed(whole, "request")
     kept = [one for one in whole["disclosed"] if one.get("request") == own]
     if all(one["controller_id"] == request.caller for one in requests):  # whose counts they are alone
@@ -149,7 +156,9 @@ def defects(document: Any, key: str, previous: Any = None) -> list[str]:
         public.verify(_bytes(str(document.get("signature"))), _canonical(content))
     except (ValueError, InvalidSignature):
         found.append("its signature is not of this content by this key")
-    if not _covered(document.get("disclosed"), content.get("digests")):
+    if "digests" not in content:
+        found.append(_OLDER)
+    elif not _covered(document.get("disclosed"), content["digests"]):
         found.append("it discloses what was not signed")
     found += _failures(content.get("targets"))
     if previous is not None and not _follows(content, previous):

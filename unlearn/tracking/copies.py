@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unlearn import durable
-from unlearn.tracking.mlflow import MlflowTracker
+from unlearn.tracking.mlflow import opened
+from unlearn.tracking.purge import purge
 from unlearn.tracking.reach import StoreUnavailable, sqlite_file, told, told_of_database, without_password
 from unlearn.workspace import COPIES
 
@@ -61,9 +62,9 @@ class Copies:
             there = [copy for copy in copies if copy.store == store]
             try:
                 _require_file(store)
-                tracker = MlflowTracker(store)
+                client = opened(store, store)  # whose experiments may be deleted, and its models there all the same
                 with told(store), told_of_database(store):
-                    tracker.purge(models=[copy.model_id for copy in there])
+                    purge(client, store, runs=(), models=[copy.model_id for copy in there])
             except Exception as error:  # of the store, of the disk, of whoever holds artifacts
                 left += [Left(copy, str(error)) for copy in there]
         self._write([one.copy for one in left])

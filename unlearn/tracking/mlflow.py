@@ -44,21 +44,12 @@ class MlflowTracker:
     """
 
     def __init__(self, location: str | Path, *, experiment: str | None = None) -> None:
-        # A tool for people who want to be forgotten reports to nobody.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # the steps of making a new store
-        # A server's runs are printed to the standard output, amid JSON, by signs that not every locale can write.
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "unlearn"
         self.uri, artifacts = _resolve(location)
-        import mlflow
-
         if artifacts is not None:
             require_artifacts(location, artifacts)
+        self._client: MlflowClient = opened(location, self.uri)
         with once(), told(location), told_of_database(location):
-            require_database(location, self.uri)
-            self._client: MlflowClient = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
             found = self._client.get_experiment_by_name(experiment)
             if found is None:
                 id = self._client.create_experiment(experiment, artifact_location=artifacts)
@@ -118,6 +109,25 @@ class MlflowTracker:
         from unlearn.tracking.purge import purge
 
         return purge(self._client, self.uri, runs=runs, models=models)
+
+
+def opened(location: object, uri: str) -> MlflowClient:
+    """A client of the store at that tracking URI, in which no experiment is made or asked for.
+
+    Raises:
+        StoreUnavailable: with the location; the store does not answer, or is none.
+    """
+    # A tool for people who want to be forgotten reports to nobody.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # the steps of making a new store
+    # A server's runs are printed to the standard output, amid JSON, by signs that not every locale can write.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    import mlflow
+
+    with once(), told(location), told_of_database(location):
+        require_database(location, uri)
+        return mlflow.MlflowClient(uri, registry_uri=uri)
 
 
 def _resolve(location: str | Path) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 from unlearn.tracking.base import Purged
 from unlearn.tracking.reach import once, sqlite_file
@@ -35,8 +35,8 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
     because deleted rows stay readable in its free pages.
 
     Raises:
-        PurgeRefused: the store is reached over HTTP, or artifacts lie where nothing can be destroyed from here; nothing
-            was touched.
+        PurgeRefused: the store is reached over HTTP, or artifacts lie where nothing can be destroyed from here, or were
+            moved; nothing was touched.
         sqlite3.OperationalError: see `rewrite`.
     """
     store: Any = client._tracking_client.store  # pyright: ignore[reportPrivateUsage]
@@ -50,6 +50,7 @@ def purge(client: MlflowClient, uri: str, *, runs: Iterable[str], models: Iterab
     made = [output.model_id for run in doomed_runs if run.outputs for output in run.outputs.model_outputs]
     made += [model_id for run in doomed_runs for model_id in models_made(store, run.info.run_id)]
     doomed_models = _existing([*models, *made], lambda model_id: store.get_logged_model(model_id, allow_deleted=True))
+    _require_there(model.artifact_location for model in doomed_models if model.status.value == "READY")
     _require_reach(
         [model.artifact_location for model in doomed_models] + [run.info.artifact_uri for run in doomed_runs]
     )
@@ -122,6 +123,23 @@ def _require_reach(places: Iterable[str]) -> None:
                 f"`purge` must reach the artifacts (got {place}, which does not answer); if a tracking server holds "
                 "them, let it run and name it in MLFLOW_TRACKING_URI"
             ) from error
+
+
+def _require_there(places: Iterable[str]) -> None:
+    """Refuse artifacts of models that were there and whose folder on this machine is gone.
+
+    Of what is purged that folder stays, so that it was no purge.
+
+    Raises:
+        PurgeRefused: with the folder.
+    """
+    for place in map(urlparse, places):
+        folder = Path(unquote(place.path)).parent
+        if place.scheme in ("", "file") and not folder.is_dir():
+            raise PurgeRefused(
+                f"`purge` must find the artifacts (there is no {folder}, which may have been moved); bring it back, or "
+                "make an empty one if they are destroyed"
+            )
 
 
 def _delete_versions(client: MlflowClient, runs: set[str], models: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sqlite3
@@ -53,7 +54,7 @@ def once() -> Generator[None]:
 
 @contextmanager
 def told(location: object, *, status: int = 400) -> Generator[None]:
-    """What MLflow raises becomes one error.
+    """What MLflow raises becomes one error; what it logs of its database is that once more, by a traceback.
 
     Args:
         status: the least HTTP status of what becomes it; below 500 a store answers, and what was asked was wrong.
@@ -63,12 +64,18 @@ def told(location: object, *, status: int = 400) -> Generator[None]:
     """
     from mlflow.exceptions import MlflowException
 
+    def nothing(_: logging.LogRecord) -> bool:
+        return False
+
+    (logger := logging.getLogger("mlflow.store.db.utils")).addFilter(nothing)
     try:
         yield
     except MlflowException as error:
         if error.get_http_status_code() < status:
             raise
         raise StoreUnavailable(location, _why(error)) from error
+    finally:
+        logger.removeFilter(nothing)
 
 
 @contextmanager

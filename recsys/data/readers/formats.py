@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,14 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
         problems.add(f"`format` must be one of {', '.join(FORMATS)} (got {format!r}); leave it out to detect it")
         problems.fail()
     if is_parquet(path) if format is None else format == "parquet":
-        frame = _parquet(path, problems)
-        return Table(frame, find_columns(frame, asked, problems))
+        frame, kinds = _parquet(path, problems)
+        columns = find_columns(frame, asked, problems)
+        nested = [name for name in (columns.user, columns.item) if name in kinds and pa.types.is_nested(kinds[name])]
+        for name in nested:
+            problems.add(f"`{name}` must hold an id a row (got {kinds[name]}); name the column that holds them")
+        if nested:
+            problems.fail()
+        return Table(frame, columns)
     lines = read_lines(path, problems)
     table = _READERS[format or detect(lines, problems)](lines, asked, problems)
     frame = table.frame.copy()
@@ -43,14 +49,16 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
     return Table(frame, table.columns)
 
 
-def _parquet(path: Path, problems: Problems) -> pd.DataFrame:
+def _parquet(path: Path, problems: Problems) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table, and the Arrow type of each of its columns."""
     try:
         with pq.ParquetFile(path, thrift_string_size_limit=ANY_SIZE) as file:
-            names = file.schema_arrow.names
+            schema = file.schema_arrow
+            names = schema.names
         if len(set(names)) < len(names):
             problems.add(f"columns must have different names (got {', '.join(names)}); rename them")
             problems.fail()
-        return pd.read_parquet(path, thrift_string_size_limit=ANY_SIZE)
+        return pd.read_parquet(path, thrift_string_size_limit=ANY_SIZE), dict(zip(names, schema.types, strict=True))
     except (pa.ArrowException, OSError) as error:
         problems.add(f"the file must be whole Parquet (got an error: {error}); write or fetch it again")
         problems.fail()
@@ -128,7 +136,7 @@ _READERS: dict[str, Callable[[pd.Series[str], Columns, Problems], Table]] = {
 def read_ties(path: Path, problems: Problems) -> pd.DataFrame:
     """Two columns of user ids from a .net file, a Parquet table, or a text of pairs with or without a header."""
     if is_parquet(path):
-        return _parquet(path, problems).iloc[:, :2]
+        return _parquet(path, problems)[0].iloc[:, :2]
     frame = pairs(read_lines(path, problems), ["source", "target"], problems)
     return frame.iloc[:, :2].apply(whole_or_text)
 

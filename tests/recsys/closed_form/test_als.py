@@ -51,6 +51,15 @@ def test_the_optimum_is_that_of_the_same_objective_written_with_gradients(data: 
     assert fitted.scores(np.arange(3)).equal(found.scores(np.arange(3)))
 
 
+def test_a_fit_from_zero_ends_where_one_from_the_seed_does(data: Interactions) -> None:
+    fitted = model(data).fit()
+    zero = {name: torch.zeros_like(value) for name, value in fitted.params.items()}
+    again = model(data).fit(zero)
+    assert all(torch.equal(again.params[name], value) for name, value in fitted.params.items())
+    held_down = model(data, l2=1e6)
+    assert held_down.fit(zero).params["items"].norm() < 1e-9  # where zero is the optimum
+
+
 @pytest.mark.parametrize("nu", [0.0, NU])
 def test_a_user_and_an_item_fold_in_by_their_normal_equations(data: Interactions, nu: float) -> None:
     fitted = model(data, nu=nu).fit()

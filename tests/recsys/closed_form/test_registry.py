@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from recsys.closed_form import ClosedForm, closed_form, registered
 from recsys.data import Interactions
+from recsys.store import save
 from tests.recsys.closed_form.requests import request_for
 from unlearn.forget import ForgetSet
 from unlearn.methods import method
@@ -33,17 +35,19 @@ def test_an_unknown_name_lists_the_known_ones(data: Interactions) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
-def test_what_was_never_fitted_says_so(name: str, data: Interactions) -> None:
+def test_what_was_never_fitted_says_so(name: str, data: Interactions, tmp_path: Path) -> None:
     model = closed_form(name, data, **ARGUMENTS[name])
     asked: list[Callable[[], object]] = [
         lambda: model.ranker().recommend("u03", k=2),
         lambda: model.fold_in(data.csr()),
+        lambda: save(model, tmp_path / "model"),
     ]
     if name != "graph_filter":  # which decomposes small data anew
         asked.append(lambda: model.forget(ForgetSet(users=("u03",))))
     for ask in asked:
         with pytest.raises(ValueError, match="call `fit` first"):
             ask()
+    assert not list(tmp_path.iterdir())
 
 
 def test_arguments_build_the_same_model_again(model: ClosedForm) -> None:

@@ -165,7 +165,7 @@ def test_lightgcn_problems(write):
         read(write("x.txt", "0 1 2 3 9\n1 x\n2 5\n3 1.5\n"))
     with pytest.raises(InvalidInteractions, match=r"only once \(1 bad, line 3\)"):
         read(write("x.txt", "0 1 2 3 9\n1 6\n2 5 5\n"))
-    for odd in ("9223372036854775808", "-9223372036854775809", "--5", "\u00b2"):
+    for odd in ("9223372036854775808", "-9223372036854775809", "--5", "\u00b2", "1_0", "+10", "010", "\u0661\u0660"):
         with pytest.raises(InvalidInteractions, match=r"64-bit whole numbers \(1 bad, line 2\)"):
             read(write("x.txt", f"0 1 2 3 9\n1 6 {odd}\n2 5\n"), format="lightgcn")
     ends = read(write("x.txt", "0 1 2 3 9223372036854775807\n1 6\n"))
@@ -335,6 +335,19 @@ def test_dates_of_a_parquet_file(tmp_path):
     ):
         pd.DataFrame({"user": [1, 1], "item": [1, 2], "time": column}).to_parquet(tmp_path / "x.parquet")
         assert read(tmp_path / "x.parquet").time.tolist() == seconds
+
+
+@pytest.mark.parametrize("duplicates", ["raise", "first", "last", "sum"])
+def test_a_parquet_column_of_lists_holds_no_ids(tmp_path, duplicates):
+    frame = pd.DataFrame({"user": [1, 2], "item": [3, 4], "rating": [5.0, 4.0], "genres": [["a"], ["b", "c"]]})
+    frame.to_parquet(tmp_path / "x.parquet")
+    assert len(read(tmp_path / "x.parquet", duplicates=duplicates)) == 2  # whatever else lies beside them
+    frame.assign(user=[[1], [2]], item=[{"id": 3}, {"id": 4}]).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InvalidInteractions) as error:
+        read(tmp_path / "x.parquet", duplicates=duplicates)
+    assert [text.partition(" (got ")[0] for text in error.value.problems] == [
+        f"x.parquet: `{name}` must hold an id a row" for name in ("user", "item")
+    ]
 
 
 def test_columns_of_one_name_in_a_parquet_file(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from recsys.data import Interactions, from_parquet, ratio, read, read_split, synthetic, to_inter, to_parquet
 from recsys.errors import InvalidInteractions
+from unlearn import durable
 from unlearn.forget import ForgetSet
 from unlearn.invalid import InvalidInput
 from unlearn.vocabulary import Vocabulary
@@ -119,6 +120,14 @@ def test_a_rewritten_snapshot_holds_nothing_of_the_forgotten(tmp_path):
     assert not any(word.encode() in content for content in written for word in (canary, canary[::-1]))
     to_parquet(Interactions(data.users, data.items, data.indptr, data.indices), path)
     assert [file.name for file in tmp_path.iterdir()] == ["x.parquet"]
+
+
+@pytest.mark.parametrize(("written", "ties"), [("x.parquet", "x.ties.parquet"), ("x.inter", "x.net")])
+def test_ties_that_a_killed_writer_began_do_not_outlive_their_data(tmp_path, written, ties):
+    durable.unfinished(tmp_path / ties).write_bytes(b"half of them")
+    without = Interactions.from_frame(pd.DataFrame({"user": [1], "item": [2]}))
+    (to_parquet if written.endswith(".parquet") else to_inter)(without, tmp_path / written)
+    assert [file.name for file in tmp_path.iterdir()] == [written]
 
 
 def test_atomic_files_come_back(data, tmp_path):

@@ -171,6 +171,28 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(went_on) == len(whole) == 300
 
 
+def test_a_build_does_not_go_on_for_other_records(tmp_path: Path) -> None:
+    """Whose rows the first are would not be known: no digest would remove them."""
+    x = vectors(300)
+    others = [hashlib.sha256(name).digest() for name in names(300)]
+
+    def failing(numbers: Tensor) -> Tensor:
+        if int(numbers[0]) >= 128:
+            raise KeyboardInterrupt
+        return x[numbers]
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "store", names(300), failing, width=WIDTH, source=SOURCE, chunk=64)
+    for digests in (others, names(300)[::-1], names(300)[:127] + others[127:], names(299)):
+        with pytest.raises(StoreError, match="other records"):
+            build(tmp_path / "store", digests, failing, width=WIDTH, source=SOURCE, chunk=64)
+    assert len(made(tmp_path / "store", x)) == 300
+    with pytest.raises(StoreError, match="holds 2 records"):
+        build(tmp_path / "store", names(300)[2:], failing, width=WIDTH, source=SOURCE)
+    made(tmp_path / "store", x).remove(names(2))
+    assert len(build(tmp_path / "store", names(300)[2:], failing, width=WIDTH, source=SOURCE)) == 298
+
+
 def contents(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 

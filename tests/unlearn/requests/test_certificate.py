@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from collections.abc import Callable
@@ -13,9 +14,18 @@ import pytest
 from tests.unlearn.requests.house import House
 from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.people import PEOPLE
-from unlearn.requests.certificate import _digest, certificate, certificate_of_request, defects, disclosed, public_key
+from unlearn.requests.certificate import (
+    _canonical,
+    _digest,
+    certificate,
+    certificate_of_request,
+    defects,
+    disclosed,
+    public_key,
+)
 from unlearn.requests.keyring import Keyring
-from unlearn.requests.ledger import Ledger, NoSuchRequest
+from unlearn.requests.ledger import Ledger, NoSuchRequest, Refused
+from unlearn.requests.tables import CertificateRow
 
 
 def test_it_says_what_was_done(issued: list[dict[str, Any]], sqlite_ledger: Ledger) -> None:
@@ -140,3 +150,22 @@ def test_counts_are_disclosed_where_they_are_of_one_controller(
             assert (disclosed(found, "request"), disclosed(found, "counts")) == ([one], disclosed(document, "counts"))
     partial = issued[0] | {"disclosed": []}
     assert defects(partial, key) == defects(issued[1], key, partial) == []  # the chain holds whatever is disclosed
+
+
+def test_one_of_before_there_was_anything_to_disclose_is_refused_in_a_sentence(
+    issued: list[dict[str, Any]], sqlite_ledger: Ledger
+) -> None:
+    keyring, document = sqlite_ledger.keyring, issued[0]
+    requests = disclosed(document, "request")
+    content = {key: value for key, value in document.items() if key not in ("digests", "disclosed", "signature")}
+    content["requests"] = requests
+    old = content | {"signature": base64.b64encode(keyring.signer.sign(_canonical(content))).decode()}
+    (found,) = defects(old, public_key(keyring))
+    assert "of a version that named requests" in found
+    with sqlite_ledger.database.write() as session:
+        row = session.get(CertificateRow, document["batch"])
+        assert row is not None
+        row.content = json.dumps(old)
+    assert certificate(sqlite_ledger, document["batch"]) == old
+    with pytest.raises(Refused, match="ask an auditor"):
+        certificate_of_request(sqlite_ledger, "shop", requests[0]["subject_request_id"])

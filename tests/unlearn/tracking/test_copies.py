@@ -95,7 +95,7 @@ def test_a_store_that_fails_halfway_is_asked_again(
         raise error("the disk is full")
 
     with monkeypatch.context() as failing:
-        failing.setattr(MlflowTracker, "purge", fails)
+        failing.setattr("unlearn.tracking.copies.purge", fails)
         (left,) = copies.destroy()
     assert "the disk is full" in left.why and copies.listed() == [left.copy]
     assert copies.destroy() == [] and copies.listed() == []
@@ -139,3 +139,27 @@ def test_another_state_of_the_workspace_has_the_same_list(tmp_path: Path) -> Non
     assert Copies.of(workspace.folder).listed() == [Copy("http://127.0.0.1:9", "m-1")]
     assert {file.name for file in workspace.folder.iterdir()} == {"marker", "tracked-copies.jsonl"}
     assert Copies.of(workspace.folder).file.stat().st_mode & 0o077 == 0
+
+
+def test_artifacts_that_were_moved_are_not_taken_for_destroyed(
+    copies: Copies, tracker: MlflowTracker, keep: Keep, gone: str, tmp_path: Path
+) -> None:
+    (model_id,) = keep(1)
+    copies.add(tracker.uri, model_id)
+    there, elsewhere = tmp_path / "mlflow-artifacts", tmp_path / "elsewhere"
+    there.rename(elsewhere)
+    (left,) = copies.destroy()
+    assert f"there is no {there / 'models' / model_id}, which may have been moved" in left.why
+    assert copies.listed() == [left.copy] and holders(elsewhere, [gone])
+    elsewhere.rename(there)
+    assert copies.destroy() == [] and not holders(tmp_path, [gone])
+
+
+def test_copies_go_whose_experiment_was_deleted_and_no_other_is_made(
+    copies: Copies, tracker: MlflowTracker, keep: Keep, gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies.add(tracker.uri, keep(1)[0])
+    tracker._client.delete_experiment(tracker.experiment_id)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+    assert copies.destroy() == [] == copies.listed() and not holders(tmp_path, [gone])
+    assert tracker._client.get_experiment_by_name("another") is None

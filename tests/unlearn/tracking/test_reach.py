@@ -90,6 +90,15 @@ def test_a_file_that_others_hold_or_that_is_none(location: Path, tmp_path: Path)
         assert "(database is locked)" in refused(f"sqlite:///{location}")
 
 
+def test_a_file_of_other_tables_is_told_by_one_error_and_no_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as database:
+        database.execute("CREATE TABLE experiments (number INTEGER)")
+    assert "no such column" in refused(tmp_path / "other.db")
+    assert capfd.readouterr().err == ""
+
+
 def test_a_disk_too_small_for_the_tables(tmp_path: Path) -> None:
     """Of a store made anew MLflow lets through what SQLAlchemy raises."""
     program = """

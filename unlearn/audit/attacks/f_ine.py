@@ -49,7 +49,11 @@ class FINE(Metric):
 
 @dataclass(frozen=True, slots=True)
 class MuReading(Reading):
-    """The errors of a threshold attack, read as a signed bound on mu."""
+    """The errors of a threshold attack, read as a signed bound on mu.
+
+    Over seeds the figure bounds the mu of attacks that all point the way that most do: where seeds point either way,
+    little of it is left. Their errors as they are, which tell that something is there, whichever way, raise the alarm.
+    """
 
     errors: Errors
 
@@ -59,10 +63,10 @@ class MuReading(Reading):
     @classmethod
     def pooled(cls, readings: Sequence[MuReading]) -> Chance:
         errors = Errors.joined([one.errors for one in readings])
-        bound = errors.mu()
-        signed = errors.direction * bound
+        alike = Errors.joined([one.errors.pointing(errors.direction) for one in readings])
+        signed = alike.direction * alike.mu()
         low, high = (signed if signed > 0 else -inf), (signed if signed < 0 else inf)
-        return Chance(signed, 0.0, low, high, errors.none().mu(), nan, alarm=bound > 0)
+        return Chance(signed, 0.0, low, high, errors.none().mu(), nan, alarm=errors.mu() > 0)
 
 
 def of_samples(values: Floats, n_with: int, blocks: Sequence[int], *, seed: int) -> MuReading:

@@ -43,6 +43,13 @@ class Errors:
         total = {f.name: sum(getattr(one, f.name) for one in parts) for f in fields(cls)}
         return cls(**total | {"direction": 1 if total["direction"] >= 0 else -1})
 
+    def pointing(self, direction: int) -> Errors:
+        """Those of the attack that takes the first kind for the higher one (1) or the lower (-1)."""
+        if direction == self.direction:
+            return self
+        wrong = self.negatives - self.false_positives, self.positives - self.false_negatives
+        return Errors(wrong[0], self.negatives, wrong[1], self.positives, direction)
+
     def none(self) -> Errors:
         """The same attack without an error: complete separation."""
         return Errors(0, self.negatives, 0, self.positives, self.direction)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
+from unlearn import durable
 from unlearn.history import History, TrainingHook, prefixed
 from unlearn.params import Params
 
@@ -95,5 +96,6 @@ class Store:
 def _write(path: Path, content: bytes) -> None:
     """Under its own name only once it is whole; a process has a name of its own for what it is writing."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
+    with durable.named(path):
+        part.write_bytes(content)
     part.replace(path)

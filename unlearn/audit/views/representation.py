@@ -27,14 +27,14 @@ def representation(
     Scores are dot products, so a rotation of all rows changes nothing: each model is first rotated onto the reference
     (`aligned`). The map is one principal component analysis of the reference's centred rows, applied to every model.
     `distance` is |row - reference's row| over the mean length of the reference's rows, by group, as quantiles; `cka`
-    the linear kernel alignment of all remaining rows with the reference's, by layer. None where models have no tables.
+    the linear kernel alignment of all remaining rows with the reference's, by layer. None where models have no tables,
+    or nobody remains.
     """
-    targets = surroundings.tables(reference)
-    if not targets:
+    targets, groups = surroundings.tables(reference), surroundings.node_groups()
+    if not targets or not groups:
         return None
     tables = {name: surroundings.tables(model) for name, model in models.items()}
     tables = {name: found for name, found in tables.items() if found.keys() == targets.keys()}
-    groups = surroundings.node_groups()
     rows = torch.cat(list(groups.values()))
     last = list(targets)[-1]
     target = targets[last].double()

@@ -111,7 +111,7 @@ def read(request: Request, caller: Following, subject_request_id: RequestId) -> 
     )
 
 
-@router.get("/requests/{subject_request_id}/certificate", responses=documented(400, 401, 403, 404, 429))
+@router.get("/requests/{subject_request_id}/certificate", responses=documented(400, 401, 403, 404, 409, 429))
 def read_certificate_of_request(request: Request, caller: Following, subject_request_id: RequestId) -> dict[str, Any]:
     """What was done for a request, signed; it discloses nothing of another one."""
     service: Service = request.app.state.service

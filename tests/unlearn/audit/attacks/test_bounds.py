@@ -81,6 +81,22 @@ def test_the_interval_of_mu_holds_it_where_so_few_models_find_nothing(mu: float)
     assert (clear.low > 0) == (mu > 0) and (clear.high < 0) == (mu < 0)
 
 
+def test_seeds_that_point_either_way_have_no_common_sign() -> None:
+    """Against the mean of their effects, which the interval must hold; that there are effects is told all the same."""
+    up, down = (MuReading(Errors(1, 200, 1, 200, direction)) for direction in (1, -1))
+    both = MuReading.pooled([up, down])
+    assert (both.value, both.low, both.high) == (0.0, -np.inf, np.inf) and both.alarm
+    size = up.alone()
+    for seeds, mean in (([up, up, down], size / 3), ([up, down, down], -size / 3)):
+        found = MuReading.pooled(seeds)
+        assert found.low <= mean <= found.high and found.alarm and np.sign(found.value) == np.sign(mean)
+    assert MuReading.pooled([down, down]).value < down.alone()
+    assert Errors(3, 20, 5, 30, 1).pointing(-1) == Errors(17, 20, 25, 30, -1)
+    values, first = np.arange(40.0)[:, None], np.arange(40)[:, None] % 3 == 0
+    errors = split_test(values, first, range(40), seed=0)
+    assert errors.pointing(-errors.direction).pointing(errors.direction) == errors
+
+
 def test_attacks_of_several_seeds_add_their_errors_up() -> None:
     """Two that prove little by themselves prove more together, and never more than separation could."""
     one, other = Errors(1, 20, 2, 20, 1), Errors(2, 20, 1, 20, 1)

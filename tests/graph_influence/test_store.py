@@ -1,0 +1,24 @@
+"""A stored network is told from what is left of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graph_influence import store
+from graph_influence.network import Network, Plan
+from graph_influence.synthetic import power_law
+
+
+def test_a_manifest_that_is_none_is_told(tmp_path: Path) -> None:
+    graph = power_law(60)
+    store.save(Network.build(graph, Plan(k=3)), tmp_path)
+    assert store.load(tmp_path, graph).plan == Plan(k=3)
+    for left in (b'{"format": 1, "pla', b"[1]", b"\xff\xfe", b"{}"):
+        (tmp_path / "manifest.json").write_bytes(left)
+        with pytest.raises(store.StoredNetworkError, match="must hold a network of format 1"):
+            store.load(tmp_path, graph)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(store.StoredNetworkError):
+        store.described(tmp_path)
