@@ -19,6 +19,7 @@ from unlearn.requests.states import Step
 from unlearn.requests.steps import perform
 from unlearn.requests.tasks import Due, Ended
 from unlearn.tracking import MlflowTracker
+from unlearn.tracking import copies as tracked
 from unlearn.tracking.copies import Copies
 from unlearn.tracking.mlflow_run import MlflowRun
 from unlearn.workspace import Workspace
@@ -192,7 +193,7 @@ def test_a_request_that_was_killed_is_finished_by_itself(
     def kill(*_: object, **__: object) -> None:
         raise Killed
 
-    for place, what in ((Copies, "destroy"), (MlflowTracker, "purge"), (Workspace, "replace")):
+    for place, what in ((Copies, "destroy"), (tracked, "purge"), (Workspace, "replace")):
         with monkeypatch.context() as killing:
             killing.setattr(place, what, kill)
             with pytest.raises(Killed):

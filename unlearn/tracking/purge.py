@@ -126,15 +126,15 @@ def _require_reach(places: Iterable[str]) -> None:
 
 
 def _require_there(places: Iterable[str]) -> None:
-    """Refuse artifacts of models that were there and whose folder on this machine is gone.
+    """Refuse artifacts of models that were there, where the folder of all models on this machine is gone.
 
-    Of what is purged that folder stays, so that it was no purge.
+    That folder stays whatever of it is purged, so that it was no purge.
 
     Raises:
         PurgeRefused: with the folder.
     """
     for place in map(urlparse, places):
-        folder = Path(unquote(place.path)).parent
+        folder = Path(unquote(place.path)).parents[1]
         if place.scheme in ("", "file") and not folder.is_dir():
             raise PurgeRefused(
                 f"`purge` must find the artifacts (there is no {folder}, which may have been moved); bring it back, or "
