@@ -169,18 +169,12 @@ class ModelRegistry:
         """Runs of the experiment beside that of the version that serves."""
         from mlflow.entities import ViewType
 
-        view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-        of = [self._tracker.experiment_id]
-        runs = pages(lambda token: self._client.search_runs(of, "", view, page_token=token))
+        runs = self._runs_of([self._tracker.experiment_id], ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY)
         return [one for one in runs if serving is None or one.info.run_id != serving.run_id]
 
     def _models(self, serving: ModelVersion | None) -> list[str]:
         """Logged models of the experiment beside that of the version that serves, deleted ones included."""
-        store: Any = self._client._tracking_client.store  # pyright: ignore[reportPrivateUsage]
-        of = [self._tracker.experiment_id]
-        models = pages(lambda token: self._client.search_logged_models(of, page_token=token))
-        marked = [store.get_logged_model(one, allow_deleted=True) for one in store._get_deleted_logged_models()]
-        models += [one for one in marked if one.experiment_id == self._tracker.experiment_id]
+        models = self._models_of([self._tracker.experiment_id])
         return [one.model_id for one in models if serving is None or one.model_id != serving.tags.get(_MODEL)]
 
     def _folders(self, serving: ModelVersion | None) -> list[Path]:
@@ -190,4 +184,29 @@ class ModelRegistry:
             return []
         runs, models = Path(unquote(root.path)), Path(unquote(root.path)) / "models"
         keep = {"models"} | ({serving.run_id, serving.tags.get(_MODEL)} if serving else set())
-        return [one for folder in (runs, models) if folder.is_dir() for one in folder.iterdir() if one.name not in keep]
+        left = [one for folder in (runs, models) if folder.is_dir() for one in folder.iterdir() if one.name not in keep]
+        theirs = self._elsewhere() if left else set[str]()
+        return [one for one in left if one.name not in theirs]
+
+    def _elsewhere(self) -> set[str]:
+        """Ids of runs and models of all other experiments, whose artifacts are in the same folder with a SQLite file."""
+        from mlflow.entities import ViewType
+
+        experiments = pages(lambda token: self._client.search_experiments(ViewType.ALL, page_token=token))
+        others = [one.experiment_id for one in experiments if one.experiment_id != self._tracker.experiment_id]
+        runs = [one.info.run_id for one in self._runs_of(others, ViewType.ALL)]
+        return {*runs, *(one.model_id for one in self._models_of(others))}
+
+    def _runs_of(self, experiments: list[str], view: int) -> list[Any]:
+        if not experiments:
+            return []
+        return pages(lambda token: self._client.search_runs(experiments, "", view, page_token=token))
+
+    def _models_of(self, experiments: list[str]) -> list[Any]:
+        """Logged models, deleted ones included."""
+        if not experiments:
+            return []
+        store: Any = self._client._tracking_client.store  # pyright: ignore[reportPrivateUsage]
+        models = pages(lambda token: self._client.search_logged_models(experiments, page_token=token))
+        marked = [store.get_logged_model(one, allow_deleted=True) for one in store._get_deleted_logged_models()]
+        return models + [one for one in marked if one.experiment_id in experiments]

@@ -151,6 +151,26 @@ def test_whatever_lies_among_the_artifacts_goes(location: Path, tmp_path: Path, 
     assert sorted(artifacts.rglob("*")) == before and list(elsewhere.iterdir())
 
 
+def test_artifacts_of_other_experiments_stay_though_they_lie_in_the_same_folder(
+    location: Path, tmp_path: Path, model: Callable[[str], Path]
+) -> None:
+    registry = ModelRegistry(location, model="served")
+    publish(registry, model("ann"), "a1")
+    study = MlflowTracker(location, experiment="study")
+    with study.run("kept") as kept:
+        kept.artifact("shown.json", {"figure": 1})
+        kept.model(tmp_path / "stored", name="study")
+    with study.run("marked") as marked:
+        marked.artifact("shown.json", {"figure": 2})
+        deleted = marked.model(tmp_path / "stored", name="study")
+    client(tmp_path).delete_run(marked.id)
+    client(tmp_path).delete_logged_model(deleted)
+    client(tmp_path).delete_experiment(study.experiment_id)
+    before = sorted((tmp_path / "mlflow-artifacts").rglob("*"))
+    assert registry.purge("a1") == CLEAN
+    assert sorted((tmp_path / "mlflow-artifacts").rglob("*")) == before
+
+
 class Dies(BaseException):
     """Stands for a kill at that call."""
 
