@@ -189,7 +189,7 @@ class ModelRegistry:
         return [one for one in left if one.name not in theirs]
 
     def _elsewhere(self) -> set[str]:
-        """Ids of runs and models of all other experiments, whose artifacts are in the same folder with a SQLite file."""
+        """Ids of runs and models of other experiments, whose artifacts are in the same folder with a SQLite file."""
         from mlflow.entities import ViewType
 
         experiments = pages(lambda token: self._client.search_experiments(ViewType.ALL, page_token=token))
