@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,29 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.unlearn.attribution.stores import SOURCE, WIDTH, made, names, vectors
 from unlearn import durable
 from unlearn.attribution import GradientStore, build, layout
 from unlearn.attribution import store as store_module
 from unlearn.attribution.layout import StoreError
 from unlearn.attribution.sketch import principal_basis
 from unlearn.attribution.store import Similarity
-
-WIDTH = 96
-SOURCE = {"model": "abc", "projection": {"name": "count_sketch", "seed": 0}}
-
-
-def vectors(n: int, *, decay: float = 0.93, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    lengths = 0.5 + 2.0 * torch.rand(n, 1, generator=generator)
-    return lengths * torch.randn(n, WIDTH, generator=generator) * decay ** torch.arange(WIDTH)
-
-
-def names(n: int) -> list[bytes]:
-    return [hashlib.sha256(f"record {k}".encode()).digest() for k in range(n)]
-
-
-def made(folder: Path, x: Tensor, **arguments: Any) -> GradientStore:
-    return build(folder, names(len(x)), lambda records: x[records], width=WIDTH, source=SOURCE, chunk=64, **arguments)
 
 
 def best(x: Tensor, queries: Tensor, k: int, similarity: Similarity) -> list[list[int]]:
@@ -134,63 +117,6 @@ def test_however_short_a_gradient_is_its_direction_counts(tmp_path: Path, scale:
     found = made_[0].top(queries * scale, 5)
     assert bool(found.exact.all()) and torch.equal(found.rows, whole.rows)
     torch.testing.assert_close(found.scores, whole.scores * scale, rtol=1e-5, atol=0.0)
-
-
-def test_a_build_that_was_killed_before_its_first_manifest_begins_anew(tmp_path: Path) -> None:
-    folder = tmp_path / "store"
-    folder.mkdir()
-    durable.unfinished(folder / "manifest.json").write_bytes(b"half a manif")
-    assert len(made(folder, vectors(50))) == 50
-    assert not durable.unfinished(folder / "manifest.json").exists()
-
-
-def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    x, asked = vectors(300), list[int]()
-
-    def failing(numbers: Tensor) -> Tensor:
-        if int(numbers[0]) >= 128:
-            raise KeyboardInterrupt
-        return x[numbers]
-
-    with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "store", names(300), failing, width=WIDTH, source=SOURCE, chunk=64)
-    with pytest.raises(StoreError, match="finished"):
-        GradientStore.open(tmp_path / "store")
-    with (tmp_path / "store" / "rows.bin").open("ab") as file:
-        file.write(b"half a row")  # as a process that died while it wrote leaves it
-
-    def counted(numbers: Tensor) -> Tensor:
-        asked.extend(numbers.tolist())
-        return x[numbers]
-
-    went_on = build(tmp_path / "store", names(300), counted, width=WIDTH, source=SOURCE, chunk=64)
-    assert asked == list(range(128, 300))
-    whole = made(tmp_path / "whole", x)
-    for part in ("rows.bin", "norms.bin", "digests.bin", "heads.bin", "spans.bin", "basis.f32"):
-        assert (tmp_path / "store" / part).read_bytes() == (tmp_path / "whole" / part).read_bytes()
-    assert len(went_on) == len(whole) == 300
-
-
-def test_a_build_does_not_go_on_for_other_records(tmp_path: Path) -> None:
-    """Whose rows the first are would not be known: no digest would remove them."""
-    x = vectors(300)
-    others = [hashlib.sha256(name).digest() for name in names(300)]
-
-    def failing(numbers: Tensor) -> Tensor:
-        if int(numbers[0]) >= 128:
-            raise KeyboardInterrupt
-        return x[numbers]
-
-    with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "store", names(300), failing, width=WIDTH, source=SOURCE, chunk=64)
-    for digests in (others, names(300)[::-1], names(300)[:127] + others[127:], names(299)):
-        with pytest.raises(StoreError, match="other records"):
-            build(tmp_path / "store", digests, failing, width=WIDTH, source=SOURCE, chunk=64)
-    assert len(made(tmp_path / "store", x)) == 300
-    with pytest.raises(StoreError, match="holds 2 records"):
-        build(tmp_path / "store", names(300)[2:], failing, width=WIDTH, source=SOURCE)
-    made(tmp_path / "store", x).remove(names(2))
-    assert len(build(tmp_path / "store", names(300)[2:], failing, width=WIDTH, source=SOURCE)) == 298
 
 
 def contents(folder: Path) -> bytes:

@@ -22,8 +22,9 @@ def collect(
     *,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The views of one request, as plain values for JSON; there is no `representation` of models without
-    tables, nor where nobody remains.
+    """The views of one request, as plain values for JSON.
+
+    There is no `representation` of models without tables, nor where nobody remains.
 
     Args:
         retrained: at least two models that never saw the forgotten data; the first is the reference, the second says
