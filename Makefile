@@ -49,7 +49,7 @@ format: $(VENV)/tools
 
 bench: $(VENV)/installed $(VENV)/tools
 	@mkdir -p benchmarks/results
-	@for name in train gradient solver proof closed_form models frontier tune pool audit worst_case social attribution gradient_store influence first_call minimize surrogates surrogate_unlearning network stream; do \
+	@for name in train gradient solver proof closed_form models frontier tune pool audit worst_case social attribution gradient_store influence first_call minimize surrogates surrogate_unlearning network stream drift; do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS); \
 	done
 	@for name in service chaos; do for database in sqlite postgresql; do \

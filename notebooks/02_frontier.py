@@ -37,7 +37,7 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
-from unlearn.audit import RetrainRule, compare, stream
+from unlearn.audit import RetrainRule, Yardstick, compare, stream
 from unlearn.memory import keep_freed_memory
 from unlearn.methods import method
 from unlearn.specification import unlearners
@@ -137,8 +137,9 @@ assert apart["reconverge"] < apart["no_op"]
 # %%
 leavers = requests("one-user:12", before.data, seed=SEED)
 SHOWN = (1, 4, 8, 12)
+yardstick = Yardstick(scorer, seed=SEED)  # its retrains serve all methods
 streams = {
-    name: stream(before, leavers, method(name), scorer, seed=SEED, measure=SHOWN)
+    name: stream(before, leavers, method(name), yardstick, measure=SHOWN)
     for name in ("reconverge", "iau", "graph_drop")
 }
 

@@ -7,7 +7,7 @@ from unlearn.audit.contract import Panel, Scorer
 from unlearn.audit.log import record, record_streams
 from unlearn.audit.retrain_rule import RetrainRule
 from unlearn.audit.runner import compare
-from unlearn.audit.stream import Step, Stream, Streams, stream, streams
+from unlearn.audit.stream import Step, Stream, Streams, Yardstick, stream, streams
 
 __all__ = [
     "Comparison",
@@ -17,6 +17,7 @@ __all__ = [
     "Step",
     "Stream",
     "Streams",
+    "Yardstick",
     "compare",
     "record",
     "record_streams",

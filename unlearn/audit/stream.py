@@ -118,19 +118,50 @@ class Streams:
         return shown
 
 
+class Yardstick:
+    """Retrains without everything so far, each trained once whichever methods are measured against it."""
+
+    def __init__(self, scorer: Scorer, *, seed: int) -> None:
+        self._scorer, self.seed = scorer, seed
+        self._continued: dict[int, tuple[Fitted, Fitted]] = {}  # the model is kept, so that its id stays its own
+        self._made: dict[tuple[int, ForgetSet], Reference] = {}
+
+    def values(self, original: Fitted, model: Fitted, everything: ForgetSet) -> dict[str, float | None]:
+        """Figures of a model that has forgotten `everything` since it was `original`."""
+        against = self._against(original, original.resolve(everything))
+        panel = against.panel
+        return {
+            **panel.utility(model),
+            "forget_auc": auc(*panel.forget_scores(model)),
+            "retrain_auc": against.retrain_auc,
+            "retrain_gap": against.gap(model),
+            "gap_floor": against.gap_floor,
+        }
+
+    def _against(self, original: Fitted, forget: ForgetSet) -> Reference:
+        name = id(original)
+        if name not in self._continued:
+            self._continued[name] = original, self._scorer.continued(original)
+        if (name, forget) not in self._made:
+            panel = self._scorer.panel(original, forget, seed=self.seed)
+            continued = self._continued[name][1]
+            self._made[name, forget] = reference(original, continued, forget, self._scorer, panel, seed=self.seed)
+        return self._made[name, forget]
+
+
 def stream(
     problem: Fitted,
     requests: Sequence[ForgetSet],
     method: Unlearner,
-    scorer: Scorer,
+    yardstick: Yardstick,
     *,
-    seed: int,
     measure: Collection[int] = (),
     rule: RetrainRule | None = None,
 ) -> Stream:
     """Serve the requests one after another, each on what the one before it left.
 
     Args:
+        yardstick: what the model is measured against; share it where several methods serve the same stream.
         measure: numbers (from 1) of the requests after which the model is compared with a retrain.
         rule: says after every request whether a retrain is due, and where it does so the model is trained anew on what
             remains, after measuring. None: it is only noted when one was due, by the default rule.
@@ -139,44 +170,6 @@ def stream(
         UnknownIds: a request names what is not there, or not any more.
         MissingRequirement: the method cannot be applied to the model; raised before any work.
     """
-    return _served(problem, requests, method, _Yardstick(scorer, seed), measure, rule)
-
-
-def streams(
-    problem: Fitted,
-    requests: Sequence[ForgetSet],
-    methods: Sequence[Unlearner],
-    scorer: Scorer,
-    *,
-    seed: int,
-    measure: Collection[int] = (),
-    settings: Mapping[str, object] | None = None,
-) -> Streams:
-    """The same stream served by each of the methods; what they are measured against is trained once for all.
-
-    A method that cannot be applied gets its reason instead of a stream.
-
-    Raises:
-        MissingRequirement: none of the methods can be applied; raised before any work.
-    """
-    reasons = obstacles(methods, problem)
-    yardstick = _Yardstick(scorer, seed)
-    served = tuple(
-        replace(_served(problem, requests, one, yardstick, measure, None), method=name)
-        for name, one in zip(labels(methods), methods, strict=True)
-        if name not in reasons
-    )
-    return Streams(served, dict(settings or {}), dict(scorer.digests(problem)), reasons)
-
-
-def _served(
-    problem: Fitted,
-    requests: Sequence[ForgetSet],
-    method: Unlearner,
-    yardstick: _Yardstick,
-    measure: Collection[int],
-    rule: RetrainRule | None,
-) -> Stream:
     state = method.prepare(problem)
     prepared = state.seconds if state else 0.0
     original = method.subject(problem, state)
@@ -208,32 +201,28 @@ def _served(
     return Stream(method.name, method.arguments(), yardstick.seed, tuple(steps), prepared)
 
 
-class _Yardstick:
-    """Retrains without everything so far, each trained once whichever methods are measured against it."""
+def streams(
+    problem: Fitted,
+    requests: Sequence[ForgetSet],
+    methods: Sequence[Unlearner],
+    scorer: Scorer,
+    *,
+    seed: int,
+    measure: Collection[int] = (),
+    settings: Mapping[str, object] | None = None,
+) -> Streams:
+    """The same stream served by each of the methods.
 
-    def __init__(self, scorer: Scorer, seed: int) -> None:
-        self._scorer, self.seed = scorer, seed
-        self._continued: dict[int, tuple[Fitted, Fitted]] = {}  # the model is kept, so that its id stays its own
-        self._made: dict[tuple[int, ForgetSet], Reference] = {}
+    A method that cannot be applied gets its reason instead of a stream.
 
-    def values(self, original: Fitted, model: Fitted, everything: ForgetSet) -> dict[str, float | None]:
-        """Figures of a model that has forgotten `everything` since it was `original`."""
-        against = self._against(original, original.resolve(everything))
-        panel = against.panel
-        return {
-            **panel.utility(model),
-            "forget_auc": auc(*panel.forget_scores(model)),
-            "retrain_auc": against.retrain_auc,
-            "retrain_gap": against.gap(model),
-            "gap_floor": against.gap_floor,
-        }
-
-    def _against(self, original: Fitted, forget: ForgetSet) -> Reference:
-        name = id(original)
-        if name not in self._continued:
-            self._continued[name] = original, self._scorer.continued(original)
-        if (name, forget) not in self._made:
-            panel = self._scorer.panel(original, forget, seed=self.seed)
-            continued = self._continued[name][1]
-            self._made[name, forget] = reference(original, continued, forget, self._scorer, panel, seed=self.seed)
-        return self._made[name, forget]
+    Raises:
+        MissingRequirement: none of the methods can be applied; raised before any work.
+    """
+    reasons = obstacles(methods, problem)
+    yardstick = Yardstick(scorer, seed=seed)
+    served = tuple(
+        replace(stream(problem, requests, one, yardstick, measure=measure), method=name)
+        for name, one in zip(labels(methods), methods, strict=True)
+        if name not in reasons
+    )
+    return Streams(served, dict(settings or {}), dict(scorer.digests(problem)), reasons)

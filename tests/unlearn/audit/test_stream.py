@@ -15,7 +15,7 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.scorer import RankingScorer
-from unlearn.audit import RetrainRule, Stream, Streams, stream, streams
+from unlearn.audit import RetrainRule, Stream, Streams, Yardstick, stream, streams
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import MissingRequirement, method
 from unlearn.problem import Fitted
@@ -35,7 +35,7 @@ def served(parts: tuple[RecommenderProblem, RankingScorer]) -> dict[str, Stream]
     problem, scorer = parts
     asked = requests(f"one-user:{LENGTH}", problem.data, seed=0)
     return {
-        name: stream(problem, asked, method(name), scorer, seed=0, measure=(LENGTH,))
+        name: stream(problem, asked, method(name), Yardstick(scorer, seed=0), measure=(LENGTH,))
         for name in ("reconverge", "iau", "graph_drop", "retrain")
     }
 
@@ -75,7 +75,7 @@ def test_a_stream_serves_every_request_on_what_the_one_before_left(
     (step,) = json.loads(json.dumps(replace(served["iau"], steps=(without,)).content(), allow_nan=False))["steps"]
     assert (step["residual_after"], step["values"]) == (None, {"retrain_gap": None})
     with pytest.raises(UnknownIds, match="already forgotten"):
-        stream(problem, [asked[0], asked[0]], method("graph_drop"), scorer, seed=0)
+        stream(problem, [asked[0], asked[0]], method("graph_drop"), Yardstick(scorer, seed=0))
 
 
 def test_gaps_are_to_the_retrain_without_everything_so_far(served: dict[str, Stream]) -> None:
@@ -128,7 +128,7 @@ def test_the_rule_counts_what_is_gone_where_there_is_no_residual() -> None:
 def test_a_retrain_clears_the_debt(parts: tuple[RecommenderProblem, RankingScorer]) -> None:
     problem, scorer = parts
     asked = requests("one-user:4", problem.data, seed=0)
-    found = stream(problem, asked, method("graph_drop"), scorer, seed=0, rule=RetrainRule(residual=1.2))
+    found = stream(problem, asked, method("graph_drop"), Yardstick(scorer, seed=0), rule=RetrainRule(residual=1.2))
     due = [step.due for step in found.steps]
     assert "residual" in (due[1] or "")
     assert due[0] is None
@@ -147,7 +147,9 @@ def test_requests_of_whom_the_model_learned_nothing_make_no_retrain_due(
     pairs = frame[frame["user"].isin(users)]
     emptied = problem.without(ForgetSet(interactions=zip(pairs["user"], pairs["item"], strict=True))).fit()
     each = [ForgetSet(users=(user,)) for user in users]
-    assert all(step.due is None for step in stream(emptied, each, method("reconverge"), scorer, seed=0).steps)
+    assert all(
+        step.due is None for step in stream(emptied, each, method("reconverge"), Yardstick(scorer, seed=0)).steps
+    )
 
 
 def test_every_threshold_out_of_range_is_named() -> None:

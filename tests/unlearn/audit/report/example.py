@@ -17,7 +17,7 @@ from recsys.scorer import RankingScorer
 from recsys.views import RankingSurroundings
 from unlearn.audit import Comparison, compare
 from unlearn.audit.finding import Finding
-from unlearn.audit.stream import stream
+from unlearn.audit.stream import Yardstick, stream
 from unlearn.audit.views import collect, provenance
 from unlearn.jsonable import without_nan
 from unlearn.methods.base import method
@@ -66,7 +66,7 @@ def _audit() -> dict[str, Any]:
                 for one in many:
                     left = left.without(one)
                 many.append(requests("random:0.01", left, seed=5 + number)[0])
-            served = stream(problem, many, method("fine_tune"), scorer, seed=0, measure=(1, 3, 6))
+            served = stream(problem, many, method("fine_tune"), Yardstick(scorer, seed=0), measure=(1, 3, 6))
             streams = [served.content()]
     comparison = json.loads(Comparison.join(parts).to_json())
     return {
