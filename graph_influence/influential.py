@@ -35,15 +35,26 @@ def influential_ties(
 
 
 def random_users(graph: SocialGraph, k: int, *, seed: int = 0) -> ForgetSet:
-    """k of all users; whoever else is there does not matter to a user's lot."""
+    """k of all users, or all where they are fewer; whoever else is there does not matter to a user's lot.
+
+    Raises:
+        ValueError: k is below 0.
+    """
+    _require_count(k, "users")
     draws = np.where(graph.nodes.alive, bits(seed, "users", graph.nodes.keys), np.iinfo(np.uint64).max)
     return ForgetSet(users=tuple(graph.nodes.take(np.argsort(draws, kind="stable")[: min(k, graph.num_alive)])))
 
 
 def random_ties(graph: SocialGraph, k: int, *, seed: int = 0) -> ForgetSet:
     """k of all ties, likewise."""
+    _require_count(k, "ties")
     there, keys = np.flatnonzero(graph.alive), graph.nodes.keys
     draws = bits(seed, "ties", keys[graph.source[there]], keys[graph.target[there]])
     chosen = there[np.argsort(draws, kind="stable")[:k]]
     sides = (graph.nodes.take(side[chosen]) for side in (graph.source, graph.target))
     return ForgetSet(ties=tuple(zip(*sides, strict=True)))
+
+
+def _require_count(k: int, what: str) -> None:
+    if k < 0:
+        raise ValueError(f"`k` must be an integer of at least 0 for random {what} (got {k})")

@@ -97,7 +97,10 @@ def load(directory: Path, graph: SocialGraph) -> Network:
         else:
             # Copies: the arrays of a file cannot be written to, and sets are.
             arrays = {name: array.copy() for name, array in load_file(directory / _SETS).items()}
-            return _loaded(directory, arrays, manifest, replace(graph, nodes=nodes))
+            saved = {name: value for name, value in manifest.items() if name not in ("digest", "files")}
+            if digest(saved, arrays, nodes.to_json()) == manifest["digest"]:
+                return _loaded(directory, arrays, manifest, replace(graph, nodes=nodes))
+            problems = [f"{_MANIFEST} was changed after it was saved (its digest is of something else)"]
     raise StoredNetworkError(f"{directory} cannot be loaded:\n  - " + "\n  - ".join(problems) + "\nPrepare it again.")
 
 

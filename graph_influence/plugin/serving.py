@@ -33,7 +33,7 @@ class Serving:
         Raises:
             UnknownIds, InvalidSeeds: as `Diffusion.simulate`.
         """
-        asked = list(people)
+        asked = people if isinstance(people, str) else list(people)  # letters are nobody's ids: refused below
         if any(map(self._target.blocks, asked)):
             return None
         standing = self._latest().standing

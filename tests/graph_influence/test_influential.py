@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from graph_influence.diffusion import diffusion
 from graph_influence.influential import hub_users, influential_ties, random_ties, random_users
@@ -42,3 +43,11 @@ def test_random_ones_keep_their_lot_whoever_leaves() -> None:
     kept = [tie for tie in ties.ties if not set(tie) & set(others.users)]
     assert set(kept) <= set(random_ties(left, 10, seed=1).ties)
     assert random_users(left, 1_000, seed=1).users == tuple(sorted(left.nodes.take(np.flatnonzero(left.nodes.alive))))
+
+
+def test_fewer_than_none_cannot_be_drawn() -> None:
+    graph = social(20)
+    assert not random_users(graph, 0).users and not random_ties(graph, 0).ties
+    for draw in (random_users, random_ties):
+        with pytest.raises(ValueError, match="`k` must be an integer of at least 0"):
+            draw(graph, -1)

@@ -15,6 +15,7 @@ from recsys.methods.unlearnrec.encoder import PERCEPTRON, Encoder, losing
 from recsys.methods.unlearnrec.losses import contrast, own, preservation, unlearning
 from recsys.problem import RecommenderProblem
 from recsys.train import coupled_batches
+from unlearn.methods.base import MissingRequirement
 from unlearn.methods.gradient import differentiate
 from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.adam import Adam
@@ -65,12 +66,20 @@ def pretrain(
     """The encoder before training and after each epoch, with its loss on the deletion that it is chosen by.
 
     Every epoch has a simulated deletion of its own. The model is held fixed.
+
+    Raises:
+        MissingRequirement: nothing remains of the model's interactions without that deletion.
     """
     before = problem.readout()
     readout = torch.cat(before)
     params = encoder.initial(problem.params["table"], recipe.seed)
     adam = Adam(flatten(params), lr=recipe.lr)
     judge = held_out(problem, rate=rate, seed=recipe.seed)
+    if not judge.remaining.n_records:
+        raise MissingRequirement(
+            f"`unlearnrec` needs interactions that remain when its encoder is judged by a deletion of {rate:.0%} "
+            f"(got {problem.n_records} in all)"
+        )
     judged = recipe.batches(judge.remaining, 0)[0]
 
     def loss(found: Params, deletion: Deletion, records: Tensor, epoch: int, batch: int) -> Tensor:

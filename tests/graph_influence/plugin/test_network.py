@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from graph_influence import workspace
-from graph_influence.errors import InvalidGraph, InvalidRequest
+from graph_influence.errors import InvalidGraph, InvalidRequest, InvalidSeeds
 from graph_influence.graph import SocialGraph
 from graph_influence.maximize.coverage import greedy
 from graph_influence.network import Network, Plan
@@ -295,6 +295,8 @@ def test_it_serves_the_published_version_and_nothing_about_the_blocked(folder: P
     assert serving.spread([other]) != before
     with pytest.raises(UnknownIds):
         serving.spread(["nobody"])
+    with pytest.raises(InvalidSeeds, match="must be a collection of ids"):
+        serving.spread("ab")
 
 
 @pytest.mark.parametrize("kind", ["frozen"])

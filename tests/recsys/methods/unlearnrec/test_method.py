@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from recsys.data import Interactions, ratio, synthetic
 from recsys.evaluate import evaluate
 from recsys.methods.unlearnrec import UnlearnRec
-from recsys.methods.unlearnrec.deletion import Deletion
+from recsys.methods.unlearnrec.deletion import Deletion, held_out
 from recsys.methods.unlearnrec.encoder import Encoder, losing
 from recsys.objectives import BPR
 from recsys.objectives.negatives import uniform_negatives
@@ -169,3 +170,17 @@ def test_arguments_are_checked_together_and_models_before_work() -> None:
     wide = RecommenderProblem.build(tiny_data(), model="ngcf", dim=4)
     with pytest.raises(MissingRequirement, match="as wide as the table"):
         UnlearnRec().prepare(wide)
+
+
+def test_a_model_of_a_single_interaction_prepares_or_says_why_not() -> None:
+    """By chance, a tenth, that one is what the encoder would be judged by."""
+
+    def of(user: str) -> RecommenderProblem:
+        frame = pd.DataFrame({"user": [user], "item": ["item"]})
+        return RecommenderProblem.build(Interactions.from_frame(frame), dim=2)
+
+    problems = [of(f"user {number}") for number in range(40)]
+    held = [held_out(problem, rate=0.1, seed=0).remaining.n_records == 0 for problem in problems]
+    UnlearnRec(epochs=1).prepare(problems[held.index(False)])
+    with pytest.raises(MissingRequirement, match=r"needs interactions that remain .* \(got 1 in all\)"):
+        UnlearnRec(epochs=1).prepare(problems[held.index(True)])
