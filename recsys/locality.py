@@ -34,7 +34,7 @@ def locality(
 ) -> Locality:
     """The objective of what remains over the directions that the request moves.
 
-    Where these would be more than half of all that the table has, over all of those.
+    Where these would be more than half of all that the table has, or may leave out nothing, over all of those.
 
     Args:
         loss: on the remaining data and graph; `table`, where it starts.
@@ -44,6 +44,8 @@ def locality(
     """
     model, objective, graph = loss.model, loss.objective, loss.graph
     assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
+    if not tail:
+        return _everywhere(loss, table, known)
     idle = loss.idle_nodes
     newly = idle[~torch.isin(idle, replace(loss, graph=before).idle_nodes)]
     kept = torch.ones(before.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)

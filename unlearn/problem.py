@@ -295,7 +295,8 @@ class Problem(Fitted):
 
         Args:
             before: the problem that still has the forgotten data; `known` is its survey, None where there is none.
-            tail: share of the request's first-order push that the directions may leave out.
+            tail: share of the request's first-order push that the directions may leave out; 0 asks for all that the
+                survey knows.
         """
         start, landscape = self.settled(forget), self.landscape()
         return Locality(

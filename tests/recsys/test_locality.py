@@ -116,6 +116,24 @@ def test_a_large_request_moves_all_columns_that_the_table_has_a_rank_for() -> No
     assert distance(served, remaining.with_params(solved)) < 1e-4 * moved
 
 
+def test_what_is_to_come_nearer_than_directions_reach_moves_the_row_space_and_at_the_finest_everything() -> None:
+    problem, forget = trained().problem, trained().user
+    remaining = problem.without(forget)
+    survey, start = problem.survey(), remaining.settled(forget)
+    assert survey is not None
+    local = remaining.locality(problem, forget, survey, tail=0.0)
+    assert local.start.numel() == remaining.graph.n_nodes * survey.axes.shape[1] < start["table"].numel()
+    assert Reconverge(accuracy=0.05).prepare(problem) is not None
+    assert Reconverge(accuracy=0.005).prepare(problem) is None
+    retrained = remaining.fit(start)
+    dropped = distance(remaining.with_params(start), retrained)
+    gaps = [
+        distance(Reconverge(accuracy=accuracy).forget(problem, forget).problem, retrained) / dropped
+        for accuracy in (0.1, 0.05, 0.02)
+    ]
+    assert gaps[0] > 2 * gaps[1] > 3 * gaps[2] and gaps[1] < 0.1
+
+
 @pytest.mark.parametrize("dim", [8, DIM])
 def test_the_gradient_of_what_remains_stays_in_the_row_space_of_the_table(dim: int) -> None:
     problem = trained().problem

@@ -17,6 +17,7 @@ from unlearn.solvers.room import require_room
 _TAIL = 10.0  # of the cube of the accuracy: by the square, with as many directions at .2, .1 ends at .2, too
 _LEFT_OUT = 1.25  # of the accuracy
 _FINEST_BY_DIRECTIONS = 0.1  # LastFM: the directions that leave out 1 % of one user's first push end at a gap of .1
+_FINEST_BY_ROW_SPACE = 0.01  # columns that rounding left empty may fill on the long way beyond
 
 
 @register
@@ -26,8 +27,8 @@ class Reconverge(Unlearner):
 
     Rows that only the forgotten data determined go to their known optimum first. Then preconditioned L-BFGS runs on the
     remaining objective until what is left of the way is estimated at `accuracy`: over the few directions that the
-    request moves, where the problem knows them and they are few, and from there over all parameters where the others
-    still hold more than that; else over all from the outset. With a training objective that has one minimiser, the
+    request moves, where the problem knows them and they are few, and from there over all where the others still hold
+    more than that; else over all from the outset. With a training objective that has one minimiser, the
     limit is the model that never saw the forgotten data.
 
     Except where what remains is best in more columns than the model's table spans, as where interactions leave users
@@ -44,8 +45,8 @@ class Reconverge(Unlearner):
             them (`whole_data` on a linear recommender), so that what is left to gain tells what is left of it, and
             what the objective gains elsewhere. The directions may leave out ten times its cube of the request's squared
             first-order push, and of the way what an estimate puts at 1.25 times it, which sees about a third
-            (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach, all
-            parameters move.
+            (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach, all that
+            the table's rows span moves, and below .01 all parameters.
         max_iterations: stops there whatever is left, over the directions and again over all parameters.
         memory: pairs of L-BFGS.
 
@@ -77,7 +78,7 @@ class Reconverge(Unlearner):
     def prepare(self, problem: Problem) -> State | None:
         self._check(problem)
         started = time.perf_counter()
-        survey = problem.survey() if self.accuracy >= _FINEST_BY_DIRECTIONS else None
+        survey = problem.survey() if self.accuracy >= _FINEST_BY_ROW_SPACE else None
         return None if survey is None else State.of(survey, seconds=elapsed(started))
 
     def _forget(
@@ -85,7 +86,8 @@ class Reconverge(Unlearner):
     ) -> tuple[Problem, State | None]:
         state = state or self.prepare(problem)
         known = state.payload if state else None
-        local = remaining.locality(problem, forget, known, tail=_TAIL * self.accuracy**3)
+        tail = _TAIL * self.accuracy**3 if self.accuracy >= _FINEST_BY_DIRECTIONS else 0.0
+        local = remaining.locality(problem, forget, known, tail=tail)
         self._solve(local)
         while (wider := local.widened(_LEFT_OUT * self.accuracy)) is not None:
             self._solve(local := wider)
