@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,6 +60,20 @@ def test_of_ties_it_is_the_same_with_the_message_graph_alone_to_go_through(monke
         )
         assert (further - nearer) / 2e-4 == pytest.approx(float(slope @ way), rel=1e-3)
     assert float((slope - explicit).norm()) > 0.1 * float(slope.norm())
+
+
+def test_what_is_minimised_is_the_relaxed_objective() -> None:
+    """On a ridge, where a record's loss does not depend on how far it is forgotten."""
+    problem = ridge().fit()
+    room, judge = ready(problem, "records:5")
+    reference, ahead = torch.linspace(0.0, 1.0, 40, dtype=DTYPE), torch.linspace(-0.2, 0.4, 40, dtype=DTYPE)
+    w = interior(room)
+    x, y = problem.payload
+    losses = 0.5 * (x @ flatten(problem.params) - y).square()
+    expected = ((w * (losses - reference + (1.0 - w) * ahead)).sum() + 0.7 * w.square().sum()) / 5.0
+    at = Unlearned(problem.params, w, None)
+    value, _ = Bilevel(gamma=0.7).slope(replace(judge, reference=reference), SignSteps(1, 1e-3), at, ahead)
+    assert value == pytest.approx(float(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize("budget", ["interactions:10", "users:3", "items/interactions:12"])
