@@ -14,7 +14,6 @@ from torch import Tensor
 from tests.unlearn.attribution.stores import SOURCE, WIDTH, made, names, vectors
 from unlearn import durable
 from unlearn.attribution import GradientStore, build, layout
-from unlearn.attribution import store as store_module
 from unlearn.attribution.layout import StoreError
 from unlearn.attribution.sketch import principal_basis
 from unlearn.attribution.store import Similarity
@@ -202,8 +201,7 @@ def test_a_removal_that_was_cut_short_in_its_new_basis_is_completed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sample had a row twice, so that what fills its place adds a direction to the basis and to all heads."""
-    for module in (layout, store_module):
-        monkeypatch.setattr(module, "SAMPLE", 4)
+    monkeypatch.setattr(layout, "SAMPLE", 4)
     x = vectors(300)
     lowest = sorted(range(300), key=lambda k: names(300)[k])
     x[lowest[0]] = x[lowest[1]]
@@ -236,8 +234,7 @@ def test_a_removal_that_was_cut_short_in_its_new_basis_is_completed(
 
 
 def test_the_basis_forgets_with_its_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (layout, store_module):
-        monkeypatch.setattr(module, "SAMPLE", 100)
+    monkeypatch.setattr(layout, "SAMPLE", 100)
     x = vectors(400)
     order = sorted(range(400), key=lambda k: names(400)[k])
     inside, outside = order[10], order[300]
