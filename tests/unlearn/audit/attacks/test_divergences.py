@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.unlearn.audit.attacks.gaussians import several
 from unlearn.audit.attacks import (
@@ -69,6 +71,17 @@ def test_the_figures_are_mean_and_95th_percentile_over_examples(metric: Any, div
     found = metric.read(Evidence({"unlearned.forget": left, "retrained.forget": right}))
     assert found[f"{metric.name}_forget_mean"].value == pytest.approx(far.mean())
     assert found[f"{metric.name}_forget_p95"].value == pytest.approx(np.quantile(far, 0.95))
+
+
+def test_examples_that_hardly_any_model_had_are_left_out() -> None:
+    signals = np.random.default_rng(0).normal(size=(2, 8, 4)) + 5.0 * np.arange(4)
+    mine, others = several(signals[0]), several(signals[1], first=8)
+    had = torch.ones(8, 4, dtype=torch.bool)
+    had[2:, 1] = False  # two had it, of whom nothing is known
+    far = gaussian_divergence(signals[0], signals[1], had.numpy())[[0, 2, 3]]
+    told = replace(mine, member=had)
+    found = KLoM(draws=39).read(Evidence({"unlearned.forget": told, "retrained.forget": others}))
+    assert found["klom_forget_mean"].value == pytest.approx(far.mean())
 
 
 def test_20_bins_below_64_models_are_refused() -> None:
