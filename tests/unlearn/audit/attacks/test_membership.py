@@ -96,6 +96,13 @@ def test_few_models_share_one_variance_and_many_have_their_own() -> None:
     assert np.abs(scaled - shared).max() > 0.1
 
 
+def test_signals_that_never_vary_tell_nothing() -> None:
+    signals = halves(12, 3, shift=0.7)
+    member = signals.member.numpy()
+    for form in ("online", "offline"):
+        assert not likelihood_ratios(np.ones(member.shape), member, signals.draws, form).any()
+
+
 def test_the_variance_of_an_example_is_that_of_its_samples() -> None:
     signals = halves(128, 3, shift=0.7)
     values, member, blocks = signals.values.numpy(), signals.member.numpy(), np.array(signals.draws)
