@@ -63,17 +63,17 @@ def test_the_bound_holds_for_queries_that_lie_between_their_integers(tmp_path: P
     """Rows that bytes hold nearly without loss: what is left is that a query's coordinates are rounded as well."""
     axes = torch.eye(WIDTH)[:4]
     plus, minus = (axes[1] + axes[2]) / 2**0.5, (axes[1] - axes[2]) / 2**0.5
-    x = torch.stack([axes[0]] * 5 + [plus] * 2 + [minus] * 2 + [axes[1]] + [axes[3]] * 7)
+    x = torch.stack([axes[0]] * 9 + [plus] * 6 + [minus] * 6 + [axes[1]] * 2 + [axes[3]] * 7)
     step = 1.0 / 32_000
     query = torch.zeros(1, WIDTH, dtype=torch.float64)
     query[0, 3] = 1.0
-    query[0, 0] = 16_000.49 * step  # rounded down, and the two others up: `plus` seems nearer than the first row
-    query[0, 1:3] = 11_313.51 * step
-    assert (query[0] @ axes[0].double() - query[0] @ plus.double()) > 0.3 * step
+    query[0, 0] = 16_001.49 * step  # rounded down, and the two others up: `plus` seems nearer than the first row
+    query[0, 1:3] = 11_315.51 * step
+    assert query[0] @ axes[0].double() > query[0] @ plus.half().double() + 0.3 * step
     store = made(tmp_path / "store", x)
-    found = store.top(query.float(), 12)
+    found = store.top(query.float(), 13)
     assert bool(found.exact.all())
-    torch.testing.assert_close(found.scores, store.all_pairs(query.float(), 12).scores, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(found.scores, store.all_pairs(query.float(), 13).scores, rtol=1e-7, atol=1e-7)
 
 
 def test_the_bound_holds_for_rows_that_only_rounding_takes_out_of_the_span() -> None:
