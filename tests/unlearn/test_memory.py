@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from recsys.closed_form import Ease
 from recsys.data import Interactions, synthetic
@@ -15,6 +17,7 @@ from recsys.train import TrainingOptions
 from unlearn.forget import ForgetSet
 from unlearn.memory import free_bytes
 from unlearn.methods import method
+from unlearn.solvers.room import require_room
 from unlearn.vocabulary import Vocabulary
 
 MORE_THAN_THERE_IS = 10**10  # pairs of vectors
@@ -45,6 +48,18 @@ def test_training_is_refused_where_its_vectors_do_not_fit() -> None:
     with pytest.raises(ValueError, match=r"10000000000 pairs of vectors of 400 numbers must fit .* lower `dim`"):
         untrained.fit(options=options)
     assert untrained.fit(options=replace(options, max_iterations=2)).history.residual is not None
+
+
+@pytest.mark.parametrize(("pairs", "iterations", "vectors"), [(3, 50, 18), (20, 4, 20)])
+def test_two_vectors_a_pair_and_a_dozen_must_fit(
+    pairs: int, iterations: int, vectors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlearn.memory._LITTLE", 0)
+    start = torch.zeros(100)
+    for free, fits in ((vectors * 400, True), (vectors * 400 - 1, False)):
+        monkeypatch.setattr("unlearn.memory.free_bytes", lambda free=free: free)
+        with nullcontext() if fits else pytest.raises(ValueError, match=f"with {min(pairs, iterations)} pairs"):
+            require_room(start, memory=pairs, max_iterations=iterations, remedy="wait")
 
 
 def test_unlearning_is_refused_where_its_vectors_do_not_fit() -> None:

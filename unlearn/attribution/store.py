@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unlearn.attribution.layout import BASIS, DIGEST, SAMPLE, StoreError, move, parts, read, sample, write
+from unlearn.attribution.layout import BASIS, DIGEST, StoreError, move, parts, read, sample, write
 from unlearn.attribution.scan import Found, scan, two_stage
 from unlearn.attribution.sketch import Basis
 
@@ -98,7 +98,7 @@ class GradientStore:
             return store, 0
         left = len(store) - len(gone)
         last = np.setdiff1d(np.arange(left, len(store)), gone)
-        stale = bool(np.isin(gone, sample(store.digests)).any()) or left < SAMPLE
+        stale = bool(np.isin(gone, sample(store.digests)).any())
         moves = {"rows": left, "from": last.tolist(), "to": gone[gone < left].tolist(), "refit": stale}
         manifest = store.manifest | {"moves": moves}
         write(self.folder, manifest)

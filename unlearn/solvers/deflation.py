@@ -55,14 +55,10 @@ def smallest_eigenvalue_near(
         lengths = (values - lower).sqrt()
         return lower + float(torch.linalg.eigvalsh(gram / lengths / lengths[:, None])[-1]) + rounding
 
-    def outside(v: Tensor) -> Tensor:
-        w = product(v)
-        return w - basis @ (basis.T @ w)
-
     slack = max(accuracy, relative * abs(ritz), rounding)
     enough = needed(ritz - slack)
     rest = smallest_eigenvalue(
-        outside,
+        product,
         len(basis),
         seed=seed,
         accuracy=math.inf,

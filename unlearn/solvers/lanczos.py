@@ -69,7 +69,7 @@ def smallest_eigenvalue(
         accuracy: stop when ritz - lower is at most this, or ...
         relative: ... at most this part of |ritz|.
         at_least: stop when it is known whether the eigenvalue is at least this, instead of by the width of the bracket.
-        beside: orthonormal columns [n, r]: the eigenvalue on their complement, which `product` must not leave.
+        beside: orthonormal columns [n, r]: the eigenvalue of Q's part on their complement.
 
     Memory: (k + 1) n float64, so k ends where half of the free main memory would. Orthogonality is kept at the square
     root of the unit round-off, which leaves the Ritz values exact to the unit round-off (Simon, "The Lanczos
@@ -86,7 +86,7 @@ def smallest_eigenvalue(
     steps = min(max_iterations, free, _room(size, device))
     tau = math.sqrt(float(betaincinv(0.5, 0.5 * (free - 1), 0.5 * (1.0 - probability)))) if free > 1 else 1.0
     spread_angle = math.asinh(math.sqrt(max(1.0 / tau**2 - 1.0, 0.0)))
-    basis = _Basis(product, _start(size, seed, beside, device), steps)
+    basis = _Basis(product, _start(size, seed, beside, device), steps, beside)
     check = 2
     while True:
         exhausted = basis.extend(min(check, steps))
@@ -106,10 +106,12 @@ def smallest_eigenvalue(
 
 
 class _Basis:
-    """An orthonormal Krylov basis V [k, n] with V Q V^T = tridiag(alphas, betas)."""
+    """An orthonormal Krylov basis V [k, n] with V Q V^T = tridiag(alphas, betas), orthogonal to `beside` [n, r]."""
 
-    def __init__(self, product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> None:
-        self._product = product
+    def __init__(
+        self, product: Callable[[Tensor], Tensor], start: Tensor, steps: int, beside: Tensor | None = None
+    ) -> None:
+        self._product, self._beside = product, beside
         self._vectors = start.new_empty(steps + 1, start.numel())
         self._vectors[0] = start
         self._alphas, self._betas = np.zeros(steps), np.zeros(steps)
@@ -134,6 +136,8 @@ class _Basis:
                 w.add_(v[k - 1], alpha=-self._betas[k - 1])
             rest = float(w @ v[k])  # a second time: the step above cancels digits
             w.add_(v[k], alpha=-rest)
+            if self._beside is not None:  # the last thing, so that what rounding leaves of it does not grow by steps
+                w.sub_(self._beside @ (self._beside.T @ w))
             self._alphas[k] = alpha + rest
             beta = float(w.norm())
             scale = max(abs(self._alphas[: k + 1]).max(), self._betas[:k].max(initial=0.0))

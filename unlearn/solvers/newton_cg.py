@@ -35,7 +35,7 @@ def newton_cg(
     a residual of min(1/2, sqrt|g|) |g|, so that convergence is superlinear.
 
     Args:
-        value_and_gradient: x [p] -> f(x), its gradient [p].
+        value_and_gradient: x [p] -> f(x), its gradient [p], which may be a buffer that it reuses.
         hessian_product: (x [p], v [p]) -> H(x) v [p].
         max_products: Hessian products in one iteration at most.
         radius: of the first trust region; it adapts.

@@ -88,7 +88,7 @@ def _knapsack(values: Tensor, costs: Tensor, room: int) -> Tensor:
     best = torch.zeros(room + 1, dtype=torch.float64)
     taken = torch.zeros(len(values), room + 1, dtype=torch.bool)
     fill = 1e-9 * float(values.abs().max()) / room + 1e-300
-    for i, (value, cost) in enumerate(zip((values + fill * costs).tolist(), costs.tolist(), strict=True)):
+    for i, (value, cost) in enumerate(zip((values + fill * costs.double()).tolist(), costs.tolist(), strict=True)):
         if cost > room:
             continue
         with_it = torch.cat([best[:cost] - torch.inf, best[: room + 1 - cost] + value])

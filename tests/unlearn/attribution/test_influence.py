@@ -18,7 +18,7 @@ from recsys.train import TrainingOptions
 from tests.tolerances import CONVERGED64
 from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, tiny_data, tiny_surrogate
 from unlearn.attribution import GradientDot, Influence, Removal, losses
-from unlearn.curvature import adam_damping, ekfac, hessian_operator
+from unlearn.curvature import adam_damping, ekfac, gauge_projection, hessian_operator
 from unlearn.forget import ForgetSet, UnknownIds
 from unlearn.methods import MissingRequirement, method
 from unlearn.params import Params
@@ -218,6 +218,18 @@ def test_the_damping_of_early_stopping_joins_every_curvature() -> None:
     found = Influence(solver="ekfac", damping=0.02).fit(problem).scores(query).residuals
     expected = (b - whole @ torch.linalg.solve(fisher, b)).norm(dim=0) / b.norm(dim=0)
     torch.testing.assert_close(found, expected, **CONVERGED64)
+    by_rows, _ = Influence(solver="rows", damping=0.02).fit(problem).inverse(b[:, 0])
+    rows = torch.arange(len(early)).view(-1, 4)
+    blocks = torch.stack([whole[row][:, row] for row in rows])
+    torch.testing.assert_close(by_rows.view(-1, 4), torch.linalg.solve(blocks, b[:, 0].view(-1, 4)), **CONVERGED64)
+    by_cg, _ = Influence(damping=4.02, tolerance=1e-11, max_products=3000).fit(problem).inverse(b[:, 0])
+    project = gauge_projection(problem)
+    assert project is not None
+    inside = torch.stack([project(column) for column in torch.eye(len(early), dtype=torch.float64)], 1)
+    curved = inside @ (whole + 4.0 * torch.eye(len(early))) @ inside
+    assert float(torch.linalg.eigvalsh(curved)[0]) > -1e-9  # so the damping is not raised
+    expected = torch.linalg.pinv(curved, rtol=1e-9, hermitian=True) @ b[:, 0]
+    torch.testing.assert_close(by_cg, expected, **CONVERGED64)
 
 
 def test_the_share_of_the_records_that_is_there_moves_the_point_of_the_linearisation() -> None:
@@ -228,6 +240,29 @@ def test_the_share_of_the_records_that_is_there_moves_the_point_of_the_linearisa
     weight = inverse @ (0.5 * x.T @ y)
     expected = (y - x @ weight)[:, None] * (x @ inverse @ x[:4].T)
     torch.testing.assert_close(half, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_where_messages_pass_along_half_records_it_is_the_derivative_there() -> None:
+    problem, query = converged("lightgcn", layers=2), pair_scores(PAIRS)
+    found = Influence(share=0.5, tolerance=1e-10, max_products=2000).fit(problem).scores(query)
+    half = torch.full((problem.n_records,), 0.5, dtype=torch.float64)
+    start = problem.weighted("interaction", half).fit(problem.params).params
+    for record in (0, 120):
+        ends: list[Tensor] = []
+        for weight in (0.52, 0.48):
+            weights = half.clone()
+            weights[record] = weight
+            moved = problem.weighted("interaction", weights).fit(start)
+            ends.append(query(moved, moved.params))
+        torch.testing.assert_close(found.values[record], (ends[0] - ends[1]) / 0.04, rtol=1e-2, atol=2e-5)
+
+
+def test_a_query_that_no_parameter_moves_is_solved_by_nothing() -> None:
+    for solver in ("cg", "rows"):
+        attributor = Influence(solver=solver).fit(ridge().fit())
+        found = attributor.scores(lambda problem, params: 0.0 * params["weight"][0, :2])
+        assert found.residuals is not None
+        assert not found.values.any() and not found.residuals.any()
 
 
 def test_nothing_is_changed_and_nothing_is_accepted_out_of_range() -> None:

@@ -47,6 +47,14 @@ def test_every_bucket_sums_as_many_coordinates_and_each_once() -> None:
     assert 0.35 < float((signs.sum(1) > 0).float().mean()) < 0.65
 
 
+@pytest.mark.parametrize("kind", ["rademacher", "gaussian"])
+def test_a_dense_matrix_is_the_same_block_by_block(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.randn(3, SIZE, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole = made(kind, 32, 3)(g)
+    monkeypatch.setattr("unlearn.attribution.projection._BLOCK", 32 * 70)  # the last of five has fewer rows
+    torch.testing.assert_close(made(kind, 32, 3)(g), whole)
+
+
 @pytest.mark.parametrize("kind", ["count_sketch", "rademacher", "gaussian"])
 def test_the_same_arguments_are_the_same_projection_and_another_seed_is_not(kind: str) -> None:
     g = torch.randn(2, SIZE, generator=torch.Generator().manual_seed(0))

@@ -14,7 +14,6 @@ from torch import Tensor
 from tests.unlearn.attribution.stores import SOURCE, WIDTH, made, names, vectors
 from unlearn import durable
 from unlearn.attribution import GradientStore, build, layout
-from unlearn.attribution import store as store_module
 from unlearn.attribution.layout import StoreError
 from unlearn.attribution.sketch import principal_basis
 from unlearn.attribution.store import Similarity
@@ -58,6 +57,23 @@ def test_the_first_stage_rules_rows_out_and_never_a_best_one(tmp_path: Path) -> 
     assert float(found.candidates.float().mean()) < 600
     flat = made(tmp_path / "flat", torch.randn(3000, WIDTH, generator=torch.Generator().manual_seed(0)))
     assert bool(flat.top(queries, 5).exact.all())
+
+
+def test_the_bound_holds_for_queries_that_lie_between_their_integers(tmp_path: Path) -> None:
+    """Rows that bytes hold nearly without loss: what is left is that a query's coordinates are rounded as well."""
+    axes = torch.eye(WIDTH)[:4]
+    plus, minus = (axes[1] + axes[2]) / 2**0.5, (axes[1] - axes[2]) / 2**0.5
+    x = torch.stack([axes[0]] * 9 + [plus] * 6 + [minus] * 6 + [axes[1]] * 2 + [axes[3]] * 7)
+    step = 1.0 / 32_000
+    query = torch.zeros(1, WIDTH, dtype=torch.float64)
+    query[0, 3] = 1.0
+    query[0, 0] = 16_001.49 * step  # rounded down, and the two others up: `plus` seems nearer than the first row
+    query[0, 1:3] = 11_315.51 * step
+    assert query[0] @ axes[0].double() > query[0] @ plus.half().double() + 0.3 * step
+    store = made(tmp_path / "store", x)
+    found = store.top(query.float(), 13)
+    assert bool(found.exact.all())
+    torch.testing.assert_close(found.scores, store.all_pairs(query.float(), 13).scores, rtol=1e-7, atol=1e-7)
 
 
 def test_the_bound_holds_for_rows_that_only_rounding_takes_out_of_the_span() -> None:
@@ -202,8 +218,7 @@ def test_a_removal_that_was_cut_short_in_its_new_basis_is_completed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sample had a row twice, so that what fills its place adds a direction to the basis and to all heads."""
-    for module in (layout, store_module):
-        monkeypatch.setattr(module, "SAMPLE", 4)
+    monkeypatch.setattr(layout, "SAMPLE", 4)
     x = vectors(300)
     lowest = sorted(range(300), key=lambda k: names(300)[k])
     x[lowest[0]] = x[lowest[1]]
@@ -236,8 +251,7 @@ def test_a_removal_that_was_cut_short_in_its_new_basis_is_completed(
 
 
 def test_the_basis_forgets_with_its_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (layout, store_module):
-        monkeypatch.setattr(module, "SAMPLE", 100)
+    monkeypatch.setattr(layout, "SAMPLE", 100)
     x = vectors(400)
     order = sorted(range(400), key=lambda k: names(400)[k])
     inside, outside = order[10], order[300]

@@ -36,6 +36,15 @@ def test_both_sides_are_judged_alike_where_many_draws_are_equal(value: float) ->
     assert Chance.of(value, null, side="upper", floor=0.0).p_value == min(1.0, 2 * at_least)
 
 
+def test_ends_that_are_known_do_not_leave_where_the_figure_can_be() -> None:
+    null = np.random.default_rng(0).normal(0.5, 0.2, size=199)
+    for value in (0.05, 0.95):
+        free, held = Chance.of(value, null), Chance.of(value, null, within=(0.0, 1.0))
+        assert (held.low, held.high) == (max(free.low, 0.0), min(free.high, 1.0)) != (free.low, free.high)
+        assert Relabelling.pooled([Relabelling(value, null, within=(0.0, 1.0))]) == held
+        assert Chance.of(value, null, side="upper", within=(0.0, 1.0)).high == math.inf
+
+
 def test_too_few_relabellings_to_test_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 39"):
         Chance.of(0.0, np.zeros(20))

@@ -22,9 +22,10 @@ from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from tests.unlearn.audit.compared import KEY, Diverging, Memory, render
 from unlearn.audit import Comparison, compare, record
-from unlearn.audit.figures import _kept
+from unlearn.audit.figures import _kept, of_retrain
 from unlearn.audit.measures import auc
 from unlearn.audit.reference import Reference, reference
+from unlearn.audit.runner import _with_baselines
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import method
 from unlearn.methods.retrain import OTHER_START
@@ -146,9 +147,22 @@ def test_a_gap_is_of_the_affected_and_the_effect_of_all_who_remain() -> None:
     assert found.gap_floor == pytest.approx(float((after - other)[few.affected].norm()) / unit, rel=1e-2)
     assert (found.original_drift, found.gap(problem)) == (0.0, pytest.approx(1.0))
     assert isinstance(found.cold, Problem) and found.cold.history.seed == 3 + OTHER_START
+    # What further training moves the original by is as good a reason to see nothing in a gap.
+    drifting = replace(found, original_drift=2.0 * found.gap_floor)
+    assert [of_retrain(one)[0]["below_floor"] for one in (found, drifting)] == [0.0, 1.0]
     left = problem.without(forget)
     warm = left.fit(left.settled(forget), options=problem.options.polished())  # the other one goes on from the original
     assert isinstance(found.other, Problem) and torch.equal(found.other.params["table"], warm.params["table"])
+
+
+def test_rows_are_dropped_where_a_request_names_somebody_or_something(problem: RecommenderProblem) -> None:
+    def names(forget: ForgetSet) -> list[str]:
+        return [one.name for one in _with_baselines([], [forget], problem)]
+
+    user, item = problem.data.users.ids[0], problem.data.items.ids[0]
+    assert names(ForgetSet(interactions=((user, item),))) == ["no_op", "graph_drop"]
+    for whole in (ForgetSet(users=(user,)), ForgetSet(items=(item,))):
+        assert names(whole) == ["no_op", "graph_drop", "row_drop"]
 
 
 def test_a_method_that_ends_in_no_number_is_a_row_without_figures(content: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import f_oneway, spearmanr
 from torch import Tensor
 
 from tests.unlearn.toys import RIDGE_PENALTY, regression, ridge, ridge_solution
@@ -92,6 +92,30 @@ def test_the_ceiling_is_what_the_truth_itself_reaches() -> None:
     assert found.value == pytest.approx(found.ceiling, abs=0.05)
     assert lds(scores, truth, plan.member).ceiling == pytest.approx(1.0)
     assert f"ceiling from seed noise {found.ceiling:.3f}" in str(found)
+
+
+def test_the_ceiling_is_that_of_the_analysis_of_variance() -> None:
+    """By SciPy's F, the variance over subsets in units of what is left of the noise in their means."""
+    generator = torch.Generator().manual_seed(5)
+    member = torch.tensor([[1, 0, 0, 1], [0, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 1]], dtype=torch.bool).repeat(3, 1)
+    scores = torch.randn(4, 2, generator=generator, dtype=torch.float64)
+    outputs = member.double() @ scores + 0.3 * torch.randn(12, 2, generator=generator, dtype=torch.float64)
+    variances = [f_oneway(*(outputs[subset::4, query].numpy() for subset in range(4))).statistic for query in range(2)]
+    assert min(variances) > 1.0
+    expected = np.mean([(1.0 - 1.0 / f) ** 0.5 for f in variances])
+    assert lds(scores, outputs, member).ceiling == pytest.approx(expected)
+    # What was the same for all subsets has no ceiling, as it has no correlation.
+    more = torch.cat([outputs, torch.ones(12, 1, dtype=torch.float64)], 1)
+    assert lds(torch.cat([scores, scores[:, :1]], 1), more, member).ceiling == pytest.approx(expected)
+
+
+def test_the_interval_ends_where_correlations_do() -> None:
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        member = torch.rand(8, 6, generator=generator) < 0.5
+        scores = torch.randn(6, 3, generator=generator)
+        found = lds(scores, member.float() @ scores + 0.5 * torch.randn(8, 3, generator=generator), member)
+        assert -1.0 <= found.low <= found.value <= found.high <= 1.0
 
 
 @pytest.mark.parametrize("share", [0.5, 0.75])

@@ -78,6 +78,24 @@ def test_learning_again_starts_from_the_loss_and_goes_down(inquiry: Inquiry) -> 
     assert found.value < 1.0  # the parameters are those from before
 
 
+def test_it_learns_again_by_steps_of_adam(inquiry: Inquiry) -> None:
+    model, whole = inquiry.pool.model(0), inquiry.problem
+    told = -inquiry.questions(model)[-21:]
+    table = model.params["table"].clone().requires_grad_()
+    optimizer, records = torch.optim.Adam([table], lr=0.01), whole.records(inquiry.forget)
+    for loss in told:
+        expected = whole.record_losses({"table": table}, records).mean()
+        assert float(loss) == pytest.approx(float(expected.detach()), rel=1e-9)
+        optimizer.zero_grad()
+        expected.backward()
+        optimizer.step()
+
+
+def test_retrains_are_trained_as_the_models_that_they_stand_for(inquiry: Inquiry) -> None:
+    later, all_of_them = inquiry.retrains(inquiry.forget).plan, inquiry.pool.plan
+    assert (later.seeds, later.blocks) == (all_of_them.seeds[4:], all_of_them.blocks[4:])
+
+
 def test_the_unknown_part_keeps_its_effect_when_only_the_known_is_deleted(inquiry: Inquiry) -> None:
     effects = {
         name: Corrective(draws=39).read(inquiry.of(method(name)))["corrective_effect_left"].value

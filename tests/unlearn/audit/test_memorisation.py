@@ -108,3 +108,5 @@ def test_an_example_that_no_model_was_without_is_an_error_and_one_draw_has_no_er
     member = torch.tensor([[True], [False], [True], [False]])
     single = memorisation(Signals(torch.arange(4.0).double()[:, None], member, torch.zeros(4, dtype=torch.int64)))
     assert np.isnan(single.standard_error.item()) and single.value.item() == -1.0
+    pair = memorisation(Signals(torch.tensor([[3.0], [1.0]]).double(), member[:2]))  # two means of one model each
+    assert np.isnan(pair.standard_error.item()) and pair.value.item() == 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -17,8 +17,8 @@ from recsys.requests import requests
 from recsys.scorer import RankingScorer
 from unlearn.audit import RetrainRule, Stream, Streams, Yardstick, stream, streams
 from unlearn.forget import ForgetSet, UnknownIds
-from unlearn.methods import MissingRequirement, method
-from unlearn.problem import Fitted
+from unlearn.methods import MissingRequirement, State, Unlearner, method
+from unlearn.problem import Fitted, Problem
 
 LENGTH = 8
 
@@ -136,6 +136,30 @@ def test_a_retrain_clears_the_debt(parts: tuple[RecommenderProblem, RankingScore
     assert [step.retrained for step in found.steps] == [reason is not None for reason in due]
     assert found.steps[2].removed < found.steps[1].removed + problem.records(asked[2]).numel()
     assert found.steps[1].retrain_seconds > 0.0 == found.steps[2].retrain_seconds
+
+
+def test_after_a_retrain_the_method_is_prepared_for_what_came_of_it(
+    parts: tuple[RecommenderProblem, RankingScorer],
+) -> None:
+    @dataclass(frozen=True)
+    class Prepared(Unlearner):
+        """Its state is the model that it was made for."""
+
+        name = "prepared"
+
+        def prepare(self, problem: Problem) -> State:
+            return State(problem.params, 0.0, 0.0)
+
+        def _forget(
+            self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
+        ) -> tuple[Problem, State | None]:
+            assert state is not None and state.payload is problem.params
+            return remaining, State(remaining.params, 0.0, 0.0)
+
+    problem, scorer = parts
+    asked = requests("one-user:4", problem.data, seed=0)
+    found = stream(problem, asked, Prepared(), scorer, seed=0, rule=RetrainRule(residual=1.2))
+    assert any(step.retrained for step in found.steps[:-1])
 
 
 def test_requests_of_whom_the_model_learned_nothing_make_no_retrain_due(

@@ -159,20 +159,40 @@ def test_positions_of_a_record_count_as_one_gradient() -> None:
     assert float(dense(found).trace()) == pytest.approx(float(fisher_operator(problem).matrix().trace()), rel=1e-9)
 
 
+def test_records_are_taken_in_blocks_that_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = classifier(n=30, d=4, hidden=3, dtype=DTYPE, epochs=2).fit()
+    whole = dense(ekfac(problem))
+    monkeypatch.setitem(ekfac.__globals__, "_BLOCK", 100)  # six records of the first layer, three of the second
+    torch.testing.assert_close(dense(ekfac(problem)), whole, **EXACT64)
+
+
 class Mixing(nn.Module):
-    """Every record's output depends on all the others' rows: message passing, as far as hooks can tell."""
+    """Every record's output depends on another's row: message passing, as far as hooks can tell."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.linear, self.share = nn.Linear(4, 3, dtype=DTYPE), share
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.linear(x)
+        return out + self.share * out.flip(0)
+
+
+class Shared(nn.Module):
+    """A layer over a table of its own, from which records take rows: its outputs are not one a record."""
 
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(4, 3, dtype=DTYPE)
+        self.register_buffer("table", draw(7, 4, seed=2))
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.linear(x)
-        return out + 2.0 * out.flip(0)
+        return self.linear(self.get_buffer("table"))[(10 * x[:, 0]).long() % 7]
 
 
-def test_layers_whose_records_mix_are_taken_by_explicit_gradients() -> None:
-    problem = attach(Mixing(), cross_entropy, (draw(10, 4), torch.arange(10) % 3))
+@pytest.mark.parametrize("make", [lambda: Mixing(2.0), lambda: Mixing(1e-3), Shared], ids=["much", "little", "shared"])
+def test_layers_whose_records_mix_are_taken_by_explicit_gradients(make: Callable[[], nn.Module]) -> None:
+    problem = attach(make(), cross_entropy, (draw(10, 4), torch.arange(10) % 3))
     assert layer_records(problem) == []
     found = ekfac(problem)
     assert {factor.names for factor in found.factors} == {("linear.weight",), ("linear.bias",)}

@@ -56,6 +56,17 @@ def test_at_the_solution_rotations_and_nothing_else_are_flat() -> None:
         torch.testing.assert_close(project(curved), curved, rtol=0.0, atol=1e-5)
 
 
+def test_at_other_parameters_the_rotations_are_those_of_their_embeddings() -> None:
+    problem = fitted()
+    moved = {"table": problem.params["table"].flip(0) + 0.1}
+    project = gauge_projection(problem, moved)
+    assert project is not None
+    antisymmetric = torch.triu(torch.ones(DIM, DIM, dtype=DTYPE), 1)
+    antisymmetric = antisymmetric - antisymmetric.T
+    turned = (moved["table"] @ antisymmetric).reshape(-1)
+    torch.testing.assert_close(project(turned), torch.zeros_like(turned), **CONVERGED64)
+
+
 @pytest.mark.parametrize("k", [0, 24, 60, 84, 120])
 def test_after_a_deletion_the_guard_fires_and_the_projection_makes_the_solve_safe(k: int) -> None:
     """The Hessian of what remains is indefinite along the rotations alone: bare CG ends there, and says so."""

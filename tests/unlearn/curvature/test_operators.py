@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
 from tests.unlearn.toys import classifier, ridge, squared, tiny_data
 from unlearn.curvature import fisher_operator, gauss_newton_operator, hessian_operator, record_gradients
+from unlearn.curvature.operators import double_backward
 from unlearn.hooks import attach
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem
@@ -56,6 +58,16 @@ def test_hessian_products(make: Callable[[], Problem], mode: str) -> None:
     assert torch.equal(hessian_operator(problem).matrix(), hessian_operator(problem, problem.params).matrix())
 
 
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_what_is_linear_has_no_curvature(mode: Literal["reverse", "forward"]) -> None:
+    def linear(module: nn.Module, data: Tensor) -> Tensor:
+        return module(data).squeeze(1)
+
+    problem = attach(nn.Linear(3, 1, dtype=DTYPE), linear, torch.ones(2, 3, dtype=DTYPE))
+    assert not hessian_operator(problem, mode=mode).matrix().any()
+    assert not double_backward(torch.sum, torch.ones(3, dtype=DTYPE))(torch.ones(3, dtype=DTYPE)).any()
+
+
 def test_a_problems_own_product_is_the_one_that_is_used() -> None:
     class Own(RecommenderProblem):
         def hessian_product(self, params: Params, direction: Params) -> Params:
@@ -95,6 +107,15 @@ def test_signed_sums_of_gradients_give_the_fisher_matrix_on_average() -> None:
 
 def test_gauss_newton_is_the_hessian_of_a_linear_model() -> None:
     problem = ridge().fit()
+    torch.testing.assert_close(gauss_newton_operator(problem).matrix(), hessian_operator(problem).matrix(), **EXACT64)
+
+
+def test_gauss_newton_holds_the_background_too() -> None:
+    def unobserved(module: nn.Module, data: tuple[Tensor, Tensor]) -> Tensor:
+        return 0.2 * module(data[0].flip(1)).square().sum()
+
+    module, data = nn.Linear(3, 1, bias=False, dtype=DTYPE), (torch.randn(6, 3).double(), torch.randn(6).double())
+    problem = attach(module, squared, data, background=unobserved, penalty=0.1)
     torch.testing.assert_close(gauss_newton_operator(problem).matrix(), hessian_operator(problem).matrix(), **EXACT64)
 
 

@@ -198,6 +198,30 @@ def test_most_steps_look_at_the_forgotten_alone() -> None:
     assert 28 * 396 <= sum(rows) <= 0.35 * 100 * 396
 
 
+def test_gradients_are_computed_at_first_and_then_in_every_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    held: list[int] = []
+
+    def counted(module: nn.Module, data: tuple[Tensor, Tensor]) -> Tensor:
+        rows.append(len(data[0]))
+        return cross_entropy(module, data)
+
+    def watched(moves: list[Tensor], turns: list[Tensor], vector: Tensor) -> Tensor:
+        held.append(len(moves))
+        return curvature_product(moves, turns, vector)
+
+    monkeypatch.setattr("unlearn.methods.delta_grad.curvature_product", watched)
+    x, labels = blobs(400, d=10, noise=1.5)
+    problem = attach(nn.Linear(10, 10).double(), counted, (x.double(), labels), penalty=1.0, options=OPTIONS)
+    unlearner = DeltaGrad(steps=20, burn_in=3, period=5)
+    state = unlearner.prepare(problem)
+    rows.clear()
+    unlearner._forget(problem, problem.without(some(4)), some(4), state)
+    steps = [k for k, n in enumerate(rows) if n == 4][-20:]  # the forgotten are asked at the beginning of each
+    assert held == [2] * 13  # whose differences are the last two
+    assert [k for k, at in enumerate(steps) if rows[at + 1 : at + 2] == [396]] == [0, 1, 2, 3, 8, 13, 18]
+
+
 def test_where_records_depend_on_each_other_they_are_asked_in_company() -> None:
     def centred(module: nn.Module, data: tuple[Tensor, Tensor]) -> Tensor:
         x, y = data

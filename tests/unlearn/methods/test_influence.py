@@ -22,9 +22,10 @@ from unlearn.curvature import adam_damping, gauge_projection, hessian_operator
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions, attach
 from unlearn.methods import GIF, Influence, MissingRequirement, Newton
-from unlearn.methods.second_order import removed_gradient, staying
+from unlearn.methods.second_order import _between, removed_gradient, staying
 from unlearn.params import flatten, unflatten
 from unlearn.solvers.lissa import Diverges
+from unlearn.solvers.operator import Operator
 
 # ---- least squares: everything is known ------------------------------------------------------------------------------
 
@@ -120,6 +121,14 @@ def test_it_solves_its_equation_among_the_directions_that_do_not_turn(form: Any,
     found = step(Influence(form=form, solver=solver, **(SHARP | {"damping": damping})), problem, forget)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert float((projection @ found - found).norm()) < 1e-8 * float(found.norm())
+
+
+def test_between_projections_the_curvature_is_symmetric() -> None:
+    """What the scale of the series is taken from: Lanczos' method begins outside of the range, too."""
+    matrix = torch.tensor([[3.0, 1.0, 0.5], [1.0, 2.0, -1.0], [0.5, -1.0, 4.0]], dtype=torch.float64)
+    keep = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
+    found = Operator(_between(Operator.of(matrix), keep.mul), 3).matrix()
+    torch.testing.assert_close(found, keep[:, None] * matrix * keep, **EXACT64)
 
 
 def test_negative_curvature_is_damped_by_one_solver_and_refused_by_the_other() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +22,9 @@ from unlearn.methods import GraphDrop, Influence, Newton, Unlearner
 from unlearn.methods.second_order import removed_gradient
 from unlearn.params import flatten
 from unlearn.problem import Problem
+from unlearn.solvers.lbfgs import Solution
+from unlearn.solvers.newton_cg import newton_cg
+from unlearn.solvers.operator import Map
 
 
 def after(unlearner: Unlearner, problem: Problem, forget: ForgetSet) -> Problem:
@@ -100,6 +105,20 @@ def test_a_step_does_not_turn_the_embeddings() -> None:
     assert project is not None
     moved = flatten(after(Newton(steps=1), problem, request()).params) - flatten(problem.params)
     assert float((project(moved) - moved).norm()) < 1e-9 * float(moved.norm())
+
+
+def test_later_steps_do_not_turn_the_embeddings_that_they_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Callable[[Tensor], Map]] = []
+
+    def watched(*arguments: Any, **named: Any) -> Solution:
+        kept.append(named["projection"])
+        return newton_cg(*arguments, **named)
+
+    monkeypatch.setattr("unlearn.methods.newton.newton_cg", watched)
+    table = flatten(after(Newton(steps=2), factorised(), request()).params).view_as(factorised().params["table"])
+    antisymmetric = torch.ones(table.shape[1], table.shape[1], dtype=table.dtype).triu(1)
+    turned = (table @ (antisymmetric - antisymmetric.T)).reshape(-1)
+    assert float(kept[0](table.reshape(-1))(turned).norm()) < 1e-9 * float(turned.norm())
 
 
 # ---- sampled training ------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -14,8 +14,9 @@ from tests.unlearn.toys import classifier, regression, ridge, ridge_solution
 from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet
 from unlearn.hooks import gradient_restriction
-from unlearn.methods import FineTune, GraphDrop, NoOp, Retrain, RowDrop, Unlearner, method
+from unlearn.methods import FineTune, GraphDrop, NoOp, Retrain, RowDrop, State, Unlearner, method
 from unlearn.params import flatten
+from unlearn.problem import Problem
 
 FORGOTTEN = (0, 3, 17, 39)
 
@@ -57,6 +58,32 @@ def test_cold_and_coupled_retrains_begin_elsewhere(problem: AttachedProblem) -> 
     cold = Retrain().forget(early, request).problem
     assert cold.history.seed != coupled.history.seed == problem.options.seed
     assert not torch.allclose(flatten(cold.params), flatten(coupled.params))
+
+
+def test_a_retrain_that_ends_short_of_a_converged_start_is_no_failure(problem: AttachedProblem) -> None:
+    """There is nothing left to fall back on: what training ends in is the answer."""
+    solved = replace(
+        problem.with_params({"weight": remaining_solution(*FORGOTTEN)[None]}),
+        options=replace(problem.options, max_iterations=1),
+    )
+    result = Retrain().forget(solved, ForgetSet(records=FORGOTTEN), on_failure="raise")
+    assert result.residual_before is not None and result.residual_after is not None
+    assert result.residual_after > 1e6 * result.residual_before
+
+
+def test_what_breaks_on_a_model_of_numbers_is_not_taken_for_a_failure_to_converge(problem: AttachedProblem) -> None:
+    @dataclass(frozen=True)
+    class Breaking(Unlearner):
+        name = "breaking"
+
+        def _forget(
+            self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
+        ) -> tuple[Problem, State | None]:
+            raise ValueError("of its own")
+
+    for on_failure in ("keep", "retrain"):
+        with pytest.raises(ValueError, match="of its own"):
+            Breaking().forget(problem, ForgetSet(records=FORGOTTEN), on_failure=on_failure)
 
 
 def test_a_retrain_runs_with_the_training_hooks() -> None:

@@ -62,6 +62,20 @@ def test_it_trains_the_rest_of_the_epochs_from_the_checkpoint_of_that_share(shar
     torch.testing.assert_close(table(after(Rewind(share=share), forget).params), expected, **EXACT64)
 
 
+def test_a_share_that_names_an_epoch_is_that_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """.58 of 50 is 29, and in floating point a little less."""
+    trained, gone_back_to = built(epochs=50, batch_size=10_000, checkpoint_every=1).fit(), list[int]()
+    resume = RecommenderProblem.resume
+
+    def watched(self: RecommenderProblem, checkpoint: Checkpoint) -> RecommenderProblem:
+        gone_back_to.append(checkpoint.epoch)
+        return resume(self, checkpoint)
+
+    monkeypatch.setattr(RecommenderProblem, "resume", watched)
+    after(Rewind(share=0.58), requests()[0], trained)
+    assert gone_back_to == [29]
+
+
 def replayed(remaining: RecommenderProblem, checkpoint: Checkpoint) -> Tensor:
     """Adam written out, over the batches and the negatives that a coupled retrain has in the same epochs."""
     objective, options, state = remaining.objective_function, remaining.options, checkpoint.optimizer

@@ -42,13 +42,38 @@ def test_a_cluster_is_bracketed_and_costs_few_products(error: float, seed: int) 
     assert 3 * found.iterations < plain.iterations
 
 
-def test_a_cluster_away_from_zero_is_bracketed_as_well() -> None:
-    """What counts is how the basis is coupled to the rest, not how large its products are."""
-    spectrum = clustered() - 3.0
-    matrix = symmetric(spectrum)
-    found = smallest_eigenvalue_near(matrix.matmul, nearly(matrix, 1e-5), seed=0, accuracy=2e-5)
+def test_more_than_was_asked_for_is_proven_where_the_basis_allows_it() -> None:
+    matrix = symmetric(clustered())
+    found = smallest_eigenvalue_near(matrix.matmul, nearly(matrix, 0.0), seed=0, accuracy=2e-5)
     assert found is not None
-    assert found.lower <= spectrum.min() + 1e-13 and spectrum.min() <= found.ritz + 1e-13
+    assert found.lower <= -1e-5 + 1e-14 and found.ritz - found.lower < 1e-11
+
+
+def test_accuracy_may_be_relative_and_confidence_has_its_price() -> None:
+    matrix = symmetric(clustered() - 3.0)
+    basis = nearly(matrix, 1e-5)
+    assert smallest_eigenvalue_near(matrix.matmul, basis, seed=0, accuracy=1e-14) is None
+    found = [
+        smallest_eigenvalue_near(matrix.matmul, basis, seed=0, accuracy=1e-14, relative=1e-4, probability=probability)
+        for probability in (0.5, 0.9999)
+    ]
+    assert found[0] is not None and found[1] is not None
+    assert found[0].ritz - found[0].lower <= 3.1e-4
+    assert found[0].iterations < found[1].iterations
+
+
+@pytest.mark.parametrize("probability", [0.99, 0.9999, 1.0 - 1e-9])
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 5.0, 100.0])
+def test_a_cluster_away_from_zero_is_bracketed_as_well(shift: float, probability: float) -> None:
+    """What counts is how the basis is coupled to the rest, not how large its products are, nor for how many steps."""
+    spectrum = clustered() + shift
+    matrix = symmetric(spectrum)
+    found = smallest_eigenvalue_near(
+        matrix.matmul, nearly(matrix, 1e-5), seed=0, accuracy=2e-5, probability=probability
+    )
+    assert found is not None
+    rounding = 1e-14 * max(1.0, abs(shift)) * SIZE
+    assert found.lower <= spectrum.min() + rounding and spectrum.min() <= found.ritz + rounding
 
 
 def test_what_the_basis_leaves_out_is_not_overlooked() -> None:

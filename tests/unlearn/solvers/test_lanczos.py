@@ -117,6 +117,28 @@ def test_width_is_the_formula_of_the_paper() -> None:
     assert 0.7 * eps < width / (1.0 - found.ritz) < 1.1 * eps / (1.0 - 2.0 * eps)
 
 
+@pytest.mark.parametrize("probability", [0.4, 0.7])
+def test_of_three_dimensions_the_bound_is_in_closed_form(probability: float) -> None:
+    """A coordinate of a random unit vector in space is uniform (Archimedes), so tau is (1 - probability) / 2."""
+    diagonal = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64)
+    bottom, top = (
+        smallest_eigenvalue((sign * diagonal).mul, 3, seed=2, accuracy=1e-12, probability=probability, max_iterations=2)
+        for sign in (1.0, -1.0)
+    )
+    tau = (1.0 - probability) / 2.0
+    eps = math.tanh(math.acosh(1.0 / tau) / 3.0) ** 2
+    expected = (-top.ritz - bottom.ritz) * eps / (1.0 - 2.0 * eps)
+    assert bottom.ritz - bottom.lower == pytest.approx(expected, rel=1e-9)
+
+
+def test_it_stops_as_soon_as_the_eigenvalue_is_known_to_be_at_least_that_or_not() -> None:
+    diagonal = torch.linspace(0.0, 1.0, 300, dtype=torch.float64)
+    for at_least, most in ((0.2, 30), (-0.3, 30)):
+        found = smallest_eigenvalue(diagonal.mul, 300, seed=0, accuracy=1e-9, at_least=at_least)
+        assert (found.ritz < at_least) is (at_least > 0.0) and (found.lower >= at_least) is (at_least < 0.0)
+        assert found.iterations < most
+
+
 def test_relative_accuracy_stops_early() -> None:
     matrix = symmetric(np.concatenate([[-50.0], np.random.default_rng(0).random(300)]))
     tight = smallest_eigenvalue(matrix.mv, 301, seed=0, accuracy=1e-2)
@@ -188,11 +210,7 @@ def test_a_basis_of_the_whole_space_leaves_nothing_to_chance() -> None:
         matrix = q @ (values[:, None] * q.T)
         beside, _ = torch.linalg.qr(q[:, :r] + 1e-7 * torch.randn(n, r, generator=generator, dtype=torch.float64))
 
-        def outside(v: Tensor, matrix: Tensor = matrix, beside: Tensor = beside) -> Tensor:
-            w = matrix @ v
-            return w - beside @ (beside.T @ w)
-
-        found = smallest_eigenvalue(outside, n, seed=seed, accuracy=1e-13, beside=beside)
+        found = smallest_eigenvalue(matrix.mv, n, seed=seed, accuracy=1e-13, beside=beside)
         assert found.ritz - found.lower <= 1e-12
         assert found.lower == pytest.approx(1e-3, rel=1e-6)
 

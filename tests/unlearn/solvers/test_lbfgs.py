@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isnan, sqrt
 
 import pytest
 import torch
+from scipy.interpolate import CubicHermiteSpline
 from torch import Tensor
 
-from unlearn.solvers.landscape import FunctionLandscape, Step
+from unlearn.solvers.landscape import FunctionLandscape, Landscape, Step
 from unlearn.solvers.lbfgs import lbfgs
 
 
@@ -39,6 +41,33 @@ def test_what_is_left_of_the_way_is_about_what_was_asked_for(condition: float, a
     assert sqrt(max(solution.value, 0.0) / first) < 2.0 * accuracy
     earlier = lbfgs(landscape, start, max_iterations=solution.iterations - 1)
     assert sqrt(earlier.value / first) > 0.9 * accuracy  # and it did not go on for long after that
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.95])
+def test_of_gains_that_fall_geometrically_what_is_left_is_known(share: float) -> None:
+    """The k-th value is share^k above the minimum of 0; nothing else about the function is ever asked for."""
+
+    class Geometric(Landscape):
+        point = torch.zeros(1)
+
+        def start(self, x: Tensor) -> float:
+            self.value = 1.0
+            return self.value
+
+        def gradient(self) -> Tensor:
+            return torch.ones(1)
+
+        def search(self, direction: Tensor, slope: float) -> Step:
+            self.value *= share
+            return Step(1.0, self.value)
+
+    for accuracy in (0.5, 0.1):
+        landscape = Geometric()
+        solution = lbfgs(landscape, torch.zeros(1), accuracy=accuracy)
+        left = max(1.0, (1.0 - share) / share)  # never below the last gain
+        assert sqrt(left * solution.value / (1.0 - solution.value)) <= accuracy
+        before = solution.value / share
+        assert sqrt(left * before / (1.0 - before)) > accuracy or solution.iterations == 2
 
 
 def test_without_an_accuracy_the_gradient_norm_decides() -> None:
@@ -120,3 +149,43 @@ def test_a_direction_that_finds_nothing_lower_costs_the_memory_and_not_the_searc
     solution = lbfgs(landscape, start, tolerance=1e-9)
     assert solution.converged and landscape.searches > 6
     torch.testing.assert_close(solution.x, end, atol=1e-8, rtol=0)
+
+
+# ---- the search along a line ----------------------------------------------------------------------------------------
+
+
+def along(value: Callable[[float], float], slope: Callable[[float], float]) -> tuple[FunctionLandscape, list[float]]:
+    """A function of one number, at 0, and the numbers at which it is asked."""
+    asked: list[float] = []
+
+    def function(x: Tensor) -> tuple[float, Tensor]:
+        asked.append(float(x))
+        return float(value(x.item())), torch.tensor([float(slope(x.item()))], dtype=torch.float64)
+
+    landscape = FunctionLandscape(function)
+    landscape.start(torch.zeros(1, dtype=torch.float64))
+    return landscape, asked
+
+
+def test_too_long_a_step_is_followed_by_the_minimum_of_the_parabola() -> None:
+    landscape, asked = along(lambda x: (x - 0.3) ** 2, lambda x: 2.0 * (x - 0.3))
+    step = landscape.search(torch.ones(1, dtype=torch.float64), -0.6)
+    assert asked == pytest.approx([0.0, 1.0, 0.3]) and landscape.evaluations == len(asked)
+    assert step.length == pytest.approx(0.3) and step.value == pytest.approx(0.0)
+
+
+def test_a_flat_place_above_a_lower_one_is_not_where_it_ends() -> None:
+    """Steep at 1 and at -1, flat at 2 and at -.5: low enough for Armijo, flat enough for Wolfe, and higher."""
+    curve = CubicHermiteSpline([0.0, 1.0, 2.0, 9.0], [0.0, -1.0, -0.5, -0.5], [-1.0, -1.0, 0.0, 0.0])
+    landscape, asked = along(curve, curve.derivative())
+    step = landscape.search(torch.ones(1, dtype=torch.float64), -1.0)
+    assert asked[:3] == [0.0, 1.0, 2.0]
+    assert 1.0 < step.length < 2.0 and step.value < -1.0
+    assert abs(float(curve.derivative()(step.length))) <= 0.9
+
+
+def test_where_values_have_no_digits_left_the_slope_says_which_step_is_better() -> None:
+    """So short a direction that 20 doublings do not come to an end of it."""
+    landscape, _ = along(lambda x: 1e9, lambda x: x - 1.0)
+    step = landscape.search(torch.tensor([1e-9], dtype=torch.float64), -1e-9)
+    assert step.length == 2.0**19 and float(landscape.gradient()) == pytest.approx(2.0**19 * 1e-9 - 1.0)

@@ -126,6 +126,14 @@ def test_cg_says_where_the_matrix_is_indefinite() -> None:
     torch.testing.assert_close(explicit.x, torch.linalg.solve(matrix, b), **CONVERGED64)
 
 
+def test_a_direction_without_curvature_is_no_way_to_a_solution_either() -> None:
+    flat = Operator.of(torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64))
+    b = torch.tensor([0.0, 2.0], dtype=torch.float64)
+    found = cg(flat, b)
+    assert found.negative_curvature is not None and not found.converged
+    assert torch.equal(found.negative_curvature, b) and not found.x.any()
+
+
 def test_cg_reports_the_true_residual_where_single_precision_ends() -> None:
     matrix, b = symmetric(spectrum(N, 1e5)), right_side(N)
     found = cg(Operator.of(matrix.float()), b.float(), tolerance=1e-9, max_iterations=300)

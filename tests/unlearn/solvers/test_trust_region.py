@@ -69,6 +69,13 @@ def test_negative_curvature_is_followed_and_said() -> None:
     assert found.decrease > 0.0
 
 
+def test_what_has_no_curvature_is_followed_to_the_boundary_and_damped_away() -> None:
+    nothing, gradient = Operator.of(torch.zeros(2, 2, dtype=torch.float64)), torch.tensor([3.0, 4.0]).double()
+    found = trust_region_step(nothing, gradient, 2.0)
+    torch.testing.assert_close(found.step, -0.4 * gradient, **EXACT64)
+    assert (found.decrease, found.boundary, found.negative_curvature) == (pytest.approx(10.0), True, True)
+
+
 def test_with_a_preconditioner_the_radius_is_in_its_norm() -> None:
     matrix, gradient = symmetric(spectrum(N, 1e4)), right_side(N)
     scale = torch.linspace(0.1, 5.0, N, dtype=torch.float64)
@@ -112,6 +119,8 @@ def test_levenberg_marquardt_damps_at_once_by_twice_the_curvature_found() -> Non
     found = levenberg_marquardt_step(Operator.of(-700.0 * torch.eye(N, dtype=torch.float64)), right_side(N), 1e-3)
     assert found.damping == pytest.approx(1400.0, rel=1e-12)
     assert found.products == 3  # to meet it, to measure it, and the step
+    little = levenberg_marquardt_step(Operator.of(-1.1 * torch.eye(N, dtype=torch.float64)), right_side(N), 1.0)
+    assert little.damping == 4.0  # which is more than that
 
 
 def test_the_ratio_is_one_for_a_quadratic_whatever_it_is_taken_from() -> None:
@@ -123,6 +132,9 @@ def test_the_ratio_is_one_for_a_quadratic_whatever_it_is_taken_from() -> None:
         new = offset - step.decrease
         assert decrease_ratio(value, gradient, new, after, step) == pytest.approx(1.0, rel=1e-9)
     assert decrease_ratio(0.0, gradient, math.nan, after, step) == -math.inf
+    assert decrease_ratio(0.0, gradient, -step.decrease, after * math.nan, step) == -math.inf
+    still = ModelStep(0.0 * gradient, 0.0, 0.0, 0, negative_curvature=False)
+    assert decrease_ratio(0.0, gradient, 0.0, gradient, still) == -math.inf
     uphill = ModelStep(gradient, 1.0, -1.0, 1, negative_curvature=False)
     assert decrease_ratio(0.0, gradient, -1.0, after, uphill) == -math.inf
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from unlearn.worst_case import Budget, Judge, Room, Upper
 DTYPE = torch.float64
 
 
+@functools.cache
 def recommender(seed: int = 1) -> RecommenderProblem:
     """Converged far beyond what a test needs; wide enough to have one solution."""
     options = TrainingOptions(seed=seed, tolerance=1e-11, max_iterations=4000)

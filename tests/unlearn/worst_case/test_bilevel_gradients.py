@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from recsys.train import TrainingOptions
 from tests.tolerances import FINITE_DIFFERENCE64
 from tests.unlearn.toys import ridge, tiny_data
 from tests.unlearn.worst_case.searches import interior, ready, recommender
+from unlearn.curvature import hessian_operator
 from unlearn.params import flatten
 from unlearn.worst_case import Bilevel, Room
 from unlearn.worst_case.asking import training_weights
@@ -61,6 +63,20 @@ def test_of_ties_it_is_the_same_with_the_message_graph_alone_to_go_through(monke
     assert float((slope - explicit).norm()) > 0.1 * float(slope.norm())
 
 
+def test_what_is_minimised_is_the_relaxed_objective() -> None:
+    """On a ridge, where a record's loss does not depend on how far it is forgotten."""
+    problem = ridge().fit()
+    room, judge = ready(problem, "records:5")
+    reference, ahead = torch.linspace(0.0, 1.0, 40, dtype=DTYPE), torch.linspace(-0.2, 0.4, 40, dtype=DTYPE)
+    w = interior(room)
+    x, y = problem.payload
+    losses = 0.5 * (x @ flatten(problem.params) - y).square()
+    expected = ((w * (losses - reference + (1.0 - w) * ahead)).sum() + 0.7 * w.square().sum()) / 5.0
+    at = Unlearned(problem.params, w, None)
+    value, _ = Bilevel(gamma=0.7).slope(replace(judge, reference=reference), SignSteps(1, 1e-3), at, ahead)
+    assert value == pytest.approx(float(expected), rel=1e-12)
+
+
 @pytest.mark.parametrize("budget", ["interactions:10", "users:3", "items/interactions:12"])
 def test_the_implicit_gradient_is_that_of_training_again(budget: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Central differences of f(w, theta*(w)), theta* trained anew at either end."""
@@ -104,6 +120,32 @@ def test_the_implicit_part_is_the_explicit_solve() -> None:
     expected = -mixed @ torch.linalg.solve(hessian, slope)
     found = lower.pulled(problem, room, at, slope)
     assert float((found - expected).norm()) < 0.01 * float(expected.norm())  # the solve stops at a residual of 3 %
+
+
+def test_every_round_goes_on_where_the_one_before_ended() -> None:
+    problem = recommender()
+    room, _ = ready(problem, "users:3")
+    lower, w = Reconverged(1, 8, degrees=True), interior(room)
+    faded = problem.weighted("user", training_weights(room, w, problem.params))
+    values = [lower.unlearn(problem, room, w).objective for _ in range(3)]
+    assert faded.value_and_gradient(problem.params)[0] > values[0] > values[1] > values[2]
+
+
+def test_with_degrees_held_the_implicit_part_goes_through_edges_alone() -> None:
+    """What a weight does to the gradient of the training objective, degrees held, is said by the problem itself."""
+    problem = recommender()
+    room, _ = ready(problem, "users:3")
+    w = interior(room)
+    at = Unlearned(problem.params, w, None)
+    slope = flatten(problem.value_and_gradient({"table": problem.params["table"].flip(0)})[1])
+    full, held = (Reconverged(1, 800, degrees=degrees).pulled(problem, room, at, slope) for degrees in (True, False))
+    leaf, table = w.clone().requires_grad_(), problem.params["table"].clone().requires_grad_()
+    weighted = problem.weighted("user", training_weights(room, leaf, at.params), degrees=False)
+    (gradient,) = torch.autograd.grad(weighted.objective({"table": table}), table, create_graph=True)
+    solved = torch.linalg.solve(hessian_operator(weighted.with_params(at.params)).matrix().detach(), slope)
+    expected = -torch.autograd.grad(gradient.flatten() @ solved, leaf)[0]
+    assert float((held - expected).norm()) < 0.05 * float(expected.norm())
+    assert float((full - held).norm()) > 0.1 * float(held.norm())
 
 
 @pytest.mark.parametrize(("messages", "unit"), list(itertools.product(["full", "fixed_degrees", "none"], ["u", "i"])))

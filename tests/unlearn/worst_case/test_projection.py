@@ -116,3 +116,25 @@ def test_by_count_it_is_the_largest_weights_the_earlier_of_equals() -> None:
 def test_the_tail_fills_the_budget_where_the_greedy_would_leave_it() -> None:
     w, c = torch.tensor([1.0, 0.9, 0.5, 0.5]), torch.tensor([5.0, 6.0, 5.0, 5.0])
     assert rounded(w, c, 15.0).tolist() == [0, 2, 3]  # the greedy takes the first two and has 4 left
+
+
+def test_of_sets_that_are_worth_the_same_the_one_that_fills_more() -> None:
+    assert rounded(torch.ones(2), torch.tensor([2.0, 3.0]), 3.0).tolist() == [1]
+    assert rounded(torch.zeros(3), torch.tensor([2.0, 3.0, 3.0]), 6.0).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_many_units_those_at_the_edge_of_the_budget_fill_it(seed: int) -> None:
+    """More than compete for the rest of it: most are taken as they come, and the budget is spent and no more."""
+    draw = np.random.default_rng(seed)
+    w, c = torch.from_numpy(draw.uniform(size=400)), torch.from_numpy(draw.integers(2, 30, size=400)).double()
+    order = torch.argsort(w / c, descending=True, stable=True)
+    for total in (1501.0, 3333.0):
+        chosen = rounded(w, c, total)
+        assert float(c[chosen].sum()) == total and len(chosen.unique()) == len(chosen)
+        greedy = order[c[order].cumsum(0) <= total]
+        certain = greedy[: len(greedy) - 32]
+        assert bool(torch.isin(certain, chosen).all())
+        # What units may be cut for is no less than any whole set comes to.
+        most = float(w[greedy].sum()) + (total - float(c[greedy].sum())) * float((w / c)[order[len(greedy)]])
+        assert float(w[greedy].sum()) <= float(w[chosen].sum()) <= most + 1e-9

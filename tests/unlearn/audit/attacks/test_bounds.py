@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import exp
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from unlearn.audit.attacks import (
 )
 from unlearn.audit.attacks.f_ine import MuReading, of_samples
 from unlearn.audit.attacks.one_run import Guesses, correct, epsilon_bound
-from unlearn.audit.attacks.split_test import Errors, split_test
+from unlearn.audit.attacks.split_test import Errors, _best, split_test
 from unlearn.audit.signals import Signals
+from unlearn.audit.statistics import clopper_pearson
 
 
 @pytest.mark.parametrize(("side", "resolution"), [(64, 2.1), (128, 2.8), (512, 4.2)])
@@ -34,6 +36,26 @@ def test_complete_separation_reads_the_resolution(side: int, resolution: float) 
     assert errors.direction == 1
     flipped = split_test(-values[alternating], first[alternating], blocks, seed=0)
     assert (flipped.epsilon(), flipped.direction) == (errors.epsilon(), -1)
+
+
+@pytest.mark.parametrize("by", ["epsilon", "mu"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_threshold_that_is_chosen_has_the_largest_bound(by: Literal["epsilon", "mu"], seed: int) -> None:
+    """By enumeration, on signals that are often equal: no threshold lies between equals."""
+    generator = np.random.default_rng(seed)
+    first = generator.random((24, 3)) < 0.5
+    values = (generator.integers(0, 4, (24, 3)) + first * generator.integers(-1, 2)).astype(np.float64)
+
+    def bound(column: int, threshold: float, direction: int) -> float:
+        above, truth = direction * (values[:, column] - threshold) > 0, first[:, column]
+        a = clopper_pearson(int((above & ~truth).sum()), int((~truth).sum()))[1]
+        b = clopper_pearson(int((~above & truth).sum()), int(truth.sum()))[1]
+        if by == "mu":
+            return float(norm.ppf(1 - a) - norm.ppf(b))
+        return float(np.log(max((1 - a) / b, (1 - b) / a)))
+
+    every = [bound(e, t, d) for e in range(3) for t in np.arange(-0.5, 5.0) for d in (1, -1)]
+    assert bound(*_best(values, first, by)) == pytest.approx(max(one for one in every if np.isfinite(one)))
 
 
 def test_no_false_alarm_in_300_null_draws() -> None:

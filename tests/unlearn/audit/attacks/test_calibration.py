@@ -11,6 +11,7 @@ import pytest
 
 from tests.unlearn.audit.attacks.ridges import Sizes, draw
 from unlearn.audit.attacks import Evidence, Metric, metrics
+from unlearn.audit.chance import Relabelling
 from unlearn.audit.finding import Finding
 
 DRAWS, MOST = 200, 16
@@ -78,6 +79,16 @@ def test_every_figure_with_a_verdict_is_among_those_counted(alarms: Counter[str]
     # What has no verdict cannot raise a false alarm, whatever it reads.
     assert [name for name, kind in metrics().items() if not kind.judged] == ["challenge_uncalibrated"]
     assert figures(["challenge_uncalibrated"], draw(0, left=1.0))["challenge_uncalibrated"].verdict == "inconclusive"
+
+
+def test_every_seed_relabels_apart_from_the_others() -> None:
+    one = draw(0)
+    for name in (name for name, kind in metrics().items() if "draws" in {field.name for field in fields(kind)}):
+        if name == "klom_20_bins":
+            continue
+        drawn = [next(iter(built(name, 39).readings(replace(one, seed=seed)).values())) for seed in (1, 1, 2)]
+        first, again, other = (each.null.tolist() for each in drawn if isinstance(each, Relabelling))
+        assert first == again != other, name
 
 
 def test_retrains_against_retrains_raise_no_more_alarms_than_5_percent_allow(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.unlearn.audit.attacks.gaussians import several
 from unlearn.audit.attacks import (
@@ -71,6 +73,17 @@ def test_the_figures_are_mean_and_95th_percentile_over_examples(metric: Any, div
     assert found[f"{metric.name}_forget_p95"].value == pytest.approx(np.quantile(far, 0.95))
 
 
+def test_examples_that_hardly_any_model_had_are_left_out() -> None:
+    signals = np.random.default_rng(0).normal(size=(2, 8, 4)) + 5.0 * np.arange(4)
+    mine, others = several(signals[0]), several(signals[1], first=8)
+    had = torch.ones(8, 4, dtype=torch.bool)
+    had[2:, 1] = False  # two had it, of whom nothing is known
+    far = gaussian_divergence(signals[0], signals[1], had.numpy())[[0, 2, 3]]
+    told = replace(mine, member=had)
+    found = KLoM(draws=39).read(Evidence({"unlearned.forget": told, "retrained.forget": others}))
+    assert found["klom_forget_mean"].value == pytest.approx(far.mean())
+
+
 def test_20_bins_below_64_models_are_refused() -> None:
     signals = np.random.default_rng(0).normal(size=(40, 3))
     few = Evidence({"unlearned.forget": several(signals), "retrained.forget": several(signals, first=40)})
@@ -79,12 +92,45 @@ def test_20_bins_below_64_models_are_refused() -> None:
     assert {one.metric for one in KLoM(draws=39).findings(few)} == {"klom_forget_mean", "klom_forget_p95"}
 
 
+@pytest.mark.parametrize("sides", [(12, 3), (3, 12)])
+def test_either_side_may_be_too_small(sides: tuple[int, int]) -> None:
+    signals = np.random.default_rng(0).normal(size=(15, 3))
+    mine, others = several(signals[: sides[0]]), several(signals[sides[0] :], first=sides[0])
+    with pytest.raises(TooFew, match=r"4 on each side for `klom` \(got 3\)"):
+        KLoM(draws=39).findings(Evidence({"unlearned.forget": mine, "retrained.forget": others}))
+
+
 def test_the_challenge_reads_equal_samples_as_its_null_value() -> None:
     found = [np.random.default_rng(seed).normal(size=(2, 128, 40)) for seed in range(5)]
     assert np.mean([epsilons(*pair).mean() for pair in found]) == pytest.approx(1.1, abs=0.2)
     assert 0.33 < np.mean([forgetting_score(*pair) for pair in found]) < 0.44
     apart = np.stack([np.arange(10.0), np.arange(10.0) + 50])[:, :, None]
     assert epsilons(*apart)[0] == np.inf and forgetting_score(*apart) == 0.0
+
+
+def challenged(unlearned: np.ndarray, retrained: np.ndarray) -> float:
+    """Epsilon of one example, threshold by threshold."""
+    sign = -1.0 if np.median(unlearned) < np.median(retrained) else 1.0
+    mine, theirs, found = sign * unlearned, sign * retrained, 0.0
+    for threshold in np.concatenate([mine, theirs]):
+        missed, alarms = float((mine <= threshold).mean()), float((theirs > threshold).mean())
+        if missed == alarms == 0.0:
+            return np.inf
+        if missed and alarms:
+            for one, other in ((alarms, missed), (missed, alarms)):
+                found = max(found, min(50.0, log((1 - 1e-5 - one) / other)) if one < 1 - 1e-5 else 0.0)
+    return found
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_challenge_is_its_rule_for_every_threshold(ties: bool) -> None:
+    """Of two groups that differ in size, and of signals that are equal within and between them."""
+    generator = np.random.default_rng(0)
+    mine, theirs = generator.normal(0.4, 1.0, (9, 60)), generator.normal(0.0, 1.0, (23, 60))
+    mine, theirs = (one.round(0) if ties else one for one in (mine, theirs))
+    expected = [challenged(*pair) for pair in zip(mine.T, theirs.T, strict=True)]
+    np.testing.assert_allclose(epsilons(mine, theirs), expected)
+    assert forgetting_score(mine, theirs) == pytest.approx(np.mean([2.0 ** -(one // 0.5) for one in expected]))
 
 
 def test_the_challenge_has_no_verdict() -> None:

@@ -19,7 +19,7 @@ from unlearn.audit.attacks import (
     TooFew,
     ULiRA,
 )
-from unlearn.audit.attacks.groups import auc
+from unlearn.audit.attacks.groups import auc, usable, without_own
 from unlearn.audit.attacks.rmia import ranked, relative
 from unlearn.audit.attacks.swap import advantages, thresholds_passed
 from unlearn.audit.attacks.u_lira import figures, likelihood_ratios
@@ -67,6 +67,21 @@ def test_likelihood_ratios_are_those_of_the_other_blocks() -> None:
         ULiRA(draws=39).readings(Evidence({"unlearned.forget": halves(6, 3, shift=0.7)}))
 
 
+def test_usable_is_what_enough_models_had_and_enough_had_not() -> None:
+    member = np.arange(7)[:, None] < np.array([2, 3, 4, 5, 7])
+    assert usable(member).tolist() == [1, 2]
+    assert usable(member, least=2).tolist() == [0, 1, 2, 3]
+    with pytest.raises(TooFew, match=r"got 7 models, at best 2"):
+        usable(member[:, [0, 3, 4]])
+
+
+@pytest.mark.parametrize("blocks", [(4, 4, 5, 5), (4, 4, 4, 5), (4, 5, 5, 6), (4, 5, 6, 7)])
+def test_sums_leave_out_the_own_block_whatever_its_size(blocks: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 4, 3))
+    expected = [values[:, [k for k in range(4) if blocks[k] != own]].sum(1) for own in blocks]
+    np.testing.assert_allclose(without_own(values, blocks), np.stack(expected, axis=1), atol=1e-14)
+
+
 def test_few_models_share_one_variance_and_many_have_their_own() -> None:
     signals = halves(400, 4, shift=1.0)
     spread = np.array([0.1, 1.0, 1.0, 10.0])
@@ -79,6 +94,13 @@ def test_few_models_share_one_variance_and_many_have_their_own() -> None:
     scaled = likelihood_ratios(few.values.numpy() * spread, few.member.numpy(), few.draws)
     shared = likelihood_ratios(few.values.numpy(), few.member.numpy(), few.draws)
     assert np.abs(scaled - shared).max() > 0.1
+
+
+def test_signals_that_never_vary_tell_nothing() -> None:
+    signals = halves(12, 3, shift=0.7)
+    member = signals.member.numpy()
+    for form in ("online", "offline"):
+        assert not likelihood_ratios(np.ones(member.shape), member, signals.draws, form).any()
 
 
 def test_the_variance_of_an_example_is_that_of_its_samples() -> None:
