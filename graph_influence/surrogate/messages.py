@@ -68,7 +68,7 @@ class _MessagePassing(Surrogate):
 
     def _success(self, total: Tensor, *learned: Tensor) -> Tensor:
         """How probably any of the arcs behind a total of trials succeeds; `learned` are all parameters in order."""
-        return -torch.expm1(total) if self.model == "ic" else total
+        return 1.0 - total.exp() if self.model == "ic" else total
 
 
 @register

@@ -42,8 +42,9 @@ class ImplicitAls(ClosedForm):
     is then what the normal equations of the remaining data give, to rounding. With `steps`, all users and all items
     follow by Newton steps, within the few directions in which one request moves rows. Neither is the joint optimum, so
     `history.removed` counts.
-    Where `dim` is at least the rank of the optimum, its scores are unique and the steps tend to what a refit gives;
-    below that rank the two may end in different local optima.
+    Where `dim` is at least the rank of the optimum, its scores are unique and the steps tend to what a refit gives,
+    except where what remains is best in more columns than the tables span, as where interactions leave users who were
+    all alike: no step leaves that span. Below that rank the two may end in different local optima.
 
     Args:
         dim: width of the tables. alpha: confidence of an interaction.

@@ -41,7 +41,10 @@ class Response:
     def of_gradient(self, direction: Tensor) -> Tensor:
         """d/dw (grad L . v) [n weights], for v [p]: how far each record and tie pulls against a step along v."""
         parts = list(unflatten(direction, self._params).values())
-        return torch.cat(torch.autograd.grad(self._gradients, self._weights, parts, retain_graph=True))
+        found = torch.autograd.grad(
+            self._gradients, self._weights, parts, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return torch.cat(found)
 
     def of_queries(self, queries: Query) -> tuple[Tensor, Tensor]:
         """Gradients [q, p] of the queries' values in the parameters, and derivatives [q, n weights] in w at these.

@@ -72,6 +72,18 @@ def test_the_gradient_of_a_certain_arc_is_what_hangs_on_it():
         assert found == pytest.approx({(0, 1): 2.0, (1, 2): 1.0, (1, 3): 0.0, (0, 3): 0.0}, abs=1e-6)
 
 
+@pytest.mark.parametrize("other", [0.3, 0.5, 0.9])
+def test_a_certain_arc_beside_an_uncertain_one_counts_where_that_fails(other):
+    # Seeds 0 and 1 both try node 2, the first surely: the spread is 2 + p + other - p other.
+    social = SocialGraph.from_arcs([0, 1], [2, 2], [1.0, other], nodes=3)
+    graph = TensorGraph.of(social)
+    for form in (NonBacktracking(), MeanField()):
+        p = graph.probability.clone().requires_grad_()
+        form.spread(graph, graph.seeds(np.array([0, 1])), p).sum().backward()
+        assert p.grad is not None
+        np.testing.assert_allclose(p.grad, [1.0 - other, 0.0], rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("seed", range(60))
 def test_both_are_upper_bounds_and_the_mean_field_is_the_looser(seed, model):

@@ -111,6 +111,14 @@ def test_the_influence_of_a_user_and_of_a_tie_is_the_derivative_of_weighted_trai
             assert float((every.values[problem.records(group)].sum(0) - slope).abs().max()) > 20 * 1e-5
 
 
+def test_ties_along_which_nothing_passes_have_no_influence() -> None:
+    alone = RecommenderProblem.build(tiny_data(), model="mf", dim=4)
+    tied = RecommenderProblem.build(tiny_data(), model="social_lightgcn", dim=4, layers=0)
+    expected, found = (GradientDot().fit(problem).scores(pair_scores(PAIRS)) for problem in (alone, tied))
+    torch.testing.assert_close(found.values, expected.values)
+    assert found.ties is not None and found.ties.shape == (tied.n_ties, 3) and not found.ties.any()
+
+
 def test_who_has_many_ties_and_one_interaction_leaves_as_retraining_says() -> None:
     data = tiny_data()
     assert data.ties is not None
