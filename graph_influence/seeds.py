@@ -1,4 +1,4 @@
-"""Seeds by external ids -> rows of nodes."""
+"""Seeds by external ids -> rows of nodes, and rows that kernels may take without looking."""
 
 from __future__ import annotations
 
@@ -40,3 +40,24 @@ def seed_rows(graph: SocialGraph, seeds: Iterable[Id]) -> NDArray[np.int64]:
             raise UnknownIds(str(error)) from None
     problems.raise_any()
     return rows
+
+
+def distinct_rows(graph: SocialGraph, rows: NDArray[np.integer], name: str = "rows") -> NDArray[np.int64]:
+    """The rows [k], as kernels may take them, which look at no bounds.
+
+    Raises:
+        InvalidSeeds: some are no whole numbers, no rows of the graph, or occur twice.
+    """
+    listed = np.asarray(rows)
+    if listed.ndim != 1 or (listed.size and listed.dtype.kind not in "iu"):
+        kind = f"{listed.dtype}, {listed.ndim} dimensions"
+        raise InvalidSeeds(f"`{name}` must be whole numbers, in one dimension (got {kind})")
+    problems = Problems(f"these {len(listed)} rows", InvalidSeeds)
+    last = graph.num_nodes - 1
+    if outside := listed[(listed < 0) | (listed > last)].tolist():
+        problems.add(f"`{name}` must be from 0 to {last} ({len(outside)} are not: {few(outside)})")
+    numbers, times = np.unique(listed, return_counts=True)
+    if twice := numbers[times > 1].tolist():
+        problems.add(f"`{name}` must be different nodes (more than once: {few(twice)}); pass each once")
+    problems.raise_any()
+    return listed.astype(np.int64)

@@ -1,7 +1,8 @@
 """What the deletion-request service asks of a plug-in: one class that holds data about people, and can lose them.
 
 A package offers a target through the entry-point group `unlearn.targets`. What the entry point names is called once, as
-`factory(options, pseudonyms)`: the options are the table `[targets.<name>]` of the service's settings, unchecked.
+`factory(options, pseudonyms)`: the options are the table `[targets.<name>]` of the service's settings, unchecked. What
+it cannot use of them it refuses by a `ValueError`, whose message operators read; anything else counts as a defect.
 
 The service takes a batch of people through the steps in this order, each of them again after a crash:
 

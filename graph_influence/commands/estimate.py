@@ -57,6 +57,7 @@ def estimate(
     }
     if not json_:
         console = Console(highlight=False, markup=False)  # brackets in a specification are no styles
+        console.print(source.title(graph))
         console.print(f"{spread.mean:.2f} nodes of {graph.num_alive} (95 %: {low:.2f} to {high:.2f}), seeds included")
         for name, value in by_surrogate.items():
             console.print(f"{value:.2f} by {name}")

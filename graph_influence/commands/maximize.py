@@ -47,7 +47,7 @@ def maximize(
     found = chosen.maximize(graph, k)
     if not json_:
         console = Console(markup=False)  # brackets in an id are no styles
-        console.print(f"{source.graph.name}: {graph.num_alive:,} nodes, {int(graph.alive.sum()):,} arcs")
+        console.print(source.title(graph))
         console.print(f"Seeds, best first: {typed(found.nodes)}")
         spread = found.spread
         console.print(f"Spread: {spread.mean:,.2f} (95 %: {spread.low:,.2f} to {spread.high:,.2f})")

@@ -81,11 +81,13 @@ def minimize(
         "warnings": warned,
     }
     if not json_:
-        _print(blocked, {blocked.method: verdict, **beside}, bound, warned)
+        _print(source.title(graph), blocked, {blocked.method: verdict, **beside}, bound, warned)
     return result
 
 
-def _print(blocked: Blocked, verdicts: Mapping[str, Verdict], bound: Optimality | None, warned: list[str]) -> None:
+def _print(
+    title: str, blocked: Blocked, verdicts: Mapping[str, Verdict], bound: Optimality | None, warned: list[str]
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -102,6 +104,7 @@ def _print(blocked: Blocked, verdicts: Mapping[str, Verdict], bound: Optimality 
         least = f"at least {bound.least.mean:.2f}"
         table.add_row("any other choice", least, f"at most {at_most.mean:.1%} ± {at_most.standard_error:.1%}")
     console = Console(highlight=False, markup=False)
+    console.print(title)
     console.print(table)
     console.print(*([f"{tail} -> {head}" for tail, head in blocked.arcs] or blocked.nodes), sep="\n")
     for warning in warned:

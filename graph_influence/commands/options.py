@@ -68,6 +68,13 @@ class GraphFile:
         )
         return SCHEMES[name](graph, **given)
 
+    def title(self, graph: SocialGraph) -> str:
+        """The first line of an answer: whatever the file says of probabilities, those of the scheme were taken."""
+        return (
+            f"{self.graph.name}: {graph.num_alive:,} nodes, {int(graph.alive.sum()):,} arcs, "
+            f"probabilities: {self.scheme}"
+        )
+
     def described(self, graph: SocialGraph) -> dict[str, Any]:
         """What a result says of the graph; the name of the file only, not where it lies."""
         return {

@@ -40,6 +40,7 @@ def prepare(
     standing, surrogate = network.standing, network.surrogate
     if not json_:
         console = Console(markup=False, soft_wrap=True)
+        console.print(source.title(network.graph))
         console.print(f"Seeds, best first: {typed(standing.nodes)}")
         spread = standing.spread
         console.print(f"Spread: {spread.mean:,.2f} (95 %: {spread.low:,.2f} to {spread.high:,.2f})")

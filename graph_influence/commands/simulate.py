@@ -46,7 +46,7 @@ def simulate(
     ]
     if not json_:
         console = Console(markup=False)  # brackets in an id are no styles
-        console.print(f"{source.graph.name}: {graph.num_alive:,} nodes, {int(graph.alive.sum()):,} arcs")
+        console.print(source.title(graph))
         interval = f"95 %: {low:,.2f} to {high:,.2f}, {runs:,} runs"
         console.print(f"Spread of {len(ids)} seeds: {spread.mean:,.2f} ({interval})")
         steps = Table("step", "newly active")

@@ -16,7 +16,7 @@ from graph_influence.coins import steps
 from graph_influence.diffusion.cascades import Cascades, Gains
 from graph_influence.diffusion.kernels import LiveArcs, simulate
 from graph_influence.graph import SocialGraph
-from graph_influence.seeds import seed_rows
+from graph_influence.seeds import distinct_rows, seed_rows
 from unlearn.forget import Id
 from unlearn.parallel import in_chunks
 
@@ -78,7 +78,11 @@ class Diffusion(ABC):
         return self.simulate_rows(seed_rows(self.graph, seeds))
 
     def simulate_rows(self, rows: NDArray[np.int64]) -> Cascades:
-        """Cascades from seeds given by rows, all different."""
+        """Cascades from seeds given by rows.
+
+        Raises:
+            InvalidSeeds: some are no rows of the graph, or occur twice.
+        """
         sizes, activations, growth, _ = self._run(rows, _NOBODY)
         lasted = int(np.count_nonzero(growth[0]))
         return Cascades(self.name, self.seed, sizes, activations, growth[:, :lasted])
@@ -96,14 +100,20 @@ class Diffusion(ABC):
         return self.gains_rows(rows, alive if candidates is None else seed_rows(self.graph, candidates))
 
     def gains_rows(self, rows: NDArray[np.int64], candidates: NDArray[np.int64]) -> Gains:
-        """`marginal_gains`, by rows."""
+        """`marginal_gains`, by rows.
+
+        Raises:
+            InvalidSeeds: as `simulate_rows`, for candidates too.
+        """
         sizes, _, _, gains = self._run(rows, candidates)
         return Gains.of(sizes, candidates, gains)
 
     def _run(
         self, rows: NDArray[np.int64], candidates: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        seeds, others, n = rows.astype(np.uint32), candidates.astype(np.uint32), self.graph.num_nodes
+        n = self.graph.num_nodes
+        seeds = distinct_rows(self.graph, rows).astype(np.uint32)
+        others = distinct_rows(self.graph, candidates, "candidates").astype(np.uint32)
         sizes = np.empty(self.runs, dtype=np.int64)
         key = np.uint64(self.seed % 2**64)
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from graph_influence.diffusion import Model, diffusion
 from graph_influence.graph import SocialGraph
 from graph_influence.labels.replay import Deletion, replay
+from graph_influence.seeds import distinct_rows
 from unlearn.parallel import in_chunks
 from unlearn.streams import bits
 
@@ -47,14 +48,16 @@ class Labels:
 
         Raises:
             ValueError: fewer than one run.
+            InvalidSeeds: a set has rows that are none of the graph, or one twice.
             InvalidGraph: under "lt", in-weights of somebody sum to more than 1.
         """
-        numbers = np.arange(len(sets), dtype=np.int64) if numbers is None else numbers
-        counts = np.empty((len(sets), graph.num_nodes), dtype=np.int32)
+        rowed = tuple(distinct_rows(graph, rows, "sets") for rows in sets)
+        numbers = np.arange(len(rowed), dtype=np.int64) if numbers is None else numbers
+        counts = np.empty((len(rowed), graph.num_nodes), dtype=np.int32)
         bar = tqdm(_keys(seed, numbers).tolist(), desc="label", leave=False, disable=None if progress else True)
-        for row, (key, rows) in enumerate(zip(bar, sets, strict=True)):
+        for row, (key, rows) in enumerate(zip(bar, rowed, strict=True)):
             counts[row] = diffusion(model, graph, runs=runs, seed=key).simulate_rows(rows).activations
-        return cls(model, runs, seed, tuple(sets), numbers, counts)
+        return cls(model, runs, seed, rowed, numbers, counts)
 
     @property
     def probability(self) -> NDArray[np.float64]:

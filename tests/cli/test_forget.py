@@ -203,6 +203,18 @@ def test_a_request_that_was_killed_is_finished_by_itself(
     assert naming(model, [gone]) == set()
 
 
+def test_a_copy_behind_a_server_is_on_the_list_until_whoever_destroyed_it_takes_it_out(
+    model: Path, data: Interactions
+) -> None:
+    """It was there for ever: the server answers alike of what is destroyed and of what is marked as deleted."""
+    copies = Copies.of(model)
+    copies.add("http://127.0.0.1:1", "m-" + 32 * "0")
+    told = unlearn("forget", "--model", model, "--user", str(data.users.ids[7]))
+    assert told.exit_code == 1 and f"take its line out of {copies.file}" in told.stderr
+    copies.file.unlink()
+    assert answer("forget", "--model", model, "--user", str(data.users.ids[8]))["copies_left"] == []
+
+
 def test_a_copy_that_cannot_be_destroyed_is_told_until_it_can(
     table: Path, data: Interactions, location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,28 @@ def test_people_can_read_it(ties: Path) -> None:
     assert "x[b]" in unlearn("influence", "simulate", ties, "--seeds", "e", "--undirected", *RUNS).stdout
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("simulate", "--seeds", "1", "--runs", "20"),
+        ("estimate", "--seeds", "1", "--runs", "20"),
+        ("maximize", "--k", "1", "--method", "degree"),
+        ("minimize", "--seeds", "1", "--budget", "1", "--runs", "20"),
+        ("prepare", "--k", "1"),
+    ],
+    ids=lambda asked: asked[0],
+)
+def test_whose_probabilities_were_taken_is_said(asked: tuple[str, ...], tmp_path: Path) -> None:
+    """Those that a file holds are not, unless asked for: nothing but the figures told."""
+    command, *options = asked
+    weighted = tmp_path / "weighted.csv"
+    weighted.write_text("source,target,weight\n1,2,1\n2,3,0.5\n2,4,1\n3,4,0.5\n")
+    out = ("--out", tmp_path / "network") if command == "prepare" else ()
+    for scheme, chosen in (("weighted_cascade", ()), ("given", ("--scheme", "given"))):
+        shown = unlearn("influence", command, weighted, *options, *chosen, *out)
+        assert shown.stdout.startswith(f"weighted.csv: 4 nodes, 4 arcs, probabilities: {scheme}\n")
+
+
 def test_what_cannot_be_done_is_said(ties: Path, tmp_path: Path) -> None:
     simulate = ("influence", "simulate", ties, "--seeds")
     assert "'z'" in refusal(3, *simulate, "a,z")

@@ -8,8 +8,15 @@ from pathlib import Path
 
 from unlearn import durable
 from unlearn.tracking.mlflow import opened
-from unlearn.tracking.purge import purge
-from unlearn.tracking.reach import StoreUnavailable, sqlite_file, told, told_of_database, without_password
+from unlearn.tracking.purge import PurgeRefused, purge
+from unlearn.tracking.reach import (
+    StoreUnavailable,
+    database_kind,
+    sqlite_file,
+    told,
+    told_of_database,
+    without_password,
+)
 from unlearn.workspace import COPIES
 
 
@@ -61,7 +68,7 @@ class Copies:
         for store in dict.fromkeys(copy.store for copy in copies):
             there = [copy for copy in copies if copy.store == store]
             try:
-                _require_file(store)
+                self._require_reach(store)
                 client = opened(store, store)  # whose experiments may be deleted, and its models there all the same
                 with told(store), told_of_database(store):
                     purge(client, store, runs=(), models=[copy.model_id for copy in there])
@@ -76,8 +83,16 @@ class Copies:
         else:
             durable.remove(self.file)
 
+    def _require_reach(self, store: str) -> None:
+        """Refuse a SQLite file that is not there: it would be made anew, and its copies would seem to be gone.
 
-def _require_file(store: str) -> None:
-    """Refuse a SQLite file that is not there: it would be made anew, and its copies would seem to be gone."""
-    if (file := sqlite_file(store)) is not None and not file.is_file():
-        raise StoreUnavailable(store, "there is no such file, which may have been moved")
+        And a server, which says of what is deleted there that it is gone, destroyed or not: a line is for whoever
+        destroyed it to take out.
+        """
+        if database_kind(store) is None:
+            raise PurgeRefused(
+                "through a tracking server nothing can be destroyed; delete it on that server, run `mlflow gc` there, "
+                f"and then take its line out of {self.file}"
+            )
+        if (file := sqlite_file(store)) is not None and not file.is_file():
+            raise StoreUnavailable(store, "there is no such file, which may have been moved")

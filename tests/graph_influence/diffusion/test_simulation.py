@@ -10,6 +10,7 @@ from graph_influence.coins import coin, stream
 from graph_influence.diffusion import IndependentCascade, LinearThreshold, diffusion
 from graph_influence.errors import InvalidGraph, InvalidSeeds, UnknownIds
 from graph_influence.graph import SocialGraph
+from graph_influence.labels import Labels
 from tests.oracles.cascades import ends, random_graph, worlds
 from unlearn.forget import ForgetSet
 from unlearn.vocabulary import Vocabulary
@@ -229,3 +230,28 @@ def test_bad_input_is_named_at_once():
     for wrong in ({"runs": 0}, {"threads": 0}):
         with pytest.raises(ValueError, match="at least 1"):
             IndependentCascade(graph, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (np.array([7, -1, 0]), "from 0 to 2 (2 are not: 7, -1)"),
+        (np.array([1, 2, 1]), "more than once: 1"),
+        (np.array([True, False, True]), "one dimension (got bool"),
+        (np.array([0.5]), "one dimension (got float64"),
+        (np.array([[0, 1]]), "2 dimensions"),
+    ],
+)
+def test_rows_that_are_none_of_the_graph_reach_no_kernel(rows, said):
+    """Kernels look at no bounds: such a row read and wrote memory of others."""
+    graph = SocialGraph.from_arcs([0, 1], [2, 2], [0.8, 0.7], nodes=3)
+    prepared, nobody = IndependentCascade(graph, runs=2), np.empty(0, dtype=np.int64)
+    for ask in (
+        lambda: prepared.simulate_rows(rows),
+        lambda: prepared.gains_rows(rows, nobody),
+        lambda: prepared.gains_rows(nobody, rows),
+        lambda: Labels.drawn(graph, [np.array([0]), rows], runs=2),
+    ):
+        with pytest.raises(InvalidSeeds) as caught:
+            ask()
+        assert said in str(caught.value)
