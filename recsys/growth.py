@@ -9,7 +9,6 @@ import torch
 
 from recsys.optimality import Certificate
 from recsys.problem import RecommenderProblem
-from unlearn.history import History
 from unlearn.problem import Bound
 
 
@@ -17,7 +16,8 @@ def grow(problem: RecommenderProblem, certificate: Bound) -> RecommenderProblem:
     """The same problem with one more column, where the certificate found F to fall: sqrt(s) times `certificate.ascent`.
 
     F(W + s v v^T) = F(W) + s <v, Q v> + s^2/2 |X|_H^2, with X the scores of the column v alone and H the diagonal
-    Hessian of f: s is the exact minimiser. Trained on from there, the table leaves the saddle that held it.
+    Hessian of f: s is the exact minimiser. Trained on from there, with the hooks that it had, the table leaves the
+    saddle that held it.
 
     Raises:
         ValueError: the certificate has no such direction, or the model is not linear.
@@ -38,5 +38,5 @@ def grow(problem: RecommenderProblem, certificate: Bound) -> RecommenderProblem:
         problem,
         model=wider.to(table.device).eval(),
         params={"table": torch.cat([table, column], dim=1)},
-        history=History(seed=problem.history.seed),
+        history=replace(problem.history, residual=None, seconds=None),
     )

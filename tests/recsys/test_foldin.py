@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recsys.data import Interactions, synthetic
 from recsys.foldin import _or_means, folded_items, folded_users, neighbourhood, split_history
+from recsys.models.social_lightgcn import SocialLightGCN
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
@@ -25,11 +26,15 @@ def problem_of(data: Interactions, model: str) -> RecommenderProblem:
     return RecommenderProblem.build(data, model=model, dim=4, dtype=torch.float64, **layers)
 
 
-def propagated(matrix: np.ndarray, users: Tensor, items: Tensor, polynomial: tuple[float, ...]) -> Tensor:
-    """sum_l c_l A^l E over the interactions [n, m] of users and items with these layer-0 rows."""
+def propagated(
+    matrix: np.ndarray, users: Tensor, items: Tensor, polynomial: tuple[float, ...], tied: np.ndarray | None = None
+) -> Tensor:
+    """sum_l c_l A^l E over the interactions [n, m] and ties [n, n] of users and items with these layer-0 rows."""
     n, between = len(matrix), torch.from_numpy(matrix)
     a = torch.zeros(sum(matrix.shape), sum(matrix.shape), dtype=torch.float64)
     a[:n, n:], a[n:, :n] = between, between.T
+    if tied is not None:
+        a[:n, :n] = torch.from_numpy(tied)
     root = a.sum(1).clamp_min(1.0).rsqrt()
     a, table = root[:, None] * a * root, torch.cat([users, items])
     return sum((c * torch.linalg.matrix_power(a, k) @ table for k, c in enumerate(polynomial)), torch.zeros_like(table))
@@ -52,6 +57,22 @@ def test_they_join_the_graph_with_a_row_of_zero(data: Interactions) -> None:
     found = folded_items(problem.loss, problem.params, data, histories(data.n_users))
     torch.testing.assert_close(found, users @ items[-3:].T, **EXACT64)
     assert found[:, :2].abs().min() > 0 and (found[:, 2] == 0).all()
+
+
+def test_the_ties_of_the_others_are_part_of_the_graph_that_they_join() -> None:
+    data = synthetic(14, 12, 80, seed=1)
+    problem = problem_of(data, "social_lightgcn")
+    assert isinstance(problem.model, SocialLightGCN) and data.ties is not None
+    of_users, of_items = problem.params["table"].split([data.n_users, data.n_items])
+    had = histories(data.n_items).toarray().astype(np.float64)
+    between = np.concatenate([data.csr().toarray().astype(np.float64), had])
+    tied = np.zeros((data.n_users + 3,) * 2)
+    tied[data.ties[:, 0], data.ties[:, 1]] = tied[data.ties[:, 1], data.ties[:, 0]] = problem.model.tie_weight
+    users = torch.cat([of_users, of_users.new_zeros(3, 4)])
+    z = propagated(between, users, of_items, problem.model.polynomial(), tied=tied)
+    users, items = z.split([data.n_users + 3, data.n_items])
+    found = folded_users(problem.loss, problem.params, data, histories(data.n_items))
+    torch.testing.assert_close(found, users[-3:] @ items.T, **EXACT64)
 
 
 def test_without_a_graph_they_are_the_mean_of_what_they_had(data: Interactions) -> None:

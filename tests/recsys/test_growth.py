@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from recsys.data import Interactions
 from recsys.growth import grow
 from tests.recsys.convexity import CASES, TIGHT, built, convex, gram, small_data
+from unlearn.history import History
+from unlearn.params import Params
+from unlearn.problem import Problem
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,18 @@ def test_growth_takes_the_exact_best_step_from_any_table_and_by_the_weights(smal
     values = [float(wider.objective({"table": torch.cat([table, s**0.5 * column], dim=1)})) for s in (0.0, 1.0, 2.0)]
     lowest = 0.5 * (3 * values[0] - 4 * values[1] + values[2]) / (values[0] - 2 * values[1] + values[2])
     assert lowest == pytest.approx(1.0, rel=1e-9) and values[1] < values[0]
+
+
+def test_a_grown_table_is_trained_with_the_hooks_that_it_had_and_has_not_stopped_anywhere(small: Interactions) -> None:
+    def hook(problem: Problem, params: Params) -> Tensor:
+        return (params["table"] - 1.0).square().sum()
+
+    had = History(residual=1.0, seconds=2.0, seed=5, hooks=(hook,), removed=3)
+    problem = built(small, CASES[1], dim=1)
+    problem = problem.with_params(problem.params, history=had)
+    found = problem.optimality()
+    assert found is not None
+    assert grow(problem, found).history == History(seed=5, hooks=(hook,), removed=3)
 
 
 def test_growth_without_a_direction_says_so(small: Interactions) -> None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -98,6 +99,18 @@ def test_another_model_is_not_overwritten_unasked(problem: RecommenderProblem, t
     (tmp_path / "foreign" / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError):
         save(problem, tmp_path / "foreign")
+
+
+def test_the_same_numbers_of_other_people_or_items_are_another_model(
+    problem: RecommenderProblem, tmp_path: Path
+) -> None:
+    frame = problem.data.frame()
+    digests = {save(problem, tmp_path / "own")}
+    for name, of in (("users", frame.replace({"user": {"b": "bb"}})), ("items", frame.replace({"item": {4: 5}}))):
+        data = Interactions.from_frame(of)
+        assert (data.indptr == problem.data.indptr).all() and (data.indices == problem.data.indices).all()
+        digests.add(save(replace(problem, data=data), tmp_path / name))
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "users.parquet", "items.parquet"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import pandas as pd
@@ -109,10 +110,14 @@ def test_training_resumed_at_a_checkpoint_ends_where_it_ended(
     problem = built.fit()
     assert [one.epoch for one in problem.history.checkpoints] == [2, 4, 6]
     for checkpoint in problem.history.checkpoints:
+        held = deepcopy(checkpoint.optimizer)
         again = problem.resume(checkpoint)
+        assert held is not None and checkpoint.optimizer is not None
         for name, value in problem.params.items():
             assert torch.equal(again.params[name], value)
             assert not torch.equal(checkpoint.params[name], value)
+            assert torch.equal(checkpoint.optimizer.mean[name], held.mean[name])  # it can be gone back to again
+            assert torch.equal(checkpoint.optimizer.square[name], held.square[name])
         ends = [one.history.optimizer for one in (again, problem)]
         assert ends[0] is not None and ends[1] is not None
         assert ends[0].steps == ends[1].steps and ends[0].rates == pytest.approx(ends[1].rates)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.methods.unlearnrec.deletion import Deletion, held_out, simulated
-from recsys.methods.unlearnrec.encoder import PERCEPTRON, Encoder, losing
+from recsys.methods.unlearnrec.encoder import PERCEPTRON, Encoder
 from recsys.methods.unlearnrec.losses import contrast, own, preservation, unlearning
 from recsys.problem import RecommenderProblem
 from recsys.train import coupled_batches
@@ -109,12 +109,11 @@ def _stepped(adam: Adam, loss: Callable[[Params], Tensor], params: Params) -> Pa
 def _contrast(
     encoder: Encoder, params: Params, deletion: Deletion, records: Tensor, seed: int, epoch: int, batch: int
 ) -> Tensor:
-    """The contrast of the batch's users and items that lose something."""
-    graph, lose = deletion.deleted, losing(deletion.deleted)
-    of_batch = deletion.remaining.graph
+    """The contrast of the batch's users and items that lose something: the states of others are zero."""
+    graph, of_batch = deletion.deleted, deletion.remaining.graph
     sides = [of_batch.rows[records].unique(), of_batch.cols[records].unique() + graph.n_users]
     whole, dropped = (encoder.states(params, one) for one in (graph, _thinned(graph, seed, epoch, batch)))
-    return contrast(whole, dropped, [side[lose[side]] for side in sides], temperature=_CONTRAST_TEMPERATURE)
+    return contrast(whole, dropped, sides, temperature=_CONTRAST_TEMPERATURE)
 
 
 def _thinned(graph: BipartiteGraph, seed: int, epoch: int, batch: int) -> BipartiteGraph:

@@ -11,7 +11,7 @@ import torch
 
 from recsys.closed_form import ClosedForm, closed_form, registered
 from recsys.data import Interactions
-from recsys.store import save
+from recsys.store import load, save
 from tests.recsys.closed_form.requests import request_for
 from unlearn.forget import ForgetSet
 from unlearn.methods import method
@@ -54,6 +54,13 @@ def test_arguments_build_the_same_model_again(model: ClosedForm) -> None:
     again = closed_form(model.name, model.data, **model.arguments()).fit()
     assert list(again.params) == list(model.params)
     assert all(torch.equal(again.params[name], value) for name, value in model.params.items())
+
+
+def test_it_comes_back_from_where_it_is_stored_with_its_precision(model: ClosedForm, tmp_path: Path) -> None:
+    save(model, tmp_path)
+    back = load(tmp_path, model.data)
+    assert isinstance(back, ClosedForm) and back.arguments() == model.arguments()
+    assert torch.equal(back.fold_in(model.data.csr()), model.fold_in(model.data.csr()))
 
 
 def test_the_native_method_forgets_and_nothing_given_changes(model: ClosedForm) -> None:

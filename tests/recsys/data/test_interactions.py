@@ -23,7 +23,7 @@ forgets = st.builds(
     users=st.sets(st.sampled_from([*USERS, "nobody"]), max_size=3),
     items=st.sets(st.sampled_from([*ITEMS, 99]), max_size=2),
     interactions=st.sets(st.tuples(st.sampled_from([*USERS, "nobody"]), st.sampled_from([*ITEMS, 99])), max_size=8),
-    ties=st.sets(st.tuples(st.sampled_from([*USERS, "nobody"]), st.sampled_from(USERS)), max_size=6),
+    ties=st.sets(st.tuples(st.sampled_from([*USERS, "nobody"]), st.sampled_from([*USERS, "nobody"])), max_size=6),
 )
 
 
@@ -155,6 +155,15 @@ def test_everything_unknown_is_listed_at_once():
 def test_ties_are_directed():
     data = build({("u0", 10)}, {("u0", "u1"), ("u1", "u0")})
     assert tied(data.without(ForgetSet(ties=(("u0", "u1"),)))) == {("u1", "u0")}
+
+
+def test_a_tie_with_nobody_is_no_tie_of_others():
+    """Pairs are found by u n + v, where a row of -1 would make (u, -1) the pair (u - 1, n - 1)."""
+    data = build({("u0", 10)}, {("u0", "u5"), ("u2", "u1")})
+    for unknown in (("u1", "nobody"), ("nobody", "u5")):
+        assert tied(data.without(ForgetSet(ties=(unknown,)))) == {("u0", "u5"), ("u2", "u1")}
+        with pytest.raises(UnknownIds, match="1 of 1 ties"):
+            data.resolve(ForgetSet(ties=(unknown,)))
 
 
 def test_merge_names_every_obstacle():

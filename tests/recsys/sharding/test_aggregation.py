@@ -11,7 +11,7 @@ from torch import Tensor
 from recsys.data import Interactions
 from recsys.graph import BipartiteGraph
 from recsys.objectives import BPR, NBPO, Objective, WholeData
-from recsys.sharding.aggregation import Attention, Mean, Pieces
+from recsys.sharding.aggregation import Attention, Mean, Pieces, _initial
 
 
 def pieces(rows: list[list[int]], size: int, *, seed: int = 0) -> Pieces:
@@ -38,12 +38,14 @@ def test_the_mean_is_over_the_shards_that_hold_the_user() -> None:
             assert float(users[u] @ items[i]) == pytest.approx(sum(scores) / max(len(scores), 1))
 
 
-def test_attention_is_a_softmax_over_the_shards_that_hold_the_node() -> None:
+@pytest.mark.parametrize("times", [1.0, 1e3])  # at a thousand, exponentials alone are zero or infinite
+def test_attention_is_a_softmax_over_the_shards_that_hold_the_node(times: float) -> None:
     generator = torch.Generator().manual_seed(2)
     shapes = {"maps": (2, 4, 4), "shifts": (2, 4), "users.map": (4, 2), "users.shift": (2,), "users.choice": (2,)}
     params = {
         name: 3.0 * torch.randn(shape, dtype=torch.float64, generator=generator) for name, shape in shapes.items()
     }
+    params["users.choice"] *= times
     joined = Attention().join(USERS, "users", params)
     for u in range(5):
         held = [(k, z) for k in range(2) if (z := row(USERS, k, u)) is not None]
@@ -99,6 +101,27 @@ def test_attention_learns_to_bring_turned_shards_together(objective: Objective) 
     assert not torch.equal(other["users.map"], learned["users.map"])
     again = rule.fit(users, items, graph, objective, seed=0)
     assert all(torch.equal(learned[name], again[name]) for name in learned)
+
+
+def test_attention_takes_steps_of_adam_with_each_epoch_s_negatives_and_is_drawn_to_its_start() -> None:
+    graph, of_users, of_items = graph_of(60, 40)
+    users, items = turned(of_users, of_items)
+    objective, epochs = BPR(l2=3.0), 4
+    rule = Attention(epochs=epochs, lr=0.05)
+    start = _initial(2, of_users, 7)
+    leaves = {name: value.clone().requires_grad_() for name, value in start.items()}
+    adam = torch.optim.Adam(list(leaves.values()), lr=rule.lr)
+    everything = torch.arange(graph.n_edges)
+    for epoch in range(1, epochs + 1):
+        adam.zero_grad()
+        joined = rule.join(users, "users", leaves), rule.join(items, "items", leaves)
+        losses = objective.sampled_losses(*joined, graph, everything, epoch=epoch, batch=0)
+        moved = torch.stack([(leaves[name] - value).square().sum() for name, value in start.items()]).sum()
+        (losses.sum() + objective.l2 * moved).backward()  # pyright: ignore[reportUnknownMemberType]
+        adam.step()
+    found = rule.fit(users, items, graph, objective, seed=7)
+    for name, leaf in leaves.items():
+        torch.testing.assert_close(found[name], leaf.detach(), rtol=1e-7, atol=1e-9)
 
 
 def test_arguments_are_checked_together() -> None:

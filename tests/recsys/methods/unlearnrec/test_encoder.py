@@ -15,6 +15,7 @@ from recsys.methods.unlearnrec.encoder import Encoder
 from recsys.methods.unlearnrec.losses import contrast, own, preservation, unlearning
 from tests.recsys.methods.unlearnrec.models import OBJECTIVES, trained
 from tests.tolerances import EXACT64
+from tests.unlearn.toys import tiny_recommender
 from unlearn.params import Params
 
 
@@ -103,9 +104,9 @@ def test_the_contrast_is_a_softmax_over_cosines_of_nodes_that_have_a_direction()
     assert bool(leaf.grad[kept].any(1).all())
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_own_loss_is_that_of_training(objective: str) -> None:
-    problem = trained(objective=objective)
+@pytest.mark.parametrize("kind", [*OBJECTIVES, "simgcl"])  # the last has a loss of its own
+def test_the_own_loss_is_that_of_training(kind: str) -> None:
+    problem = trained(objective=kind) if kind in OBJECTIVES else tiny_recommender(model=kind)
     everything = torch.arange(problem.n_records)
     whole, *tables = own(problem, problem.params, everything, epoch=0, batch=0)
     assert float(whole) == pytest.approx(float(problem.objective(problem.params)) / problem.n_records, rel=1e-9)
