@@ -44,7 +44,7 @@ def locality(
     """
     model, objective, graph = loss.model, loss.objective, loss.graph
     assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
-    if not tail:
+    if not tail:  # the way is that of the objective: in a table that is too narrow, scores would end it early
         return _everywhere(loss, table, known)
     idle = loss.idle_nodes
     newly = idle[~torch.isin(idle, replace(loss, graph=before).idle_nodes)]
@@ -52,7 +52,7 @@ def locality(
     slopes = objective.slopes(known.scores[kept], graph)
     basis = directions(loss, before, table, known, gone, newly, slopes, tail)
     if basis is None:
-        return _everywhere(loss, table, known)
+        return _everywhere(loss, table, known, known.final.index_fill(0, idle, 0.0))
     # Idle rows are cleared in the products and in the results: a copy of a whole table costs as much as half an
     # iteration.
     probes, k, final = Probes.of(basis, known), basis.shape[1], known.final
@@ -82,7 +82,9 @@ def locality(
 
     def widened(accuracy: float) -> Locality | None:
         gain = probes.gain(loss, table_probed, final_probed, part.embeddings - old, part.scores)
-        return _everywhere(loss, moved(), known) if gain > accuracy**2 * part.way_in_scores(old) else None
+        if gain <= accuracy**2 * part.way_in_scores(old):
+            return None
+        return _everywhere(loss, moved(), known, final.index_fill(0, idle, 0.0))
 
     return Locality(part, origin.reshape(-1), finish, widened)
 
@@ -104,11 +106,11 @@ def unmoved(loss: ModelLoss, params: Params, before: BipartiteGraph) -> bool:
     return not any(params[name][idle].any() for name in loss.row_parameters)
 
 
-def _everywhere(loss: ModelLoss, table: Tensor, known: Survey) -> Locality:
-    """The objective over all that the table spans, from `table`; `known` as `locality` has it."""
+def _everywhere(loss: ModelLoss, table: Tensor, known: Survey, old: Tensor | None = None) -> Locality:
+    """The objective over all that the table spans, from `table`; `known` as `locality` has it, `old` as the landscape."""
     assert isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)
     axes, idle = known.axes, loss.idle_nodes
-    start, old = (table @ axes).index_fill_(0, idle, 0.0), known.final.index_fill(0, idle, 0.0)
+    start = (table @ axes).index_fill_(0, idle, 0.0)
     whole = WholeDataLandscape(loss.model, loss.objective, loss.graph, columns=start.shape[1], old=old)
 
     def finish() -> tuple[Params, Survey]:

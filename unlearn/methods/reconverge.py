@@ -43,7 +43,7 @@ class Reconverge(Unlearner):
         accuracy: share of the way to the minimiser that may be left, as the solver estimates it; 0 goes on until
             rounding leaves nothing to gain. The way is that of the scores where the objective is strongly convex in
             them (`whole_data` on a linear recommender), so that what is left to gain tells what is left of it, and
-            what the objective gains elsewhere. The directions may leave out ten times its cube of the request's squared
+            what the objective gains elsewhere and below .1. The directions may leave out ten times its cube of the request's squared
             first-order push, and of the way what an estimate puts at 1.25 times it, which sees about a third
             (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach, all that
             the table's rows span moves, and below .01 all parameters.
