@@ -107,7 +107,7 @@ def unmoved(loss: ModelLoss, params: Params, before: BipartiteGraph) -> bool:
 
 
 def _everywhere(loss: ModelLoss, table: Tensor, known: Survey, old: Tensor | None = None) -> Locality:
-    """The objective over all that the table spans, from `table`; `known` as `locality` has it, `old` as the landscape."""
+    """Over all that the table spans; `table` and `known` as `locality` has them, `old` as the landscape."""
     assert isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)
     axes, idle = known.axes, loss.idle_nodes
     start = (table @ axes).index_fill_(0, idle, 0.0)

@@ -28,8 +28,8 @@ class Reconverge(Unlearner):
     Rows that only the forgotten data determined go to their known optimum first. Then preconditioned L-BFGS runs on the
     remaining objective until what is left of the way is estimated at `accuracy`: over the few directions that the
     request moves, where the problem knows them and they are few, and from there over all where the others still hold
-    more than that; else over all from the outset. With a training objective that has one minimiser, the
-    limit is the model that never saw the forgotten data.
+    more than that; else over all from the outset. With a training objective that has one minimiser, the limit is the
+    model that never saw the forgotten data.
 
     Except where what remains is best in more columns than the model's table spans, as where interactions leave users
     who were all alike: no step leaves that span but for rounding, so the start is near a saddle and most of the way may
@@ -43,10 +43,10 @@ class Reconverge(Unlearner):
         accuracy: share of the way to the minimiser that may be left, as the solver estimates it; 0 goes on until
             rounding leaves nothing to gain. The way is that of the scores where the objective is strongly convex in
             them (`whole_data` on a linear recommender), so that what is left to gain tells what is left of it, and
-            what the objective gains elsewhere and below .1. The directions may leave out ten times its cube of the request's squared
-            first-order push, and of the way what an estimate puts at 1.25 times it, which sees about a third
-            (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach, all that
-            the table's rows span moves, and below .01 all parameters.
+            what the objective gains elsewhere and below .1. The directions may leave out ten times its cube of the
+            request's squared first-order push, and of the way what an estimate puts at 1.25 times it, which sees about
+            a third (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach,
+            all that the table's rows span moves, and below .01 all parameters.
         max_iterations: stops there whatever is left, over the directions and again over all parameters.
         memory: pairs of L-BFGS.
 
