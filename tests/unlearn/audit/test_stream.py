@@ -158,7 +158,7 @@ def test_after_a_retrain_the_method_is_prepared_for_what_came_of_it(
 
     problem, scorer = parts
     asked = requests("one-user:4", problem.data, seed=0)
-    found = stream(problem, asked, Prepared(), scorer, seed=0, rule=RetrainRule(residual=1.2))
+    found = stream(problem, asked, Prepared(), Yardstick(scorer, seed=0), rule=RetrainRule(residual=1.2))
     assert any(step.retrained for step in found.steps[:-1])
 
 
