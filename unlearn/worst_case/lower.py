@@ -109,7 +109,7 @@ class Reconverged:
         gradient = torch.autograd.grad(weighted.objective(params), list(params.values()), create_graph=True)
         along = unflatten(solved, at.params)
         product = torch.stack([(g * along[name]).sum() for name, g in zip(params, gradient, strict=True)]).sum()
-        return -torch.autograd.grad(product, leaf)[0]
+        return -torch.autograd.grad(product, leaf, allow_unused=True, materialize_grads=True)[0]
 
 
 class ByMethod:

@@ -15,14 +15,12 @@ from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.tolerances import FINITE_DIFFERENCE64
 from tests.unlearn.toys import ridge, tiny_data
-from tests.unlearn.worst_case.searches import interior, ready, recommender
+from tests.unlearn.worst_case.searches import DTYPE, interior, ready, recommender
 from unlearn.curvature import hessian_operator
 from unlearn.params import flatten
 from unlearn.worst_case import Bilevel, Room
 from unlearn.worst_case.asking import training_weights
 from unlearn.worst_case.lower import Reconverged, SignSteps, Unlearned
-
-DTYPE = torch.float64
 
 
 def social() -> RecommenderProblem:
@@ -120,6 +118,16 @@ def test_the_implicit_part_is_the_explicit_solve() -> None:
     expected = -mixed @ torch.linalg.solve(hessian, slope)
     found = lower.pulled(problem, room, at, slope)
     assert float((found - expected).norm()) < 0.01 * float(expected.norm())  # the solve stops at a residual of 3 %
+
+
+def test_ties_along_which_nothing_passes_pull_at_nothing() -> None:
+    data = tiny_data(16, 12, 70)
+    problem = RecommenderProblem.build(data, model="social_lightgcn", dtype=DTYPE, dim=4, layers=0)
+    room, _ = ready(problem, "ties:2")
+    lower = Reconverged(iterations=5, products=5, degrees=True)
+    at = lower.unlearn(problem, room, interior(room))
+    pulled = lower.pulled(problem, room, at, torch.ones_like(flatten(at.params)))
+    assert pulled.shape == (len(room),) and not pulled.any()
 
 
 def test_every_round_goes_on_where_the_one_before_ended() -> None:
