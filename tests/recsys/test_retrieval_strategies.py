@@ -73,6 +73,13 @@ def test_attention_chooses_what_the_candidates_attend_to(dense: Interactions, te
     assert len(history) > 4 and sorted(expected) != expected
 
 
+def test_attention_at_a_temperature_near_nothing_goes_to_the_nearest(dense: Interactions) -> None:
+    evidence = Evidence(dense)
+    history, candidates = evidence.history(4), np.array([1])
+    nearest = history[np.argmax(evidence.similarity(candidates, history))]
+    assert ByAttention(temperature=1e-6)(evidence, 4, candidates, 1).tolist() == [nearest]
+
+
 STRATEGIES: list[Strategy] = [ByPreference(groups=GROUPS), ByDiversity(groups=GROUPS), ByAttention()]
 
 
