@@ -22,7 +22,7 @@ from common import above_zero, add_dataset, arguments, at_least, finish, kept, r
 from served import OutOfTime, deadline
 from tqdm import tqdm
 
-from recsys.commands.build import build_model, load_split
+from recsys.commands.build import build_model, kept_for, load_split
 from recsys.commands.options import Setup
 from recsys.data import Split, ratio, synthetic
 from recsys.requests import drawn
@@ -33,8 +33,6 @@ from unlearn.methods import Unlearner, method
 from unlearn.specification import labels, unlearners
 
 REQUESTS, QUICK_REQUESTS = "one-user:100", "one-user:4"
-FIGURES = ("retrain_gap", "forget_auc", "retrain_auc", "ndcg_at_20")
-KEPT = frozenset({"checkpoints", "optimizer"})  # for the methods that need them, where training samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +45,10 @@ class Course:
     baseline: Stream
 
     @classmethod
-    def drawn(cls, setup: Setup, split: Split, delete: str, seed: int) -> Course:
+    def drawn(cls, setup: Setup, split: Split, delete: str, seed: int, methods: Sequence[Unlearner]) -> Course:
+        """By the seed; training keeps what the methods require."""
         data, requests = drawn(delete, split, seed=seed)
-        model = build_model(setup, data, seed=seed, progress=False, keep=KEPT).fit()
+        model = build_model(setup, data, seed=seed, progress=False, keep=kept_for(methods)).fit()
         yardstick = Yardstick(RankingScorer(split.test), seed=seed)
         return cls(model, requests, yardstick, served(model, requests, method("graph_drop"), yardstick))
 
@@ -105,7 +104,7 @@ def main() -> None:
     result = head | {"rows": rows}
     for seed in range(options.seeds):
         left = [pair for pair in zip(labels(methods), methods, strict=True) if (pair[0], seed) not in done]
-        course = Course.drawn(setup, split, options.delete, seed) if left else None
+        course = Course.drawn(setup, split, options.delete, seed, methods) if left else None
         for label, unlearner in tqdm(left, desc="methods", disable=None):
             assert course is not None
             rows.append(course.row(label, unlearner, options.limit))
@@ -119,7 +118,7 @@ def told(row: Mapping[str, Any]) -> str:
     steps = row["steps"]
     measured = [step for step in steps if step["values"] is not None]
     gaps = " / ".join(f"{step['values']['retrain_gap']:.3f}" for step in measured)
-    values = {name: measured[-1]["values"][name] for name in FIGURES}
+    values = measured[-1]["values"]
     due = next((step["number"] for step in steps if step["due"] is not None), "never")
     residuals = " / ".join(
         "-" if step["residual_after"] is None else f"{step['residual_after']:.3g}" for step in measured
