@@ -39,6 +39,9 @@ class Reconverge(Unlearner):
     No paper: the design is our own. `prepare` keeps what does not depend on the request (for a recommender its final
     embeddings: about as large as the model), and every request leaves it fresh for the next.
 
+    Memory: that, and 2 `memory` + 12 vectors of what moves, which over few directions are short. Where main memory
+    cannot hold them the request is refused. A problem without a landscape of its own holds more.
+
     Args:
         accuracy: share of the way to the minimiser that may be left, as the solver estimates it; 0 goes on until
             rounding leaves nothing to gain. The way is that of the scores where the objective is strongly convex in
