@@ -126,7 +126,7 @@ class Certificate:
         model, objective = loss.model, loss.objective
         if not isinstance(model, LinearRecommender) or not isinstance(objective, WholeData):
             raise ValueError(
-                "a bound is known for linear models (mf, lightgcn) under `whole_data` only "
+                "a bound is known for linear models (mf, lightgcn, social_lightgcn) under `whole_data` only "
                 f"(got {model.name} under {objective.name})"
             )
         a, l2 = objective.a, objective.l2
