@@ -78,7 +78,7 @@ class Setup:
         str | None,
         typer.Option(
             help="Stochastic objectives: what training keeps for the methods that need it, checkpoints, optimizer or "
-            "both with a comma (default: nothing for train, what the methods require for evaluate)."
+            "both with a comma (default: what the methods require, for train nothing)."
         ),
     ] = None
     device: Device = "cpu"
