@@ -15,7 +15,9 @@ from recsys.models.lightgcn import LightGCN
 
 @register
 class SocialLightGCN(LightGCN):
-    """LightGCN (He et al., 2020, arXiv 2002.02126) over interactions and ties in one graph.
+    """LightGCN over interactions and ties in one graph.
+
+    After He et al., "LightGCN: Simplifying and powering graph convolution network", 2020, arXiv 2002.02126.
 
     Z = 1 / (L + 1) sum_{l=0..L} A^l E,   A = D^-1/2 [[s T, R], [R^T, 0]] D^-1/2
 
