@@ -46,7 +46,7 @@ def main() -> None:
     if options.quick:
         options.models, options.dim = min(options.models, 4), 8
     split = load(options, options.dataset, options.split)
-    problem = build_model(Setup(dim=options.dim), split.refit(), seed=0, progress=False)
+    problem = build_model(Setup(dim=str(options.dim)), split.refit(), seed=0, progress=False)
     assert isinstance(problem, RecommenderProblem)
     recipe = problem.recipe()
     settings = {

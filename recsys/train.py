@@ -93,7 +93,7 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
     started = time.perf_counter()
     paused = 0.0
 
-    with tqdm(total=most, desc="train", disable=_quiet(options), leave=False) as bar:
+    with tqdm(total=most, desc="train", disable=quiet(options), leave=False) as bar:
 
         def watch(iteration: int, value: float, residual: float) -> bool:
             nonlocal paused
@@ -147,7 +147,7 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
     paused = 0.0
     try:
         epochs = range(start.epoch + 1, options.epochs + 1)
-        for epoch in tqdm(epochs, desc="train", disable=_quiet(options), leave=False):
+        for epoch in tqdm(epochs, desc="train", disable=quiet(options), leave=False):
             for batch, records in enumerate(coupled_batches(graph, epoch, batches, options.seed)):
                 optimizer.zero_grad()
                 final, own = loss.model.training_pass(params, graph, records, epoch=epoch, batch=batch)
@@ -220,5 +220,6 @@ def _remembered(optimizer: torch.optim.Adam, params: Params, before: AdamState |
     return AdamState(mean, square, steps, rates_before + optimizer.param_groups[0]["lr"] * (steps - steps_before))
 
 
-def _quiet(options: TrainingOptions) -> bool | None:
+def quiet(options: TrainingOptions) -> bool | None:
+    """What tqdm's `disable` is to be."""
     return None if options.progress else True  # None: tqdm shows itself on a terminal only

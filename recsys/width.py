@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from recsys.models.base import LinearRecommender
 from recsys.objectives.model_loss import ModelLoss
@@ -22,15 +23,20 @@ def too_narrow(loss: ModelLoss, params: Params) -> str | None:
     """
     if not (isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)):
         return None
-    table = params["table"]
-    columns = table.shape[1]
-    gram = (table.T @ table).double()
+    columns = params["table"].shape[1]
+    gram = params["table"].T @ params["table"]
     if columns >= min(loss.graph.n_users, loss.graph.n_items) or not gram.isfinite().all():
         return None
-    squares = torch.linalg.eigvalsh(gram)
-    if squares[0] < _FILLED**2 * squares[-1].clamp_min(1.0):
+    if filled(gram) < columns:
         return None
     return (
         f"the solution fills all {columns} columns of the table, as if it needed more: retrains may differ, and "
-        f"`reconverge` ends farther from them than its accuracy says; train with more columns (`dim`)"
+        f"`reconverge` ends farther from them than its accuracy says; train with more columns (`dim`; `--dim auto` "
+        f"finds how many)"
     )
+
+
+def filled(gram: Tensor) -> int:
+    """How many of its columns a table of this Gram matrix [d, d] fills."""
+    squares = torch.linalg.eigvalsh(gram.double())
+    return int((squares >= _FILLED**2 * squares[-1].clamp_min(1.0)).sum())
