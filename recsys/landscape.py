@@ -17,8 +17,7 @@ from math import inf, sqrt
 import torch
 from torch import Tensor
 
-from recsys.graph import BipartiteGraph
-from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.objectives.whole_data import WholeData
 from unlearn.solvers.landscape import Landscape, Step
 
@@ -62,17 +61,11 @@ class WholeDataLandscape(Landscape):
     """
 
     def __init__(
-        self,
-        model: LinearRecommender,
-        objective: WholeData,
-        graph: BipartiteGraph,
-        *,
-        columns: int,
-        frozen: FrozenColumns | None = None,
-        old: Tensor | None = None,
+        self, loss: WholeDataLoss, *, columns: int, frozen: FrozenColumns | None = None, old: Tensor | None = None
     ) -> None:
-        self._objective, self._graph, self._frozen, self._old = objective, graph, frozen, old
-        self._coefficients = model.polynomial()
+        graph = loss.graph
+        self._objective, self._graph, self._frozen, self._old = loss.objective, graph, frozen, old
+        self._coefficients = loss.model.polynomial()
         self._shape = (graph.n_nodes, columns)
         self._adjacency = graph.normalized
         values = graph.values

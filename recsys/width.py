@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recsys.models.base import LinearRecommender
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.params import Params
 
 # Of the largest singular value: a column that the solution does without ends far below. And of 1, which the score of an
@@ -20,7 +18,7 @@ def too_narrow(loss: ModelLoss, params: Params) -> str | None:
     Then the model may be narrower than the solution's rank, and the objective is not convex in what the table can hold:
     of tables that are nearly as good some are far from each other, and little of the objective may be a long way.
     """
-    if not (isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)):
+    if not isinstance(loss, WholeDataLoss):
         return None
     table = params["table"]
     columns = table.shape[1]

@@ -11,6 +11,7 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 from recsys.graph import BipartiteGraph
 from recsys.models.base import LinearRecommender, Recommender
 from recsys.objectives.base import Objective
+from recsys.objectives.whole_data import WholeData
 from unlearn.params import Params
 
 
@@ -104,3 +105,18 @@ class ModelLoss:
 
     def _all(self) -> Tensor:
         return torch.arange(self.graph.n_edges, device=self.graph.rows.device)
+
+
+@dataclass(frozen=True, eq=False)
+class WholeDataLoss(ModelLoss):
+    """That of `whole_data` on a linear model, of which derivatives, a line search and a bound have closed forms."""
+
+    model: LinearRecommender
+    objective: WholeData
+
+
+def model_loss(model: Recommender, objective: Objective, graph: BipartiteGraph) -> ModelLoss:
+    """The loss of this model under this objective, of the kind of which most is known."""
+    if isinstance(model, LinearRecommender) and isinstance(objective, WholeData):
+        return WholeDataLoss(model, objective, graph)
+    return ModelLoss(model, objective, graph)
