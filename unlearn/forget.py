@@ -6,8 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
 Id = int | str
@@ -139,33 +138,6 @@ class ForgetSet:
             raise ValueError("`key` must not be empty for `ForgetSet.digest`: an unkeyed hash of an id can be reversed")
         text = json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=True)
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetRequest:
-    """A forget set with the circumstances of its arrival.
-
-    `id` is the caller's own and makes the request idempotent; times are timezone-aware.
-
-    Raises:
-        ValueError: the id is empty or a time has no zone.
-    """
-
-    id: str
-    forget: ForgetSet
-    received_at: datetime
-    due_at: datetime | None = None
-    reason: str = field(default="", repr=False)
-
-    def __post_init__(self) -> None:
-        problems = [] if self.id else ["`id` must not be empty for `ForgetRequest`"]
-        problems += [
-            f"`{name}` must have a time zone for `ForgetRequest` (got {value!r})"
-            for name, value in (("received_at", self.received_at), ("due_at", self.due_at))
-            if value is not None and value.tzinfo is None
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
 
 
 def few(values: Sequence[object]) -> str:
