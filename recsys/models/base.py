@@ -16,7 +16,7 @@ from recsys.graph import BipartiteGraph
 from unlearn.invalid import require
 from unlearn.memory import require_memory
 from unlearn.params import Params
-from unlearn.registry import Registry
+from unlearn.registry import Registry, arguments
 from unlearn.streams import normals
 
 DIM = 192  # wide enough for the optimum of `whole_data` to have room in it: a table below its rank has no proven bound
@@ -80,8 +80,8 @@ class Recommender(nn.Module, ABC):
         return self
 
     def arguments(self) -> dict[str, Any]:
-        """What the constructor was given beside the sizes."""
-        return {"dim": self.dim}
+        """What the constructor was given beside the sizes: an attribute for each argument with a default."""
+        return {name: getattr(self, name) for name in arguments(type(self))}
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())

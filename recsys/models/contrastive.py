@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -66,10 +66,6 @@ class ContrastiveRecommender(Recommender):
             "temperature": ("positive", self.temperature > 0),
             "negatives": ("an integer of at least 1", self.negatives >= 1),
         }
-
-    def arguments(self) -> dict[str, Any]:
-        names = ("dim", "layers", "weight", "temperature", "negatives", "seed")
-        return {name: getattr(self, name) for name in names}
 
     def reseeded(self, by: int) -> Self:
         other = type(self)(self.n_users, self.n_items, **self.arguments() | {"seed": self.seed + by})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
@@ -28,9 +27,6 @@ class LightGCN(LinearRecommender):
 
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
         return {**super()._rules(), "layers": ("an integer of at least 0", self.layers >= 0)}
-
-    def arguments(self) -> dict[str, Any]:
-        return {"dim": self.dim, "layers": self.layers}
 
     def propagate(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
         return mean_of_layers(graph, x, self.layers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -46,9 +45,6 @@ class NGCF(Recommender):
 
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
         return {**super()._rules(), "layers": ("an integer of at least 0", self.layers >= 0)}
-
-    def arguments(self) -> dict[str, Any]:
-        return {"dim": self.dim, "layers": self.layers}
 
     def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> Params:
         rows, columns = np.arange(self.dim)[:, None], np.arange(self.dim)[None, :]

@@ -42,9 +42,6 @@ class SGL(ContrastiveRecommender):
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
         return {**super()._rules(), "drop": ("at least 0 and below 1", 0 <= self.drop < 1)}
 
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"drop": self.drop}
-
     def forward(self, graph: BipartiteGraph) -> Tensor:
         return mean_of_layers(graph, self.table, self.layers)
 

@@ -50,9 +50,6 @@ class SimGCL(ContrastiveRecommender):
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
         return {**super()._rules(), "eps": ("at least 0", self.eps >= 0)}
 
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"eps": self.eps}
-
     def forward(self, graph: BipartiteGraph) -> Tensor:
         return graph.propagate(mean_of_layers(graph, self.table, self.layers - 1))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -39,9 +38,6 @@ class SocialLightGCN(LightGCN):
 
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
         return {**super()._rules(), "tie_weight": ("positive", self.tie_weight > 0)}
-
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"tie_weight": self.tie_weight}
 
     def message_graph(self, data: Interactions, *, dtype: torch.dtype, device: torch.device | str) -> JointGraph:
         if data.ties is None:

@@ -41,9 +41,6 @@ class XSimGCL(SimGCL):
     def _rules(self) -> Mapping[str, tuple[str, bool]]:
         return {**super()._rules(), "contrast": ("a layer from 1 to `layers`", 1 <= self.contrast <= self.layers)}
 
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"contrast": self.contrast}
-
     def views(self, table: Tensor, graph: BipartiteGraph, *, epoch: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
         layers = self.noisy_layers(table, graph, epoch=epoch, batch=batch, view=0)
         final = torch.stack(layers).mean(0)
