@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -17,7 +17,7 @@ from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import Spread
 from unlearn.forget import Id
 from unlearn.invalid import Problems
-from unlearn.registry import Registry
+from unlearn.registry import Registry, hyper_parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +67,7 @@ class Maximizer(ABC):
     seed: int = 0
 
     def arguments(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return hyper_parameters(self)
 
     def maximize(self, graph: SocialGraph, k: int) -> Seeds:
         """`k` different people who are there, for a large expected spread.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -19,7 +19,7 @@ from graph_influence.outbreak import Outbreak, Unit
 from graph_influence.seeds import seed_rows
 from unlearn.forget import ForgetSet, Id
 from unlearn.invalid import Problems
-from unlearn.registry import Registry
+from unlearn.registry import Registry, hyper_parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class Minimizer(ABC):
     seed: int = 0
 
     def arguments(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return hyper_parameters(self)
 
     def minimize(self, graph: SocialGraph, seeds: Iterable[Id], budget: int) -> Blocked:
         """`budget` arcs or nodes without which few are reached from the seeds.
