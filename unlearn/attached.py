@@ -16,12 +16,11 @@ from unlearn.digests import digest
 from unlearn.forget import ForgetSet, few
 from unlearn.history import History
 from unlearn.invalid import require
-from unlearn.params import Params, arranged, as_table, flatten, unflatten
+from unlearn.params import Params, arranged, as_table, differentiate, flatten, unflatten
 from unlearn.problem import Problem, Touched
 from unlearn.recipe import Recipe
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
-from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.units import Unit, Units
 
@@ -233,13 +232,13 @@ class AttachedProblem(Problem):
         x = flatten(arranged(start, self.params))
         self._require_finite(start)
         if options.solver == "lbfgs":
-            landscape = FunctionLandscape(self._training_gradient)
+            landscape = self.training_landscape()
             x = lbfgs(landscape, x, tolerance=options.tolerance, max_iterations=options.max_iterations).x
         else:
             adam = Adam(x, lr=options.lr)
             shown = None if options.progress else True
             for _ in tqdm(range(options.epochs), desc="train", unit="epoch", leave=False, disable=shown):
-                adam.step(x, self._training_gradient(x)[1])
+                adam.step(x, differentiate(self.training_loss, unflatten(x, self.params))[1])
                 adam.lr *= options.decay
         params = {name: value.clone() for name, value in unflatten(x, self.params).items()}
         fitted = replace(self, params=params, options=options)
@@ -259,12 +258,3 @@ class AttachedProblem(Problem):
             f"the objective must be a finite number where training begins (got {got}); correct the data, or pass "
             "`init` to `fit`"
         )
-
-    def _training_gradient(self, x: Tensor) -> tuple[float, Tensor]:
-        """The objective with the training hooks' terms, and its gradient [p]."""
-        leaves = {name: value.detach().requires_grad_() for name, value in unflatten(x, self.params).items()}
-        value = self.objective(leaves)
-        for hook in self.history.hooks:
-            value = value + hook(self, leaves)
-        gradients = torch.autograd.grad(value, list(leaves.values()))
-        return float(value.detach()), flatten(dict(zip(leaves, gradients, strict=True)))

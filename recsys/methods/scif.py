@@ -12,9 +12,8 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
-from unlearn.methods.gradient import differentiate
 from unlearn.methods.second_order import OneShot
-from unlearn.params import Params
+from unlearn.params import Params, differentiate
 from unlearn.problem import Fitted
 
 

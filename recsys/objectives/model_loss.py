@@ -12,7 +12,7 @@ from recsys.graph import BipartiteGraph
 from recsys.models.base import LinearRecommender, Recommender
 from recsys.objectives.base import Objective
 from recsys.objectives.whole_data import WholeData
-from unlearn.params import Params
+from unlearn.params import Params, value_and_gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +81,9 @@ class ModelLoss:
         return losses + function.background(users, items, self.graph) + function.penalty(params)
 
     def value_and_gradient(self, params: Params) -> tuple[float, Params]:
+        if self.objective.bound(params) is not self.objective:  # some parameters act beside the embeddings
+            return value_and_gradient(self.value, params)
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        if self.objective.bound(leaves) is not self.objective:  # some parameters act beside the embeddings
-            value = self.value(leaves)
-            gradients = torch.autograd.grad(value, list(leaves.values()))
-            return float(value.detach()), dict(zip(leaves, gradients, strict=True))
         users, items, own = self._in_training(leaves, self._all())
         value, of_users, of_items = self.objective.value_and_gradient(users.detach(), items.detach(), self.graph)
         rest = self.objective.penalty(leaves) + own.sum()

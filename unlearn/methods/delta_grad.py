@@ -16,8 +16,7 @@ from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.invalid import require
 from unlearn.methods.base import MissingRequirement, State, Unlearner, register
-from unlearn.methods.gradient import differentiate
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.problem import Fitted
 from unlearn.streams import normals
 

@@ -15,8 +15,9 @@ from unlearn.methods.second_order import Requirements, SecondOrder, removed_grad
 from unlearn.params import flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.solvers.newton_cg import newton_cg
-from unlearn.solvers.operator import Map, Operator, dot, norm
+from unlearn.solvers.operator import Map, Operator
 from unlearn.solvers.trust_region import levenberg_marquardt_step
+from unlearn.solvers.vectors import dot, norm
 
 _LEAST = 0.01  # the least identity in D
 

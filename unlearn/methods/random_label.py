@@ -12,8 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.distillation import PredictionMethod, drawn
-from unlearn.methods.gradient import Forgotten, Update, descend, differentiate
-from unlearn.params import Params, flatten
+from unlearn.methods.gradient import Forgotten, Update, descend
+from unlearn.params import Params, differentiate, flatten
 from unlearn.problem import Fitted, Problem
 from unlearn.streams import integers
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.gradient import GradientMethod, differentiate
-from unlearn.params import Params, flatten, unflatten
+from unlearn.methods.gradient import GradientMethod
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.problem import Fitted, Problem
 
 

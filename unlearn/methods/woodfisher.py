@@ -13,7 +13,8 @@ from unlearn.methods.base import register
 from unlearn.methods.second_order import InfluenceStep, Requirements, removed_gradient
 from unlearn.params import flatten
 from unlearn.problem import Problem
-from unlearn.solvers.operator import damped, dot
+from unlearn.solvers.operator import damped
+from unlearn.solvers.vectors import dot
 
 
 @register

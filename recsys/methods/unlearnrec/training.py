@@ -16,8 +16,7 @@ from recsys.methods.unlearnrec.losses import contrast, own, preservation, unlear
 from recsys.problem import RecommenderProblem
 from recsys.train import coupled_batches
 from unlearn.methods.base import MissingRequirement
-from unlearn.methods.gradient import differentiate
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.solvers.adam import Adam
 from unlearn.streams import uniforms
 
