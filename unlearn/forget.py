@@ -7,7 +7,11 @@ import hmac
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from itertools import compress
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 Id = int | str
 Pair = tuple[Id, Id]
@@ -127,6 +131,26 @@ class ForgetSet:
 
     def counts(self) -> dict[str, int]:
         return {f.name: len(getattr(self, f.name)) for f in fields(self)}
+
+    def known(self, holds: str, unknown: Literal["raise", "skip"], **there: NDArray[np.bool_]) -> ForgetSet:
+        """What of it is there, by a mask for each kind of data that there can be; `holds` says in words which.
+
+        Raises:
+            UnknownIds: listing everything that is not there, under "raise".
+        """
+        masks = {name: there.get(name, np.zeros(count, dtype=np.bool_)) for name, count in self.counts().items()}
+        if all(mask.all() for mask in masks.values()):
+            return self  # to bring many pairs into canonical order once more costs more than to delete them
+        if unknown == "raise":
+            lines = ["a forget set must name only what the data holds; unknown or already forgotten here:"]
+            for name, mask in masks.items():
+                if missing := list(compress(getattr(self, name), ~mask)):
+                    why = "" if name in there else f" ({holds} only)"
+                    lines.append(f"  - {len(missing)} of {len(mask)} {name}: {few(missing)}{why}")
+            remedy = 'Correct it, or pass unknown="skip" (`--unknown skip` of a command) to forget the rest.'
+            raise UnknownIds("\n".join([*lines, remedy]))
+        kept: dict[str, Any] = {name: compress(getattr(self, name), mask) for name, mask in masks.items()}
+        return ForgetSet(**kept)
 
     def digest(self, key: bytes) -> str:
         """Keyed digest (HMAC-SHA256, hex): names the request in logs without revealing whom it is about.

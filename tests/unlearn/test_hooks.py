@@ -279,7 +279,7 @@ def test_records_keep_their_number_when_others_leave() -> None:
     assert problem.records(ForgetSet(records=(2, 39))).tolist() == [0, 37]
     mixed = ForgetSet(records=(1, 5, 41), users=("someone",))
     assert problem.resolve(mixed, unknown="skip") == ForgetSet(records=(5,))
-    with pytest.raises(UnknownIds, match=r"(?s)1 users: the data has numbered records only.*2 of 3 records: 1, 41"):
+    with pytest.raises(UnknownIds, match=r"(?s)1 of 1 users: .*numbered records only.*2 of 3 records: 1, 41"):
         problem.resolve(mixed)
 
 
