@@ -125,9 +125,7 @@ class LabelledGraph:
         ends, number = self._ties
 
         def ties(chosen: NDArray[np.integer[Any]]) -> ForgetSet:
-            arcs = np.flatnonzero(np.isin(number, chosen))
-            sides = (nodes.take(side[arcs]) for side in (self.graph.source, self.graph.target))
-            return ForgetSet(ties=tuple(zip(*sides, strict=True)))
+            return ForgetSet(ties=self.graph.pairs(np.flatnonzero(np.isin(number, chosen))))
 
         of_ends = np.sort(nodes.keys[ends], axis=1)  # the key is the pair's own, whoever has the smaller row
         nobody = np.full(len(self), -1, dtype=np.int64)

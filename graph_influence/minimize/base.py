@@ -79,8 +79,7 @@ class Minimizer(ABC):
         arguments = self.arguments() | {"budget": budget}
         if self.unit == "nodes":
             return Blocked((), tuple(graph.nodes.take(chosen)), chosen, seconds, self.name, arguments)
-        ends = zip(graph.nodes.take(graph.source[chosen]), graph.nodes.take(graph.target[chosen]), strict=True)
-        return Blocked(tuple(ends), (), chosen, seconds, self.name, arguments)
+        return Blocked(graph.pairs(chosen), (), chosen, seconds, self.name, arguments)
 
     def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         """`budget` different removable units of the outbreak.
