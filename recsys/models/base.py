@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
-from unlearn.invalid import require
+from unlearn.invalid import Rules, require
 from unlearn.memory import require_memory
 from unlearn.params import Params
 from unlearn.registry import Registry, arguments
@@ -48,8 +47,8 @@ class Recommender(nn.Module, ABC):
         self.n_users, self.n_items = n_users, n_items
         self.table = nn.Parameter(torch.zeros(n_users + n_items, dim))
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        """For each argument what it must be, and whether it is, as far as its kind does not say so."""
+    def _rules(self) -> Rules:
+        """What arguments must be, as far as their kinds do not say so."""
         return {"dim": ("a positive integer", self.dim >= 1)}
 
     def message_graph(self, data: Interactions, *, dtype: torch.dtype, device: torch.device | str) -> BipartiteGraph:

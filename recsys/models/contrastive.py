@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch.nn.functional import normalize, softplus
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import DIM, Recommender
+from unlearn.invalid import Rules
 from unlearn.params import Params
 from unlearn.streams import uniforms
 
@@ -58,9 +58,8 @@ class ContrastiveRecommender(Recommender):
         self.negatives, self.seed = negatives, seed
         super().__init__(n_users, n_items, dim=dim)
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {
-            **super()._rules(),
+    def _rules(self) -> Rules:
+        return super()._rules() | {
             "layers": ("an integer of at least 1", self.layers >= 1),
             "weight": ("at least 0", self.weight >= 0),
             "temperature": ("positive", self.temperature > 0),
