@@ -168,7 +168,7 @@ class RecommenderProblem(FittedRecommender, Problem):
             function = replace(function, seed=function.seed + by)
         return replace(self, options=options, model=model, objective_function=function)
 
-    def recipe(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
         """Model, objective and options, as JSON has them: what builds the same problem on other data."""
         model, function = self.model, self.objective_function
         return {
@@ -179,7 +179,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def digest(self) -> str:
         graph = self.graph
-        return digest(self.data, self.recipe(), graph.values.dtype, *graph.weighting, self.history.hooks)
+        return digest(self.data, self.configuration(), graph.values.dtype, *graph.weighting, self.history.hooks)
 
     def units(self, unit: Unit) -> Units:
         self._check_unit(unit)

@@ -185,7 +185,7 @@ def test_the_module_is_never_changed() -> None:
     with torch.no_grad():
         module.first.weight.zero_()
     assert problem.params["first.weight"].any()
-    assert not any(value.any() for value in problem.recipe.call.parameters() if value.requires_grad)
+    assert not any(value.any() for value in problem.functional.call.parameters() if value.requires_grad)
 
 
 def test_weights_multiply_the_losses_and_are_differentiable() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from recsys.methods.unlearnrec.deletion import Deletion
 from recsys.methods.unlearnrec.encoder import BY_NODE, Encoder
-from recsys.methods.unlearnrec.training import Recipe, corrected, fine_tune, pretrain
+from recsys.methods.unlearnrec.training import EncoderTraining, corrected, fine_tune, pretrain
 from recsys.models import ContrastiveRecommender, LinearRecommender
 from recsys.problem import RecommenderProblem
 from unlearn.devices import elapsed
@@ -121,7 +121,7 @@ class UnlearnRec(Unlearner):
     def prepare(self, problem: RecommenderProblem) -> State:
         self._check(problem)
         started = time.perf_counter()
-        candidates = pretrain(self._encoder, self._recipe, problem, rate=self.rate, epochs=self.epochs)
+        candidates = pretrain(self._encoder, self._training, problem, rate=self.rate, epochs=self.epochs)
         chosen = min(candidates, key=lambda candidate: candidate[1])[0]
         return State.of(chosen, seconds=elapsed(started))
 
@@ -132,7 +132,7 @@ class UnlearnRec(Unlearner):
         deletion = Deletion.of(problem, problem.records(forget).cpu().numpy(), remaining)
         readout = torch.cat(problem.readout())
         if self.fine_tune:
-            params = fine_tune(self._encoder, self._recipe, deletion, state.payload, readout, epochs=self.fine_tune)
+            params = fine_tune(self._encoder, self._training, deletion, state.payload, readout, epochs=self.fine_tune)
         else:
             with torch.no_grad():
                 params = corrected(self._encoder, state.payload, remaining.params, deletion, readout)
@@ -146,8 +146,8 @@ class UnlearnRec(Unlearner):
         return Encoder(self.layers, self.withdrawal, self.local)
 
     @property
-    def _recipe(self) -> Recipe:
-        return Recipe(self.unlearn, self.preserve, self.contrast, self.temperature, self.batch_size, self.lr, self.seed)
+    def _training(self) -> EncoderTraining:
+        return EncoderTraining(self.unlearn, self.preserve, self.contrast, self.temperature, self.batch_size, self.lr, self.seed)
 
 
 def _refreshed(params: Params, remaining: RecommenderProblem, forget: ForgetSet) -> Params:
