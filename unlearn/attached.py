@@ -14,11 +14,11 @@ from tqdm import tqdm
 from unlearn.devices import elapsed
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet, few
+from unlearn.functional import FunctionalModule
 from unlearn.history import History
 from unlearn.invalid import require
 from unlearn.params import Params, arranged, as_table, differentiate, flatten, unflatten
 from unlearn.problem import Problem, Touched
-from unlearn.functional import FunctionalModule
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
 from unlearn.solvers.lbfgs import lbfgs
@@ -89,7 +89,9 @@ class AttachedProblem(Problem):
         )
         longer = "max_iterations" if self.options.solver == "lbfgs" else "epochs"
         remedy = f"train longer (`{longer}`), or, where layers normalise what the `penalty` shrinks, without it"
-        left = None if self.history.hooks else self.history.unfinished(self.params, self.functional.penalty, remedy=remedy)
+        left = (
+            None if self.history.hooks else self.history.unfinished(self.params, self.functional.penalty, remedy=remedy)
+        )
         return "; ".join(filter(None, (stays if learned else None, left, self.history.caveat))) or None
 
     def with_params(self, params: Params, *, history: History | None = None) -> Self:

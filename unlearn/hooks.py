@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from unlearn.attached import AttachedOptions, AttachedProblem
+from unlearn.functional import FunctionalModule, own_losses
 from unlearn.history import History, TrainingHook
 from unlearn.params import Params
 from unlearn.problem import Problem
-from unlearn.functional import FunctionalModule, own_losses
 from unlearn.records import NumberedRecords, Removable, Remove, leaves, remove_rows
 
 __all__ = ["AttachedOptions", "AttachedProblem", "attach", "gradient_restriction"]

@@ -39,7 +39,9 @@ class NumberedRecords:
 
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
         wanted = np.asarray(forget.records, dtype=np.int64)
-        return forget.known("an attached module has numbered records", unknown, records=np.isin(wanted, self.numbers.numpy()))
+        return forget.known(
+            "an attached module has numbered records", unknown, records=np.isin(wanted, self.numbers.numpy())
+        )
 
     def positions(self, forget: ForgetSet) -> Tensor:
         wanted = np.asarray(forget.records, dtype=np.int64)

@@ -101,4 +101,3 @@ def test_an_id_alone_and_a_collection_of_collections_are_refused_in_words() -> N
         ForgetSet(users=b"ab", items=5)
     with pytest.raises(ValueError, match=r"(?s)got list \[7\]\).*got ndarray array\(\[1, 2\]\)\).*got \(\[1\], 2\)\)"):
         ForgetSet(users=([7], [7]), items=np.array([[1, 2]]), ties=(([1], 2),))
-

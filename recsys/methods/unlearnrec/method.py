@@ -147,7 +147,9 @@ class UnlearnRec(Unlearner):
 
     @property
     def _training(self) -> EncoderTraining:
-        return EncoderTraining(self.unlearn, self.preserve, self.contrast, self.temperature, self.batch_size, self.lr, self.seed)
+        return EncoderTraining(
+            self.unlearn, self.preserve, self.contrast, self.temperature, self.batch_size, self.lr, self.seed
+        )
 
 
 def _refreshed(params: Params, remaining: RecommenderProblem, forget: ForgetSet) -> Params:

@@ -95,7 +95,9 @@ def test_the_network_that_answers_is_the_best_on_the_deletion_held_out() -> None
 def test_the_contrast_moves_no_row_beyond_a_step() -> None:
     """States start at zero, where a cosine has no derivative: one that blew up would freeze its row for good."""
     problem, encoder = trained(), Encoder(3, 0.1, True)
-    training = EncoderTraining(unlearn=0.5, preserve=10.0, contrast=0.0, temperature=10.0, batch_size=1024, lr=1e-3, seed=0)
+    training = EncoderTraining(
+        unlearn=0.5, preserve=10.0, contrast=0.0, temperature=10.0, batch_size=1024, lr=1e-3, seed=0
+    )
     without, with_contrast = (
         list(pretrain(encoder, one, problem, rate=0.1, epochs=4))[-1][0]["states"]
         for one in (training, replace(training, contrast=1.0))
