@@ -113,21 +113,7 @@ _MAXIMIZERS = Registry(
     # Its module imports torch, which takes longer than to select seeds without it.
     on_demand=dict.fromkeys(("gradient_greedy", "gradient_relaxed"), "graph_influence.maximize.gradient"),
 )
-register = _MAXIMIZERS.register
-
-
-def maximizer(name: str, **arguments: Any) -> Maximizer:
-    """The method of that name with these arguments.
-
-    Raises:
-        ValueError: there is no such method; the message lists those there are.
-    """
-    return _MAXIMIZERS.make(name, **arguments)
-
-
-def maximizers() -> list[str]:
-    """Names of all methods."""
-    return _MAXIMIZERS.names()
+register, maximizer, maximizers = _MAXIMIZERS.register, _MAXIMIZERS.make, _MAXIMIZERS.names
 
 
 def maximize(graph: SocialGraph, k: int, method: str = "opim", **arguments: Any) -> Seeds:

@@ -120,21 +120,7 @@ class Minimizer(ABC):
 
 
 _MINIMIZERS = Registry(Minimizer, "method of containing a rumour")
-register = _MINIMIZERS.register
-
-
-def minimizer(name: str, **arguments: Any) -> Minimizer:
-    """The method of that name with these arguments.
-
-    Raises:
-        ValueError: there is no such method; the message lists those there are.
-    """
-    return _MINIMIZERS.make(name, **arguments)
-
-
-def minimizers() -> list[str]:
-    """Names of all methods."""
-    return _MINIMIZERS.names()
+register, minimizer, minimizers = _MINIMIZERS.register, _MINIMIZERS.make, _MINIMIZERS.names
 
 
 def minimize(graph: SocialGraph, seeds: Iterable[Id], budget: int, method: str = "auto", **arguments: Any) -> Blocked:

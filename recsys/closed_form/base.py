@@ -110,12 +110,7 @@ def sparse_tensor(matrix: csr_array, dtype: torch.dtype) -> Tensor:
 
 
 _CLOSED_FORMS = Registry(ClosedForm, "closed form")
-register = _CLOSED_FORMS.register
-
-
-def registered() -> dict[str, type[ClosedForm]]:
-    """All recommenders in closed form by name, those of third parties included once their module is imported."""
-    return _CLOSED_FORMS.kinds()
+register, registered = _CLOSED_FORMS.register, _CLOSED_FORMS.kinds
 
 
 def closed_form(name: str, data: Interactions, **arguments: Any) -> ClosedForm:

@@ -113,12 +113,7 @@ class LinearRecommender(Recommender):
 
 
 _MODELS = Registry(Recommender, "model")
-register = _MODELS.register
-
-
-def registered() -> dict[str, type[Recommender]]:
-    """Every model by its name."""
-    return _MODELS.kinds()
+register, registered = _MODELS.register, _MODELS.kinds
 
 
 def build(name: str, n_users: int, n_items: int, **arguments: Any) -> Recommender:

@@ -89,18 +89,4 @@ class SampledObjective(Objective):
 
 
 _OBJECTIVES = Registry(Objective, "objective")
-register = _OBJECTIVES.register
-
-
-def registered() -> dict[str, type[Objective]]:
-    """Every objective by its name."""
-    return _OBJECTIVES.kinds()
-
-
-def objective(name: str, **arguments: Any) -> Objective:
-    """The objective of that name with these hyper-parameters.
-
-    Raises:
-        ValueError: there is no such objective; the message lists those there are.
-    """
-    return _OBJECTIVES.make(name, **arguments)
+register, registered, objective = _OBJECTIVES.register, _OBJECTIVES.kinds, _OBJECTIVES.make
