@@ -163,9 +163,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def with_options(self, options: TrainingOptions) -> RecommenderProblem:
         by = options.seed - self.options.seed
-        model, function = self.model.reseeded(by), self.objective_function
-        if isinstance(function, SampledObjective):  # another seed means other negatives, too
-            function = replace(function, seed=function.seed + by)
+        model, function = self.model.reseeded(by), self.objective_function.reseeded(by)
         return replace(self, options=options, model=model, objective_function=function)
 
     def configuration(self) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class ClosedForm(FittedRecommender, SelfUnlearning):
         """The hyper-parameters by name: what builds the same model on other data."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("data", "params", "history")}
 
-    def reseeded(self, seed: int) -> Self:
+    def with_seed(self, seed: int) -> Self:
         """The same by another seed, where it draws anything: another start may end in another optimum."""
         return replace(self, **({"seed": seed} if "seed" in self.arguments() else {}))
 

@@ -126,6 +126,10 @@ class Unlearner(ABC):
                 f"`{self.name}` needs {', '.join(missing)}, which this problem did not keep. "
                 "Train again with those kept (see `TrainingOptions.keep`)."
             )
+        return self._obstacle(problem)
+
+    def _obstacle(self, problem: Any) -> str | None:
+        """Why the method cannot be applied to a model of the right kind, which has kept what it needs."""
         return None
 
     def prepare(self, problem: Any) -> State | None:

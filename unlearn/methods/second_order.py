@@ -20,7 +20,7 @@ from unlearn.invalid import Rules, require
 from unlearn.methods.base import State, Unlearner
 from unlearn.methods.gradient import settled
 from unlearn.params import Params, flatten, unflatten
-from unlearn.problem import Fitted, Problem
+from unlearn.problem import Problem
 from unlearn.solvers.lissa import lissa
 from unlearn.solvers.operator import Map, Operator, damped
 from unlearn.solvers.trust_region import levenberg_marquardt_step
@@ -79,9 +79,7 @@ class SecondOrder(InfluenceStep):
     def _rules(self) -> Rules:
         return {"max_products": ("a positive integer", self.max_products >= 1)}
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (found := super().obstacle(problem)) is not None:
-            return found
+    def _obstacle(self, problem: Any) -> str | None:
         if self.curvature == "gauss_newton" and not isinstance(problem, Linearizable | AttachedProblem):
             return (
                 f"`{self.name}` with curvature=gauss_newton must be told what the predictions are (got "

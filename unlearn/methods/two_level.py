@@ -10,7 +10,7 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.params import Params
-from unlearn.problem import Fitted, Problem
+from unlearn.problem import Problem
 
 
 @register
@@ -47,10 +47,7 @@ class TwoLevel(Unlearner):
     def __post_init__(self) -> None:
         require(self, share=("above 0 and at most 1", 0 < self.share <= 1), rate=("positive", self.rate > 0))
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (why := super().obstacle(problem)) is not None:
-            return why
-        assert isinstance(problem, Problem)
+    def _obstacle(self, problem: Problem) -> str | None:
         if problem.shortened(self.share, self.rate) is None:
             return f"`{self.name}` needs training by epochs; this one converges (use `reconverge`)."
         return None

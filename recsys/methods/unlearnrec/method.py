@@ -17,7 +17,6 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.params import Params
-from unlearn.problem import Fitted
 
 
 @register
@@ -108,15 +107,13 @@ class UnlearnRec(Unlearner):
             fine_tune=("an integer of at least 0", self.fine_tune >= 0),
         )
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if isinstance(problem, RecommenderProblem) and not isinstance(
-            problem.model, LinearRecommender | ContrastiveRecommender
-        ):
-            return (
-                "`unlearnrec` needs final embeddings as wide as the table, as MF, LightGCN and the contrastive models "
-                f"have (got {problem.model.name})"
-            )
-        return super().obstacle(problem)
+    def _obstacle(self, problem: RecommenderProblem) -> str | None:
+        if isinstance(problem.model, LinearRecommender | ContrastiveRecommender):
+            return None
+        return (
+            "`unlearnrec` needs final embeddings as wide as the table, as MF, LightGCN and the contrastive models "
+            f"have (got {problem.model.name})"
+        )
 
     def prepare(self, problem: RecommenderProblem) -> State:
         self._check(problem)
