@@ -17,7 +17,7 @@ from unlearn.forget import ForgetSet, few
 from unlearn.functional import FunctionalModule
 from unlearn.history import History
 from unlearn.invalid import require
-from unlearn.params import Params, arranged, as_table, differentiate, flatten, unflatten
+from unlearn.params import Params, arranged, as_table, differentiate, flatten, unflatten, value_and_gradient
 from unlearn.problem import Problem, Touched
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
@@ -197,11 +197,9 @@ class AttachedProblem(Problem):
         For a message-passing module these are all rows within its depth; what is further away is not known here, so
         there is one hop whatever `hops` asks for.
         """
-        leaves = {name: value.detach().requires_grad_() for name, value in self.params.items()}
-        loss = self.record_losses(leaves, self.records(forget)).sum()
-        gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
-        rows = (as_table(g.contiguous()).ne(0).any(1).nonzero().flatten() for g in gradients)
-        return {name: [found] for name, found in zip(leaves, rows, strict=True)}
+        records = self.records(forget)
+        _, gradient = value_and_gradient(lambda params: self.record_losses(params, records).sum(), self.params)
+        return {name: [as_table(g.contiguous()).ne(0).any(1).nonzero().flatten()] for name, g in gradient.items()}
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:
         """Weights reach the losses alone: the message edges inside an attached module are its own affair."""

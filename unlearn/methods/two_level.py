@@ -52,7 +52,7 @@ class TwoLevel(Unlearner):
             return f"`{self.name}` needs training by epochs; this one converges (use `reconverge`)."
         return None
 
-    def prepare(self, problem: Problem) -> State | None:
+    def prepare(self, problem: Problem) -> State:
         self._check(problem)
         started = time.perf_counter()
         short = self._short(problem)
@@ -65,7 +65,6 @@ class TwoLevel(Unlearner):
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
     ) -> tuple[Problem, State | None]:
         before = state or self.prepare(problem)
-        assert before is not None
         started = time.perf_counter()
         short = self._short(remaining)
         moved = {name: value + short[name] - before.payload[name] for name, value in problem.params.items()}
