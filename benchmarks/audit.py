@@ -50,7 +50,7 @@ def main() -> None:
     problem = build_model(Setup(dim=str(options.dim)), data, seed=0, progress=False)
     assert isinstance(problem, RecommenderProblem)
     (forget,) = requests(f"random:{options.share}", data, seed=0)
-    settings = problem.recipe()["model"]["arguments"] | {
+    settings = problem.model.arguments() | {
         name: getattr(options, name) for name in ("models", "dim", "examples", "share")
     }
     result = report(options, "audit", split, settings)

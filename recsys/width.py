@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recsys.models.base import LinearRecommender
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.params import Params
 
 # Of the largest singular value: a column that the solution does without ends far below. And of 1, which the score of an
@@ -21,7 +19,7 @@ def too_narrow(loss: ModelLoss, params: Params) -> str | None:
     Then the model may be narrower than the solution's rank, and the objective is not convex in what the table can hold:
     of tables that are nearly as good some are far from each other, and little of the objective may be a long way.
     """
-    if not (isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)):
+    if not isinstance(loss, WholeDataLoss):
         return None
     columns = params["table"].shape[1]
     gram = params["table"].T @ params["table"]
