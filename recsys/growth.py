@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from recsys.models.base import LinearRecommender, Recommender
-from recsys.objectives import WholeData
+from recsys.models.base import Recommender
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.optimality import Certificate
 from recsys.problem import RecommenderProblem
 from recsys.train import quiet
@@ -40,7 +40,7 @@ def fit_width(problem: RecommenderProblem) -> RecommenderProblem:
         ValueError: the model is not linear, trained by another objective than `whole_data`, or in so many columns too
             large for the memory that there is.
     """
-    if not (isinstance(problem.model, LinearRecommender) and isinstance(problem.objective_function, WholeData)):
+    if not isinstance(problem.loss, WholeDataLoss):
         raise ValueError(
             "the width that a solution needs is known for linear models (mf, lightgcn) under `whole_data` only "
             f"(got {problem.model.name} under {problem.objective_function.name})"
