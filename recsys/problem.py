@@ -128,6 +128,8 @@ class RecommenderProblem(FittedRecommender, Problem):
         data = self.data.without(forget)
         values = self.graph.values
         graph = self.model.message_graph(data, dtype=values.dtype, device=values.device)
+        if any(weights is not None for weights in self.graph.weighting):
+            graph = self.graph.carried(graph, self.records(forget))
         return replace(self, data=data, graph=graph)
 
     def outputs(self, queries: Tensor) -> Tensor:
@@ -163,9 +165,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def with_options(self, options: TrainingOptions) -> RecommenderProblem:
         by = options.seed - self.options.seed
-        model, function = self.model.reseeded(by), self.objective_function
-        if isinstance(function, SampledObjective):  # another seed means other negatives, too
-            function = replace(function, seed=function.seed + by)
+        model, function = self.model.reseeded(by), self.objective_function.reseeded(by)
         return replace(self, options=options, model=model, objective_function=function)
 
     def recipe(self) -> dict[str, Any]:
@@ -260,6 +260,8 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> RecommenderProblem:
         """Interactions, users or items weighted, on loss and message edge, degrees included (floored at 1e-6).
+
+        Weights that there are already are multiplied, and `without` leaves whoever remains with theirs.
 
         In a model with ties a user's weight counts for the user's ties, too, and ties can be weighted by themselves: on
         the message edge alone, for a tie has no loss.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -34,6 +34,10 @@ class Objective(ABC):
 
     def bound(self, params: Mapping[str, Tensor]) -> Self:
         """This objective at these parameters; itself, where it brings none."""
+        return self
+
+    def reseeded(self, by: int) -> Self:
+        """This objective with the seed of its draws moved on by `by`; itself, where it draws nothing."""
         return self
 
     def counted(self, graph: BipartiteGraph) -> Self:
@@ -73,6 +77,9 @@ class SampledObjective(Objective):
     """
 
     seed: int = 0
+
+    def reseeded(self, by: int) -> Self:
+        return replace(self, seed=self.seed + by)
 
     @abstractmethod
     def sampled_losses(
