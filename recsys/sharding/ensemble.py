@@ -82,7 +82,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         if init is not None:
             raise ValueError("`init` must be None for a sharded recommender: each shard starts from its own seed")
         started = time.perf_counter()
-        recipe = self.recipe if options is None else replace(self.recipe, options=options)
+        recipe = self.recipe if options is None else self.recipe.under(options)
         members = self.partition.assign(self.data)
         return replace(self, recipe=recipe, members=members)._trained([], started, removed=0)
 

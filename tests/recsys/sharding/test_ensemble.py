@@ -162,6 +162,16 @@ def test_another_seed_trains_otherwise_and_divides_alike() -> None:
     assert not torch.equal(whole.factors()[0], other.factors()[0])
 
 
+@pytest.mark.parametrize("model", ["lightgcn", "simgcl"])
+def test_another_seed_draws_other_negatives_and_views_as_for_a_recommender_of_one_piece(model: str) -> None:
+    data, (function, options) = tiny_data(), OBJECTIVES["bpr"]
+    built = RecommenderProblem.build(data, model=model, objective=function, options=options, dtype=torch.float64, dim=6)
+    single, other = ShardedRecommender.of(built, partition=Hashed(shards=1)), replace(options, seed=9)
+    everyone = np.arange(data.n_users)
+    found, expected = (one.fit(options=other).scores(everyone) for one in (single, built))
+    torch.testing.assert_close(found, expected)
+
+
 # ---- scores ----------------------------------------------------------------------------------------------------------
 
 
