@@ -157,6 +157,13 @@ def test_a_model_that_its_penalty_leaves_nothing_forgets(data: Interactions, dty
     assert after.history.removed == len(data) - len(after.data) > 0
 
 
+def test_who_has_nothing_leaves_everybody_where_they_are(data: Interactions) -> None:
+    fitted = model(data, max_sweeps=1).fit()  # so far from its end that any step would move it
+    after = fitted.forget(ForgetSet(users=(data.users.ids[data.n_users - 1],)))
+    assert after.data.digest() != data.digest() and after.history.removed == 0
+    assert all(torch.equal(after.params[name], value) for name, value in fitted.params.items())
+
+
 def test_what_is_left_out_does_not_add_up() -> None:
     data = synthetic(60, 40, 700, seed=0)
     after = fitted = model(data, **UNIQUE | {"width": 8}).fit()

@@ -222,6 +222,19 @@ def test_gradients_are_computed_at_first_and_then_in_every_period(monkeypatch: p
     assert [k for k, at in enumerate(steps) if rows[at + 1 : at + 2] == [396]] == [0, 1, 2, 3, 8, 13, 18]
 
 
+def test_records_leave_with_their_weights() -> None:
+    weights = torch.linspace(0.2, 1.0, 40, dtype=torch.float64)
+    weighted, forget = ridge().weighted("record", weights), ForgetSet(records=(0, 3, 17))
+    unlearner = DeltaGrad(steps=400, period=1)
+    result = unlearner.forget(weighted, forget, unlearner.prepare(weighted)).problem
+    assert isinstance(result, Descended)
+    kept = [i for i in range(40) if i not in forget.records]
+    x, y = (part[kept] for part in regression())
+    w = weights[kept]
+    gram = x.T @ (w[:, None] * x) + RIDGE_PENALTY * torch.eye(5, dtype=x.dtype)
+    torch.testing.assert_close(flatten(result.params), torch.linalg.solve(gram, x.T @ (w * y)), **CONVERGED64)
+
+
 def test_where_records_depend_on_each_other_they_are_asked_in_company() -> None:
     def centred(module: nn.Module, data: tuple[Tensor, Tensor]) -> Tensor:
         x, y = data
