@@ -183,6 +183,13 @@ def test_ties_stay_with_their_users_where_the_test_has_others_and_every_part_tel
         assert [part.users.take(pair) for pair in part.ties] == [["b", "c"], ["d", "b"]]
 
 
+@pytest.mark.parametrize(("duplicates", "low"), [("first", 1), ("last", 0), ("sum", 1)])
+def test_of_who_rated_again_only_the_rating_that_counts_is_left_out(write, duplicates, low):
+    path, told = write("r.csv", "user,item,rating\n1,2,1\n1,2,5\n3,4,4\n"), []
+    data = read(path, duplicates=duplicates, left_out=told.append)
+    assert told == [low] and len(data) == (1 if duplicates == "first" else 2)
+
+
 def test_a_part_that_cannot_be_read_is_never_left_out(write):
     train, test = write("train.txt", "0 1 2 3 9\n1 --6\n"), write("test.txt", "0 5 6 7\n1 8\n")
     for parts, said in (((train, test), "train.txt: a line must"), ((test, train), "train.txt: a line must")):

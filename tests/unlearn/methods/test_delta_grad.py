@@ -108,6 +108,20 @@ def test_the_rate_comes_from_the_greatest_curvature(period: int, share: float) -
     assert DeltaGrad(steps=1, lr=0.1).prepare(linear).payload.model.lr == 0.1
 
 
+def test_a_rate_suits_the_start_where_that_is_steeper_than_the_model() -> None:
+    x, _ = regression()
+
+    def quartic(module: nn.Module, rows: Tensor) -> Tensor:
+        return module(rows).squeeze(1).pow(4)
+
+    problem = attach(nn.Linear(5, 1, bias=False).double(), quartic, x, penalty=0.01, options=OPTIONS)
+    start = problem.recipe.initial(OPTIONS.seed, problem.params)["weight"][0]
+    hessian = (12 * (x @ start).square()[:, None] * x).T @ x + 0.01 * torch.eye(5, dtype=x.dtype)
+    flat = problem.with_params({"weight": torch.zeros(1, 5, dtype=torch.float64)})  # of the penalty's curvature alone
+    model = DeltaGrad(steps=1, period=1).prepare(flat).payload.model
+    assert model.lr == pytest.approx(1.0 / float(torch.linalg.eigvalsh(hessian)[-1]), rel=1e-3)
+
+
 def test_where_there_is_no_curvature_the_rate_must_be_given() -> None:
     """The hinge is linear by parts: a rate taken from its curvature made a model of NaN."""
     x, labels = blobs(40, d=3, noise=1.5)
