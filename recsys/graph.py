@@ -129,16 +129,23 @@ class BipartiteGraph:
         return self.weighted(weights, degrees=degrees)
 
     def weighted(self, weights: Tensor, *, degrees: bool = True) -> Self:
-        """The graph whose edge e counts `weights[e]` in [0, 1]; differentiable in the weights, degrees included.
+        """The graph whose edge e counts `weights[e]` in [0, 1] of what it counts here; differentiable in the weights,
+        degrees included.
 
         Degrees below `FLOOR` are raised to it. Without `degrees` they count as constants in the derivative.
         """
+        if self.weights is not None:
+            weights = weights * self.weights
         users = weights.new_zeros(self.n_users).index_add(0, self.rows, weights).clamp_min(FLOOR)
         items = weights.new_zeros(self.n_items).index_add(0, self.cols, weights).clamp_min(FLOOR)
         if not degrees:
             users, items = users.detach(), items.detach()
         values = weights * users[self.rows].rsqrt() * items[self.cols].rsqrt()
         return replace(self, values=values, weights=weights)
+
+    def carried(self, remaining: BipartiteGraph, gone: Tensor) -> BipartiteGraph:
+        """The graph that the interactions `gone` [k] have left, with the weights that the others have here."""
+        return remaining if self.weights is None else remaining.weighted(_rest(self.weights, gone))
 
     @cached_property
     def _rows_by_item(self) -> Tensor:
@@ -216,6 +223,12 @@ class BipartiteGraph:
     def propagate(self, x: Tensor) -> Tensor:
         """A x for x [n_nodes, d]; differentiable in x and in the arc values, any number of times."""
         return _Propagate.apply(x, self.values, self)  # pyright: ignore[reportUnknownVariableType, reportReturnType]
+
+
+def _rest(values: Tensor, gone: Tensor) -> Tensor:
+    """The values [e] without those at the places `gone`."""
+    stays = torch.ones(len(values), dtype=torch.bool, device=values.device)
+    return values[stays.index_fill(0, gone, False)]
 
 
 def _entries(crow: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -79,8 +79,12 @@ class JointGraph(BipartiteGraph):
 
     def cut_by(self, remaining: JointGraph) -> Tensor:
         """The ends [k, 2] of the ties that the remaining graph, over the same users, no longer has."""
+        return self.ends[~self._left_by(remaining)]
+
+    def _left_by(self, remaining: JointGraph) -> Tensor:
+        """Mask [t] of the ties that the remaining graph still has."""
         before, after = (ends[:, 0] * self.n_users + ends[:, 1] for ends in (self.ends, remaining.ends))
-        return self.ends[~torch.isin(before, after)]
+        return torch.isin(before, after)
 
     @property
     def weighting(self) -> tuple[Tensor | None, ...]:
@@ -102,15 +106,26 @@ class JointGraph(BipartiteGraph):
 
     def weighted(self, weights: Tensor, *, degrees: bool = True) -> Self:
         """See `BipartiteGraph.weighted`; ties keep the weights that they have."""
+        if self.weights is not None:
+            weights = weights * self.weights
         ties = weights.new_ones(self.n_ties) if self.tie_weights is None else self.tie_weights.to(weights)
         values = self._normalised(weights, ties, floor=FLOOR, degrees=degrees)
         return replace(self, values=values, weights=weights, tie_weights=ties)
 
     def tied(self, weights: Tensor, *, degrees: bool = True) -> Self:
         """The graph whose tie k counts `weights[k]` in [0, 1], as `weighted` has it of interactions, which stay."""
+        if self.tie_weights is not None:
+            weights = weights * self.tie_weights
         interactions = weights.new_ones(self.n_edges) if self.weights is None else self.weights.to(weights)
         values = self._normalised(interactions, weights, floor=FLOOR, degrees=degrees)
         return replace(self, values=values, tie_weights=weights)
+
+    def carried(self, remaining: BipartiteGraph, gone: Tensor) -> BipartiteGraph:
+        found = super().carried(remaining, gone)
+        if self.tie_weights is None:
+            return found
+        assert isinstance(found, JointGraph)
+        return found.tied(self.tie_weights[self._left_by(found)])
 
     def _normalised(self, interactions: Tensor, ties: Tensor, *, floor: float = 0.0, degrees: bool = True) -> Tensor:
         """Arc values [e + t] for weights [e] of interactions and [t] of ties; degrees are raised to the floor."""

@@ -128,9 +128,8 @@ class Certificate:
             )
         model, objective = loss.model, loss.objective
         a, l2 = objective.a, objective.l2
-        weights = loss.graph.weights
-        ones = loss.graph.values.new_ones(loss.graph.n_edges)
-        graph = loss.graph.weighted((ones if weights is None else weights.detach()).double())
+        with torch.no_grad():
+            graph = loss.graph.weighted(loss.graph.values.new_ones(loss.graph.n_edges, dtype=torch.float64))
         assert graph.weights is not None
         table = params["table"].detach().double()
         users, items = _propagate(graph, model.polynomial(), table).split([graph.n_users, graph.n_items])

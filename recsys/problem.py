@@ -128,6 +128,8 @@ class RecommenderProblem(FittedRecommender, Problem):
         data = self.data.without(forget)
         values = self.graph.values
         graph = self.model.message_graph(data, dtype=values.dtype, device=values.device)
+        if any(weights is not None for weights in self.graph.weighting):
+            graph = self.graph.carried(graph, self.records(forget))
         return replace(self, data=data, graph=graph)
 
     def outputs(self, queries: Tensor) -> Tensor:
@@ -257,6 +259,8 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> RecommenderProblem:
         """Interactions, users or items weighted, on loss and message edge, degrees included (floored at 1e-6).
+
+        Weights that there are already are multiplied, and `without` leaves whoever remains with theirs.
 
         In a model with ties a user's weight counts for the user's ties, too, and ties can be weighted by themselves: on
         the message edge alone, for a tie has no loss.

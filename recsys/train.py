@@ -136,12 +136,7 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
         for epoch in tqdm(epochs, desc="train", disable=quiet(options), leave=False):
             for batch, records in enumerate(coupled_batches(graph, epoch, batches, options.seed)):
                 optimizer.zero_grad()
-                final, own = loss.model.training_pass(params, graph, records, epoch=epoch, batch=batch)
-                users, items = final[: graph.n_users], final[graph.n_users :]
-                function = objective.bound(params)
-                losses = function.sampled_losses(users, items, graph, records, epoch=epoch, batch=batch)
-                if own is not None:
-                    losses = losses + own
+                losses = loss.sampled_losses(params, records, epoch=epoch, batch=batch)
                 value = losses.sum() * batches + objective.penalty(params)
                 for hook in problem.history.hooks:
                     value = value + hook(problem, params)

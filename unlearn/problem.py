@@ -164,7 +164,7 @@ class Problem(Fitted):
 
     @abstractmethod
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> Problem:
-        """A copy in which every unit carries a weight in [0, 1], on its loss and on its message edges.
+        """A copy in which every unit counts, in loss and message edges, a weight in [0, 1] of what it counts here.
 
         The result's objective is differentiable in `weights` [n units]; without `degrees` the derivative leaves out
         what the weights change in the normalisation of message edges.

@@ -30,10 +30,10 @@ class ImplicitAls(ClosedForm):
 
         sum over all u, i of c_ui (p_ui - x_u . y_i)^2 + sum over all rows x of l2 (1 + alpha n_x / m)^nu |x|^2
 
-    with p = 1, c = 1 + alpha where u interacted with i, else p = 0, c = 1, and n_x interactions in a row of m. With
-    `nu` 0 every row has the same penalty; with more, frequent ones have a larger one, by their summed confidence
-    (Rendle, Krichene, Zhang and Koren, "Revisiting the performance of iALS on item recommendation benchmarks", 2022,
-    arXiv 2110.14037).
+    with p = 1, c = 1 + alpha where u interacted with i, else p = 0, c = 1, and n_x interactions of m that there could
+    be, with all who are not forgotten. With `nu` 0 every row has the same penalty; with more, frequent ones have a
+    larger one, by their summed confidence (Rendle, Krichene, Zhang and Koren, "Revisiting the performance of iALS on
+    item recommendation benchmarks", 2022, arXiv 2110.14037).
     Each row of a table has a closed form given the other table, so folding in is exact. With `nu` 0 it is the
     `whole_data` objective of matrix factorisation, times 1 + alpha. No sweep leaves an item table of zeros, so
     `fit` starts from the seed instead of one.
@@ -94,10 +94,10 @@ class ImplicitAls(ClosedForm):
         return self.params["users"], self.params["items"]
 
     def fold_in(self, histories: csr_array) -> Tensor:
-        return self._solve(histories, self.params["items"]) @ self.params["items"].T
+        return self._solve("users", histories, self.params["items"]) @ self.params["items"].T
 
     def fold_in_items(self, histories: csr_array) -> Tensor:
-        return self.params["users"] @ self._solve(histories, self.params["users"]).T
+        return self.params["users"] @ self._solve("items", histories, self.params["users"]).T
 
     def _fitted(self, init: Params | None) -> Params:
         by_user = self.data.csr()
@@ -105,7 +105,7 @@ class ImplicitAls(ClosedForm):
         given = init["items"] if init and init["items"].any() else None
 
         def sweep(items: Tensor) -> Tensor:  # users given items, then items given users
-            return self._solve(by_item, self._solve(by_user, items))
+            return self._solve("items", by_item, self._solve("users", by_user, items))
 
         items = fixed_point(
             sweep,
@@ -115,32 +115,35 @@ class ImplicitAls(ClosedForm):
             memory=_MEMORY,
             plain=_PLAIN if given is None else 0,
         )
-        return {"users": self._solve(by_user, items), "items": items}
+        return {"users": self._solve("users", by_user, items), "items": items}
 
     def _updated(self, before: Interactions, forget: ForgetSet) -> tuple[Params, bool]:
         gone = before.positions(forget)
         changed = {"users": np.unique(before.user_rows()[gone]), "items": np.unique(before.item_rows()[gone])}
         histories = {"users": self.data.csr()}
         histories["items"] = csr_array(histories["users"].T)
-        tables, moves = {name: self.params[name] for name in histories}, dict[str, Tensor]()
+        there = torch.from_numpy(self.data.degrees()[1] > 0)[:, None]  # the row of an item that nobody has left is zero
+        tables, moves = self.params | {"items": self.params["items"] * there}, dict[str, Tensor]()
         for name, other in (("users", "items"), ("items", "users")):
             rows = torch.from_numpy(changed[name])
-            solved = self._solve(csr_array(histories[name][changed[name]]), tables[other])
-            moves[name] = solved - tables[name][rows]
+            solved = self._solve(name, csr_array(histories[name][changed[name]]), tables[other])
+            moves[name] = solved - self.params[name][rows]
             tables[name] = tables[name].index_copy(0, rows, solved)
         if self.steps and len(gone):
-            users, items = (Side.of(histories[n], tables[n], self._row_l2(histories[n])) for n in ("users", "items"))
+            users, items = (Side.of(histories[n], tables[n], self._row_l2(n, histories[n])) for n in ("users", "items"))
             basis = directions(moves["users"], moves["items"], users, items, self.width)
             for _ in range(self.steps):
                 users, items = newton_step(users, items, basis, alpha=self.alpha, products=self.products)
             tables = {"users": users.table, "items": items.table}
         return tables, False
 
-    def _solve(self, histories: csr_array, table: Tensor) -> Tensor:
-        return solve_rows(histories, table, self._row_l2(histories), alpha=self.alpha)
+    def _solve(self, side: str, histories: csr_array, others: Tensor) -> Tensor:
+        """Rows of users or of items, given the table of the others."""
+        return solve_rows(histories, others, self._row_l2(side, histories), alpha=self.alpha)
 
-    def _row_l2(self, histories: csr_array) -> Tensor:
-        return row_l2(histories, alpha=self.alpha, l2=self.l2, nu=self.nu)
+    def _row_l2(self, side: str, histories: csr_array) -> Tensor:
+        others = self.data.items if side == "users" else self.data.users
+        return row_l2(histories, int(others.alive.sum()), alpha=self.alpha, l2=self.l2, nu=self.nu)
 
     def _start(self) -> Tensor:
         keys = self.data.items.keys[:, None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,9 +13,8 @@ from recsys.closed_form.triangles import add_outer, backward, factor, forward
 from unlearn.compiled import kernel
 
 
-def row_l2(histories: csr_array, *, alpha: float, l2: float, nu: float) -> Tensor:
-    """The L2 of each row, l2 (1 + alpha n_x / m)^nu [q], for n_x interactions in a history of m."""
-    _, most = cast("tuple[int, int]", histories.shape)
+def row_l2(histories: csr_array, most: int, *, alpha: float, l2: float, nu: float) -> Tensor:
+    """The L2 of each row, l2 (1 + alpha n_x / m)^nu [q], for n_x interactions in a history of at most `most`, m."""
     return torch.from_numpy(l2 * (1.0 + alpha * np.diff(histories.indptr) / max(1, most)) ** nu)
 
 

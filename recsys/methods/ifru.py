@@ -27,9 +27,10 @@ class IFRU(OneShot):
     The second sum is the spill-over through the computational graph: 0 for matrix factorisation. P keeps the `share` of
     the rows that the request reaches within `hops` with the greatest importance
 
-        imp_0(v) = deleted interactions of v / (deg v + 1),   imp_k(v) = sum_{w in N(v) + v} imp_{k-1}(w) / (deg v + 1)
+        imp_0(v) = deleted edges of v / (deg v + 1),   imp_k(v) = sum_{w in N(v) + v} imp_{k-1}(w) / (deg v + 1)
 
-    on the old graph, k = `hops`. With `share` 1 and `hops` beyond the graph's diameter it is `gif`.
+    on the old graph, k = `hops`; ties are edges where the model uses them. With `share` 1 and `hops` beyond the graph's
+    diameter it is `gif`.
 
     Memory: about ten vectors of the parameters' size and the graph of the objective's gradient: the pruned rows are
     zeros, not missing.
@@ -70,11 +71,14 @@ class IFRU(OneShot):
 def importance(problem: RecommenderProblem, forget: ForgetSet, hops: int) -> Tensor:
     """How much of what a row listens to is deleted, at `hops` hops [n_users + n_items]; float64."""
     graph = problem.graph
-    records = problem.records(forget)
-    ends = torch.cat([graph.rows[records], graph.cols[records] + graph.n_users])
-    every = torch.cat([graph.rows, graph.cols + graph.n_users])
-    listens = 1.0 + torch.bincount(every, minlength=graph.n_nodes).double()
-    found = torch.bincount(ends, minlength=graph.n_nodes) / listens
+    edges = torch.from_numpy(problem.message_edges())
+    deleted = edges[torch.cat([problem.records(forget).cpu(), problem.n_records + problem.ties(forget).cpu()])]
+    lost, had = (
+        torch.bincount(ends.flatten(), minlength=graph.n_nodes).double().to(graph.rows.device)
+        for ends in (deleted, edges)
+    )
+    listens = 1.0 + had
+    found = lost / listens
     adjacency = graph.adjacency(torch.ones_like(graph.values, dtype=torch.float64))
     for _ in range(hops):
         found = (found + adjacency @ found) / listens

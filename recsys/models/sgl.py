@@ -57,5 +57,4 @@ class SGL(ContrastiveRecommender):
         users = graph.user_keys[graph.rows.cpu().numpy()]
         items = graph.item_keys[graph.cols.cpu().numpy()]
         stays = torch.from_numpy(uniforms(self.seed, "edges", epoch, view, users, items) >= self.drop)
-        weights = stays.to(graph.values)
-        return graph.weighted(weights if graph.weights is None else weights * graph.weights)
+        return graph.weighted(stays.to(graph.values))

@@ -10,7 +10,7 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import LinearRecommender, Recommender
-from recsys.objectives.base import Objective
+from recsys.objectives.base import Objective, SampledObjective
 from recsys.objectives.whole_data import WholeData
 from unlearn.params import Params, value_and_gradient
 
@@ -92,9 +92,19 @@ class ModelLoss:
         )
         return value + float(rest.detach()), dict(zip(leaves, gradients, strict=True))
 
-    def _in_training(self, params: Params, records: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def sampled_losses(self, params: Params, records: Tensor, *, epoch: int, batch: int) -> Tensor:
+        """Losses [r] of the given interactions in a step of stochastic training, with the draws of that step."""
+        users, items, own = self._in_training(params, records, epoch=epoch, batch=batch)
+        function, graph = self.objective.bound(params), self.graph
+        assert isinstance(function, SampledObjective)
+        losses = function.sampled_losses(users, items, graph, records, epoch=epoch, batch=batch)
+        return (losses if graph.weights is None else losses * graph.weights[records]) + own
+
+    def _in_training(
+        self, params: Params, records: Tensor, *, epoch: int = 0, batch: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings of users and items as training sees them, and the model's own losses [r] of the records."""
-        final, own = self.model.training_pass(params, self.graph, records, epoch=0, batch=0)
+        final, own = self.model.training_pass(params, self.graph, records, epoch=epoch, batch=batch)
         if own is None:
             own = final.new_zeros(len(records))
         elif self.graph.weights is not None:

@@ -82,7 +82,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         if init is not None:
             raise ValueError("`init` must be None for a sharded recommender: each shard starts from its own seed")
         started = time.perf_counter()
-        trainer = self.trainer if options is None else replace(self.trainer, options=options)
+        trainer = self.trainer if options is None else self.trainer.under(options)
         members = self.partition.assign(self.data)
         return replace(self, trainer=trainer, members=members)._trained([], started, removed=0)
 

@@ -75,6 +75,12 @@ class ShardTrainer:
             hooks=problem.history.hooks,
         )
 
+    def under(self, options: TrainingOptions) -> ShardTrainer:
+        """The same by other options; another seed means other draws of the model and of the objective, too."""
+        by = options.seed - self.options.seed
+        moved = self.model(1, 1, **self.arguments).reseeded(by)
+        return replace(self, options=options, arguments=moved.arguments(), objective=self.objective.reseeded(by))
+
     def train(self, data: Interactions) -> RecommenderProblem:
         """A model of these interactions, from the start."""
         problem = RecommenderProblem.build(

@@ -141,6 +141,18 @@ def test_bound_holds_from_zero_and_from_far(small: Interactions) -> None:
     assert problem.with_params({"table": 0.0 * problem.params["table"]}).optimality().relative == np.inf
 
 
+@pytest.mark.parametrize("dim", [9, 12])
+def test_bound_holds_in_a_table_that_spans_everything(dim: int) -> None:
+    """As many columns as rows: no direction is left over for an eigenvalue to be looked for in."""
+    problem = built(tiny_interactions(4, 5, density=0.5), CASES[1], dim=dim)
+    oracle = convex(problem)
+    found = problem.optimality()
+    assert found is not None and int(torch.linalg.matrix_rank(problem.params["table"])) == 9
+    best, w = oracle.solve(), gram(problem.params)
+    assert np.linalg.norm(oracle.scores(w) - oracle.scores(best)) <= found.score_distance
+    assert oracle.value(w) - oracle.value(best) <= found.objective_gap
+
+
 def test_bound_holds_where_users_say_something_and_items_nothing() -> None:
     """No score, and yet a trace: the best multiple is 0."""
     problem = built(tiny_interactions(4, 5, density=0.5), CASES[0])

@@ -6,10 +6,12 @@ import copy
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from recsys.data import Interactions
+from recsys.data import Interactions, synthetic
+from recsys.joint_graph import JointGraph
 from recsys.models import MF
 from recsys.objectives import BPR, Multinomial, Objective, WholeData
 from recsys.problem import RecommenderProblem
@@ -113,6 +115,35 @@ def test_weights_are_differentiable_and_zero_means_removed(objective: Objective,
         torch.testing.assert_close(faded.objective(problem.params), remaining.objective(problem.params), **EXACT64)
     for one, other in zip(faded.readout(), remaining.readout(), strict=True):
         torch.testing.assert_close(one, other, **EXACT64)
+
+
+@pytest.mark.parametrize("model", ["lightgcn", "social_lightgcn"])
+def test_weights_multiply_and_whoever_remains_keeps_them(model: str) -> None:
+    """To weigh and to forget are the same in either order, and so are two weights and their product."""
+    data = synthetic(10, 12, 45, ties_per_user=2.0, seed=4)
+    problem = RecommenderProblem.build(data, model=model, objective=WholeData(l2=0.3), dim=4, dtype=torch.float64)
+    users, items = (0.2 + 0.8 * torch.rand(n, dtype=torch.float64) for n in (data.n_users, data.n_items))
+
+    def weighed(one: RecommenderProblem) -> RecommenderProblem:
+        return one.weighted("user", users).weighted("item", items)
+
+    found = weighed(problem)
+    rows, columns = problem.graph.rows, problem.graph.cols
+    product = problem.weighted("interaction", users[rows] * items[columns])
+    if isinstance(problem.graph, JointGraph):
+        ends = problem.graph.ends
+        product = product.weighted("tie", users[ends[:, 0]].sqrt() * users[ends[:, 1]])
+        product = product.weighted("tie", users[ends[:, 0]].sqrt())
+    pair = (data.users.ids[4], data.items.ids[int(data.indices[data.indptr[4]])])
+    forget = ForgetSet(users=(data.users.ids[2],), items=(data.items.ids[5],), interactions=(pair,))
+    if model == "social_lightgcn":
+        forget |= problem.units("tie").forget_set(np.arange(2))
+    for one, other in ((found, product), (found.without(forget), weighed(problem.without(forget)))):
+        torch.testing.assert_close(one.objective(one.params), other.objective(other.params), **EXACT64)
+        for mine, theirs in zip(one.readout(), other.readout(), strict=True):
+            torch.testing.assert_close(mine, theirs, **EXACT64)
+    left = problem.without(forget)
+    assert float(left.objective(left.params)) > 1.2 * float(found.without(forget).objective(left.params))
 
 
 @pytest.mark.parametrize("request_", REQUESTS)

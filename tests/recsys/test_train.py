@@ -74,6 +74,23 @@ def test_it_is_the_same_objective_in_however_many_batches(data: Interactions) ->
     assert norms[1] == pytest.approx(norms[0], rel=0.1) and norms[0] > 1.0
 
 
+@pytest.mark.parametrize("objective", [BPR(l2=0.2), SampledSoftmax(l2=0.2, negatives=8)], ids=lambda one: one.name)
+@pytest.mark.parametrize("model", ["mf", "lightgcn", "simgcl"])
+def test_an_interaction_counts_in_stochastic_training_as_far_as_it_is_weighted(
+    model: str, objective: BPR | SampledSoftmax, data: Interactions
+) -> None:
+    """Half of every loss beside the penalty is every loss beside twice the penalty, for Adam is free of scale."""
+    options = TrainingOptions(epochs=8, batch_size=16, learning_rate=0.02)
+    plain = RecommenderProblem.build(
+        data, model=model, objective=objective, dim=4, options=options, dtype=torch.float64
+    )
+    halved = plain.weighted("interaction", torch.full((len(data),), 0.5, dtype=torch.float64))
+    twice = replace(plain, objective_function=replace(objective, l2=2.0 * objective.l2))
+    found, expected, without = (one.fit().params["table"] for one in (halved, twice, plain))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert (found - without).abs().max() > 2e-3
+
+
 def test_checkpoints_and_moments_are_kept_on_request(data: Interactions) -> None:
     options = TrainingOptions(epochs=6, checkpoint_every=2, keep=frozenset({"checkpoints", "optimizer"}))
     problem = RecommenderProblem.build(data, objective=BPR(), dim=4, options=options).fit()

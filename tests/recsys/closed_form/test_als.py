@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recsys.closed_form import ImplicitAls
-from recsys.data import Interactions, synthetic
+from recsys.data import Interactions, Vocabulary, synthetic
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from tests.recsys.closed_form.requests import REQUESTS, request_for
@@ -84,9 +84,13 @@ def test_half_steps_are_the_normal_equations_of_what_remains(data: Interactions,
     users, items = changed[:, 0].unique(), changed[:, 1].unique()
     left = dense(after.data)
     of_users, of_items = after.params["users"], after.params["items"]
-    expected = normal_equations(left[users], fitted.params["items"], NU)
+    # Of remaining users and items alone: a forgotten item is none that its users do not want, nor one nobody has left.
+    by = [torch.from_numpy(np.flatnonzero(ids.alive)) for ids in (after.data.users, after.data.items)]
+    given = fitted.params["items"] * left.any(0)[:, None]
+    expected = normal_equations(left[users][:, by[1]], given[by[1]], NU)
     torch.testing.assert_close(of_users[users], expected, **CONVERGED64)
-    torch.testing.assert_close(of_items[items], normal_equations(left.T[items], of_users, NU), **CONVERGED64)
+    expected = normal_equations(left.T[items][:, by[0]], of_users[by[0]], NU)
+    torch.testing.assert_close(of_items[items], expected, **CONVERGED64)
     for name, touched in (("users", users), ("items", items)):
         others = torch.ones(len(fitted.params[name]), dtype=torch.bool).index_fill(0, touched, False)
         assert torch.equal(after.params[name][others], fitted.params[name][others])
@@ -116,6 +120,20 @@ def test_newton_steps_come_to_the_joint_refit(kind: str, nu: float) -> None:
     assert refit.history.removed == 0
 
 
+@pytest.mark.parametrize("nu", [0.0, NU])
+def test_a_refit_is_the_fit_of_data_that_never_held_the_forgotten(nu: float) -> None:
+    data = synthetic(60, 40, 700, seed=0)
+    left = model(data, nu=nu, **UNIQUE).without(request_for(data, "mixed") | request_for(data, "two users"))
+    kept = [np.flatnonzero(ids.alive) for ids in (left.data.users, left.data.items)]
+    users, items = (
+        Vocabulary(ids.take(rows)) for ids, rows in zip((left.data.users, left.data.items), kept, strict=True)
+    )
+    fresh = Interactions.from_frame(left.data.frame()[["user", "item"]], users=users, items=items)
+    expected = model(fresh, nu=nu, **UNIQUE).fit().scores(np.arange(len(users)))
+    found = left.fit().scores(kept[0])[:, torch.from_numpy(kept[1])]
+    torch.testing.assert_close(found, expected, **CONVERGED64)
+
+
 def test_few_directions_hold_most_of_what_one_user_moves() -> None:
     data = synthetic(60, 40, 700, seed=0)
     fitted = model(data, **UNIQUE, steps=3).fit()
@@ -137,6 +155,13 @@ def test_a_model_that_its_penalty_leaves_nothing_forgets(data: Interactions, dty
     after = fitted.forget(request_for(data, "mixed"))
     assert all(float(table.norm()) < 1e-20 for table in after.params.values())
     assert after.history.removed == len(data) - len(after.data) > 0
+
+
+def test_who_has_nothing_leaves_everybody_where_they_are(data: Interactions) -> None:
+    fitted = model(data, max_sweeps=1).fit()  # so far from its end that any step would move it
+    after = fitted.forget(ForgetSet(users=(data.users.ids[data.n_users - 1],)))
+    assert after.data.digest() != data.digest() and after.history.removed == 0
+    assert all(torch.equal(after.params[name], value) for name, value in fitted.params.items())
 
 
 def test_what_is_left_out_does_not_add_up() -> None:

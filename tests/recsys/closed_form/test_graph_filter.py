@@ -135,6 +135,13 @@ def test_who_rescales_more_columns_than_the_sketch_has_directions_is_followed_as
     assert (after.scores(users) - expected).norm() < 0.01 * (model.scores(users) - expected).norm()
 
 
+def test_the_seed_draws_in_which_directions_a_request_is_looked_for() -> None:
+    model = GraphFilter(data=synthetic(150, 240, 2_000, seed=0), rank=12, dtype=torch.float64).fit()
+    forget = request_for(model.data, "a user")
+    one, same, other = (m.forget(forget).params["basis"] for m in (model, replace(model), replace(model, seed=1)))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
 def test_a_hundred_requests_do_not_drift() -> None:
     data = synthetic(150, 240, 2_000, seed=0)
     after = model = GraphFilter(data=data, rank=12, alpha=0.4, tolerance=1e-11, dtype=torch.float64).fit()

@@ -93,6 +93,24 @@ def test_a_step_that_overshoots_is_shortened(monkeypatch: pytest.MonkeyPatch) ->
     assert overshot
 
 
+def test_items_follow_their_users_at_negative_curvature_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From items near zero, where nothing but that is ahead."""
+    generator = torch.Generator().manual_seed(2)
+    seen = csr_array((torch.randn(N, M, generator=generator) > 0).double().numpy())
+    users, items = (0.1 * torch.randn(rows, D, dtype=torch.float64, generator=generator) for rows in (N, M))
+    given = (
+        Side.of(seen, users, torch.full((N,), 0.5, dtype=torch.float64)),
+        Side.of(csr_array(seen.T), items, torch.full((M,), 0.5, dtype=torch.float64)),
+    )
+    basis, told = torch.eye(D, dtype=torch.float64), iter([0.0, *[1.0] * 6])
+    ended = newton_step(*given, basis, alpha=ALPHA, products=50)
+    with monkeypatch.context() as patch:
+        patch.setattr(narrow, "value", lambda users, items, *, alpha: next(told))
+        alone = newton_step(*given, basis, alpha=ALPHA, products=50)
+    assert torch.equal(alone[1].table, items)
+    assert value(*ended, alpha=ALPHA) < 0.9 * value(*alone, alpha=ALPHA)
+
+
 @pytest.mark.parametrize(("risen", "shortened"), [(0.9, False), (1.1, True)])
 def test_what_the_objective_rises_by_rounding_shortens_no_step(
     risen: float, shortened: bool, monkeypatch: pytest.MonkeyPatch
@@ -111,6 +129,7 @@ def test_what_the_objective_rises_by_rounding_shortens_no_step(
             patch.setattr(narrow, "value", lambda users, items, *, alpha: next(told))
             return newton_step(*given, torch.eye(D), alpha=ALPHA, products=50)[1].table
 
+    assert torch.equal(after(0.0, *[1.0] * 6), items)  # where every part of it is worse there is no step
     whole, half = after(1.0, 0.0), after(1.0, 2.0, 0.0)
     torch.testing.assert_close(half - items, 0.5 * (whole - items))
     eps = torch.finfo(torch.float32).eps

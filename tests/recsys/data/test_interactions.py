@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,14 @@ def test_a_tie_with_nobody_is_no_tie_of_others():
         assert tied(data.without(ForgetSet(ties=(unknown,)))) == {("u0", "u5"), ("u2", "u1")}
         with pytest.raises(UnknownIds, match="1 of 1 ties"):
             data.resolve(ForgetSet(ties=(unknown,)))
+
+
+def test_merged_ties_are_those_of_either_part():
+    data = build({("u0", 10), ("u1", 11)}, {("u0", "u1"), ("u2", "u3"), ("u4", "u0")})
+    one = data.take(np.array([0])).without(ForgetSet(ties=(("u2", "u3"),)))
+    other = data.take(np.array([1])).without(ForgetSet(ties=(("u0", "u1"),)))
+    assert one.merge(other).digest() == other.merge(one).digest() == data.digest()
+    assert one.merge(replace(other, ties=None)).ties.tolist() == one.ties.tolist()
 
 
 def test_merge_names_every_obstacle():

@@ -172,6 +172,24 @@ def test_lightgcn_problems(write):
     assert ends.items.take([4]) == [2**63 - 1]
 
 
+def test_ties_stay_with_their_users_where_the_test_has_others_and_every_part_tells_of_low_ratings(write, tmp_path):
+    write("split/train.csv", "user,item,rating\nb,1,5\nc,2,5\nd,1,1\nd,2,4\n")
+    write("split/test.csv", "user,item,rating\na,1,5\na,2,2\nb,2,5\n")  # a goes before all others
+    write("split/ties.csv", "source,target\nb,c\nd,b\n")
+    told = []
+    split = read(tmp_path / "split", left_out=told.append)
+    assert told == [2]
+    for part in (split.train, split.validation, split.test):
+        assert [part.users.take(pair) for pair in part.ties] == [["b", "c"], ["d", "b"]]
+
+
+@pytest.mark.parametrize(("duplicates", "low"), [("first", 1), ("last", 0), ("sum", 1)])
+def test_of_who_rated_again_only_the_rating_that_counts_is_left_out(write, duplicates, low):
+    path, told = write("r.csv", "user,item,rating\n1,2,1\n1,2,5\n3,4,4\n"), []
+    data = read(path, duplicates=duplicates, left_out=told.append)
+    assert told == [low] and len(data) == (1 if duplicates == "first" else 2)
+
+
 def test_a_part_that_cannot_be_read_is_never_left_out(write):
     train, test = write("train.txt", "0 1 2 3 9\n1 --6\n"), write("test.txt", "0 5 6 7\n1 8\n")
     for parts, said in (((train, test), "train.txt: a line must"), ((test, train), "train.txt: a line must")):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from recsys.joint_graph import JointGraph
 from recsys.methods import IFRU, SCIF
 from recsys.methods.ifru import importance, influential
 from recsys.methods.scif import mean_labels
@@ -186,6 +188,30 @@ def test_importance_is_the_share_of_what_is_deleted_passed_on() -> None:
     for hops in (1, 2):
         expected = (expected + adjacency @ expected) / (degrees + 1.0)
         torch.testing.assert_close(importance(problem, forget, hops), expected, **EXACT64)
+
+
+def test_ties_are_edges_where_the_model_uses_them() -> None:
+    """Of a request of ties alone, too, which was left as it was: none of its rows had an importance."""
+    problem = trained("social_lightgcn")
+    user, ties = ForgetSet(users=(problem.data.users.ids[3],)), problem.units("tie").forget_set(np.arange(4))
+    adjacency = torch.zeros(70, 70, dtype=torch.float64)
+    remaining = problem.without(ties)
+    left = torch.zeros_like(adjacency)
+    for matrix, graph in ((adjacency, problem.graph), (left, remaining.graph)):
+        assert isinstance(graph, JointGraph)
+        for one, other in [*graph.ends.tolist(), *zip(graph.rows.tolist(), (graph.cols + 40).tolist(), strict=True)]:
+            matrix[one, other] = matrix[other, one] = 1.0
+    listens = 1.0 + adjacency.sum(1)
+    expected = (adjacency - left).sum(1) / listens
+    torch.testing.assert_close(importance(problem, ties, 0), expected, **EXACT64)
+    torch.testing.assert_close(importance(problem, ties, 1), (expected + adjacency @ expected) / listens, **EXACT64)
+    truth = remaining.fit(problem.params)
+    dropped, solved = (
+        (scores(moved(one, problem, ties)) - scores(truth)).norm() for one in (GraphDrop(), IFRU(share=1.0, hops=4))
+    )
+    assert solved < 0.5 * dropped
+    expected = adjacency[3].index_fill(0, torch.tensor(3), float(adjacency[3].sum())) / listens
+    torch.testing.assert_close(importance(problem, user, 0), expected, **EXACT64)
 
 
 def test_only_the_most_important_rows_are_solved_for() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -174,6 +176,42 @@ def test_negatives_are_drawn_by_node_and_as_many_as_asked_for(graph: BipartiteGr
         assert size - 1 not in set.union(*(part[kind] for part in drawn))
     everyone = made("simgcl", graph)._negatives(graph, 1, 0)
     assert [len(part) for part in everyone] == [graph.n_users - 1, graph.n_items - 1]
+
+
+def test_negatives_are_drawn_anew_for_each_batch_and_of_either_kind_by_themselves() -> None:
+    pairs = np.argwhere(np.random.default_rng(0).random((40, 40)) < 0.5)
+    graph = BipartiteGraph.from_interactions(Interactions.from_frame(pd.DataFrame(pairs, columns=["user", "item"])))
+    model = made("simgcl", graph, negatives=20)  # users and items have the same ids
+    one, other = (model._negatives(graph, 1, batch) for batch in (0, 1))
+    assert not torch.equal(one[0], other[0]) and not torch.equal(one[1], other[1])
+    assert not torch.equal(one[0], one[1])
+
+
+@pytest.mark.parametrize("name", CONTRASTIVE)
+def test_nobody_is_contrasted_with_whom_the_weights_leave_nothing(name: str, graph: BipartiteGraph) -> None:
+    model, params = made(name, graph), {"table": random_table(graph)}
+    users = torch.ones(graph.n_users, dtype=torch.float64)
+    users[3] = 0.0
+    stays = (graph.rows != 3).nonzero().flatten()
+    faded = graph.weighted_by("user", users)
+    smaller = replace(faded, rows=faded.rows[stays], cols=faded.cols[stays], weights=None)
+    negatives = model._negatives(faded, 1, 0)
+    assert [part.tolist() for part in negatives] == [part.tolist() for part in model._negatives(smaller, 1, 0)]
+    assert 3 not in negatives[0] and 3 in model._negatives(graph, 1, 0)[0]
+    _, own = model.training_pass(params, faded, stays, epoch=1, batch=0)
+    assert own is not None and own.isfinite().all()
+
+
+def test_layers_have_noise_of_their_own(graph: BipartiteGraph) -> None:
+    model, ones = made("simgcl", graph), torch.ones(graph.n_nodes, 6, dtype=torch.float64)
+    first, second = (model._directions(graph, ones, 1, 0, 0, layer) for layer in (0, 1))  # pyright: ignore
+    table = torch.rand(graph.n_nodes, 6, dtype=torch.float64)  # all positive, as the noise then is
+    noisy = model.noisy_layers(table, graph, epoch=1, batch=0, view=0)  # pyright: ignore
+    x = graph.propagate(table)
+    for layer, noise in zip(noisy, (first, second), strict=True):
+        torch.testing.assert_close(layer, x + model.eps * x.sign() * noise, **EXACT64)  # pyright: ignore
+        x = graph.propagate(layer)
+    assert (first - second).abs().max() > 0.1
 
 
 def trained(data: Interactions, name: str, **arguments: Any) -> RecommenderProblem:

@@ -53,6 +53,18 @@ def test_equals_the_likelihood_summed_over_what_may_be_true(graph: BipartiteGrap
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), **EXACT64)
 
 
+def test_scores_of_any_size_have_a_loss_and_a_gradient(graph: BipartiteGraph) -> None:
+    """s(g) of a liked item stays unlabelled: as scores grow, the loss of a negative goes to -log s(g)."""
+    users = torch.full((graph.n_users, 1), 10.0, requires_grad=True)
+    items = torch.full((graph.n_items, 1), 10.0)  # every score is 100, beyond any exponential in float32
+    flips = torch.ones(graph.n_nodes, 1)
+    function = NBPO(negatives=2, flip_dim=1).bound({"flips": flips})
+    found = function.sampled_losses(users, items, graph, torch.arange(graph.n_edges), epoch=1, batch=0)
+    expected = math.log1p(math.exp(1.0)) + 2 * math.log1p(math.exp(-1.0))
+    torch.testing.assert_close(found, torch.full_like(found, expected), rtol=0, atol=1e-4)
+    assert torch.autograd.grad(found.sum(), users)[0].isfinite().all()
+
+
 def test_is_the_logistic_loss_where_nothing_is_mislabelled(graph: BipartiteGraph) -> None:
     users, items = factors(graph)
     flips = torch.full((graph.n_nodes, 1), 30.0, dtype=torch.float64)

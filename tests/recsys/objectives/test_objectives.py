@@ -172,6 +172,13 @@ def test_negatives_avoid_positives_and_everybody_elses_survive_a_deletion(graph:
     assert not torch.equal(before, uniform_negatives(graph, records, 6, seed=3, epoch=3))
 
 
+def test_interactions_of_one_user_and_places_of_one_interaction_draw_by_themselves(graph: BipartiteGraph) -> None:
+    mine = (graph.rows == 0).nonzero().flatten()
+    drawn = uniform_negatives(graph, mine, 40, seed=3, epoch=2)
+    assert len(mine) > 1 and float((drawn[0] == drawn[1]).double().mean()) < 0.4
+    assert all(len(set(row)) > 3 for row in drawn.tolist())
+
+
 def test_negatives_are_uniform_over_what_remains(data: Interactions) -> None:
     """Counts of 6,000 draws within five standard deviations, whether drawn for a record or for a batch."""
     graph = BipartiteGraph.from_interactions(data.without(ForgetSet(items=[101, 104, 105, 113])))

@@ -162,6 +162,35 @@ def test_another_seed_trains_otherwise_and_divides_alike() -> None:
     assert not torch.equal(whole.factors()[0], other.factors()[0])
 
 
+@pytest.mark.parametrize("model", ["lightgcn", "simgcl"])
+def test_another_seed_draws_other_negatives_and_views_as_for_a_recommender_of_one_piece(model: str) -> None:
+    data, (function, options) = tiny_data(), OBJECTIVES["bpr"]
+    built = RecommenderProblem.build(data, model=model, objective=function, options=options, dtype=torch.float64, dim=6)
+    single, other = ShardedRecommender.of(built, partition=Hashed(shards=1)), replace(options, seed=9)
+    everyone = np.arange(data.n_users)
+    found, expected = (one.fit(options=other).scores(everyone) for one in (single, built))
+    torch.testing.assert_close(found, expected)
+
+
+def test_how_the_whole_was_trained_is_no_affair_of_a_shard() -> None:
+    """Its number of batches least of all, which training fixes; the terms that hooks add are for every shard."""
+    untrained = problem_of(tiny_data(), "bpr")
+    trained = untrained.fit()
+    assert trained.options.batches == 6
+
+    def sharded(problem: RecommenderProblem) -> ShardedRecommender:
+        return ShardedRecommender.of(problem, partition=Hashed(shards=4)).fit()
+
+    def shrink(problem: object, params: dict[str, torch.Tensor]) -> torch.Tensor:
+        return 50.0 * params["table"].square().sum()
+
+    expected = sharded(untrained)
+    assert_equal(sharded(trained), expected)
+    hooked = sharded(replace(untrained, history=replace(untrained.history, hooks=(shrink,))))
+    for held, free in zip(hooked.shards, expected.shards, strict=True):
+        assert held.problem.params["table"].norm() < 0.9 * free.problem.params["table"].norm()
+
+
 # ---- scores ----------------------------------------------------------------------------------------------------------
 
 

@@ -108,6 +108,20 @@ def test_the_rate_comes_from_the_greatest_curvature(period: int, share: float) -
     assert DeltaGrad(steps=1, lr=0.1).prepare(linear).payload.model.lr == 0.1
 
 
+def test_a_rate_suits_the_start_where_that_is_steeper_than_the_model() -> None:
+    x, _ = regression()
+
+    def quartic(module: nn.Module, rows: Tensor) -> Tensor:
+        return module(rows).squeeze(1).pow(4)
+
+    problem = attach(nn.Linear(5, 1, bias=False).double(), quartic, x, penalty=0.01, options=OPTIONS)
+    start = problem.recipe.initial(OPTIONS.seed, problem.params)["weight"][0]
+    hessian = (12 * (x @ start).square()[:, None] * x).T @ x + 0.01 * torch.eye(5, dtype=x.dtype)
+    flat = problem.with_params({"weight": torch.zeros(1, 5, dtype=torch.float64)})  # of the penalty's curvature alone
+    model = DeltaGrad(steps=1, period=1).prepare(flat).payload.model
+    assert model.lr == pytest.approx(1.0 / float(torch.linalg.eigvalsh(hessian)[-1]), rel=1e-3)
+
+
 def test_where_there_is_no_curvature_the_rate_must_be_given() -> None:
     """The hinge is linear by parts: a rate taken from its curvature made a model of NaN."""
     x, labels = blobs(40, d=3, noise=1.5)
@@ -220,6 +234,19 @@ def test_gradients_are_computed_at_first_and_then_in_every_period(monkeypatch: p
     steps = [k for k, n in enumerate(rows) if n == 4][-20:]  # the forgotten are asked at the beginning of each
     assert held == [2] * 13  # whose differences are the last two
     assert [k for k, at in enumerate(steps) if rows[at + 1 : at + 2] == [396]] == [0, 1, 2, 3, 8, 13, 18]
+
+
+def test_records_leave_with_their_weights() -> None:
+    weights = torch.linspace(0.2, 1.0, 40, dtype=torch.float64)
+    weighted, forget = ridge().weighted("record", weights), ForgetSet(records=(0, 3, 17))
+    unlearner = DeltaGrad(steps=400, period=1)
+    result = unlearner.forget(weighted, forget, unlearner.prepare(weighted)).problem
+    assert isinstance(result, Descended)
+    kept = [i for i in range(40) if i not in forget.records]
+    x, y = (part[kept] for part in regression())
+    w = weights[kept]
+    gram = x.T @ (w[:, None] * x) + RIDGE_PENALTY * torch.eye(5, dtype=x.dtype)
+    torch.testing.assert_close(flatten(result.params), torch.linalg.solve(gram, x.T @ (w * y)), **CONVERGED64)
 
 
 def test_where_records_depend_on_each_other_they_are_asked_in_company() -> None:

@@ -127,6 +127,8 @@ def test_the_random_teacher_has_only_the_scale_of_the_original(problem: Attached
         if value.numel() > 100:
             assert float(value.std()) == pytest.approx(float(problem.params[name].square().mean().sqrt()), rel=0.15)
     assert not torch.equal(flatten(drawn), flatten(random_like(problem.params, 1)))
+    level = random_like({"w": torch.full((1000,), 3.0)}, 0)["w"]  # of a mean square that is all mean
+    assert float(level.square().mean().sqrt()) == pytest.approx(3.0, rel=0.1) and abs(float(level.mean())) < 0.5
 
 
 def test_of_values_the_distance_is_that_of_the_values() -> None:

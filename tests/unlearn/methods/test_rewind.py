@@ -95,6 +95,14 @@ def replayed(remaining: RecommenderProblem, checkpoint: Checkpoint) -> Tensor:
     return x
 
 
+def test_a_batch_that_lost_all_its_interactions_still_feels_the_penalty() -> None:
+    """Of 900 batches most are empty: a step is taken on them, too, and it is that of the penalty."""
+    trained = built(epochs=3, batches=900, checkpoint_every=1).fit()
+    assert trained.options.batches == 900 > 2 * trained.n_records
+    first = trained.history.checkpoints[0]
+    torch.testing.assert_close(table(trained.resume(first).params), replayed(trained, first), **EXACT64)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_with_nothing_forgotten_the_replay_is_the_training_itself(share: float) -> None:
     whole = problem()
