@@ -36,7 +36,8 @@ def verify_certificate(
     found = defects(document, public, before)
     if found:
         raise NotVerified("\n  - ".join([f"{file} is not valid:", *found]))
-    requests, counts = disclosed(document, "request"), disclosed(document, "counts")
+    requests = disclosed(document, "request")
+    together = {kind: told[0] if (told := disclosed(document, kind)) else None for kind in ("counts", "figures")}
     if not json_:
         hidden = "a scheduled retrain" if document["occasion"] == "schedule" else "requests that it does not disclose"
         of = few([one["subject_request_id"] for one in requests]) if requests else hidden
@@ -44,8 +45,8 @@ def verify_certificate(
             f"{file} is valid: signed by that key, every target verified, nothing left; {of} in "
             f"{', '.join(document['targets'])}, closed at {document['closed_at'][:16]}"
         )
-    told = {"requests": requests, "counts": counts[0] if counts else None}
-    return {"valid": True, "batch": document["batch"], "sequence": document["sequence"]} | told
+    told = {"valid": True, "batch": document["batch"], "sequence": document["sequence"], "requests": requests}
+    return told | together
 
 
 def _public_key(named: str) -> str:
