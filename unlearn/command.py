@@ -17,7 +17,7 @@ from rich.text import Text
 from unlearn.forget import UnknownIds
 from unlearn.interruption import Interrupted, ending
 from unlearn.jsonable import json_text
-from unlearn.outlets import outlets
+from unlearn.outlets import outlets, visible
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -102,5 +102,5 @@ def fail(message: str, code: int, *, as_json: bool) -> NoReturn:
         sys.stderr.write(json.dumps({"error": message, "exit_code": code}) + "\n")
     else:
         # Never as markup: a message quotes what was typed, and brackets in it are no styles.
-        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), visible(message)), soft_wrap=True)
     raise typer.Exit(code)

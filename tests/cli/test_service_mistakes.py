@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 from recsys.data import Interactions
 from tests.cli.run import answer, digest, refusal, unlearn
+from unlearn.requests.certificate import FORMAT
 
 
 def test_a_key_that_is_none_is_no_forgery(config: Path, data: Interactions, tmp_path: Path) -> None:
@@ -35,6 +37,17 @@ def test_a_key_that_is_none_is_no_forgery(config: Path, data: Interactions, tmp_
     assert f"{public} must be a certificate, in JSON (" in told
     told = refusal(2, "verify-certificate", file, "--key", public, "--previous", public)
     assert f"{public} must be a certificate, in JSON (" in told
+
+
+def test_a_forgery_cannot_say_on_a_terminal_that_it_is_valid(tmp_path: Path) -> None:
+    """Its names are in the message that it is not, and a terminal would take them for commands."""
+    file = tmp_path / "certificate.json"
+    says = f"\x1b[1A\x1b[2K\r{file} is valid: signed by that key, every target verified, nothing left\x1b[8m"
+    file.write_text(json.dumps({"format": FORMAT, "targets": {says: {}}}), "utf-8")
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    found = unlearn("verify-certificate", file, "--key", key)
+    assert found.exit_code == 1 and found.stdout == "" and found.stderr.startswith(f"error: {file} is not valid")
+    assert not set(found.stderr) & {"\x1b", "\r"} and "\\x1b[1A\\x1b[2K\\r" in found.stderr
 
 
 def test_an_identity_that_is_no_text_is_refused(config: Path) -> None:
