@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from standardwebhooks import Webhook
 
 from unlearn.requests import audit
@@ -85,7 +85,7 @@ class Callbacks:
         self._resolve = resolve or _addresses
 
     def deliver(self) -> int:
-        """Send callbacks that are due, some at once; returns how many were delivered."""
+        """Send callbacks that are due, some at once, each controller's in its turn; returns how many were delivered."""
         owed = self._take()
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="callback") as side_by_side:
             delivered = sum(map(self._record, owed, side_by_side.map(self._answer, owed)))
@@ -95,14 +95,19 @@ class Callbacks:
 
     def _take(self) -> list[_Owed]:
         now = self._ledger.now()
+        owed, oldest = (Callback.ended_at.is_(None), due(now)), (Callback.created_at, Callback.id)
+        # A controller that is owed thousands, and whose receiver never answers, must not be in every place.
+        turn = func.row_number().over(partition_by=Request.caller, order_by=oldest).label("turn")
+        turns = select(Callback.id, turn).join(Request, Request.id == Callback.request_id).where(*owed).subquery()
+        asked = (
+            select(Callback)
+            .join(turns, turns.c.id == Callback.id)
+            .where(*owed)  # of a row as it is once it is locked
+            .order_by(turns.c.turn, *oldest)
+            .limit(_AT_ONCE)
+            .with_for_update(of=Callback, skip_locked=True)
+        )
         with self._ledger.database.write() as session:
-            asked = (
-                select(Callback)
-                .where(Callback.ended_at.is_(None), due(now))
-                .order_by(Callback.created_at, Callback.id)
-                .limit(_AT_ONCE)
-                .with_for_update(skip_locked=True)
-            )
             taken: list[_Owed] = []
             for row in session.scalars(asked).all():
                 request = session.get_one(Request, row.request_id)

@@ -233,6 +233,20 @@ def test_no_receiver_makes_another_wait(sqlite_ledger: Ledger) -> None:
     )
 
 
+def test_whoever_is_owed_many_takes_no_other_controllers_turn(ledger: Ledger, clock: Clock) -> None:
+    intake = Intake(ledger, Suppressions().suppress, due_within=timedelta(days=28))
+    for number in range(6):
+        urls = tuple(f"https://many.example/{number}/{place}" for place in range(10))
+        intake.submit(submission(f"ada {number}", caller="many", callbacks=urls))
+        clock.advance(seconds=1)
+    intake.submit(submission("bob", caller="few", callbacks=("https://few.example/",)))
+    receiver = Receiver(*[0] * 7)
+    sender(ledger, receiver).deliver()
+    assert len(receiver.came) == 20 and [one.headers["Host"] for one in receiver.came].count("few.example") == 1
+    deliver_all(ledger, sender(ledger, receiver))
+    assert len({str(one.url) for one in receiver.came}) == 61  # and nobody's is left out
+
+
 def test_the_worker_does_not_wait_for_a_receiver_that_drips(
     sqlite_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
