@@ -110,9 +110,10 @@ class ModelRegistry:
             PurgeRefused: the store is reached over HTTP.
         """
         serving = self._version(digest)
+        served = None if serving is None else self._lies(serving)
         for version in self._others(serving):
-            if version.source:
-                delete_artifacts(version.source)
+            if (where := self._lies(version)) and where != served:  # somebody may have registered what serves again
+                delete_artifacts(where)
             delete_version(self._client, version)
         if serving is not None:
             self._point_to(serving)
@@ -156,6 +157,10 @@ class ModelRegistry:
 
     def _version(self, digest: str) -> ModelVersion | None:
         return next((one for one in self._versions() if one.tags.get(DIGEST) == digest), None)
+
+    def _lies(self, version: ModelVersion) -> str:
+        """Where the artifacts of a version are: its source may name a model, or the version that it is a copy of."""
+        return self._client.get_model_version_download_uri(version.name, version.version)
 
     def _others(self, serving: ModelVersion | None) -> list[ModelVersion]:
         return [one for one in self._versions() if serving is None or one.version != serving.version]

@@ -114,6 +114,28 @@ def test_deleted_runs_foreign_versions_and_what_a_crash_left_are_destroyed_too(
     assert client(tmp_path).get_run(study.id).data.params == {"note": other}  # an experiment of its own
 
 
+def test_what_others_registered_by_name_is_destroyed_and_what_serves_stays_however_often_it_is_registered(
+    location: Path, tmp_path: Path, model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As MLflow's own pages and `register_model` do it: the source of such a version is no place."""
+    gone, stays = canary(), canary()
+    registry = ModelRegistry(location, model="served")
+    publish(registry, model(gone), "a1")
+    publish(registry, model(stays), "b2")
+    shutil.rmtree(tmp_path / "stored")
+    first, second = sorted(client(tmp_path).search_model_versions("name = 'served'"), key=lambda one: one.version)
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        client(tmp_path).create_model_version("served", f"models:/{first.tags['unlearn.model']}")
+        client(tmp_path).copy_model_version("models:/served/2", "served")
+    assert second.source is not None
+    client(tmp_path).create_model_version("served", second.source)
+    assert registry.purge("b2") == CLEAN
+    assert holders(tmp_path, [gone]) == set() and any("artifacts/model" in one for one in holders(tmp_path, [stays]))
+    (version,) = client(tmp_path).search_model_versions("name = 'served'")
+    assert registry.champion() == int(version.version)
+
+
 def test_the_number_of_a_version_that_is_gone_is_all_that_is_left(
     location: Path, tmp_path: Path, model: Callable[[str], Path]
 ) -> None:
