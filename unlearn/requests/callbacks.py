@@ -61,6 +61,7 @@ class _Owed:
     subject_request_id: str
     due_at: datetime
     status: str
+    since: datetime
     attempts: int
 
 
@@ -115,7 +116,7 @@ class Callbacks:
                 taken.append(
                     _Owed(
                         row.id, row.url, request.caller, request.subject_request_id, request.due_at, row.status,
-                        row.attempts,
+                        row.created_at, row.attempts,
                     )
                 )  # fmt: skip
             return taken
@@ -152,7 +153,7 @@ class Callbacks:
             "ce-source": f"https://{self._domain}",
             "ce-type": f"{'.'.join(reversed(self._domain.split('.')))}.erasure.{owed.status}.v1",
             "ce-subject": owed.subject_request_id,
-            "ce-time": now.isoformat(),
+            "ce-time": owed.since.isoformat(),  # by which a status that comes late is told from a newer one
         }
         # To the address that was examined: the name might lead elsewhere the next time.
         extensions = {"sni_hostname": name}

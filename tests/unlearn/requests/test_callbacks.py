@@ -120,6 +120,17 @@ def test_it_is_repeated_later_and_later_until_it_arrives(owing: Ledger, clock: C
     assert row(owing).attempts == 5
 
 
+def test_a_status_that_comes_late_is_of_when_it_was_one(owing: Ledger, clock: Clock) -> None:
+    """Else a receiver that was away takes the first status, which comes again after the last, for the newest."""
+    receiver, began = Receiver(500), clock()
+    callbacks = sender(owing, receiver)
+    callbacks.deliver()
+    clock.advance(minutes=5)
+    callbacks.deliver()
+    assert [one.headers["ce-time"] for one in receiver.came] == [began.isoformat()] * 2
+    assert len({one.headers["webhook-timestamp"] for one in receiver.came}) == 2  # by which a replay is known
+
+
 def test_a_clock_that_was_ahead_and_is_put_right_keeps_no_controller_waiting(owing: Ledger, clock: Clock) -> None:
     callbacks = sender(owing, Receiver(500))
     clock.advance(days=400)
