@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -159,13 +160,12 @@ class Keyring:
 
     @property
     def _fernet(self) -> MultiFernet:
-        if self.path is None:
-            return _cipher(self.payload)
-        try:
-            now = self.path.stat()
-            return _cipher(_payload(self.path, (now.st_mtime_ns, now.st_ino)))
-        except (OSError, UnusableKeyring):  # a file that is lost while this runs
-            return _cipher(self.payload)
+        if self.path is not None:
+            # Where the file is lost while this runs, what it held last goes on: older keys may be destroyed by now.
+            with suppress(OSError, UnusableKeyring):
+                now = self.path.stat()
+                object.__setattr__(self, "payload", _payload(self.path, (now.st_mtime_ns, now.st_ino)))
+        return _cipher(self.payload)
 
 
 @lru_cache(maxsize=2)

@@ -89,6 +89,19 @@ def test_rotating_keeps_what_is_needed_and_destroys_the_rest(tmp_path: Path) -> 
     assert replace(last, payload=first.payload) == first  # the other keys are as they were
 
 
+def test_what_is_encrypted_while_the_file_cannot_be_used_is_opened_once_it_can(tmp_path: Path) -> None:
+    """As where it was moved away by mistake: keys that what runs began with may be destroyed by then."""
+    path = tmp_path / "keyring.json"
+    running = Keyring.create(path)
+    for _ in range(3):
+        Keyring.rotate(path, [])
+        running.seal(PEOPLE)
+    path.rename(tmp_path / "aside")
+    sealed = running.seal(PEOPLE)
+    (tmp_path / "aside").rename(path)
+    assert Keyring.read(path).open(sealed) == PEOPLE
+
+
 def test_two_rotations_at_once_lose_no_key(tmp_path: Path) -> None:
     """What runs encrypts with the key of the one while the other still looks for what is needed."""
     path = tmp_path / "keyring.json"
