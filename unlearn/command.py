@@ -89,6 +89,11 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
     return wrapped
 
 
+def terminal(**options: Any) -> Console:
+    """A console that shows text as it is: brackets in an id or a specification are no styles, `:name:` is no picture."""
+    return Console(markup=False, emoji=False, **options)
+
+
 def _of_system(error: OSError) -> str:
     """What the system refused, and of which file, without the number that it has for it."""
     if error.filename is None or error.strerror is None:
