@@ -90,7 +90,7 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
 
 
 def terminal(**options: Any) -> Console:
-    """A console that shows text as it is: brackets in an id or a specification are no styles, `:name:` is no picture."""
+    """A console that shows text as it is: brackets in ids and specifications are no styles, and `:name:` no picture."""
     return Console(markup=False, emoji=False, **options)
 
 
