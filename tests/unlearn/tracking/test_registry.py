@@ -17,6 +17,7 @@ from mlflow.entities import TraceInfo, TraceLocation, TraceState
 from tests.oracles.traces import holders
 from tests.unlearn.tracking.tables import rows, tables_with
 from unlearn.tracking import MlflowTracker
+from unlearn.tracking.purge import PurgeRefused
 from unlearn.tracking.registry import CHAMPION, Left, ModelRegistry, OldVersions
 
 CLEAN = Left(versions=0, runs=0, models=0, folders=0)
@@ -191,6 +192,47 @@ def test_artifacts_of_other_experiments_stay_though_they_lie_in_the_same_folder(
     before = sorted((tmp_path / "mlflow-artifacts").rglob("*"))
     assert registry.purge("a1") == CLEAN
     assert sorted((tmp_path / "mlflow-artifacts").rglob("*")) == before
+
+
+def test_traces_of_other_experiments_stay_too(location: Path, tmp_path: Path, model: Callable[[str], Path]) -> None:
+    registry, study = ModelRegistry(location, model="served"), MlflowTracker(location, experiment="study")
+    publish(registry, model("ann"), "a1")
+    folders: list[Path] = []
+    for number, experiment in enumerate((registry._tracker.experiment_id, study.experiment_id)):
+        place = TraceLocation.from_experiment_id(experiment)
+        made = TraceInfo(f"tr-{number:032x}", place, 1, TraceState.OK)
+        kept = study._client._tracking_client.store.start_trace(made)
+        folders.append(Path(kept.tags["mlflow.artifactLocation"].removeprefix("file://")))
+        folders[-1].mkdir(parents=True)
+        (folders[-1] / "traces.json").write_text("whom it was about", "utf-8")
+    assert registry.purge("a1") == CLEAN
+    assert [folder.is_dir() for folder in folders] == [False, True]
+
+
+def test_nothing_is_destroyed_that_mlflow_has_not_made(
+    location: Path, tmp_path: Path, model: Callable[[str], Path]
+) -> None:
+    """Whoever can register a version, or made the experiment, can name any folder; the service may write to more."""
+    home = tmp_path / "home"
+    (home / "precious").mkdir(parents=True)
+    (home / "precious" / "work.txt").write_text("of years", "utf-8")
+    client(tmp_path).create_experiment("served", artifact_location=home.as_uri())
+    registry = ModelRegistry(location, model="served")
+    publish(registry, model("ann"), "a1")
+    publish(registry, tmp_path / "stored", "b2")
+    (orphan := home / "models" / f"m-{canary()}").mkdir()
+    assert registry.purge("b2") == CLEAN
+    assert (home / "precious" / "work.txt").is_file() and not orphan.exists()
+    for source in (
+        str(home / "precious"),
+        (home / "precious").as_uri(),
+        f"{home}/models/m-{canary()}/artifacts/../../..",
+    ):
+        version = client(tmp_path).create_model_version("served", source)
+        with pytest.raises(PurgeRefused, match="delete that version"):
+            registry.purge("b2")
+        client(tmp_path).delete_model_version("served", version.version)
+    assert registry.purge("b2") == CLEAN and (home / "precious" / "work.txt").is_file()
 
 
 class Dies(BaseException):
