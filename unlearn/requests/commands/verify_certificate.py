@@ -55,16 +55,21 @@ def _public_key(named: str) -> str:
     Raises:
         ValueError: it is neither.
     """
+    if _is_key(named):  # whatever file is called like it: whoever sent a certificate may have sent that, too
+        return named
     file = Path(named)
     text = file.read_text("utf-8", errors="replace").strip() if (there := file.is_file()) else named
-    try:
-        length = len(base64.b64decode(text, validate=True))
-    except ValueError:
-        length = 0
-    if length != _KEY:
+    if not _is_key(text):
         came = f"{file} holds something else" if there else f"there is no file {named}"
         raise ValueError(f"`key` must be a public key in base64 or a file of it ({came})")
     return text
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == _KEY
+    except ValueError:
+        return False
 
 
 def _read(file: Path) -> Any:
