@@ -176,6 +176,26 @@ def test_no_figure_tells_a_controller_how_much_was_removed_for_others(
     ]
 
 
+@pytest.mark.parametrize("mixed", [True, False])
+def test_one_of_before_figures_were_kept_back_is_for_a_controller_whose_whole_batch_it_was(
+    sqlite_ledger: Ledger, tmp_path: Path, mixed: bool
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    own = house.ask(PEOPLE[0])
+    house.intake.submit(submission(PEOPLE[1], caller="kiosk" if mixed else "shop"))
+    house.worker().run_once()
+    with sqlite_ledger.database.write() as session:
+        row = session.get_one(CertificateRow, house.status(own).batch)
+        whole = json.loads(row.content)
+        whole["disclosed"] = [one for one in whole["disclosed"] if "figures" not in one]
+        row.content = json.dumps(whole)
+    if mixed:
+        with pytest.raises(Refused, match="ask an auditor"):
+            certificate_of_request(sqlite_ledger, "shop", own)
+    else:
+        assert certificate_of_request(sqlite_ledger, "shop", own) is not None
+
+
 def test_counts_are_disclosed_where_they_are_of_one_controller(
     issued: list[dict[str, Any]], sqlite_ledger: Ledger
 ) -> None:
