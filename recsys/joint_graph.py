@@ -90,24 +90,23 @@ class JointGraph(BipartiteGraph):
     def sizes(self) -> dict[Unit, int]:
         return {**super().sizes, "tie": self.n_ties}
 
-    def weighted_by(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> JointGraph:
+    def weighted_by(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> Self:
         """See `BipartiteGraph.weighted_by`; a user's weight counts for the ties, too: w_u w_v for that of u and v."""
         if unit == "tie":
             return self.tied(weights, degrees=degrees)
         found = super().weighted_by(unit, weights, degrees=degrees)
-        assert isinstance(found, JointGraph)
         if unit == "user":
             first, second = self.ends.unbind(1)
             return found.tied(weights[first] * weights[second], degrees=degrees)
         return found
 
-    def weighted(self, weights: Tensor, *, degrees: bool = True) -> JointGraph:
+    def weighted(self, weights: Tensor, *, degrees: bool = True) -> Self:
         """See `BipartiteGraph.weighted`; ties keep the weights that they have."""
         ties = weights.new_ones(self.n_ties) if self.tie_weights is None else self.tie_weights.to(weights)
         values = self._normalised(weights, ties, floor=FLOOR, degrees=degrees)
         return replace(self, values=values, weights=weights, tie_weights=ties)
 
-    def tied(self, weights: Tensor, *, degrees: bool = True) -> JointGraph:
+    def tied(self, weights: Tensor, *, degrees: bool = True) -> Self:
         """The graph whose tie k counts `weights[k]` in [0, 1], as `weighted` has it of interactions, which stay."""
         interactions = weights.new_ones(self.n_edges) if self.weights is None else self.weights.to(weights)
         values = self._normalised(interactions, weights, floor=FLOOR, degrees=degrees)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Track = Annotated[str | None, typer.Option(help="MLflow store: a SQLite file or a tracking URI.")]
 Device = Annotated[str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="lightgcn, triples, recbole, movielens, csv or parquet (default: by content)."),
+]
 Column = Annotated[
     list[str] | None,
     typer.Option(
@@ -25,6 +29,7 @@ Column = Annotated[
 Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
 OBJECTIVE, THRESHOLD = "whole_data", 4.0
+AUTO = "auto"  # as `--dim`
 WIDE = 150  # columns of a terminal from which intervals fit beside the figures
 
 
@@ -33,7 +38,7 @@ class Setup:
     """What is trained, and on what: the options of every command that trains."""
 
     data: Annotated[Path | None, typer.Option(help="File or folder of interactions (default: synthetic).")] = None
-    format: Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")] = None
+    format: Format = None
     column: Column = None
     split: Annotated[
         str | None,
@@ -60,7 +65,14 @@ class Setup:
             f"(default: {OBJECTIVE})."
         ),
     ] = None
-    dim: Annotated[int | None, typer.Option(help="Width of the embeddings (default: the model's own).")] = None
+    dim: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER|auto",
+            help="Width of the embeddings (default: the model's own). auto: as many columns as the solution needs, "
+            f"which short trainings find; linear models under {OBJECTIVE}.",
+        ),
+    ] = None
     layers: Annotated[int | None, typer.Option(help="Layers of a graph model (default: the model's own).")] = None
     l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (default: the objective's own).")] = None
     a: Annotated[float | None, typer.Option(help="Weight of unobserved pairs (default: the objective's own).")] = None
@@ -78,7 +90,7 @@ class Setup:
         str | None,
         typer.Option(
             help="Stochastic objectives: what training keeps for the methods that need it, checkpoints, optimizer or "
-            "both with a comma (default: nothing for train, what the methods require for evaluate)."
+            "both with a comma (default: what the methods require, for train nothing)."
         ),
     ] = None
     device: Device = "cpu"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -34,6 +34,10 @@ class Objective(ABC):
 
     def bound(self, params: Mapping[str, Tensor]) -> Self:
         """This objective at these parameters; itself, where it brings none."""
+        return self
+
+    def reseeded(self, by: int) -> Self:
+        """This objective with the seed of its own draws moved on by `by`; itself, where it draws nothing."""
         return self
 
     def counted(self, graph: BipartiteGraph) -> Self:
@@ -74,6 +78,9 @@ class SampledObjective(Objective):
 
     seed: int = 0
 
+    def reseeded(self, by: int) -> Self:
+        return replace(self, seed=self.seed + by)
+
     @abstractmethod
     def sampled_losses(
         self, users: Tensor, items: Tensor, graph: BipartiteGraph, records: Tensor, *, epoch: int, batch: int
@@ -89,18 +96,4 @@ class SampledObjective(Objective):
 
 
 _OBJECTIVES = Registry(Objective, "objective")
-register = _OBJECTIVES.register
-
-
-def registered() -> dict[str, type[Objective]]:
-    """Every objective by its name."""
-    return _OBJECTIVES.kinds()
-
-
-def objective(name: str, **arguments: Any) -> Objective:
-    """The objective of that name with these hyper-parameters.
-
-    Raises:
-        ValueError: there is no such objective; the message lists those there are.
-    """
-    return _OBJECTIVES.make(name, **arguments)
+register, registered, objective = _OBJECTIVES.register, _OBJECTIVES.kinds, _OBJECTIVES.make

@@ -50,7 +50,7 @@ class Share:
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class ShardTrainer:
     """How every shard is trained."""
 
     model: type[Recommender]
@@ -62,7 +62,7 @@ class Recipe:
     hooks: tuple[TrainingHook, ...]
 
     @classmethod
-    def of(cls, problem: RecommenderProblem) -> Recipe:
+    def of(cls, problem: RecommenderProblem) -> ShardTrainer:
         """Everything about a problem but its data and what it learned; a shard counts its own batches."""
         values = problem.graph.values
         return cls(

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.main import get_command
@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 from graph_influence.maximize import maximizers
 from graph_influence.minimize import minimizers
+from graph_influence.readers import Format
 from graph_influence.schemes import SCHEMES
 from recsys.data import Interactions
+from recsys.data.readers.formats import FORMATS
 from tests.cli.run import digest, program, refusal, unlearn
 from unlearn.cli import app
 from unlearn.worst_case import selectors
@@ -39,6 +41,16 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
         "model": ((*train, "--model", "gpt"), ("`gpt` is no model", "lightgcn, mf")),
         "objective": ((*train, "--objective", "[/]"), ("`[/]` is no objective", "bpr, multinomial")),
         "dim": ((*train, "--dim", "0"), ("`dim` must be a positive integer", "(got 0)")),
+        "dim that is none": ((*train, "--dim", "wide"), ("`--dim` must be a positive integer or auto (got 'wide')",)),
+        "dim that nothing finds": (
+            (*train, "--model", "ngcf:dim=8", "--objective", "bpr", "--dim", "auto"),
+            (
+                "must be given once",
+                "go with lightgcn, mf, social_lightgcn under whole_data",
+                "(got --model ngcf:dim=8 --obj",
+            ),
+        ),
+        "dim of a closed form": ((*train, "--model", "ease", "--dim", "auto"), ("(got --model ease)",)),
         "layers": ((*train, "--layers", "-1"), ("`layers` must be", "(got -1)")),
         "l2": ((*train, "--l2", "-1"), ("`l2` must be at least 0 for `whole_data` (got -1.0)",)),
         "a elsewhere": (
@@ -130,7 +142,7 @@ def test_bad_values_give_one_readable_error(case: str, trained: tuple[Path, Any]
 def test_without_json_it_talks_to_people(model: Path, table: Path, data: Interactions, tmp_path: Path) -> None:
     user = str(data.users.ids[2])
     said = unlearn("train", "--data", table, "--out", tmp_path / "[new]", "--model", "mf", "--dim", "4").stdout
-    assert "Trained mf on Interactions(60 users, 40 items" in said
+    assert "Trained mf (dim 4) on Interactions(60 users, 40 items" in said
     assert f"Kept in {tmp_path / '[new]'}" in said
     assert user in unlearn("recommend", "--model", model, "--user", user).stdout
     assert "Forgot ForgetSet(1 users)" in unlearn("forget", "--model", model, "--user", user).stdout
@@ -175,6 +187,8 @@ def test_every_command_explains_itself_to_the_letter(words: str) -> None:
         ("influence minimize", "method", minimizers()),
         ("influence maximize", "scheme", list(SCHEMES)),
         ("worst-case", "selector", selectors()),
+        ("train", "format", list(FORMATS)),
+        ("influence maximize", "format", list(get_args(Format))),
     ],
 )
 def test_help_lists_all_that_there_are(words: str, option: str, names: list[str]) -> None:

@@ -9,7 +9,7 @@ from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Fitted, Locality, Problem
+from unlearn.problem import Locality, Problem
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.solvers.room import require_room
 
@@ -39,6 +39,9 @@ class Reconverge(Unlearner):
     No paper: the design is our own. `prepare` keeps what does not depend on the request (for a recommender its final
     embeddings: about as large as the model), and every request leaves it fresh for the next.
 
+    Memory: that, and 2 `memory` + 12 vectors of what moves, which over few directions are short. Where main memory
+    cannot hold them the request is refused. A problem without a landscape of its own holds more.
+
     Args:
         accuracy: share of the way to the minimiser that may be left, as the solver estimates it; 0 goes on until
             rounding leaves nothing to gain. The way is that of the scores where the objective is strongly convex in
@@ -67,10 +70,7 @@ class Reconverge(Unlearner):
             memory=("a positive integer", self.memory >= 1),
         )
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (why := super().obstacle(problem)) is not None:
-            return why
-        assert isinstance(problem, Problem)
+    def _obstacle(self, problem: Problem) -> str | None:
         if problem.stochastic:
             return f"`{self.name}` needs a training objective to settle; this one is only sampled (use `two_level`)."
         return None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlparse
 
+from unlearn.tracking.base import DIGEST
 from unlearn.tracking.mlflow import MlflowTracker
 from unlearn.tracking.purge import delete_artifacts, pages, require_made, rewrite
 from unlearn.tracking.reach import sqlite_file
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-DIGEST = "unlearn.digest"
 _MODEL = "unlearn.model"  # MLflow's own field for it is empty where the store is SQL
 _EVER = 2**62  # milliseconds
 _NAMES = re.compile(r"(m-|tr-)?[0-9a-f]{32}")  # of folders that MLflow makes for runs, models and traces
