@@ -13,7 +13,7 @@ import typer
 
 from recsys.commands.options import Device, Track, opened
 from recsys.forgetting import METHODS, first_applicable, storable
-from unlearn.command import Json, Unfinished, command
+from unlearn.command import Json, Unfinished, command, terminal
 from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:
@@ -198,11 +198,10 @@ def _named(
 
 
 def _show(served: UnlearnResult, request: ForgetSet) -> None:
-    from rich.console import Console
 
     before, after = served.residual_before, served.residual_after
     residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
-    console = Console(markup=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     console.print(
         f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
         f"{' (retrained)' if served.fallback else ''}"
