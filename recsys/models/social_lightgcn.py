@@ -24,7 +24,7 @@ class SocialLightGCN(LightGCN):
 
     **Differences from the paper:** the ties. Social recommenders mostly give them layers of their own and fuse the two
     (Wu et al., "A neural influence diffusion model for social recommendation", 2019, arXiv 1904.10322); one symmetric
-    matrix keeps the model linear in the table, so that the proof of `recsys.optimality` holds for it, too.
+    matrix keeps the model linear in the table, so that the proof of `recsys.linear.optimality` holds for it, too.
 
     Raises:
         ValueError: `layers` is negative or `tie_weight` not positive; or, when a graph is built, the data have no ties.

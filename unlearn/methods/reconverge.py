@@ -48,8 +48,8 @@ class Reconverge(Unlearner):
             them (`whole_data` on a linear recommender), so that what is left to gain tells what is left of it, and
             what the objective gains elsewhere and below .1. The directions may leave out ten times its cube of the
             request's squared first-order push, and of the way what an estimate puts at 1.25 times it, which sees about
-            a third (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach,
-            all that the table's rows span moves, and below .01 all parameters.
+            a third (`recsys.linear.probes`): what that comes to is for measurements to say. Below .1, finer than they
+            reach, all that the table's rows span moves, and below .01 all parameters.
         max_iterations: stops there whatever is left, over the directions and again over all parameters.
         memory: pairs of L-BFGS.
 
