@@ -47,10 +47,10 @@ def main() -> None:
         options.models, options.dim, options.examples = min(options.models, 12), 8, 40
     split = load(options, options.dataset, options.split)
     data = split.refit()
-    problem = build_model(Setup(dim=options.dim), data, seed=0, progress=False)
+    problem = build_model(Setup(dim=str(options.dim)), data, seed=0, progress=False)
     assert isinstance(problem, RecommenderProblem)
     (forget,) = requests(f"random:{options.share}", data, seed=0)
-    settings = problem.recipe()["model"]["arguments"] | {
+    settings = problem.model.arguments() | {
         name: getattr(options, name) for name in ("models", "dim", "examples", "share")
     }
     result = report(options, "audit", split, settings)

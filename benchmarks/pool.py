@@ -46,15 +46,14 @@ def main() -> None:
     if options.quick:
         options.models, options.dim = min(options.models, 4), 8
     split = load(options, options.dataset, options.split)
-    problem = build_model(Setup(dim=options.dim), split.refit(), seed=0, progress=False)
+    problem = build_model(Setup(dim=str(options.dim)), split.refit(), seed=0, progress=False)
     assert isinstance(problem, RecommenderProblem)
-    recipe = problem.recipe()
     settings = {
         "models": options.models,
         "unit": options.unit,
         "jobs": options.jobs,
-        **recipe["model"]["arguments"],
-        **recipe["objective"]["arguments"],
+        **problem.model.arguments(),
+        **problem.objective_function.arguments(),
         "tolerance": problem.options.tolerance,
     }
     result = report(options, "pool", split, settings)

@@ -22,8 +22,8 @@ from torch import Tensor
 import recsys.landscape
 from recsys.data import Interactions
 from recsys.landscape import WholeDataLandscape
-from recsys.models import LightGCN
 from recsys.objectives import WholeData
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.problem import RecommenderProblem
 from recsys.requests import requests
 from recsys.train import TrainingOptions
@@ -104,11 +104,12 @@ def task(start: str, subject: RecommenderProblem, init: Params, solution: Recomm
 
 
 def landscape(contender: str, subject: RecommenderProblem) -> Landscape:
-    assert isinstance(subject.model, LightGCN)
+    loss = subject.loss
+    assert isinstance(loss, WholeDataLoss)
     if contender == "ours":
-        return WholeDataLandscape(subject.model, OBJECTIVE, subject.graph, columns=subject.model.dim)
+        return WholeDataLandscape(loss, columns=subject.model.dim)
     if contender == "exact search":
-        return ExactSearchOnly(subject.model, OBJECTIVE, subject.graph, columns=subject.model.dim)
+        return ExactSearchOnly(loss, columns=subject.model.dim)
 
     def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
         value, gradient = subject.value_and_gradient(unflatten(x, subject.params))

@@ -124,7 +124,7 @@ def prepare(options: argparse.Namespace, split: Split, folder: Path) -> None:
     from recsys.commands.build import build_model
     from recsys.commands.options import Setup
 
-    setup = Setup(dim=8, layers=2) if options.quick else Setup()
+    setup = Setup(dim="8", layers=2) if options.quick else Setup()
     workspace.save(build_model(setup, split.train, seed=0, progress=False).fit(), folder)
 
 

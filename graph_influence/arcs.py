@@ -14,6 +14,8 @@ from unlearn.vocabulary import Vocabulary
 
 Parallel = Literal["first", "combine", "sum", "raise"]
 
+SLACK = 1e-9  # by how much rounding may lift the in-weights of a node above 1
+
 
 @dataclass(frozen=True)
 class Arcs:
@@ -84,7 +86,7 @@ def _merged(arcs: Arcs, parallel: Parallel, problems: Problems) -> Arcs:
             total = -np.expm1(np.add.reduceat(np.log1p(-arcs.p), starts))
     elif parallel == "sum":
         total = np.add.reduceat(arcs.p, starts)
-        above = total > 1 + 1e-9
+        above = total > 1 + SLACK
         required = "weights of parallel arcs must sum to at most 1"
         problems.rows(above, arcs.index[first], required, "scale them, or combine the arcs otherwise")
     return Arcs(arcs.tails[first], arcs.heads[first], np.minimum(total, 1.0), arcs.index[first])

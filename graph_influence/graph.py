@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from graph_influence.arcs import Arcs, Parallel, compiled, spans
+from graph_influence.arcs import SLACK, Arcs, Parallel, compiled, spans
 from graph_influence.coins import steps
 from graph_influence.errors import InvalidGraph, UnknownIds
 from graph_influence.frames import read_frame
 from unlearn.forget import ForgetSet, Id, few
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Vocabulary
-
-_SLACK = 1e-9  # by how much rounding may lift the in-weights of a node above 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +166,7 @@ class SocialGraph:
         total = np.bincount(self.target, self.probability, minlength=self.num_nodes)
         problems = Problems("these weights", InvalidGraph)
         problems.rows(
-            total > 1 + _SLACK,
+            total > 1 + SLACK,
             pd.Index(self.nodes.ids, name="node"),
             "under linear threshold the weights of a node's in-arcs must sum to at most 1",
             f"scale them (the largest sum is {total.max(initial=0.0):.6g}), or use weighted cascade",
@@ -197,6 +195,10 @@ class SocialGraph:
             if len(hits):
                 found[place] = start + hits[0]
         return found
+
+    def pairs(self, arcs: NDArray[np.int64]) -> tuple[tuple[Id, Id], ...]:
+        """External ids (source, target) of the arcs [k]: what `arcs` takes."""
+        return tuple(zip(self.nodes.take(self.source[arcs]), self.nodes.take(self.target[arcs]), strict=True))
 
     def with_probability(self, probability: ArrayLike) -> SocialGraph:
         """The same arcs with other probabilities [m], or one for all; tombstones keep 0.
@@ -296,7 +298,7 @@ def _require_weighted_cascade(
     probability: NDArray[np.float64], alive: NDArray[np.bool_], group: NDArray[np.integer[Any]]
 ) -> None:
     expected = _weighted_cascade(alive, group)
-    other = np.abs(probability - expected) > _SLACK * expected
+    other = np.abs(probability - expected) > SLACK * expected
     if other.any():
         raise InvalidGraph(
             "probabilities must be those of weighted cascade, 1 / in-degree, to be renormalised (got "

@@ -50,9 +50,7 @@ def random_ties(graph: SocialGraph, k: int, *, seed: int = 0) -> ForgetSet:
     _require_count(k, "ties")
     there, keys = np.flatnonzero(graph.alive), graph.nodes.keys
     draws = bits(seed, "ties", keys[graph.source[there]], keys[graph.target[there]])
-    chosen = there[np.argsort(draws, kind="stable")[:k]]
-    sides = (graph.nodes.take(side[chosen]) for side in (graph.source, graph.target))
-    return ForgetSet(ties=tuple(zip(*sides, strict=True)))
+    return ForgetSet(ties=graph.pairs(there[np.argsort(draws, kind="stable")[:k]]))
 
 
 def _require_count(k: int, what: str) -> None:

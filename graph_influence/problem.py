@@ -90,7 +90,7 @@ class SurrogateProblem(AttachedProblem):
     @property
     def surrogate(self) -> Surrogate:
         """The surrogate with these parameters, to estimate and to choose by."""
-        module = copy.deepcopy(self.recipe.call.module)
+        module = copy.deepcopy(self.functional.call.module)
         module.load_state_dict({name: value.clone() for name, value in self.params.items()}, strict=False, assign=True)
         assert isinstance(module, Surrogate)
         return module
@@ -101,7 +101,7 @@ class SurrogateProblem(AttachedProblem):
         return super().fit(self._initial(options.seed) if init is None else init, options=options)
 
     def _initial(self, seed: int) -> Params:
-        kind = self.recipe.call.module
+        kind = self.functional.call.module
         assert isinstance(kind, Surrogate)
         arguments: dict[str, Any] = kind.arguments() | {"seed": seed}
         new = dict(type(kind)(**arguments).named_parameters())

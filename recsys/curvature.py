@@ -7,10 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from recsys.graph import BipartiteGraph
-from recsys.models.base import LinearRecommender
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.params import Params, flatten, unflatten
 from unlearn.solvers.jacobian import Jacobian
 
@@ -40,9 +37,7 @@ def linearized(loss: ModelLoss, params: Params) -> Callable[[Params], Tensor]:
     return objective
 
 
-def whole_data_product(
-    model: LinearRecommender, objective: WholeData, graph: BipartiteGraph, table: Tensor, direction: Tensor
-) -> Tensor:
+def whole_data_product(loss: WholeDataLoss, table: Tensor, direction: Tensor) -> Tensor:
     """Hessian of `whole_data` on a linear model at `table` [n_nodes, d] times `direction` [n_nodes, d], in closed form.
 
     With Z = M E, D = M V, s the slopes of the observed scores y and dy their change along V,
@@ -51,6 +46,7 @@ def whole_data_product(
 
     on user rows, and the same with sides exchanged on item rows. Costs about two gradients.
     """
+    model, objective, graph = loss.model, loss.objective, loss.graph
     with torch.no_grad():
         n = graph.n_users
         z, d = model.propagate(graph, table), model.propagate(graph, direction)

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.joint_graph import JointGraph
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.signs import signs
 from recsys.survey import STEP, Survey
 
@@ -24,7 +23,7 @@ _ECHOES = 16  # random sums of what neighbours feel; twice as many find hardly b
 
 
 def directions(
-    loss: ModelLoss,
+    loss: WholeDataLoss,
     before: BipartiteGraph,
     table: Tensor,
     known: Survey,
@@ -81,7 +80,7 @@ def _gathered(ends: Tensor, rows: Tensor, without: Tensor) -> tuple[Tensor, Tens
 
 
 def _echo(
-    loss: ModelLoss,
+    loss: WholeDataLoss,
     final: Tensor,
     users_moved: tuple[Tensor, Tensor],
     items_moved: tuple[Tensor, Tensor],
@@ -98,7 +97,6 @@ def _echo(
         slopes: f' [n_edges] at the scores of the remaining interactions.
     """
     graph, objective = loss.graph, loss.objective
-    assert isinstance(objective, WholeData)
     users, items = final.split([graph.n_users, graph.n_items])
     of_users, of_items = signs(graph.n_nodes, _ECHOES, like=final).split([graph.n_users, graph.n_items])
     bend = 2.0 - 2.0 * objective.a

@@ -122,13 +122,13 @@ class BipartiteGraph:
         """What its edges can be weighted by, and how many of each there are."""
         return {"interaction": self.n_edges, "user": self.n_users, "item": self.n_items}
 
-    def weighted_by(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> BipartiteGraph:
+    def weighted_by(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> Self:
         """The graph in which every unit counts as much as its weight [sizes[unit]] in [0, 1], see `weighted`."""
         if unit != "interaction":
             weights = weights[self.rows if unit == "user" else self.cols]
         return self.weighted(weights, degrees=degrees)
 
-    def weighted(self, weights: Tensor, *, degrees: bool = True) -> BipartiteGraph:
+    def weighted(self, weights: Tensor, *, degrees: bool = True) -> Self:
         """The graph whose edge e counts `weights[e]` in [0, 1] of what it counts here; differentiable in the weights,
         degrees included.
 

@@ -94,18 +94,17 @@ class JointGraph(BipartiteGraph):
     def sizes(self) -> dict[Unit, int]:
         return {**super().sizes, "tie": self.n_ties}
 
-    def weighted_by(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> JointGraph:
+    def weighted_by(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> Self:
         """See `BipartiteGraph.weighted_by`; a user's weight counts for the ties, too: w_u w_v for that of u and v."""
         if unit == "tie":
             return self.tied(weights, degrees=degrees)
         found = super().weighted_by(unit, weights, degrees=degrees)
-        assert isinstance(found, JointGraph)
         if unit == "user":
             first, second = self.ends.unbind(1)
             return found.tied(weights[first] * weights[second], degrees=degrees)
         return found
 
-    def weighted(self, weights: Tensor, *, degrees: bool = True) -> JointGraph:
+    def weighted(self, weights: Tensor, *, degrees: bool = True) -> Self:
         """See `BipartiteGraph.weighted`; ties keep the weights that they have."""
         if self.weights is not None:
             weights = weights * self.weights
@@ -113,7 +112,7 @@ class JointGraph(BipartiteGraph):
         values = self._normalised(weights, ties, floor=FLOOR, degrees=degrees)
         return replace(self, values=values, weights=weights, tie_weights=ties)
 
-    def tied(self, weights: Tensor, *, degrees: bool = True) -> JointGraph:
+    def tied(self, weights: Tensor, *, degrees: bool = True) -> Self:
         """The graph whose tie k counts `weights[k]` in [0, 1], as `weighted` has it of interactions, which stay."""
         if self.tie_weights is not None:
             weights = weights * self.tie_weights

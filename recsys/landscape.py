@@ -17,10 +17,10 @@ from math import inf, sqrt
 import torch
 from torch import Tensor
 
-from recsys.graph import BipartiteGraph
-from recsys.models.base import LinearRecommender
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.objectives.whole_data import WholeData
 from unlearn.solvers.landscape import Landscape, Step
+from unlearn.solvers.vectors import norm
 
 # c / a: the observed pairs stiffen a row beyond the 2a of the all-pairs term; see benchmarks/solver.py
 _STIFFNESS = 10.0
@@ -62,17 +62,11 @@ class WholeDataLandscape(Landscape):
     """
 
     def __init__(
-        self,
-        model: LinearRecommender,
-        objective: WholeData,
-        graph: BipartiteGraph,
-        *,
-        columns: int,
-        frozen: FrozenColumns | None = None,
-        old: Tensor | None = None,
+        self, loss: WholeDataLoss, *, columns: int, frozen: FrozenColumns | None = None, old: Tensor | None = None
     ) -> None:
-        self._objective, self._graph, self._frozen, self._old = objective, graph, frozen, old
-        self._coefficients = model.polynomial()
+        graph = loss.graph
+        self._objective, self._graph, self._frozen, self._old = loss.objective, graph, frozen, old
+        self._coefficients = loss.model.polynomial()
         self._shape = (graph.n_nodes, columns)
         self._adjacency = graph.normalized
         values = graph.values
@@ -121,7 +115,7 @@ class WholeDataLandscape(Landscape):
         y, a = self._y.double(), self._objective.a
         observed = (1.0 - y).square() - a * y.square()
         self._value = float((observed if self._weights is None else observed * self._weights).sum() + a * pairs)
-        self._value += self._objective.l2 * float(torch.linalg.vector_norm(self._table, dtype=torch.float64)) ** 2
+        self._value += self._objective.l2 * norm(self._table) ** 2
         return self._value
 
     @property
@@ -199,7 +193,7 @@ class WholeDataLandscape(Landscape):
             2.0 * keep * float(first @ two) + a * (pairs[1][2] + pairs[2][1]),
             keep * float(first @ one + 2.0 * (zeroth @ two)) - 2.0 * float(two.sum())
             + a * (pairs[0][2] + pairs[2][0] + pairs[1][1] + curved)
-            + l2 * float(torch.linalg.vector_norm(step, dtype=torch.float64)) ** 2,
+            + l2 * norm(step) ** 2,
             slope,
         )  # fmt: skip
         length, change = first_minimum(*quartic)

@@ -19,8 +19,7 @@ from recsys.directions import directions
 from recsys.graph import BipartiteGraph
 from recsys.landscape import FrozenColumns, WholeDataLandscape
 from recsys.models.base import LinearRecommender
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from recsys.probes import Probes
 from recsys.survey import Survey, survey
 from unlearn.params import Params
@@ -30,7 +29,7 @@ _RENEW = 25  # requests after which a survey is made afresh: what the moved dire
 
 
 def locality(
-    loss: ModelLoss, table: Tensor, before: BipartiteGraph, gone: Tensor, known: Survey, tail: float
+    loss: WholeDataLoss, table: Tensor, before: BipartiteGraph, gone: Tensor, known: Survey, tail: float
 ) -> Locality:
     """The objective of what remains over the directions that the request moves.
 
@@ -42,14 +41,12 @@ def locality(
         known: the survey of the model that is to forget.
         tail: share of the request's first-order push that the directions may leave out.
     """
-    model, objective, graph = loss.model, loss.objective, loss.graph
-    assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
     if not tail:  # the way is that of the objective: in a table that is too narrow, scores would end it early
         return _everywhere(loss, table, known)
-    idle = loss.idle_nodes
+    graph, idle = loss.graph, loss.idle_nodes
     newly = idle[~torch.isin(idle, replace(loss, graph=before).idle_nodes)]
     kept = torch.ones(before.n_edges, dtype=torch.bool, device=gone.device).index_fill_(0, gone, False)
-    slopes = objective.slopes(known.scores[kept], graph)
+    slopes = loss.objective.slopes(known.scores[kept], graph)
     basis = directions(loss, before, table, known, gone, newly, slopes, tail)
     if basis is None:
         return _everywhere(loss, table, known, known.final.index_fill(0, idle, 0.0))
@@ -68,7 +65,7 @@ def locality(
     axes = of_table[:, :k]
     rest = known.scores[kept] - graph.edge_products(old[: graph.n_users], old[graph.n_users :])
     frozen = FrozenColumns(final, basis, rest, idle)
-    part = WholeDataLandscape(model, objective, graph, columns=k, frozen=frozen, old=old)
+    part = WholeDataLandscape(loss, columns=k, frozen=frozen, old=old)
 
     def moved() -> Tensor:
         return torch.addmm(table, part.point.view(origin.shape) - origin, axes.T).index_fill_(0, idle, 0.0)
@@ -106,12 +103,11 @@ def unmoved(loss: ModelLoss, params: Params, before: BipartiteGraph) -> bool:
     return not any(params[name][idle].any() for name in loss.row_parameters)
 
 
-def _everywhere(loss: ModelLoss, table: Tensor, known: Survey, old: Tensor | None = None) -> Locality:
+def _everywhere(loss: WholeDataLoss, table: Tensor, known: Survey, old: Tensor | None = None) -> Locality:
     """Over all that the table spans; `table` and `known` as `locality` has them, `old` as the landscape."""
-    assert isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)
     axes, idle = known.axes, loss.idle_nodes
     start = (table @ axes).index_fill_(0, idle, 0.0)
-    whole = WholeDataLandscape(loss.model, loss.objective, loss.graph, columns=start.shape[1], old=old)
+    whole = WholeDataLandscape(loss, columns=start.shape[1], old=old)
 
     def finish() -> tuple[Params, Survey]:
         params = {"table": whole.point.view(start.shape) @ axes.T}

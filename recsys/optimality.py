@@ -36,9 +36,7 @@ import torch
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
-from recsys.models.base import LinearRecommender
-from recsys.objectives import WholeData
-from recsys.objectives.model_loss import ModelLoss
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.devices import elapsed
 from unlearn.params import Params
 from unlearn.problem import Bound
@@ -123,12 +121,12 @@ class Certificate:
         Raises:
             ValueError: the model is not linear, or trained by another objective than `whole_data`.
         """
-        model, objective = loss.model, loss.objective
-        if not isinstance(model, LinearRecommender) or not isinstance(objective, WholeData):
+        if not isinstance(loss, WholeDataLoss):
             raise ValueError(
                 "a bound is known for linear models (mf, lightgcn) under `whole_data` only "
-                f"(got {model.name} under {objective.name})"
+                f"(got {loss.model.name} under {loss.objective.name})"
             )
+        model, objective = loss.model, loss.objective
         a, l2 = objective.a, objective.l2
         with torch.no_grad():
             graph = loss.graph.weighted(loss.graph.values.new_ones(loss.graph.n_edges, dtype=torch.float64))

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recsys.models.base import LinearRecommender
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.signs import signs
 from recsys.survey import Survey
 
@@ -37,7 +35,7 @@ class Probes:
         columns = torch.cat([known.root_users @ sums, known.root_items @ sums], 1)
         return cls(known, basis, columns.sub_(basis @ (basis.T @ columns)))
 
-    def gain(self, loss: ModelLoss, table: Tensor, final: Tensor, moved: Tensor, scores: Tensor) -> float:
+    def gain(self, loss: WholeDataLoss, table: Tensor, final: Tensor, moved: Tensor, scores: Tensor) -> float:
         """About what the objective would gain outside of the basis.
 
         Args:
@@ -48,7 +46,6 @@ class Probes:
             scores: of the remaining interactions [n_edges], where they are now.
         """
         model, objective, graph = loss.model, loss.objective, loss.graph
-        assert isinstance(model, LinearRecommender) and isinstance(objective, WholeData)
         sizes = [graph.n_users, graph.n_items]
         (users, items), (moved_users, moved_items) = self.known.final.split(sizes), moved.split(sizes)
         of_users, of_items = final.split(sizes)

@@ -23,10 +23,10 @@ from recsys.joint_graph import JointGraph
 from recsys.landscape import WholeDataLandscape
 from recsys.likeness import likeness
 from recsys.locality import locality, unmoved
-from recsys.models.base import LinearRecommender, Recommender, build
-from recsys.objectives import Objective, SampledObjective, WholeData
+from recsys.models.base import Recommender, build
+from recsys.objectives import Objective, SampledObjective
 from recsys.objectives import objective as named_objective
-from recsys.objectives.model_loss import ModelLoss
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss, model_loss
 from recsys.optimality import bound
 from recsys.survey import Survey, survey
 from recsys.train import TrainingOptions, resume, train
@@ -87,7 +87,7 @@ class RecommenderProblem(FittedRecommender, Problem):
             objective = named_objective(objective)
         graph = model.message_graph(data, dtype=dtype, device=device)
         options = options or TrainingOptions()
-        params = ModelLoss(model, objective, graph).initial(options.seed, std=options.init_std)
+        params = model_loss(model, objective, graph).initial(options.seed, std=options.init_std)
         return cls(data, model.to(device).eval(), objective, graph, params, options)
 
     def to(self, device: torch.device | str) -> RecommenderProblem:
@@ -168,7 +168,7 @@ class RecommenderProblem(FittedRecommender, Problem):
         model, function = self.model.reseeded(by), self.objective_function.reseeded(by)
         return replace(self, options=options, model=model, objective_function=function)
 
-    def recipe(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
         """Model, objective and options, as JSON has them: what builds the same problem on other data."""
         model, function = self.model, self.objective_function
         return {
@@ -179,7 +179,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def digest(self) -> str:
         graph = self.graph
-        return digest(self.data, self.recipe(), graph.values.dtype, *graph.weighting, self.history.hooks)
+        return digest(self.data, self.configuration(), graph.values.dtype, *graph.weighting, self.history.hooks)
 
     def units(self, unit: Unit) -> Units:
         self._check_unit(unit)
@@ -227,7 +227,7 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     @property
     def loss(self) -> ModelLoss:
-        return ModelLoss(self.model, self.objective_function, self.graph)
+        return model_loss(self.model, self.objective_function, self.graph)
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         return self.loss.record_losses(params, records)
@@ -245,14 +245,13 @@ class RecommenderProblem(FittedRecommender, Problem):
         return self.loss.value_and_gradient(params)
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
-        model, function = self.model, self.objective_function
-        if isinstance(model, LinearRecommender) and isinstance(function, WholeData):
-            return {"table": whole_data_product(model, function, self.graph, params["table"], direction["table"])}
+        if isinstance(loss := self.loss, WholeDataLoss):
+            return {"table": whole_data_product(loss, params["table"], direction["table"])}
         return super().hessian_product(params, direction)
 
     def landscape(self) -> Landscape:
-        if isinstance(self.model, LinearRecommender) and isinstance(self.objective_function, WholeData):
-            return WholeDataLandscape(self.model, self.objective_function, self.graph, columns=self.model.dim)
+        if isinstance(loss := self.loss, WholeDataLoss):
+            return WholeDataLandscape(loss, columns=loss.model.dim)
         return super().landscape()
 
     def records(self, forget: ForgetSet) -> Tensor:
@@ -321,21 +320,23 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def locality(self, before: Problem, forget: ForgetSet, known: Survey | None, *, tail: float) -> Locality:
         assert isinstance(before, RecommenderProblem)
-        if unmoved(self.loss, self.params, before.graph):
+        loss = self.loss
+        if unmoved(loss, self.params, before.graph):
             nowhere = FunctionLandscape(lambda x: (0.0, x)), self.graph.values.new_empty(0)
             return Locality(*nowhere, finish=lambda: (self.params, known), widened=lambda _: None)
         if known is None:
             return super().locality(before, forget, known, tail=tail)
-        return locality(self.loss, self.params["table"], before.graph, before.records(forget), known, tail)
+        assert isinstance(loss, WholeDataLoss)  # which alone has surveys
+        return locality(loss, self.params["table"], before.graph, before.records(forget), known, tail)
 
     def optimality(
         self, *, probability: float = 0.99, seed: int = 0, resolution: float = 0.015, max_iterations: int = 1500
     ) -> Bound | None:
         """See `Problem.optimality`; `resolution` and `max_iterations` as `recsys.optimality.bound` has them."""
-        if not (isinstance(self.model, LinearRecommender) and isinstance(self.objective_function, WholeData)):
+        if not isinstance(loss := self.loss, WholeDataLoss):
             return None
         return bound(
-            self.loss,
+            loss,
             self.params,
             probability=probability,
             seed=seed,

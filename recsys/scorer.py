@@ -87,7 +87,7 @@ class RankingScorer:
         recommender = _recommender(model)
         options: Any = getattr(recommender, "options", None)
         if isinstance(recommender, ClosedForm):
-            return (recommender if seed is None else recommender.reseeded(seed)).fit()
+            return (recommender if seed is None else recommender.with_seed(seed)).fit()
         if not isinstance(recommender, RecommenderProblem):
             reseeded = seed is not None and hasattr(options, "seed")
             return recommender.fit(options=replace(options, seed=seed) if reseeded else None)

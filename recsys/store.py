@@ -184,7 +184,7 @@ def _described(model: Storable) -> dict[str, Any]:
     if isinstance(model, ClosedForm):
         arguments = model.arguments() | {"dtype": str(model.dtype).removeprefix("torch.")}
         return {"closed_form": {"name": model.name, "arguments": arguments}}
-    return model.recipe()
+    return model.configuration()
 
 
 def _read(directory: Path) -> tuple[dict[str, Any], Params]:

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from recsys.landscape import curvature_inverses
-from recsys.models.base import LinearRecommender
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.params import Params
 
 STEP = 8  # columns come in multiples of this: a width that fills no vector register costs a third more a product
@@ -37,16 +35,13 @@ class Survey:
 
 def survey(loss: ModelLoss, params: Params) -> Survey | None:
     """Everything that does not depend on the request; None without a closed line search, or of what is no numbers."""
-    model, objective, graph = loss.model, loss.objective, loss.graph
-    if not (isinstance(model, LinearRecommender) and isinstance(objective, WholeData)):
-        return None
-    if not params["table"].isfinite().all():
+    if not isinstance(loss, WholeDataLoss) or not params["table"].isfinite().all():
         return None
     axes = _row_space(params["table"])
     with torch.no_grad():
         users, items = (side @ axes for side in loss.embed(params))
-    inverses = curvature_inverses(users.T @ users, items.T @ items, objective)
-    return Survey.of(axes, torch.cat([users, items]), graph.edge_products(users, items), inverses)
+    inverses = curvature_inverses(users.T @ users, items.T @ items, loss.objective)
+    return Survey.of(axes, torch.cat([users, items]), loss.graph.edge_products(users, items), inverses)
 
 
 def _row_space(table: Tensor) -> Tensor:

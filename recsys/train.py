@@ -19,9 +19,9 @@ from unlearn.history import AdamState, Checkpoint, History, Monitor
 from unlearn.invalid import require
 from unlearn.params import Params, flatten, unflatten
 from unlearn.problem import Problem
-from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.solvers.room import require_room
+from unlearn.solvers.vectors import norm
 from unlearn.streams import uniforms
 
 P = TypeVar("P", bound=Problem)
@@ -89,11 +89,11 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
     start, most, memory = flatten(init), options.max_iterations, options.memory
     remedy = "lower `dim` (--dim), or `memory` of TrainingOptions from Python"
     require_room(start, memory=memory, max_iterations=most, remedy=remedy)
-    landscape = _with_hooks(problem) if problem.history.hooks else problem.landscape()
+    landscape = problem.training_landscape()
     started = time.perf_counter()
     paused = 0.0
 
-    with tqdm(total=most, desc="train", disable=_quiet(options), leave=False) as bar:
+    with tqdm(total=most, desc="train", disable=quiet(options), leave=False) as bar:
 
         def watch(iteration: int, value: float, residual: float) -> bool:
             nonlocal paused
@@ -111,7 +111,7 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
             reached = lbfgs(landscape, start, max_iterations=most, memory=memory, callback=watch).residual
         except KeyboardInterrupt:  # the state reached is the result, wherever the latest step had come to
             landscape.start(landscape.point.clone())
-            reached = float(torch.linalg.vector_norm(landscape.gradient(), dtype=torch.float64))
+            reached = norm(landscape.gradient())
     history = History(
         residual=reached,
         seconds=elapsed(started) - paused,
@@ -119,20 +119,6 @@ def _converge(problem: P, l2: float, init: Params, monitor: Monitor | None) -> P
         hooks=problem.history.hooks,
     )
     return problem.with_params(unflatten(landscape.point.clone(), init), history=history)
-
-
-def _with_hooks(problem: Problem) -> FunctionLandscape:
-    """The objective plus the terms of the training hooks, as a landscape."""
-
-    def value_and_gradient(x: Tensor) -> tuple[float, Tensor]:
-        leaves = {k: v.detach().requires_grad_() for k, v in unflatten(x, problem.params).items()}
-        loss = problem.objective(leaves)
-        for hook in problem.history.hooks:
-            loss = loss + hook(problem, leaves)
-        gradients = torch.autograd.grad(loss, list(leaves.values()))
-        return float(loss.detach()), flatten(dict(zip(leaves, gradients, strict=True)))
-
-    return FunctionLandscape(value_and_gradient)
 
 
 def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | None = None) -> P:
@@ -147,7 +133,7 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
     paused = 0.0
     try:
         epochs = range(start.epoch + 1, options.epochs + 1)
-        for epoch in tqdm(epochs, desc="train", disable=_quiet(options), leave=False):
+        for epoch in tqdm(epochs, desc="train", disable=quiet(options), leave=False):
             for batch, records in enumerate(coupled_batches(graph, epoch, batches, options.seed)):
                 optimizer.zero_grad()
                 losses = loss.sampled_losses(params, records, epoch=epoch, batch=batch)
@@ -215,5 +201,6 @@ def _remembered(optimizer: torch.optim.Adam, params: Params, before: AdamState |
     return AdamState(mean, square, steps, rates_before + optimizer.param_groups[0]["lr"] * (steps - steps_before))
 
 
-def _quiet(options: TrainingOptions) -> bool | None:
+def quiet(options: TrainingOptions) -> bool | None:
+    """What tqdm's `disable` is to be."""
     return None if options.progress else True  # None: tqdm shows itself on a terminal only

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from recsys.models.base import LinearRecommender
-from recsys.objectives.model_loss import ModelLoss
-from recsys.objectives.whole_data import WholeData
+from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.params import Params
 
 # Of the largest singular value: a column that the solution does without ends far below. And of 1, which the score of an
@@ -20,17 +19,22 @@ def too_narrow(loss: ModelLoss, params: Params) -> str | None:
     Then the model may be narrower than the solution's rank, and the objective is not convex in what the table can hold:
     of tables that are nearly as good some are far from each other, and little of the objective may be a long way.
     """
-    if not (isinstance(loss.model, LinearRecommender) and isinstance(loss.objective, WholeData)):
+    if not isinstance(loss, WholeDataLoss):
         return None
-    table = params["table"]
-    columns = table.shape[1]
-    gram = (table.T @ table).double()
+    columns = params["table"].shape[1]
+    gram = params["table"].T @ params["table"]
     if columns >= min(loss.graph.n_users, loss.graph.n_items) or not gram.isfinite().all():
         return None
-    squares = torch.linalg.eigvalsh(gram)
-    if squares[0] < _FILLED**2 * squares[-1].clamp_min(1.0):
+    if filled(gram) < columns:
         return None
     return (
         f"the solution fills all {columns} columns of the table, as if it needed more: retrains may differ, and "
-        f"`reconverge` ends farther from them than its accuracy says; train with more columns (`dim`)"
+        f"`reconverge` ends farther from them than its accuracy says; train with more columns (`dim`; `--dim auto` "
+        f"finds how many)"
     )
+
+
+def filled(gram: Tensor) -> int:
+    """How many of its columns a table of this Gram matrix [d, d] fills."""
+    squares = torch.linalg.eigvalsh(gram.double())
+    return int((squares >= _FILLED**2 * squares[-1].clamp_min(1.0)).sum())

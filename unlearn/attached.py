@@ -14,14 +14,13 @@ from tqdm import tqdm
 from unlearn.devices import elapsed
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet, few
+from unlearn.functional import FunctionalModule
 from unlearn.history import History
 from unlearn.invalid import require
-from unlearn.params import Params, arranged, as_table, flatten, unflatten
+from unlearn.params import Params, arranged, as_table, differentiate, flatten, unflatten, value_and_gradient
 from unlearn.problem import Problem, Touched
-from unlearn.recipe import Recipe
 from unlearn.records import NumberedRecords, Removable
 from unlearn.solvers.adam import Adam
-from unlearn.solvers.landscape import FunctionLandscape
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.units import Unit, Units
 
@@ -60,13 +59,13 @@ class AttachedProblem(Problem):
 
     params: Params
     data: Removable
-    recipe: Recipe
+    functional: FunctionalModule
     options: AttachedOptions
     history: History
     weights: Tensor | None = None  # [n records]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.recipe.call.module!r}, {self.n_records} records)"
+        return f"{type(self).__name__}({self.functional.call.module!r}, {self.n_records} records)"
 
     @property
     def n_records(self) -> int:
@@ -81,7 +80,7 @@ class AttachedProblem(Problem):
     def caveat(self) -> str | None:
         learned = [
             name or type(part).__name__
-            for name, part in self.recipe.call.module.named_modules()
+            for name, part in self.functional.call.module.named_modules()
             if isinstance(seen := getattr(part, "num_batches_tracked", None), Tensor) and seen > 0
         ]
         stays = (
@@ -90,24 +89,26 @@ class AttachedProblem(Problem):
         )
         longer = "max_iterations" if self.options.solver == "lbfgs" else "epochs"
         remedy = f"train longer (`{longer}`), or, where layers normalise what the `penalty` shrinks, without it"
-        left = None if self.history.hooks else self.history.unfinished(self.params, self.recipe.penalty, remedy=remedy)
+        left = (
+            None if self.history.hooks else self.history.unfinished(self.params, self.functional.penalty, remedy=remedy)
+        )
         return "; ".join(filter(None, (stays if learned else None, left, self.history.caveat))) or None
 
     def with_params(self, params: Params, *, history: History | None = None) -> Self:
         return replace(self, params=params, history=self.history if history is None else history)
 
     def digest(self) -> str:
-        recipe = self.recipe
+        functional = self.functional
         records = (self.data.data, self.data.numbers) if isinstance(self.data, NumberedRecords) else self.data
-        functions = (recipe.losses, recipe.background, self.history.hooks)
-        return digest(records, self.weights, recipe.call.module, recipe.penalty, functions, self.options)
+        functions = (functional.losses, functional.background, self.history.hooks)
+        return digest(records, self.weights, functional.call.module, functional.penalty, functions, self.options)
 
     # ---- the objective ----------------------------------------------------------------------------------------------
 
     def record_losses(self, params: Params, records: Tensor | None = None) -> Tensor:
         if not self.n_records:  # torch has no second derivative of some layers on no input
             return torch.cat([value.reshape(-1)[:0] for value in params.values()])
-        losses = self.recipe.run(params, self.recipe.losses, self.payload)
+        losses = self.functional.run(params, self.functional.losses, self.payload)
         if len(losses) != self.n_records:
             raise ValueError(
                 f"`losses` must return one loss for each of the {self.n_records} records that are there (got "
@@ -133,27 +134,27 @@ class AttachedProblem(Problem):
         return self, records
 
     def background(self, params: Params) -> Tensor:
-        if self.recipe.background is None:
+        if self.functional.background is None:
             return super().background(params)
-        return self.recipe.run(params, self.recipe.background, self.payload)
+        return self.functional.run(params, self.functional.background, self.payload)
 
     def penalty(self, params: Params) -> Tensor:
-        return 0.5 * self.recipe.penalty * torch.stack([value.square().sum() for value in params.values()]).sum()
+        return 0.5 * self.functional.penalty * torch.stack([value.square().sum() for value in params.values()]).sum()
 
     def outputs(self, queries: Tensor) -> Tensor:
-        if self.recipe.outputs is None:
+        if self.functional.outputs is None:
             raise ValueError("`outputs` must be given to `attach` before a problem can answer queries (got None)")
         with torch.no_grad():
-            return self.recipe.run(self.params, self.recipe.outputs, self.payload, queries)
+            return self.functional.run(self.params, self.functional.outputs, self.payload, queries)
 
     @property
     def predicts(self) -> bool:
-        return self.recipe.predictions is not None
+        return self.functional.predictions is not None
 
     def predictions(self, params: Params, records: Tensor) -> Tensor:
-        if self.recipe.predictions is None:
+        if self.functional.predictions is None:
             return super().predictions(params, records)
-        found = self.recipe.run(params, self.recipe.predictions, self.payload)
+        found = self.functional.run(params, self.functional.predictions, self.payload)
         if len(found) != self.n_records:
             raise ValueError(
                 f"`predictions` must return one row for each of the {self.n_records} records (got {len(found)})"
@@ -196,11 +197,9 @@ class AttachedProblem(Problem):
         For a message-passing module these are all rows within its depth; what is further away is not known here, so
         there is one hop whatever `hops` asks for.
         """
-        leaves = {name: value.detach().requires_grad_() for name, value in self.params.items()}
-        loss = self.record_losses(leaves, self.records(forget)).sum()
-        gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True, allow_unused=True)
-        rows = (as_table(g.contiguous()).ne(0).any(1).nonzero().flatten() for g in gradients)
-        return {name: [found] for name, found in zip(leaves, rows, strict=True)}
+        records = self.records(forget)
+        _, gradient = value_and_gradient(lambda params: self.record_losses(params, records).sum(), self.params)
+        return {name: [as_table(g.contiguous()).ne(0).any(1).nonzero().flatten()] for name, g in gradient.items()}
 
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> AttachedProblem:
         """Weights reach the losses alone: the message edges inside an attached module are its own affair."""
@@ -229,17 +228,17 @@ class AttachedProblem(Problem):
         """
         started = time.perf_counter()
         options = self.options if options is None else options
-        start = self.recipe.initial(options.seed, self.params) if init is None else init
+        start = self.functional.initial(options.seed, self.params) if init is None else init
         x = flatten(arranged(start, self.params))
         self._require_finite(start)
         if options.solver == "lbfgs":
-            landscape = FunctionLandscape(self._training_gradient)
+            landscape = self.training_landscape()
             x = lbfgs(landscape, x, tolerance=options.tolerance, max_iterations=options.max_iterations).x
         else:
             adam = Adam(x, lr=options.lr)
             shown = None if options.progress else True
             for _ in tqdm(range(options.epochs), desc="train", unit="epoch", leave=False, disable=shown):
-                adam.step(x, self._training_gradient(x)[1])
+                adam.step(x, differentiate(self.training_loss, unflatten(x, self.params))[1])
                 adam.lr *= options.decay
         params = {name: value.clone() for name, value in unflatten(x, self.params).items()}
         fitted = replace(self, params=params, options=options)
@@ -259,12 +258,3 @@ class AttachedProblem(Problem):
             f"the objective must be a finite number where training begins (got {got}); correct the data, or pass "
             "`init` to `fit`"
         )
-
-    def _training_gradient(self, x: Tensor) -> tuple[float, Tensor]:
-        """The objective with the training hooks' terms, and its gradient [p]."""
-        leaves = {name: value.detach().requires_grad_() for name, value in unflatten(x, self.params).items()}
-        value = self.objective(leaves)
-        for hook in self.history.hooks:
-            value = value + hook(self, leaves)
-        gradients = torch.autograd.grad(value, list(leaves.values()))
-        return float(value.detach()), flatten(dict(zip(leaves, gradients, strict=True)))

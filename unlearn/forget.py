@@ -6,9 +6,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
-from typing import Any, cast
+from dataclasses import asdict, dataclass, fields
+from itertools import compress
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 Id = int | str
 Pair = tuple[Id, Id]
@@ -129,6 +132,26 @@ class ForgetSet:
     def counts(self) -> dict[str, int]:
         return {f.name: len(getattr(self, f.name)) for f in fields(self)}
 
+    def known(self, holds: str, unknown: Literal["raise", "skip"], **there: NDArray[np.bool_]) -> ForgetSet:
+        """What of it is there, by a mask for each kind of data that there can be; `holds` says in words which.
+
+        Raises:
+            UnknownIds: listing everything that is not there, under "raise".
+        """
+        masks = {name: there.get(name, np.zeros(count, dtype=np.bool_)) for name, count in self.counts().items()}
+        if all(mask.all() for mask in masks.values()):
+            return self  # to bring many pairs into canonical order once more costs more than to delete them
+        if unknown == "raise":
+            lines = ["a forget set must name only what the data holds; unknown or already forgotten here:"]
+            for name, mask in masks.items():
+                if missing := list(compress(getattr(self, name), ~mask)):
+                    why = "" if name in there else f" ({holds} only)"
+                    lines.append(f"  - {len(missing)} of {len(mask)} {name}: {few(missing)}{why}")
+            remedy = 'Correct it, or pass unknown="skip" (`--unknown skip` of a command) to forget the rest.'
+            raise UnknownIds("\n".join([*lines, remedy]))
+        kept: dict[str, Any] = {name: compress(getattr(self, name), mask) for name, mask in masks.items()}
+        return ForgetSet(**kept)
+
     def digest(self, key: bytes) -> str:
         """Keyed digest (HMAC-SHA256, hex): names the request in logs without revealing whom it is about.
 
@@ -139,33 +162,6 @@ class ForgetSet:
             raise ValueError("`key` must not be empty for `ForgetSet.digest`: an unkeyed hash of an id can be reversed")
         text = json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=True)
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetRequest:
-    """A forget set with the circumstances of its arrival.
-
-    `id` is the caller's own and makes the request idempotent; times are timezone-aware.
-
-    Raises:
-        ValueError: the id is empty or a time has no zone.
-    """
-
-    id: str
-    forget: ForgetSet
-    received_at: datetime
-    due_at: datetime | None = None
-    reason: str = field(default="", repr=False)
-
-    def __post_init__(self) -> None:
-        problems = [] if self.id else ["`id` must not be empty for `ForgetRequest`"]
-        problems += [
-            f"`{name}` must have a time zone for `ForgetRequest` (got {value!r})"
-            for name, value in (("received_at", self.received_at), ("due_at", self.due_at))
-            if value is not None and value.tzinfo is None
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
 
 
 def few(values: Sequence[object]) -> str:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from unlearn.attached import AttachedOptions, AttachedProblem
+from unlearn.functional import FunctionalModule, own_losses
 from unlearn.history import History, TrainingHook
 from unlearn.params import Params
 from unlearn.problem import Problem
-from unlearn.recipe import Recipe, own_losses
 from unlearn.records import NumberedRecords, Removable, Remove, leaves, remove_rows
 
 __all__ = ["AttachedOptions", "AttachedProblem", "attach", "gradient_restriction"]
@@ -93,13 +93,13 @@ def attach(
     if problems:
         raise ValueError("this module cannot be attached:\n  - " + "\n  - ".join(problems))
 
-    recipe = Recipe.of(module, losses, penalty, background, outputs, predictions)
+    functional = FunctionalModule.of(module, losses, penalty, background, outputs, predictions)
     moving = {name: value.detach().requires_grad_() for name, value in params.items()}
-    found = recipe.run(moving, losses, data)
+    found = functional.run(moving, losses, data)
     if not isinstance(found, Tensor) or found.dim() != 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         got = f"shape {list(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"`losses` must return one loss a record, shape [n], not reduced (got {got})")
-    if not torch.allclose(found, recipe.run(moving, losses, data), equal_nan=True):
+    if not torch.allclose(found, functional.run(moving, losses, data), equal_nan=True):
         raise ValueError(
             "`losses` must be the same whenever they are asked for (got others at once); a dropout or noise must go by "
             "`module.training`, which is off"
@@ -122,7 +122,7 @@ def attach(
     return AttachedProblem(
         params=params,
         data=_removable(data, len(found), remove),
-        recipe=recipe,
+        functional=functional,
         options=AttachedOptions() if options is None else options,
         history=History(hooks=tuple(hooks)),
     )

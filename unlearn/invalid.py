@@ -61,6 +61,10 @@ class Problems:
         raise self.error(message, self.found)
 
 
+Rules = dict[str, tuple[str, bool]]
+"""For each attribute what it must be, and whether it is."""
+
+
 def require(holder: object, **rules: tuple[str, bool]) -> None:
     """Refuse hyper-parameters and options that are out of range, all at once.
 

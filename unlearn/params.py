@@ -1,8 +1,8 @@
-"""Parameters: named tensors, or one flat vector of them all."""
+"""Parameters: named tensors, or one flat vector of them all; and derivatives in them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -26,6 +26,20 @@ def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> Params:
         raise ValueError(f"`vector` must have {sum(sizes)} entries to fill these parameters (got {vector.numel()})")
     parts = vector.split(sizes)
     return {name: part.view(value.shape) for (name, value), part in zip(like.items(), parts, strict=True)}
+
+
+def value_and_gradient(function: Callable[[Params], Tensor], params: Mapping[str, Tensor]) -> tuple[float, Params]:
+    """Value and gradient of a scalar function of the parameters; 0 where it does not depend on them."""
+    leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+    value = function(leaves)
+    gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return float(value.detach()), dict(zip(leaves, gradients, strict=True))
+
+
+def differentiate(function: Callable[[Params], Tensor], params: Mapping[str, Tensor]) -> tuple[float, Tensor]:
+    """The same with the gradient as one vector [p]."""
+    value, gradient = value_and_gradient(function, params)
+    return value, flatten(gradient)
 
 
 def as_table(value: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History
-from unlearn.params import Params, as_table, flatten, unflatten
+from unlearn.params import Params, as_table, differentiate, flatten, unflatten, value_and_gradient
 from unlearn.solvers.landscape import FunctionLandscape, Landscape
+from unlearn.solvers.vectors import norm
 from unlearn.units import Unit, Units
 
 # ---- what travels with a problem ------------------------------------------------------------------------------------
@@ -157,6 +158,10 @@ class Problem(Fitted):
         losses = self.record_losses(params).sum()
         return losses + self.background(params) + self.penalty(params)
 
+    def training_loss(self, params: Params) -> Tensor:
+        """The objective with the terms of the training hooks."""
+        return sum((hook(self, params) for hook in self.history.hooks), self.objective(params))
+
     @abstractmethod
     def weighted(self, unit: Unit, weights: Tensor, *, degrees: bool = True) -> Problem:
         """A copy in which every unit counts, in loss and message edges, a weight in [0, 1] of what it counts here.
@@ -247,10 +252,7 @@ class Problem(Fitted):
     # ---- derivatives: defaults by automatic differentiation; a problem with a faster way overrides them ------------
 
     def value_and_gradient(self, params: Params) -> tuple[float, Params]:
-        leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        value = self.objective(leaves)
-        gradients = torch.autograd.grad(value, list(leaves.values()))
-        return float(value.detach()), dict(zip(leaves, gradients, strict=True))
+        return value_and_gradient(self.objective, params)
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Hessian of the objective at `params` times `direction`, by double backward."""
@@ -269,11 +271,17 @@ class Problem(Fitted):
 
         return FunctionLandscape(value_and_gradient)
 
+    def training_landscape(self) -> Landscape:
+        """What training minimises: `landscape`, or with training hooks the objective with their terms."""
+        if not self.history.hooks:
+            return self.landscape()
+        return FunctionLandscape(lambda x: differentiate(self.training_loss, unflatten(x, self.params)))
+
     def residual(self) -> float:
         """Gradient norm of the objective at the current parameters."""
         landscape = self.landscape()
         landscape.start(flatten(self.params))
-        return float(torch.linalg.vector_norm(landscape.gradient(), dtype=torch.float64))
+        return norm(landscape.gradient())
 
     def settled(self, forget: ForgetSet) -> Params:
         """The parameters with what the forgotten data alone determined put to its known optimum.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearn.forget import ForgetSet, UnknownIds, few
+from unlearn.forget import ForgetSet
 
 Remove = Callable[[Any, Tensor], Any]
 """(data, positions of the records to remove, ascending) -> the remaining data, everything derived from it rebuilt."""
@@ -38,20 +38,10 @@ class NumberedRecords:
         return self.numbers.numel()
 
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
-        here = set(self.numbers.tolist())
-        lines = [
-            f"  - {count} {name}: the data has numbered records only"
-            for name, count in forget.counts().items()
-            if count and name != "records"
-        ]
-        if missing := [record for record in forget.records if record not in here]:
-            lines.append(f"  - {len(missing)} of {len(forget.records)} records: {few(missing)}")
-        if lines and unknown == "raise":
-            head = "a forget set must name only what the data holds; unknown or already forgotten here:"
-            raise UnknownIds(
-                "\n".join([head, *lines, 'Correct the records, or pass unknown="skip" to forget the rest.'])
-            )
-        return ForgetSet(records=tuple(record for record in forget.records if record in here))
+        wanted = np.asarray(forget.records, dtype=np.int64)
+        return forget.known(
+            "an attached module has numbered records", unknown, records=np.isin(wanted, self.numbers.numpy())
+        )
 
     def positions(self, forget: ForgetSet) -> Tensor:
         wanted = np.asarray(forget.records, dtype=np.int64)

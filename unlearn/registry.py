@@ -106,7 +106,7 @@ class Registry(Generic[T]):
         return cls
 
     def names(self) -> list[str]:
-        """All names in order."""
+        """All names in order, those that installed packages register included."""
         if self._group is not None:
             for point in entry_points(group=self._group):
                 point.load()
@@ -118,7 +118,7 @@ class Registry(Generic[T]):
         return {name: self._kind(name) for name in self.names()}
 
     def make(self, name: str, /, *positional: Any, **arguments: Any) -> T:
-        """One of the kind of that name.
+        """One of the kind of that name, with these hyper-parameters.
 
         Raises:
             ValueError: there is none; the message lists those there are.

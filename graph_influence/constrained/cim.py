@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from graph_influence.constrained.assignment import Order, assign
@@ -18,6 +18,7 @@ from graph_influence.maximize.stopping import Rule, Stopping
 from graph_influence.rrsets import Spread
 from unlearn.forget import Id
 from unlearn.invalid import Problems
+from unlearn.registry import hyper_parameters
 
 _RATIO = 0.5  # of a greedy under a partition matroid, in rounds or not
 
@@ -84,7 +85,7 @@ class Cim(Stopping):
             sets=len(collections),
             seconds=time.perf_counter() - began,
             method=f"{self.order}-opim+",
-            arguments={f.name: getattr(self, f.name) for f in fields(self)} | {"capacity": capacity},
+            arguments=hyper_parameters(self) | {"capacity": capacity},
         )
 
     def check(self, graph: SocialGraph) -> None:

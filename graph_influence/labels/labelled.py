@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from graph_influence.errors import UnknownIds
 from graph_influence.graph import SocialGraph
 from graph_influence.labels.labels import Labels
 from graph_influence.surrogate.tensors import TensorGraph
 from unlearn.digests import digest
-from unlearn.forget import ForgetSet, few
+from unlearn.forget import ForgetSet
 from unlearn.streams import bits
 from unlearn.units import Unit, Units
 
@@ -94,22 +93,8 @@ class LabelledGraph:
         Raises:
             UnknownIds: anything else is named, under "raise".
         """
-        users = self.graph.nodes.rows(forget.users, unknown="mark") >= 0
-        ties = self.graph.arcs(forget.ties) >= 0
-        here = ForgetSet(
-            users=tuple(user for user, known in zip(forget.users, users, strict=True) if known),
-            ties=tuple(tie for tie, known in zip(forget.ties, ties, strict=True) if known),
-        )
-        lines: list[str] = []
-        for name in forget.counts():
-            asked, found = getattr(forget, name), set(getattr(here, name))
-            if missing := [one for one in asked if one not in found]:
-                why = "" if name in ("users", "ties") else " (a social graph has users and ties only)"
-                lines.append(f"  - {len(missing)} of {len(asked)} {name}: {few(missing)}{why}")
-        if lines and unknown == "raise":
-            head = "a forget set must name only what the social graph holds; unknown or already forgotten here:"
-            raise UnknownIds("\n".join([head, *lines, 'Correct them, or pass unknown="skip" to forget the rest.']))
-        return here
+        users, ties = self.graph.nodes.rows(forget.users, unknown="mark") >= 0, self.graph.arcs(forget.ties) >= 0
+        return forget.known("a social graph has users and ties", unknown, users=users, ties=ties)
 
     def positions(self, forget: ForgetSet) -> NDArray[np.int64]:
         """Places of the records that leave: of the users' nodes, and of sets that nobody is left of."""
@@ -140,9 +125,7 @@ class LabelledGraph:
         ends, number = self._ties
 
         def ties(chosen: NDArray[np.integer[Any]]) -> ForgetSet:
-            arcs = np.flatnonzero(np.isin(number, chosen))
-            sides = (nodes.take(side[arcs]) for side in (self.graph.source, self.graph.target))
-            return ForgetSet(ties=tuple(zip(*sides, strict=True)))
+            return ForgetSet(ties=self.graph.pairs(np.flatnonzero(np.isin(number, chosen))))
 
         of_ends = np.sort(nodes.keys[ends], axis=1)  # the key is the pair's own, whoever has the smaller row
         nobody = np.full(len(self), -1, dtype=np.int64)

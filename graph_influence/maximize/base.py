@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -17,7 +17,7 @@ from graph_influence.maximize.evaluation import evaluated
 from graph_influence.rrsets import Spread
 from unlearn.forget import Id
 from unlearn.invalid import Problems
-from unlearn.registry import Registry
+from unlearn.registry import Registry, hyper_parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +67,7 @@ class Maximizer(ABC):
     seed: int = 0
 
     def arguments(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return hyper_parameters(self)
 
     def maximize(self, graph: SocialGraph, k: int) -> Seeds:
         """`k` different people who are there, for a large expected spread.
@@ -113,21 +113,7 @@ _MAXIMIZERS = Registry(
     # Its module imports torch, which takes longer than to select seeds without it.
     on_demand=dict.fromkeys(("gradient_greedy", "gradient_relaxed"), "graph_influence.maximize.gradient"),
 )
-register = _MAXIMIZERS.register
-
-
-def maximizer(name: str, **arguments: Any) -> Maximizer:
-    """The method of that name with these arguments.
-
-    Raises:
-        ValueError: there is no such method; the message lists those there are.
-    """
-    return _MAXIMIZERS.make(name, **arguments)
-
-
-def maximizers() -> list[str]:
-    """Names of all methods."""
-    return _MAXIMIZERS.names()
+register, maximizer, maximizers = _MAXIMIZERS.register, _MAXIMIZERS.make, _MAXIMIZERS.names
 
 
 def maximize(graph: SocialGraph, k: int, method: str = "opim", **arguments: Any) -> Seeds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -19,7 +19,7 @@ from graph_influence.outbreak import Outbreak, Unit
 from graph_influence.seeds import seed_rows
 from unlearn.forget import ForgetSet, Id
 from unlearn.invalid import Problems
-from unlearn.registry import Registry
+from unlearn.registry import Registry, hyper_parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +59,7 @@ class Minimizer(ABC):
     seed: int = 0
 
     def arguments(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return hyper_parameters(self)
 
     def minimize(self, graph: SocialGraph, seeds: Iterable[Id], budget: int) -> Blocked:
         """`budget` arcs or nodes without which few are reached from the seeds.
@@ -79,8 +79,7 @@ class Minimizer(ABC):
         arguments = self.arguments() | {"budget": budget}
         if self.unit == "nodes":
             return Blocked((), tuple(graph.nodes.take(chosen)), chosen, seconds, self.name, arguments)
-        ends = zip(graph.nodes.take(graph.source[chosen]), graph.nodes.take(graph.target[chosen]), strict=True)
-        return Blocked(tuple(ends), (), chosen, seconds, self.name, arguments)
+        return Blocked(graph.pairs(chosen), (), chosen, seconds, self.name, arguments)
 
     def choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         """`budget` different removable units of the outbreak.
@@ -121,21 +120,7 @@ class Minimizer(ABC):
 
 
 _MINIMIZERS = Registry(Minimizer, "method of containing a rumour")
-register = _MINIMIZERS.register
-
-
-def minimizer(name: str, **arguments: Any) -> Minimizer:
-    """The method of that name with these arguments.
-
-    Raises:
-        ValueError: there is no such method; the message lists those there are.
-    """
-    return _MINIMIZERS.make(name, **arguments)
-
-
-def minimizers() -> list[str]:
-    """Names of all methods."""
-    return _MINIMIZERS.names()
+register, minimizer, minimizers = _MINIMIZERS.register, _MINIMIZERS.make, _MINIMIZERS.names
 
 
 def minimize(graph: SocialGraph, seeds: Iterable[Id], budget: int, method: str = "auto", **arguments: Any) -> Blocked:

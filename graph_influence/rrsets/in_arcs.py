@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from graph_influence.arcs import SLACK
 from graph_influence.diffusion import Model
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
@@ -21,7 +22,6 @@ from unlearn.compiled import kernel
 from unlearn.invalid import Problems
 
 _UNEQUAL = -1.0  # the scale of a node with unequal arcs under IC; under LT it is 0, which is no reciprocal of a weight
-_SLACK = 1e-9  # by which rounding may lift the in-weights of a node above 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,8 +149,8 @@ def _running_sums(
                 one = probability[arc]
                 total += one
             weight[arc] = total
-        bad[k] = total > 1.0 + _SLACK
+        bad[k] = total > 1.0 + SLACK
         # Tombstones keep a place beside arcs of one weight for as long as there is room for all.
-        equal &= one > 0.0 and one * (end - first) <= 1.0 + _SLACK
+        equal &= one > 0.0 and one * (end - first) <= 1.0 + SLACK
         node["scale"][nodes[k]] = 1.0 / one if equal else 0.0
     return bad

@@ -66,18 +66,4 @@ class Surrogate(nn.Module, ABC):
 
 
 _SURROGATES = Registry(Surrogate, "surrogate")
-register = _SURROGATES.register
-
-
-def surrogate(name: str, **arguments: Any) -> Surrogate:
-    """The surrogate of that name with these arguments.
-
-    Raises:
-        ValueError: there is no such surrogate; the message lists those there are.
-    """
-    return _SURROGATES.make(name, **arguments)
-
-
-def surrogates() -> list[str]:
-    """Names of all surrogates."""
-    return _SURROGATES.names()
+register, surrogate, surrogates = _SURROGATES.register, _SURROGATES.make, _SURROGATES.names

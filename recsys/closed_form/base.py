@@ -50,7 +50,7 @@ class ClosedForm(FittedRecommender, SelfUnlearning):
         """The hyper-parameters by name: what builds the same model on other data."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("data", "params", "history")}
 
-    def reseeded(self, seed: int) -> Self:
+    def with_seed(self, seed: int) -> Self:
         """The same by another seed, where it draws anything: another start may end in another optimum."""
         return replace(self, **({"seed": seed} if "seed" in self.arguments() else {}))
 
@@ -110,12 +110,7 @@ def sparse_tensor(matrix: csr_array, dtype: torch.dtype) -> Tensor:
 
 
 _CLOSED_FORMS = Registry(ClosedForm, "closed form")
-register = _CLOSED_FORMS.register
-
-
-def registered() -> dict[str, type[ClosedForm]]:
-    """All recommenders in closed form by name, those of third parties included once their module is imported."""
-    return _CLOSED_FORMS.kinds()
+register, registered = _CLOSED_FORMS.register, _CLOSED_FORMS.kinds
 
 
 def closed_form(name: str, data: Interactions, **arguments: Any) -> ClosedForm:

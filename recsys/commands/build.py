@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from recsys.closed_form import ClosedForm
 from recsys.closed_form import registered as closed_forms
-from recsys.commands.options import OBJECTIVE, Setup, columns
+from recsys.commands.options import AUTO, OBJECTIVE, Setup, columns
 from recsys.data import (
     Interactions,
     Split,
@@ -20,9 +20,10 @@ from recsys.data import (
     temporal,
     temporal_user,
 )
-from recsys.models import Recommender
+from recsys.growth import fit_width
+from recsys.models import LinearRecommender, Recommender
 from recsys.models import registered as models
-from recsys.objectives import Objective, SampledObjective
+from recsys.objectives import Objective, SampledObjective, WholeData
 from recsys.objectives import registered as objectives
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
@@ -115,7 +116,8 @@ def build_model(
         return solved(data).to(setup.device)
     assert trained is not None
     model, objective, options = trained
-    return RecommenderProblem.build(data, model=model, objective=objective, options=options, device=setup.device)
+    problem = RecommenderProblem.build(data, model=model, objective=objective, options=options, device=setup.device)
+    return fit_width(problem) if setup.dim == AUTO else problem
 
 
 _Trained = tuple[Recommender, Objective, TrainingOptions]
@@ -127,7 +129,7 @@ def _recipe(
     """How the model is solved, or else what trains it over so many users and items; what is wrong is added."""
     if (wrong := unusable(setup.device)) is not None:
         problems.append(wrong)
-    options = {"dim": setup.dim, "layers": setup.layers}
+    options = {"dim": _width(setup, problems), "layers": setup.layers}
     chosen = _chosen("model", setup.model, {**models(), **closed_forms()}, options, problems)
     if chosen is not None and issubclass(solved := chosen[0], ClosedForm):
         problems += [
@@ -136,12 +138,14 @@ def _recipe(
             for name in ("objective", "l2", "a", *_CONVERGING, *_STOCHASTIC)
             if getattr(setup, name) is not None
         ]
+        problems += _unfit_for_auto(setup, chosen, None)
         seeded: dict[str, Any] = {"seed": seed} if "seed" in arguments(solved) else {}
         given = seeded | chosen[1]
         return lambda data: solved(data=data, **given), None
     own = {"l2": setup.l2, "a": setup.a}
     objective = _chosen("objective", setup.objective or OBJECTIVE, objectives(), own, problems)
     training = {} if objective is None else _training(setup, objective[0], keep, problems)
+    problems += _unfit_for_auto(setup, chosen, objective)
     if problems or chosen is None or objective is None:
         return None, None
     kind, given = chosen
@@ -150,6 +154,36 @@ def _recipe(
     minimised = _made(lambda: objective[0](**objective[1]), problems)
     trained = _made(lambda: TrainingOptions(seed=seed, progress=progress, **training), problems)
     return None, None if made is None or minimised is None or trained is None else (made, minimised, trained)
+
+
+def _width(setup: Setup, problems: list[str]) -> int | None:
+    """The columns that `--dim` asks for; None where it leaves them to the model or to short trainings."""
+    if setup.dim is None or setup.dim == AUTO:
+        return None
+    try:
+        return int(setup.dim)
+    except ValueError:
+        problems.append(f"`--dim` must be a positive integer or {AUTO} (got {setup.dim!r})")
+        return None
+
+
+def _unfit_for_auto(
+    setup: Setup, model: tuple[type, Mapping[str, Any]] | None, objective: tuple[type, Mapping[str, Any]] | None
+) -> list[str]:
+    """Why no short training can find the width, where one is to."""
+    if setup.dim != AUTO or model is None:
+        return []
+    kind, given = model
+    problems: list[str] = []
+    if "dim" in given:
+        problems.append(f"`--dim` must be given once (got --model {setup.model} beside it)")
+    if not issubclass(kind, LinearRecommender) or (objective is not None and not issubclass(objective[0], WholeData)):
+        linear = ", ".join(name for name, one in models().items() if issubclass(one, LinearRecommender))
+        under = "" if objective is None else f" --objective {setup.objective or OBJECTIVE}"
+        problems.append(
+            f"`--dim {AUTO}` must go with {linear} under {WholeData.name} (got --model {setup.model}{under})"
+        )
+    return problems
 
 
 def kept_for(methods: Iterable[Unlearner]) -> frozenset[str]:

@@ -25,6 +25,7 @@ Column = Annotated[
 Threshold = Annotated[float, typer.Option(help="Ratings of at least this become interactions; others are left out.")]
 
 OBJECTIVE, THRESHOLD = "whole_data", 4.0
+AUTO = "auto"  # as `--dim`
 WIDE = 150  # columns of a terminal from which intervals fit beside the figures
 
 
@@ -60,7 +61,14 @@ class Setup:
             f"(default: {OBJECTIVE})."
         ),
     ] = None
-    dim: Annotated[int | None, typer.Option(help="Width of the embeddings (default: the model's own).")] = None
+    dim: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER|auto",
+            help="Width of the embeddings (default: the model's own). auto: as many columns as the solution needs, "
+            f"which short trainings find; linear models under {OBJECTIVE}.",
+        ),
+    ] = None
     layers: Annotated[int | None, typer.Option(help="Layers of a graph model (default: the model's own).")] = None
     l2: Annotated[float | None, typer.Option(help="Weight of the L2 penalty (default: the objective's own).")] = None
     a: Annotated[float | None, typer.Option(help="Weight of unobserved pairs (default: the objective's own).")] = None

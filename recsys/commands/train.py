@@ -51,8 +51,11 @@ def train(
     if setup.split != "none":
         metrics = evaluate_scores(answers.scores, train=problem.data, test=parts.test, ks=(10, 20)).summary()
     workspace.save(problem, out)
+    what = described(problem)
     result = {
         "out": str(out),
+        "model": what["model"],
+        "model_arguments": what["model_arguments"],
         "users": int(problem.data.users.alive.sum()),
         "items": int(problem.data.items.alive.sum()),
         "interactions": len(problem.data),
@@ -65,9 +68,8 @@ def train(
     }
     figures = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     tested = f"On {held_out} interactions held out: {figures}\n" if metrics else ""
-    console.print(
-        f"Trained {described(problem)['model']} on {problem.data!r} in {seconds:.1f} s\n{tested}Kept in {out}"
-    )
+    given = ", ".join(f"{name} {value}" for name, value in what["model_arguments"].items())
+    console.print(f"Trained {what['model']} ({given}) on {problem.data!r} in {seconds:.1f} s\n{tested}Kept in {out}")
     if result["caveat"] is not None:
         console.print(f"Note: {result['caveat']}")
     if tracker is not None:

@@ -15,8 +15,8 @@ from scipy.sparse import csr_array
 from recsys.data.frames import Duplicates, compile_frame
 from recsys.data.ties import remaining_ties, tie_positions
 from recsys.data.units import units_of
-from recsys.errors import InvalidInteractions, UnknownIds
-from unlearn.forget import ForgetSet, Id, few
+from recsys.errors import InvalidInteractions
+from unlearn.forget import ForgetSet, Id
 from unlearn.units import Unit, Units
 from unlearn.vocabulary import Vocabulary
 
@@ -148,31 +148,14 @@ class Interactions:
         Raises:
             UnknownIds: listing everything that is not here, under `unknown="raise"`.
         """
-        there: dict[str, NDArray[np.bool_]] = {
-            "users": self.users.rows(forget.users, unknown="mark") >= 0,
-            "items": self.items.rows(forget.items, unknown="mark") >= 0,
-            "interactions": self._pair_positions(forget.interactions) >= 0,
-            "ties": tie_positions(self.ties, self.users, forget.ties) >= 0,
-            # Records number the units of an attached model; interactions have none.
-            "records": np.zeros(len(forget.records), dtype=np.bool_),
-        }
-        if all(mask.all() for mask in there.values()):
-            return forget  # to bring many pairs into canonical order once more costs more than to delete them
-        if unknown == "raise":
-            lines = ["a forget set must name only what the data holds; unknown or already forgotten here:"]
-            for name, mask in there.items():
-                missing = [value for value, known in zip(getattr(forget, name), mask, strict=True) if not known]
-                if missing:
-                    lines.append(f"  - {len(missing)} of {len(mask)} {name}: {few(missing)}")
-            remedy = (
-                'Correct the ids, or pass unknown="skip" (`--unknown skip` of `unlearn forget`) to forget the rest.'
-            )
-            raise UnknownIds("\n".join([*lines, remedy]))
-        kept: dict[str, Any] = {
-            name: tuple(value for value, known in zip(getattr(forget, name), mask, strict=True) if known)
-            for name, mask in there.items()
-        }
-        return ForgetSet(**kept)
+        return forget.known(
+            "a recommender has users, items, interactions and ties",
+            unknown,
+            users=self.users.rows(forget.users, unknown="mark") >= 0,
+            items=self.items.rows(forget.items, unknown="mark") >= 0,
+            interactions=self._pair_positions(forget.interactions) >= 0,
+            ties=tie_positions(self.ties, self.users, forget.ties) >= 0,
+        )
 
     def positions(self, forget: ForgetSet) -> NDArray[np.int64]:
         """Sorted positions in `indices` of every interaction that a forget set removes; what is not here is skipped."""

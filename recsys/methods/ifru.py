@@ -9,8 +9,9 @@ from torch import Tensor
 
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
+from unlearn.invalid import Rules
 from unlearn.methods.base import register
-from unlearn.methods.second_order import OneShot, Requirements, removed_gradient
+from unlearn.methods.second_order import OneShot, removed_gradient
 from unlearn.params import flatten
 
 
@@ -52,8 +53,8 @@ class IFRU(OneShot):
     name = "ifru"
     works_on = RecommenderProblem
 
-    def requirements(self) -> Requirements:
-        return super().requirements() | {
+    def _rules(self) -> Rules:
+        return super()._rules() | {
             "share": ("above 0 and at most 1", 0 < self.share <= 1),
             "hops": ("an integer of at least 0", self.hops >= 0),
         }

@@ -12,10 +12,8 @@ from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
-from unlearn.methods.gradient import differentiate
 from unlearn.methods.second_order import OneShot
-from unlearn.params import Params
-from unlearn.problem import Fitted
+from unlearn.params import Params, differentiate
 
 
 @register
@@ -51,10 +49,9 @@ class SCIF(OneShot):
     name = "scif"
     works_on = RecommenderProblem
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (found := super().obstacle(problem)) is not None:
-            return found
-        assert isinstance(problem, RecommenderProblem)
+    def _obstacle(self, problem: RecommenderProblem) -> str | None:
+        if (why := super()._obstacle(problem)) is not None:
+            return why
         if not isinstance(problem.objective_function, WholeData):
             name = problem.objective_function.name
             return f"`scif` needs the objective whole_data, whose pairs have labels (got {name})"

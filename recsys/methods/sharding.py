@@ -63,10 +63,10 @@ class Sharding(Unlearner):
     def __post_init__(self) -> None:
         require(self, shards=("a positive integer", self.shards >= 1))
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if isinstance(problem, FittedRecommender) and not isinstance(problem, RecommenderProblem | ShardedRecommender):
-            return f"`sharding` needs a recommender trained by an objective (got {type(problem).__name__})"
-        return super().obstacle(problem)
+    def _obstacle(self, problem: FittedRecommender) -> str | None:
+        if isinstance(problem, RecommenderProblem | ShardedRecommender):
+            return None
+        return f"`sharding` needs a recommender trained by an objective (got {type(problem).__name__})"
 
     def prepare(self, problem: Any) -> State:
         self._check(problem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,10 +12,10 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 
 from recsys.data.interactions import Interactions
 from recsys.graph import BipartiteGraph
-from unlearn.invalid import require
+from unlearn.invalid import Rules, require
 from unlearn.memory import require_memory
 from unlearn.params import Params
-from unlearn.registry import Registry
+from unlearn.registry import Registry, arguments
 from unlearn.streams import normals
 
 DIM = 192  # wide enough for the optimum of `whole_data` to have room in it: a table below its rank has no proven bound
@@ -48,8 +47,8 @@ class Recommender(nn.Module, ABC):
         self.n_users, self.n_items = n_users, n_items
         self.table = nn.Parameter(torch.zeros(n_users + n_items, dim))
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        """For each argument what it must be, and whether it is, as far as its kind does not say so."""
+    def _rules(self) -> Rules:
+        """What arguments must be, as far as their kinds do not say so."""
         return {"dim": ("a positive integer", self.dim >= 1)}
 
     def message_graph(self, data: Interactions, *, dtype: torch.dtype, device: torch.device | str) -> BipartiteGraph:
@@ -80,8 +79,8 @@ class Recommender(nn.Module, ABC):
         return self
 
     def arguments(self) -> dict[str, Any]:
-        """What the constructor was given beside the sizes."""
-        return {"dim": self.dim}
+        """What the constructor was given beside the sizes: an attribute for each argument with a default."""
+        return {name: getattr(self, name) for name in arguments(type(self))}
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
@@ -114,12 +113,7 @@ class LinearRecommender(Recommender):
 
 
 _MODELS = Registry(Recommender, "model")
-register = _MODELS.register
-
-
-def registered() -> dict[str, type[Recommender]]:
-    """Every model by its name."""
-    return _MODELS.kinds()
+register, registered = _MODELS.register, _MODELS.kinds
 
 
 def build(name: str, n_users: int, n_items: int, **arguments: Any) -> Recommender:

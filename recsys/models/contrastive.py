@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch.nn.functional import normalize, softplus
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import DIM, Recommender
+from unlearn.invalid import Rules
 from unlearn.params import Params
 from unlearn.streams import uniforms
 
@@ -58,18 +58,13 @@ class ContrastiveRecommender(Recommender):
         self.negatives, self.seed = negatives, seed
         super().__init__(n_users, n_items, dim=dim)
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {
-            **super()._rules(),
+    def _rules(self) -> Rules:
+        return super()._rules() | {
             "layers": ("an integer of at least 1", self.layers >= 1),
             "weight": ("at least 0", self.weight >= 0),
             "temperature": ("positive", self.temperature > 0),
             "negatives": ("an integer of at least 1", self.negatives >= 1),
         }
-
-    def arguments(self) -> dict[str, Any]:
-        names = ("dim", "layers", "weight", "temperature", "negatives", "seed")
-        return {name: getattr(self, name) for name in names}
 
     def reseeded(self, by: int) -> Self:
         other = type(self)(self.n_users, self.n_items, **self.arguments() | {"seed": self.seed + by})

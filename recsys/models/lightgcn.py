@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import DIM, LinearRecommender, register
+from unlearn.invalid import Rules
 
 
 @register
@@ -26,11 +24,8 @@ class LightGCN(LinearRecommender):
         self.layers = layers
         super().__init__(n_users, n_items, dim=dim)
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {**super()._rules(), "layers": ("an integer of at least 0", self.layers >= 0)}
-
-    def arguments(self) -> dict[str, Any]:
-        return {"dim": self.dim, "layers": self.layers}
+    def _rules(self) -> Rules:
+        return super()._rules() | {"layers": ("an integer of at least 0", self.layers >= 0)}
 
     def propagate(self, graph: BipartiteGraph, x: Tensor) -> Tensor:
         return mean_of_layers(graph, x, self.layers)

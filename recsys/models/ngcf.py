@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +11,7 @@ from torch.nn.functional import leaky_relu
 
 from recsys.graph import BipartiteGraph
 from recsys.models.base import DIM, Recommender, register
+from unlearn.invalid import Rules
 from unlearn.params import Params
 from unlearn.streams import normals
 
@@ -44,11 +43,8 @@ class NGCF(Recommender):
         self.w1 = nn.ParameterList(nn.Parameter(torch.zeros(dim, dim)) for _ in range(layers))
         self.w2 = nn.ParameterList(nn.Parameter(torch.zeros(dim, dim)) for _ in range(layers))
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {**super()._rules(), "layers": ("an integer of at least 0", self.layers >= 0)}
-
-    def arguments(self) -> dict[str, Any]:
-        return {"dim": self.dim, "layers": self.layers}
+    def _rules(self) -> Rules:
+        return super()._rules() | {"layers": ("an integer of at least 0", self.layers >= 0)}
 
     def initial(self, graph: BipartiteGraph, seed: int, *, std: float = 0.1) -> Params:
         rows, columns = np.arange(self.dim)[:, None], np.arange(self.dim)[None, :]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from recsys.graph import BipartiteGraph
 from recsys.models.base import register
 from recsys.models.contrastive import ContrastiveRecommender
 from recsys.models.lightgcn import mean_of_layers
+from unlearn.invalid import Rules
 from unlearn.streams import uniforms
 
 
@@ -39,11 +39,8 @@ class SGL(ContrastiveRecommender):
         self.drop = drop
         super().__init__(n_users, n_items, **arguments)
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {**super()._rules(), "drop": ("at least 0 and below 1", 0 <= self.drop < 1)}
-
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"drop": self.drop}
+    def _rules(self) -> Rules:
+        return super()._rules() | {"drop": ("at least 0 and below 1", 0 <= self.drop < 1)}
 
     def forward(self, graph: BipartiteGraph) -> Tensor:
         return mean_of_layers(graph, self.table, self.layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from recsys.graph import BipartiteGraph
 from recsys.models.base import register
 from recsys.models.contrastive import ContrastiveRecommender
 from recsys.models.lightgcn import mean_of_layers
+from unlearn.invalid import Rules
 from unlearn.streams import bits
 
 
@@ -47,11 +47,8 @@ class SimGCL(ContrastiveRecommender):
         self.eps = eps
         super().__init__(n_users, n_items, **arguments)
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {**super()._rules(), "eps": ("at least 0", self.eps >= 0)}
-
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"eps": self.eps}
+    def _rules(self) -> Rules:
+        return super()._rules() | {"eps": ("at least 0", self.eps >= 0)}
 
     def forward(self, graph: BipartiteGraph) -> Tensor:
         return graph.propagate(mean_of_layers(graph, self.table, self.layers - 1))

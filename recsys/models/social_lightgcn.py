@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from recsys.data.interactions import Interactions
 from recsys.joint_graph import JointGraph
 from recsys.models.base import DIM, register
 from recsys.models.lightgcn import LightGCN
+from unlearn.invalid import Rules
 
 
 @register
@@ -37,11 +35,8 @@ class SocialLightGCN(LightGCN):
         self.tie_weight = tie_weight
         super().__init__(n_users, n_items, dim=dim, layers=layers)
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {**super()._rules(), "tie_weight": ("positive", self.tie_weight > 0)}
-
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"tie_weight": self.tie_weight}
+    def _rules(self) -> Rules:
+        return super()._rules() | {"tie_weight": ("positive", self.tie_weight > 0)}
 
     def message_graph(self, data: Interactions, *, dtype: torch.dtype, device: torch.device | str) -> JointGraph:
         if data.ties is None:

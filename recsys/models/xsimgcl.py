@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from recsys.graph import BipartiteGraph
 from recsys.models.base import register
 from recsys.models.simgcl import SimGCL
+from unlearn.invalid import Rules
 
 
 @register
@@ -38,11 +38,8 @@ class XSimGCL(SimGCL):
         self.contrast = contrast
         super().__init__(n_users, n_items, **arguments)
 
-    def _rules(self) -> Mapping[str, tuple[str, bool]]:
-        return {**super()._rules(), "contrast": ("a layer from 1 to `layers`", 1 <= self.contrast <= self.layers)}
-
-    def arguments(self) -> dict[str, Any]:
-        return super().arguments() | {"contrast": self.contrast}
+    def _rules(self) -> Rules:
+        return super()._rules() | {"contrast": ("a layer from 1 to `layers`", 1 <= self.contrast <= self.layers)}
 
     def views(self, table: Tensor, graph: BipartiteGraph, *, epoch: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
         layers = self.noisy_layers(table, graph, epoch=epoch, batch=batch, view=0)

@@ -37,7 +37,7 @@ class Objective(ABC):
         return self
 
     def reseeded(self, by: int) -> Self:
-        """This objective with the seed of its draws moved on by `by`; itself, where it draws nothing."""
+        """This objective with the seed of its own draws moved on by `by`; itself, where it draws nothing."""
         return self
 
     def counted(self, graph: BipartiteGraph) -> Self:
@@ -96,18 +96,4 @@ class SampledObjective(Objective):
 
 
 _OBJECTIVES = Registry(Objective, "objective")
-register = _OBJECTIVES.register
-
-
-def registered() -> dict[str, type[Objective]]:
-    """Every objective by its name."""
-    return _OBJECTIVES.kinds()
-
-
-def objective(name: str, **arguments: Any) -> Objective:
-    """The objective of that name with these hyper-parameters.
-
-    Raises:
-        ValueError: there is no such objective; the message lists those there are.
-    """
-    return _OBJECTIVES.make(name, **arguments)
+register, registered, objective = _OBJECTIVES.register, _OBJECTIVES.kinds, _OBJECTIVES.make

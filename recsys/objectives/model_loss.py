@@ -11,7 +11,8 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 from recsys.graph import BipartiteGraph
 from recsys.models.base import LinearRecommender, Recommender
 from recsys.objectives.base import Objective, SampledObjective
-from unlearn.params import Params
+from recsys.objectives.whole_data import WholeData
+from unlearn.params import Params, value_and_gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +81,9 @@ class ModelLoss:
         return losses + function.background(users, items, self.graph) + function.penalty(params)
 
     def value_and_gradient(self, params: Params) -> tuple[float, Params]:
+        if self.objective.bound(params) is not self.objective:  # some parameters act beside the embeddings
+            return value_and_gradient(self.value, params)
         leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-        if self.objective.bound(leaves) is not self.objective:  # some parameters act beside the embeddings
-            value = self.value(leaves)
-            gradients = torch.autograd.grad(value, list(leaves.values()))
-            return float(value.detach()), dict(zip(leaves, gradients, strict=True))
         users, items, own = self._in_training(leaves, self._all())
         value, of_users, of_items = self.objective.value_and_gradient(users.detach(), items.detach(), self.graph)
         rest = self.objective.penalty(leaves) + own.sum()
@@ -114,3 +113,18 @@ class ModelLoss:
 
     def _all(self) -> Tensor:
         return torch.arange(self.graph.n_edges, device=self.graph.rows.device)
+
+
+@dataclass(frozen=True, eq=False)
+class WholeDataLoss(ModelLoss):
+    """That of `whole_data` on a linear model, of which derivatives, a line search and a bound have closed forms."""
+
+    model: LinearRecommender
+    objective: WholeData
+
+
+def model_loss(model: Recommender, objective: Objective, graph: BipartiteGraph) -> ModelLoss:
+    """The loss of this model under this objective, of the kind of which most is known."""
+    if isinstance(model, LinearRecommender) and isinstance(objective, WholeData):
+        return WholeDataLoss(model, objective, graph)
+    return ModelLoss(model, objective, graph)

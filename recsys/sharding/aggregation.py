@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from recsys.graph import BipartiteGraph
 from recsys.objectives import Objective, SampledObjective
 from unlearn.invalid import require
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.solvers.adam import Adam
 from unlearn.streams import normals
 
@@ -101,12 +102,13 @@ class Attention(Aggregation):
         x = flatten(start)
         origin = x.clone()
         adam = Adam(x, lr=self.lr)
+
+        def loss(params: Params, epoch: int) -> Tensor:
+            joined = self.join(users, "users", params), self.join(items, "items", params)
+            return _loss(objective.bound(params), *joined, graph, epoch)
+
         for epoch in range(1, self.epochs + 1):
-            leaves = {name: value.clone().requires_grad_() for name, value in unflatten(x, start).items()}
-            joined = self.join(users, "users", leaves), self.join(items, "items", leaves)
-            loss = _loss(objective.bound(leaves), *joined, graph, epoch)
-            gradients = torch.autograd.grad(loss, list(leaves.values()))
-            gradient = flatten(dict(zip(leaves, gradients, strict=True)))
+            gradient = differentiate(partial(loss, epoch=epoch), unflatten(x, start))[1]
             adam.step(x, gradient.add_(x - origin, alpha=2.0 * objective.l2))
         return unflatten(x, start)
 

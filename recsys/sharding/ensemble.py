@@ -19,7 +19,7 @@ from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows
 from recsys.sharding.aggregation import Aggregation, Mean, Pieces
 from recsys.sharding.partitions import Hashed, Partition
-from recsys.sharding.shard import Recipe, Shard, Share
+from recsys.sharding.shard import Shard, ShardTrainer, Share
 from recsys.train import TrainingOptions
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
@@ -49,7 +49,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
     """
 
     data: Interactions
-    recipe: Recipe
+    trainer: ShardTrainer
     partition: Partition
     aggregation: Aggregation
     members: Rows  # shard of each interaction [nnz]
@@ -66,15 +66,15 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
 
         Nothing that the problem learned is taken over.
         """
-        recipe = Recipe.of(problem)
+        trainer = ShardTrainer.of(problem)
         members = np.zeros(len(problem.data), dtype=np.int64)
-        history = History(hooks=recipe.hooks)
-        return cls(problem.data, recipe, partition or Hashed(), aggregation or Mean(), members, history=history)
+        history = History(hooks=trainer.hooks)
+        return cls(problem.data, trainer, partition or Hashed(), aggregation or Mean(), members, history=history)
 
     @property
     def options(self) -> TrainingOptions:
         """How every shard is trained."""
-        return self.recipe.options
+        return self.trainer.options
 
     # ---- training and forgetting -------------------------------------------------------------------------------------
 
@@ -82,9 +82,9 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         if init is not None:
             raise ValueError("`init` must be None for a sharded recommender: each shard starts from its own seed")
         started = time.perf_counter()
-        recipe = self.recipe if options is None else self.recipe.under(options)
+        trainer = self.trainer if options is None else self.trainer.under(options)
         members = self.partition.assign(self.data)
-        return replace(self, recipe=recipe, members=members)._trained([], started, removed=0)
+        return replace(self, trainer=trainer, members=members)._trained([], started, removed=0)
 
     def forget(self, forget: ForgetSet) -> ShardedRecommender:
         started = time.perf_counter()
@@ -103,18 +103,18 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         by_digest = {shard.trained_on: shard for shard in known}
         shards: list[Shard] = []
         for number in np.unique(self.members):
-            share = Share.cut(self.data, np.flatnonzero(self.members == number), ties=self.recipe.model.uses_ties)
+            share = Share.cut(self.data, np.flatnonzero(self.members == number), ties=self.trainer.model.uses_ties)
             digest = share.data.digest()
             found = by_digest.get(digest)
-            model = self.recipe.train(share.data) if found is None else found.problem
+            model = self.trainer.train(share.data) if found is None else found.problem
             shards.append(Shard(share.users, share.items, model, digest))
         retrained = sum(shard.trained_on not in by_digest for shard in shards)
         new = replace(self, shards=tuple(shards), retrained=retrained)
         seed = self.options.seed
-        graph = BipartiteGraph.from_interactions(self.data, dtype=self.recipe.dtype, device=self.recipe.device)
-        weights = self.aggregation.fit(*new._pieces, graph, self.recipe.objective, seed=seed) if shards else {}
+        graph = BipartiteGraph.from_interactions(self.data, dtype=self.trainer.dtype, device=self.trainer.device)
+        weights = self.aggregation.fit(*new._pieces, graph, self.trainer.objective, seed=seed) if shards else {}
         seconds = elapsed(started)
-        history = History(seconds=seconds, seed=seed, hooks=self.recipe.hooks, removed=removed)
+        history = History(seconds=seconds, seed=seed, hooks=self.trainer.hooks, removed=removed)
         return replace(new, weights=weights, history=history)
 
     def without(self, forget: ForgetSet) -> ShardedRecommender:
@@ -131,7 +131,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
     def _pieces(self) -> tuple[Pieces, Pieces]:
         """Final embeddings of users and of items, shard by shard."""
         tables = [shard.problem.readout() for shard in self.shards]
-        device = self.recipe.device
+        device = self.trainer.device
 
         def pieces(side: int, size: int) -> Pieces:
             rows = [torch.from_numpy((shard.users, shard.items)[side]).to(device) for shard in self.shards]
@@ -162,7 +162,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         Attention is for those whose embeddings it was trained on.
         """
         total = torch.zeros(
-            len(histories.indptr) - 1, self.data.n_items, dtype=self.recipe.dtype, device=self.recipe.device
+            len(histories.indptr) - 1, self.data.n_items, dtype=self.trainer.dtype, device=self.trainer.device
         )
         held = torch.zeros(len(total), 1, dtype=total.dtype, device=total.device)
         for shard in self.shards:
@@ -174,7 +174,7 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
     def fold_in_items(self, histories: csr_array) -> Tensor:
         """Of each user, the mean over the shards that hold the user."""
         total = torch.zeros(
-            self.data.n_users, len(histories.indptr) - 1, dtype=self.recipe.dtype, device=self.recipe.device
+            self.data.n_users, len(histories.indptr) - 1, dtype=self.trainer.dtype, device=self.trainer.device
         )
         held = torch.zeros(len(total), 1, dtype=total.dtype, device=total.device)
         for shard in self.shards:

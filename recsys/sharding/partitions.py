@@ -14,7 +14,7 @@ from recsys.problem import RecommenderProblem
 from recsys.ranking import Rows
 from recsys.sharding.clustering import Costs, Labels, balanced_clusters, means, squared_distances
 from recsys.train import TrainingOptions
-from unlearn.invalid import require
+from unlearn.invalid import Rules, require
 from unlearn.streams import integers, uniforms
 
 By = Literal["users", "items", "interactions"]
@@ -34,7 +34,7 @@ class Partition(ABC):
     def __post_init__(self) -> None:
         require(self, **self._rules())
 
-    def _rules(self) -> dict[str, tuple[str, bool]]:
+    def _rules(self) -> Rules:
         """What its arguments must be, and whether they are."""
         return {"shards": ("a positive integer", self.shards >= 1)}
 
@@ -91,7 +91,7 @@ class Clustered(Partition):
     slack: float = 1.2
     rounds: int = 50
 
-    def _rules(self) -> dict[str, tuple[str, bool]]:
+    def _rules(self) -> Rules:
         return super()._rules() | {
             "dim": ("a positive integer", self.dim >= 1),
             "slack": ("at least 1", self.slack >= 1),

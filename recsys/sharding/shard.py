@@ -50,7 +50,7 @@ class Share:
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class ShardTrainer:
     """How every shard is trained."""
 
     model: type[Recommender]
@@ -62,7 +62,7 @@ class Recipe:
     hooks: tuple[TrainingHook, ...]
 
     @classmethod
-    def of(cls, problem: RecommenderProblem) -> Recipe:
+    def of(cls, problem: RecommenderProblem) -> ShardTrainer:
         """Everything about a problem but its data and what it learned; a shard counts its own batches."""
         values = problem.graph.values
         return cls(
@@ -75,7 +75,7 @@ class Recipe:
             hooks=problem.history.hooks,
         )
 
-    def under(self, options: TrainingOptions) -> Recipe:
+    def under(self, options: TrainingOptions) -> ShardTrainer:
         """The same by other options; another seed means other draws of the model and of the objective, too."""
         by = options.seed - self.options.seed
         moved = self.model(1, 1, **self.arguments).reseeded(by)

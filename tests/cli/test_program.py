@@ -39,6 +39,16 @@ def bad_values(table: Path, model: Path, elsewhere: Path) -> dict[str, tuple[tup
         "model": ((*train, "--model", "gpt"), ("`gpt` is no model", "lightgcn, mf")),
         "objective": ((*train, "--objective", "[/]"), ("`[/]` is no objective", "bpr, multinomial")),
         "dim": ((*train, "--dim", "0"), ("`dim` must be a positive integer", "(got 0)")),
+        "dim that is none": ((*train, "--dim", "wide"), ("`--dim` must be a positive integer or auto (got 'wide')",)),
+        "dim that nothing finds": (
+            (*train, "--model", "ngcf:dim=8", "--objective", "bpr", "--dim", "auto"),
+            (
+                "must be given once",
+                "go with lightgcn, mf, social_lightgcn under whole_data",
+                "(got --model ngcf:dim=8 --obj",
+            ),
+        ),
+        "dim of a closed form": ((*train, "--model", "ease", "--dim", "auto"), ("(got --model ease)",)),
         "layers": ((*train, "--layers", "-1"), ("`layers` must be", "(got -1)")),
         "l2": ((*train, "--l2", "-1"), ("`l2` must be at least 0 for `whole_data` (got -1.0)",)),
         "a elsewhere": (
@@ -130,7 +140,7 @@ def test_bad_values_give_one_readable_error(case: str, trained: tuple[Path, Any]
 def test_without_json_it_talks_to_people(model: Path, table: Path, data: Interactions, tmp_path: Path) -> None:
     user = str(data.users.ids[2])
     said = unlearn("train", "--data", table, "--out", tmp_path / "[new]", "--model", "mf", "--dim", "4").stdout
-    assert "Trained mf on Interactions(60 users, 40 items" in said
+    assert "Trained mf (dim 4) on Interactions(60 users, 40 items" in said
     assert f"Kept in {tmp_path / '[new]'}" in said
     assert user in unlearn("recommend", "--model", model, "--user", user).stdout
     assert "Forgot ForgetSet(1 users)" in unlearn("forget", "--model", model, "--user", user).stdout

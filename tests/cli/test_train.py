@@ -24,8 +24,8 @@ from unlearn.tracking import MlflowTracker
 def test_train_says_what_it_made(trained: tuple[Path, Any], data: Interactions) -> None:
     out, said = trained
     assert said.keys() == {
-        "out", "users", "items", "interactions", "held_out", "ratings_left_out", "seconds", "residual", "caveat",
-        "metrics",
+        "out", "model", "model_arguments", "users", "items", "interactions", "held_out", "ratings_left_out", "seconds",
+        "residual", "caveat", "metrics",
     }  # fmt: skip
     assert (said["out"], said["users"], said["items"]) == (str(out), 60, 40)
     assert said["interactions"] == len(data)
@@ -41,6 +41,9 @@ def test_a_model_that_is_too_narrow_says_so(table: Path, tmp_path: Path) -> None
     said = answer("train", *options, "4", "--out", tmp_path / "narrow")["caveat"]
     assert said is not None and "all 4 columns" in said
     assert answer("train", *options, "40", "--out", tmp_path / "wide")["caveat"] is None
+    assert "--dim auto" in said
+    enough = answer("train", *options, "auto", "--out", tmp_path / "auto")
+    assert enough["caveat"] is None and enough["model_arguments"] == {"dim": 40, "layers": 3}  # as many as items
     assert f"Note: {said}" in unlearn("forget", "--model", tmp_path / "narrow", "--item", "101").stdout
 
 

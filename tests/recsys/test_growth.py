@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.data import Interactions
-from recsys.growth import grow
+from recsys.data import Interactions, synthetic
+from recsys.growth import fit_width, grow
+from recsys.objectives import WholeData
+from recsys.problem import RecommenderProblem
+from recsys.train import TrainingOptions
 from tests.recsys.convexity import CASES, TIGHT, built, convex, gram, small_data
 from unlearn.history import History
 from unlearn.params import Params
@@ -72,3 +75,51 @@ def test_growth_without_a_direction_says_so(small: Interactions) -> None:
     assert found is not None and found.curvature > 0.0
     with pytest.raises(ValueError, match="negative curvature"):
         grow(problem, found)
+
+
+def sparse(dim: int, *, l2: float = 0.1, model: str = "lightgcn") -> RecommenderProblem:
+    data = synthetic(n_users=300, n_items=250, n_interactions=5000, seed=4)
+    options = TrainingOptions(seed=3, init_std=0.05)
+    return RecommenderProblem.build(data, model=model, objective=WholeData(l2=l2), options=options, dim=dim)
+
+
+@pytest.fixture(scope="module")
+def widest() -> RecommenderProblem:
+    return sparse(250).fit()
+
+
+@pytest.mark.parametrize("dim", [16, 75, 200])
+def test_a_width_is_found_that_holds_the_solution(dim: int, widest: RecommenderProblem) -> None:
+    """From below, from as many columns as are needed, and from above; the oracle has a column for every item."""
+    singular = torch.linalg.svdvals(widest.params["table"])
+    rank = int((singular > 0.01 * singular[0]).sum())
+    assert 60 < rank < 80
+    found = fit_width(sparse(dim))
+    assert rank < found.model.dim < 1.6 * rank
+    settled = found.fit()
+    assert settled.caveat is None
+    scores, expected = (users @ items.T for users, items in (settled.readout(), widest.readout()))
+    assert (scores - expected).norm() < 1e-3 * expected.norm()
+
+
+def test_no_width_is_larger_than_the_rank_that_scores_can_have() -> None:
+    assert fit_width(sparse(100, l2=1e-4, model="mf")).model.dim == 250
+    assert fit_width(sparse(400)).model.dim < 112
+
+
+def test_what_a_width_was_found_for_is_as_if_built_in_it() -> None:
+    found = fit_width(sparse(128))
+    alike = sparse(found.model.dim)
+    assert torch.equal(found.params["table"], alike.params["table"])
+    assert (found.options, found.history, found.model.arguments()) == (
+        alike.options, alike.history, alike.model.arguments(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "objective"), [("ngcf", "whole_data"), ("mf", "bpr")])
+def test_a_width_is_known_of_linear_models_under_whole_data_only(
+    model: str, objective: str, small: Interactions
+) -> None:
+    problem = RecommenderProblem.build(small, model=model, objective=objective, dim=4)
+    with pytest.raises(ValueError, match=rf"`whole_data` only \(got {model} under {objective}\)"):
+        fit_width(problem)

@@ -8,8 +8,8 @@ import torch
 
 from recsys.data import Interactions
 from recsys.landscape import _STIFFNESS, WholeDataLandscape, first_minimum
-from recsys.models.base import LinearRecommender
 from recsys.objectives import WholeData
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.problem import RecommenderProblem
 from tests.tolerances import EXACT64
 from unlearn.params import flatten, unflatten
@@ -88,10 +88,10 @@ def test_rounding_adds_up_no_longer_than_to_the_renewal(
 
 
 def test_a_landscape_that_is_started_again_remembers_nothing_of_its_way(problem: RecommenderProblem) -> None:
-    graph, function = problem.graph, problem.objective_function
-    assert isinstance(function, WholeData) and isinstance(problem.model, LinearRecommender)
+    loss = problem.loss
+    assert isinstance(loss, WholeDataLoss)
     old = torch.cat(problem.readout())
-    once, used = (WholeDataLandscape(problem.model, function, graph, columns=5, old=old) for _ in range(2))
+    once, used = (WholeDataLandscape(loss, columns=5, old=old) for _ in range(2))
     lbfgs(used, flatten(problem.params), max_iterations=3)
     assert used.way(0.0) > 0.0
     there = 2.0 * flatten(problem.params)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from recsys.data import synthetic
 from recsys.landscape import FrozenColumns, WholeDataLandscape
-from recsys.models.base import LinearRecommender
 from recsys.objectives import Multinomial, WholeData
+from recsys.objectives.model_loss import WholeDataLoss
 from recsys.problem import RecommenderProblem
 from recsys.survey import Survey
 from tests.recsys.trained import DIM, distance, large, trained
@@ -26,10 +26,9 @@ def narrowed(problem: RecommenderProblem, basis: Tensor) -> WholeDataLandscape:
     old_users, old_items = users @ basis, items @ basis
     rest = problem.graph.edge_products(users, items) - problem.graph.edge_products(old_users, old_items)
     frozen = FrozenColumns(torch.cat([users, items]), basis, rest, torch.empty(0, dtype=torch.int64))
-    model, objective = problem.model, problem.objective_function
-    assert isinstance(model, LinearRecommender)
-    assert isinstance(objective, WholeData)
-    return WholeDataLandscape(model, objective, problem.graph, columns=basis.shape[1], frozen=frozen)
+    loss = problem.loss
+    assert isinstance(loss, WholeDataLoss)
+    return WholeDataLandscape(loss, columns=basis.shape[1], frozen=frozen)
 
 
 def random_basis(k: int) -> Tensor:

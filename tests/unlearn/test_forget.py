@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from unlearn.forget import ForgetRequest, ForgetSet
+from unlearn.forget import ForgetSet
 
 
 def test_equal_requests_are_equal_however_they_were_written() -> None:
@@ -102,12 +101,3 @@ def test_an_id_alone_and_a_collection_of_collections_are_refused_in_words() -> N
         ForgetSet(users=b"ab", items=5)
     with pytest.raises(ValueError, match=r"(?s)got list \[7\]\).*got ndarray array\(\[1, 2\]\)\).*got \(\[1\], 2\)\)"):
         ForgetSet(users=([7], [7]), items=np.array([[1, 2]]), ties=(([1], 2),))
-
-
-def test_a_request_has_a_name_and_times_with_zones() -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    request = ForgetRequest("r1", ForgetSet(users=(1,)), now, reason="they asked by letter")
-    assert "letter" not in repr(request)
-    naive = now.replace(tzinfo=None)
-    with pytest.raises(ValueError, match=r"(?s)`id` must not be empty.*`received_at` must have.*`due_at` must have"):
-        ForgetRequest("", ForgetSet(), naive, due_at=naive)

@@ -185,7 +185,7 @@ def test_the_module_is_never_changed() -> None:
     with torch.no_grad():
         module.first.weight.zero_()
     assert problem.params["first.weight"].any()
-    assert not any(value.any() for value in problem.recipe.call.parameters() if value.requires_grad)
+    assert not any(value.any() for value in problem.functional.call.parameters() if value.requires_grad)
 
 
 def test_weights_multiply_the_losses_and_are_differentiable() -> None:
@@ -279,7 +279,7 @@ def test_records_keep_their_number_when_others_leave() -> None:
     assert problem.records(ForgetSet(records=(2, 39))).tolist() == [0, 37]
     mixed = ForgetSet(records=(1, 5, 41), users=("someone",))
     assert problem.resolve(mixed, unknown="skip") == ForgetSet(records=(5,))
-    with pytest.raises(UnknownIds, match=r"(?s)1 users: the data has numbered records only.*2 of 3 records: 1, 41"):
+    with pytest.raises(UnknownIds, match=r"(?s)1 of 1 users: .*numbered records only.*2 of 3 records: 1, 41"):
         problem.resolve(mixed)
 
 

@@ -120,7 +120,7 @@ def test_what_the_whole_draws_for_its_parts_stands() -> None:
 
     module = Recommender().to(DTYPE)
     problem = attach(module, squared, (torch.arange(20), torch.ones(20, dtype=DTYPE)))
-    drawn = problem.recipe.initial(0, problem.params)["table.weight"]
+    drawn = problem.functional.initial(0, problem.params)["table.weight"]
     assert abs(float(drawn.std() / module.table.weight.detach().std()) - 1) < 0.05
 
 
@@ -129,7 +129,7 @@ def test_attention_draws_its_parameters() -> None:
     data = (torch.randn(12, 5, 4, dtype=DTYPE), torch.randn(12, 5, 4, dtype=DTYPE))
     layer = nn.TransformerEncoderLayer(4, 2, 6, batch_first=True).to(DTYPE)
     problem = attach(layer, lambda module, held: (module(held[0]) - held[1]).square().sum((1, 2)), data, penalty=1.0)
-    assert set(problem.recipe.initial(0, problem.params)) == set(problem.params)
+    assert set(problem.functional.initial(0, problem.params)) == set(problem.params)
 
 
 def test_running_statistics_are_said_to_stay() -> None:

@@ -17,7 +17,8 @@ from unlearn.invalid import require
 from unlearn.params import flatten
 from unlearn.problem import Problem
 from unlearn.solvers.cg import cg
-from unlearn.solvers.operator import Damping, Operator, damped, dot, norm
+from unlearn.solvers.operator import Damping, Operator, damped
+from unlearn.solvers.vectors import dot, norm
 
 Inverse = Callable[[Tensor], tuple[Tensor, float]]
 """b [p] -> x with (H + damping) x ~ b, and the residual over |b|."""

@@ -15,7 +15,7 @@ from unlearn.audit.pool import ModelPool, Plan
 from unlearn.audit.signals import NoAnswer, Signals
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import Unlearner, method
-from unlearn.params import flatten, unflatten
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.problem import Fitted, Problem
 from unlearn.solvers.adam import Adam
 
@@ -60,13 +60,16 @@ class Questions:
         x = flatten(back.params).clone()
         adam = Adam(x, lr=self.rate)
         losses: list[float] = []
-        for step in range(self.steps + 1):
-            leaves = {name: value.detach().requires_grad_() for name, value in unflatten(x, back.params).items()}
-            loss = back.record_losses(leaves, records).mean()
-            losses.append(float(loss.detach()))
-            if step < self.steps:
-                gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
-                adam.step(x, flatten(dict(zip(leaves, gradients, strict=True))))
+
+        def loss(params: Params) -> Tensor:
+            return back.record_losses(params, records).mean()
+
+        for _ in range(self.steps):
+            value, gradient = differentiate(loss, unflatten(x, back.params))
+            losses.append(value)
+            adam.step(x, gradient)
+        with torch.no_grad():
+            losses.append(float(loss(unflatten(x, back.params))))
         return torch.tensor(losses, dtype=torch.float64)
 
 

@@ -96,9 +96,9 @@ class _Cut:
 
 
 def _linearized_module(problem: AttachedProblem, params: Params) -> Callable[[Params], Tensor]:
-    call = copy.deepcopy(problem.recipe.call)
+    call = copy.deepcopy(problem.functional.call)
     cut = _Cut(call.module)
-    problem = replace(problem, recipe=replace(problem.recipe, call=call))
+    problem = replace(problem, functional=replace(problem.functional, call=call))
 
     def loss(at: Params) -> Tensor:
         return problem.record_losses(at).sum() + problem.background(at)

@@ -41,7 +41,7 @@ def layer_records(problem: AttachedProblem) -> list[LayerRecords]:
     their losses alone (message passing, a weight that is used elsewhere as well): there the gradient of a randomly
     signed sum of losses is not what the records' parts say. One forward and two backward passes.
     """
-    call = copy.deepcopy(problem.recipe.call)
+    call = copy.deepcopy(problem.functional.call)
     seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
     layers: dict[str, nn.Module] = {}
 
@@ -56,7 +56,7 @@ def layer_records(problem: AttachedProblem) -> list[LayerRecords]:
         if isinstance(layer, nn.Linear | nn.Embedding):
             watch(name, layer)
     leaves = {name: value.detach().requires_grad_() for name, value in problem.params.items()}
-    losses = replace(problem, recipe=replace(problem.recipe, call=call)).record_losses(leaves)
+    losses = replace(problem, functional=replace(problem.functional, call=call)).record_losses(leaves)
     outputs = [output for calls in seen.values() for _, output in calls]
     if not outputs:
         return []

@@ -37,14 +37,14 @@ def hessian_operator(
     return like(at, _forward_over_reverse(objective, at) if mode == "forward" else double_backward(objective, at))
 
 
-def fisher_operator(problem: Problem, records: Tensor | None = None, params: Params | None = None) -> Operator:
+def fisher_operator(problem: Problem, records: Tensor | None = None) -> Operator:
     """The empirical Fisher matrix sum_z g_z g_z^T of the given records (all if None), g_z the gradient of one's loss.
 
     It is J^T J with J the Jacobian of the record losses, so no single gradient is formed. Observed outcomes take the
     place of ones drawn from the model: it is the *empirical* Fisher matrix, equal to the true one only where the model
     fits. Background and penalty have no part in it; add the penalty's curvature as damping.
     """
-    params = problem.params if params is None else params
+    params = problem.params
     at = flatten(params)
     jacobian = Jacobian(lambda x: problem.record_losses(unflatten(x, params), records), at)
     return like(at, lambda v: jacobian.pull(jacobian.push(v)))

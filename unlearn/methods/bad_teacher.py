@@ -12,8 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.distillation import Classroom, PredictionMethod
-from unlearn.methods.gradient import Update, descend, differentiate
-from unlearn.params import Params, flatten, unflatten
+from unlearn.methods.gradient import Update, descend
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.streams import normals
 

@@ -126,6 +126,10 @@ class Unlearner(ABC):
                 f"`{self.name}` needs {', '.join(missing)}, which this problem did not keep. "
                 "Train again with those kept (see `TrainingOptions.keep`)."
             )
+        return self._obstacle(problem)
+
+    def _obstacle(self, problem: Any) -> str | None:
+        """Why the method cannot be applied to a model of the right kind, which has kept what it needs."""
         return None
 
     def prepare(self, problem: Any) -> State | None:
@@ -279,18 +283,4 @@ def require_finite(problem: Fitted) -> None:
 
 
 _METHODS = Registry(Unlearner, "unlearning method", group="unlearn.methods", bare=True)
-register = _METHODS.register
-
-
-def method(name: str, **arguments: Any) -> Unlearner:
-    """The method of that name with these hyper-parameters.
-
-    Raises:
-        ValueError: there is no such method; the message lists those there are.
-    """
-    return _METHODS.make(name, **arguments)
-
-
-def methods() -> list[str]:
-    """Names of all registered methods, those that installed packages register included."""
-    return _METHODS.names()
+register, method, methods = _METHODS.register, _METHODS.make, _METHODS.names

@@ -16,8 +16,7 @@ from unlearn.forget import ForgetSet
 from unlearn.history import History
 from unlearn.invalid import require
 from unlearn.methods.base import MissingRequirement, State, Unlearner, register
-from unlearn.methods.gradient import differentiate
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.problem import Fitted
 from unlearn.streams import normals
 
@@ -35,9 +34,9 @@ class Descended(AttachedProblem):
     def of(cls, problem: AttachedProblem, steps: int, lr: float) -> Descended:
         """Untrained, over the same data."""
         return cls(
-            params=problem.recipe.initial(problem.options.seed, problem.params),
+            params=problem.functional.initial(problem.options.seed, problem.params),
             data=problem.data,
-            recipe=problem.recipe,
+            functional=problem.functional,
             options=problem.options,
             history=History(),
             weights=problem.weights,
@@ -47,7 +46,7 @@ class Descended(AttachedProblem):
 
     def fit(self, init: Params | None = None, *, options: AttachedOptions | None = None) -> Self:
         options = self.options if options is None else options
-        start = self.recipe.initial(options.seed, self.params) if init is None else init
+        start = self.functional.initial(options.seed, self.params) if init is None else init
         return replace(self.with_params(start), options=options).descended()
 
     def descended(self, points: Tensor | None = None, gradients: Tensor | None = None) -> Self:

@@ -11,19 +11,17 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.methods.gradient import Forgotten, GradientMethod
 from unlearn.params import Params
-from unlearn.problem import Fitted, Problem
+from unlearn.problem import Problem
 from unlearn.streams import integers
 
 
 class PredictionMethod(GradientMethod):
     """A gradient method that goes by what a model predicts; the loss of a record does not tell."""
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (found := super().obstacle(problem)) is not None:
-            return found
-        if isinstance(problem, Problem) and not problem.predicts:
-            return f"`{self.name}` must be told what the model predicts (got none); pass `predictions` to `attach`"
-        return None
+    def _obstacle(self, problem: Problem) -> str | None:
+        if problem.predicts:
+            return None
+        return f"`{self.name}` must be told what the model predicts (got none); pass `predictions` to `attach`"
 
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:

@@ -67,14 +67,6 @@ def descend(
     return unflatten(x, start)
 
 
-def differentiate(function: Callable[[Params], Tensor], params: Params) -> tuple[float, Tensor]:
-    """Value and gradient [p] of a scalar function of the parameters; 0 where it does not depend on them."""
-    leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
-    value = function(leaves)
-    gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
-    return float(value.detach()), flatten(dict(zip(leaves, gradients, strict=True)))
-
-
 @dataclass(frozen=True)
 class Forgotten:
     """The forgotten records as the model sees them that no longer holds them.

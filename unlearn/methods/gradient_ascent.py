@@ -9,8 +9,8 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.gradient import Forgotten, GradientMethod, Update, descend, differentiate
-from unlearn.params import Params
+from unlearn.methods.gradient import Forgotten, GradientMethod, Update, descend
+from unlearn.params import Params, differentiate
 from unlearn.problem import Problem
 
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from unlearn.curvature import gauge_projection
 from unlearn.forget import ForgetSet
+from unlearn.invalid import Rules
 from unlearn.methods.base import register
-from unlearn.methods.second_order import OneShot, Requirements, removed_gradient, staying
+from unlearn.methods.second_order import OneShot, removed_gradient, staying
 from unlearn.problem import Problem
 
 
@@ -47,8 +48,8 @@ class GroupInfluence(OneShot):
 
     name = "group_influence"
 
-    def requirements(self) -> Requirements:
-        return super().requirements() | {"order": ("a positive integer", self.order >= 1)}
+    def _rules(self) -> Rules:
+        return super()._rules() | {"order": ("a positive integer", self.order >= 1)}
 
     def step(self, problem: Problem, remaining: Problem, forget: ForgetSet, prior: Tensor | None) -> Tensor:
         b = removed_gradient(problem, remaining, forget)

@@ -12,8 +12,8 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.fisher import squared_gradients
-from unlearn.methods.gradient import Forgotten, GradientMethod, descend, differentiate
-from unlearn.params import Params, as_table, flatten
+from unlearn.methods.gradient import Forgotten, GradientMethod, descend
+from unlearn.params import Params, as_table, differentiate, flatten
 from unlearn.problem import Problem
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from unlearn.curvature import gauge_projection
 from unlearn.forget import ForgetSet
 from unlearn.methods.base import register
-from unlearn.methods.gradient import differentiate
 from unlearn.methods.second_order import OneShot
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.problem import Problem
-from unlearn.solvers.operator import Map, Operator, dot, norm
+from unlearn.solvers.operator import Map, Operator
+from unlearn.solvers.vectors import dot, norm
 
 
 @register

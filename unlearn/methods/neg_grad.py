@@ -9,8 +9,8 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.gradient import GradientMethod, Update, descend, differentiate
-from unlearn.params import Params, flatten
+from unlearn.methods.gradient import GradientMethod, Update, descend
+from unlearn.params import Params, differentiate, flatten
 from unlearn.problem import Problem
 
 

@@ -10,13 +10,15 @@ from torch import Tensor
 
 from unlearn.curvature import gauge_projection
 from unlearn.forget import ForgetSet
+from unlearn.invalid import Rules
 from unlearn.methods.base import register
-from unlearn.methods.second_order import Requirements, SecondOrder, removed_gradient, staying
+from unlearn.methods.second_order import SecondOrder, removed_gradient, staying
 from unlearn.params import flatten, unflatten
 from unlearn.problem import Problem
 from unlearn.solvers.newton_cg import newton_cg
-from unlearn.solvers.operator import Map, Operator, dot, norm
+from unlearn.solvers.operator import Map, Operator
 from unlearn.solvers.trust_region import levenberg_marquardt_step
+from unlearn.solvers.vectors import dot, norm
 
 _LEAST = 0.01  # the least identity in D
 
@@ -59,8 +61,8 @@ class Newton(SecondOrder):
 
     name = "newton"
 
-    def requirements(self) -> Requirements:
-        return super().requirements() | {
+    def _rules(self) -> Rules:
+        return super()._rules() | {
             "steps": ("a positive integer", self.steps >= 1),
             "tolerance": ("at least 0 and below 1", 0 <= self.tolerance < 1),
         }

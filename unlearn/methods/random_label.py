@@ -12,9 +12,9 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.distillation import PredictionMethod, drawn
-from unlearn.methods.gradient import Forgotten, Update, descend, differentiate
-from unlearn.params import Params, flatten
-from unlearn.problem import Fitted, Problem
+from unlearn.methods.gradient import Forgotten, Update, descend
+from unlearn.params import Params, differentiate, flatten
+from unlearn.problem import Problem
 from unlearn.streams import integers
 
 
@@ -63,10 +63,9 @@ class RandomLabel(PredictionMethod):
             sample=("a positive integer", self.sample >= 1),
         )
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (found := super().obstacle(problem)) is not None:
+    def _obstacle(self, problem: Problem) -> str | None:
+        if (found := super()._obstacle(problem)) is not None:
             return found
-        assert isinstance(problem, Problem)
         with torch.no_grad():
             shape = problem.predictions(problem.params, torch.arange(0)).shape
         return f"`{self.name}` needs classes to draw from (got predictions that are values)" if len(shape) < 2 else None

@@ -9,7 +9,7 @@ from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
-from unlearn.problem import Fitted, Locality, Problem
+from unlearn.problem import Locality, Problem
 from unlearn.solvers.lbfgs import lbfgs
 from unlearn.solvers.room import require_room
 
@@ -67,10 +67,7 @@ class Reconverge(Unlearner):
             memory=("a positive integer", self.memory >= 1),
         )
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (why := super().obstacle(problem)) is not None:
-            return why
-        assert isinstance(problem, Problem)
+    def _obstacle(self, problem: Problem) -> str | None:
         if problem.stochastic:
             return f"`{self.name}` needs a training objective to settle; this one is only sampled (use `two_level`)."
         return None

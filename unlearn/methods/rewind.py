@@ -46,12 +46,11 @@ class Rewind(Unlearner):
         require(self, share=("between 0 and 1, 1 excluded", 0 <= self.share < 1))
 
     def obstacle(self, problem: Fitted) -> str | None:
-        why = super().obstacle(problem)
-        if why is not None and isinstance(problem, Problem) and not problem.stochastic:
+        if isinstance(problem, Problem) and not (problem.stochastic or problem.history.checkpoints):
             return f"`{self.name}` needs history.checkpoints, which only training by samples keeps (use `reconverge`)."
-        if why is not None:
-            return why
-        assert isinstance(problem, Problem)
+        return super().obstacle(problem)
+
+    def _obstacle(self, problem: Problem) -> str | None:
         epochs, first = problem.options.epochs, problem.history.checkpoints[0].epoch
         if first >= epochs:
             return (

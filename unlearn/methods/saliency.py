@@ -12,9 +12,9 @@ from torch import Tensor
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.gradient import GradientMethod, differentiate
-from unlearn.params import Params, flatten, unflatten
-from unlearn.problem import Fitted, Problem
+from unlearn.methods.gradient import GradientMethod
+from unlearn.params import Params, differentiate, flatten, unflatten
+from unlearn.problem import Problem
 
 
 @register
@@ -62,9 +62,7 @@ class Masked(GradientMethod):
             inner=("a gradient method, and not `masked`", isinstance(self._held(), GradientMethod)),
         )
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (found := super().obstacle(problem)) is not None:
-            return found
+    def _obstacle(self, problem: Problem) -> str | None:
         held = self._held()
         assert held is not None
         inside = held.obstacle(problem)

@@ -10,8 +10,8 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
 from unlearn.methods.distillation import Classroom, PredictionMethod, mean
-from unlearn.methods.gradient import Update, descend, differentiate
-from unlearn.params import Params, flatten
+from unlearn.methods.gradient import Update, descend
+from unlearn.params import Params, differentiate, flatten
 from unlearn.problem import Problem
 
 

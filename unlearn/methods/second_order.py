@@ -16,17 +16,16 @@ from unlearn.curvature import Linearizable, adam_damping, gauss_newton_operator,
 from unlearn.curvature.operators import like
 from unlearn.devices import elapsed
 from unlearn.forget import ForgetSet
-from unlearn.invalid import require
+from unlearn.invalid import Rules, require
 from unlearn.methods.base import State, Unlearner
 from unlearn.methods.gradient import settled
 from unlearn.params import Params, flatten, unflatten
-from unlearn.problem import Fitted, Problem
+from unlearn.problem import Problem
 from unlearn.solvers.lissa import lissa
 from unlearn.solvers.operator import Map, Operator, damped
 from unlearn.solvers.trust_region import levenberg_marquardt_step
 
 Curvature = Literal["hessian", "gauss_newton"]
-Requirements = dict[str, tuple[str, bool]]
 
 
 class InfluenceStep(Unlearner):
@@ -41,11 +40,11 @@ class InfluenceStep(Unlearner):
     """
 
     def __post_init__(self) -> None:
-        require(self, **self.requirements())
+        require(self, **self._rules())
 
     @abstractmethod
-    def requirements(self) -> Requirements:
-        """For each hyper-parameter what it must be and whether it is."""
+    def _rules(self) -> Rules:
+        """What hyper-parameters must be, as far as their kinds do not say so."""
 
     @abstractmethod
     def step(self, problem: Any, remaining: Any, forget: ForgetSet, prior: Tensor | None) -> Tensor:
@@ -77,14 +76,10 @@ class SecondOrder(InfluenceStep):
     curvature: Curvature = "hessian"
     max_products: int = 100
 
-    def requirements(self) -> Requirements:
-        return {
-            "max_products": ("a positive integer", self.max_products >= 1),
-        }
+    def _rules(self) -> Rules:
+        return {"max_products": ("a positive integer", self.max_products >= 1)}
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (found := super().obstacle(problem)) is not None:
-            return found
+    def _obstacle(self, problem: Any) -> str | None:
         if self.curvature == "gauss_newton" and not isinstance(problem, Linearizable | AttachedProblem):
             return (
                 f"`{self.name}` with curvature=gauss_newton must be told what the predictions are (got "
@@ -112,8 +107,8 @@ class OneShot(SecondOrder):
     solver: Literal["cg", "lissa"] = "cg"
     tolerance: float = 1e-3
 
-    def requirements(self) -> Requirements:
-        return super().requirements() | {
+    def _rules(self) -> Rules:
+        return super()._rules() | {
             "damping": ("positive", self.damping > 0),
             "tolerance": ("positive and below 1", 0 < self.tolerance < 1),
         }

@@ -10,7 +10,7 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.params import Params
-from unlearn.problem import Fitted, Problem
+from unlearn.problem import Problem
 
 
 @register
@@ -47,15 +47,12 @@ class TwoLevel(Unlearner):
     def __post_init__(self) -> None:
         require(self, share=("above 0 and at most 1", 0 < self.share <= 1), rate=("positive", self.rate > 0))
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if (why := super().obstacle(problem)) is not None:
-            return why
-        assert isinstance(problem, Problem)
+    def _obstacle(self, problem: Problem) -> str | None:
         if problem.shortened(self.share, self.rate) is None:
             return f"`{self.name}` needs training by epochs; this one converges (use `reconverge`)."
         return None
 
-    def prepare(self, problem: Problem) -> State | None:
+    def prepare(self, problem: Problem) -> State:
         self._check(problem)
         started = time.perf_counter()
         short = self._short(problem)
@@ -68,7 +65,6 @@ class TwoLevel(Unlearner):
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None
     ) -> tuple[Problem, State | None]:
         before = state or self.prepare(problem)
-        assert before is not None
         started = time.perf_counter()
         short = self._short(remaining)
         moved = {name: value + short[name] - before.payload[name] for name, value in problem.params.items()}

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from unlearn.curvature import hessian_operator, record_gradients
 from unlearn.forget import ForgetSet
+from unlearn.invalid import Rules
 from unlearn.methods.base import register
-from unlearn.methods.second_order import InfluenceStep, Requirements, removed_gradient
+from unlearn.methods.second_order import InfluenceStep, removed_gradient
 from unlearn.params import flatten
 from unlearn.problem import Problem
-from unlearn.solvers.operator import damped, dot
+from unlearn.solvers.operator import damped
+from unlearn.solvers.vectors import dot
 
 
 @register
@@ -56,7 +58,7 @@ class WoodFisher(InfluenceStep):
 
     name = "woodfisher"
 
-    def requirements(self) -> Requirements:
+    def _rules(self) -> Rules:
         return {
             "damping": ("positive", self.damping > 0),
             "samples": ("a positive integer", self.samples >= 1),

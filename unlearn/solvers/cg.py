@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from unlearn.solvers.operator import Damping, Map, Operator, Solve, damped, damping_problem, dot, norm
+from unlearn.solvers.operator import Damping, Map, Operator, Solve, damped, damping_problem
+from unlearn.solvers.vectors import dot, norm
 
 
 def cg(

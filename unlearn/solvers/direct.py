@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unlearn.solvers.operator import Damping, Operator, Solve, damped, damping_problem, norm
+from unlearn.solvers.operator import Damping, Operator, Solve, damped, damping_problem
+from unlearn.solvers.vectors import norm
 
 _LIMIT = 5000
 

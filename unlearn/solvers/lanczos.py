@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.special import betaincinv
 from torch import Tensor
 
 from unlearn.memory import free_bytes
 
-Array = NDArray[np.float64]
 _UNIT = float(np.finfo(np.float64).eps)
 
 

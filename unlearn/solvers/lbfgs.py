@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unlearn.solvers.landscape import Landscape, rounding
+from unlearn.solvers.vectors import norm
 
 _PATIENCE = 50  # iterations without a new minimum of residual or value, after which rounding leaves nothing to gain
 
@@ -60,7 +61,7 @@ def lbfgs(
     """
     value = landscape.start(start)
     gradient = landscape.gradient().clone()
-    residual = _norm(gradient)
+    residual = norm(gradient)
     first, gained = value, 0.0
     best, lowest, best_at = residual, value, 0
     slots = min(memory, max(max_iterations, 1))
@@ -101,7 +102,7 @@ def lbfgs(
             order.append(slot)
             free += 1
         gradient.copy_(new)
-        residual = _norm(gradient)
+        residual = norm(gradient)
         iteration += 1
         # Along a curved valley the value falls while the residual rises and falls.
         if residual < best or value < lowest - rounding(start, lowest):
@@ -148,7 +149,3 @@ def _two_loop(
         correction = curvature[slot] * float(yields[slot] @ q)
         q.add_(steps[slot], alpha=weights[slot] - correction)
     return q
-
-
-def _norm(vector: Tensor) -> float:
-    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unlearn.solvers.operator import Damping, Operator, Solve, damped, damping_problem, norm
+from unlearn.solvers.operator import Damping, Operator, Solve, damped, damping_problem
+from unlearn.solvers.vectors import norm
 
 
 class Diverges(ValueError):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from unlearn.solvers.lbfgs import Callback, Solution
-from unlearn.solvers.operator import Map, Operator, norm
+from unlearn.solvers.operator import Map, Operator
 from unlearn.solvers.trust_region import decrease_ratio, trust_region_step
+from unlearn.solvers.vectors import norm
 
 _ACCEPT, _POOR, _GOOD = 1e-4, 0.25, 0.75  # ratios of actual to predicted decrease
 

@@ -79,16 +79,6 @@ class Solve:
     residuals: tuple[float, ...] = field(default=(), repr=False)
 
 
-def dot(a: Tensor, b: Tensor) -> float:
-    """a . b, summed in float64."""
-    return float(a @ b) if a.dtype == torch.float64 else float((a * b).sum(dtype=torch.float64))
-
-
-def norm(a: Tensor) -> float:
-    """|a|, summed in float64."""
-    return float(torch.linalg.vector_norm(a, dtype=torch.float64))
-
-
 def damped(operator: Operator, damping: Damping) -> Map:
     """Products with A + damping."""
     if isinstance(damping, float | int) and damping == 0.0:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from unlearn.solvers.cg import conjugate_gradients
-from unlearn.solvers.operator import Map, Operator, damped, dot
+from unlearn.solvers.operator import Map, Operator, damped
+from unlearn.solvers.vectors import dot
 
 
 @dataclass(frozen=True, slots=True, eq=False)

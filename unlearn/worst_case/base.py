@@ -152,18 +152,4 @@ class Ranking(Selector):
 
 
 _SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.methods", bare=True)
-register = _SELECTORS.register
-
-
-def selector(name: str, **arguments: Any) -> Selector:
-    """The selector of that name with these hyper-parameters.
-
-    Raises:
-        ValueError: there is no such selector; the message lists those there are.
-    """
-    return _SELECTORS.make(name, **arguments)
-
-
-def selectors() -> list[str]:
-    """Names of all registered selectors."""
-    return _SELECTORS.names()
+register, selector, selectors = _SELECTORS.register, _SELECTORS.make, _SELECTORS.names

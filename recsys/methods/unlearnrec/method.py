@@ -9,7 +9,7 @@ import torch
 
 from recsys.methods.unlearnrec.deletion import Deletion
 from recsys.methods.unlearnrec.encoder import BY_NODE, Encoder
-from recsys.methods.unlearnrec.training import Recipe, corrected, fine_tune, pretrain
+from recsys.methods.unlearnrec.training import EncoderTraining, corrected, fine_tune, pretrain
 from recsys.models import ContrastiveRecommender, LinearRecommender
 from recsys.problem import RecommenderProblem
 from unlearn.devices import elapsed
@@ -17,7 +17,6 @@ from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import State, Unlearner, register
 from unlearn.params import Params
-from unlearn.problem import Fitted
 
 
 @register
@@ -108,20 +107,18 @@ class UnlearnRec(Unlearner):
             fine_tune=("an integer of at least 0", self.fine_tune >= 0),
         )
 
-    def obstacle(self, problem: Fitted) -> str | None:
-        if isinstance(problem, RecommenderProblem) and not isinstance(
-            problem.model, LinearRecommender | ContrastiveRecommender
-        ):
-            return (
-                "`unlearnrec` needs final embeddings as wide as the table, as MF, LightGCN and the contrastive models "
-                f"have (got {problem.model.name})"
-            )
-        return super().obstacle(problem)
+    def _obstacle(self, problem: RecommenderProblem) -> str | None:
+        if isinstance(problem.model, LinearRecommender | ContrastiveRecommender):
+            return None
+        return (
+            "`unlearnrec` needs final embeddings as wide as the table, as MF, LightGCN and the contrastive models "
+            f"have (got {problem.model.name})"
+        )
 
     def prepare(self, problem: RecommenderProblem) -> State:
         self._check(problem)
         started = time.perf_counter()
-        candidates = pretrain(self._encoder, self._recipe, problem, rate=self.rate, epochs=self.epochs)
+        candidates = pretrain(self._encoder, self._training, problem, rate=self.rate, epochs=self.epochs)
         chosen = min(candidates, key=lambda candidate: candidate[1])[0]
         return State.of(chosen, seconds=elapsed(started))
 
@@ -132,7 +129,7 @@ class UnlearnRec(Unlearner):
         deletion = Deletion.of(problem, problem.records(forget).cpu().numpy(), remaining)
         readout = torch.cat(problem.readout())
         if self.fine_tune:
-            params = fine_tune(self._encoder, self._recipe, deletion, state.payload, readout, epochs=self.fine_tune)
+            params = fine_tune(self._encoder, self._training, deletion, state.payload, readout, epochs=self.fine_tune)
         else:
             with torch.no_grad():
                 params = corrected(self._encoder, state.payload, remaining.params, deletion, readout)
@@ -146,8 +143,10 @@ class UnlearnRec(Unlearner):
         return Encoder(self.layers, self.withdrawal, self.local)
 
     @property
-    def _recipe(self) -> Recipe:
-        return Recipe(self.unlearn, self.preserve, self.contrast, self.temperature, self.batch_size, self.lr, self.seed)
+    def _training(self) -> EncoderTraining:
+        return EncoderTraining(
+            self.unlearn, self.preserve, self.contrast, self.temperature, self.batch_size, self.lr, self.seed
+        )
 
 
 def _refreshed(params: Params, remaining: RecommenderProblem, forget: ForgetSet) -> Params:

@@ -16,8 +16,7 @@ from recsys.methods.unlearnrec.losses import contrast, own, preservation, unlear
 from recsys.problem import RecommenderProblem
 from recsys.train import coupled_batches
 from unlearn.methods.base import MissingRequirement
-from unlearn.methods.gradient import differentiate
-from unlearn.params import Params, flatten, unflatten
+from unlearn.params import Params, differentiate, flatten, unflatten
 from unlearn.solvers.adam import Adam
 from unlearn.streams import uniforms
 
@@ -28,7 +27,7 @@ Tables = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EncoderTraining:
     """Weights of the three terms beside the model's own loss, and how Adam minimises their sum."""
 
     unlearn: float
@@ -61,7 +60,7 @@ def corrected(encoder: Encoder, params: Params, of_model: Params, deletion: Dele
 
 
 def pretrain(
-    encoder: Encoder, recipe: Recipe, problem: RecommenderProblem, *, rate: float, epochs: int
+    encoder: Encoder, training: EncoderTraining, problem: RecommenderProblem, *, rate: float, epochs: int
 ) -> Iterator[tuple[Params, float]]:
     """The encoder before training and after each epoch, with its loss on the deletion that it is chosen by.
 
@@ -72,29 +71,29 @@ def pretrain(
     """
     before = problem.readout()
     readout = torch.cat(before)
-    params = encoder.initial(problem.params["table"], recipe.seed)
-    adam = Adam(flatten(params), lr=recipe.lr)
-    judge = held_out(problem, rate=rate, seed=recipe.seed)
+    params = encoder.initial(problem.params["table"], training.seed)
+    adam = Adam(flatten(params), lr=training.lr)
+    judge = held_out(problem, rate=rate, seed=training.seed)
     if not judge.remaining.n_records:
         raise MissingRequirement(
             f"`unlearnrec` needs interactions that remain when its encoder is judged by a deletion of {rate:.0%} "
             f"(got {problem.n_records} in all)"
         )
-    judged = recipe.batches(judge.remaining, 0)[0]
+    judged = training.batches(judge.remaining, 0)[0]
 
     def loss(found: Params, deletion: Deletion, records: Tensor, epoch: int, batch: int) -> Tensor:
         after = corrected(encoder, found, problem.params, deletion, readout)
-        value = recipe.loss(deletion, after, before, records, epoch=epoch, batch=batch)
-        return value + recipe.contrast * _contrast(encoder, found, deletion, records, recipe.seed, epoch, batch)
+        value = training.loss(deletion, after, before, records, epoch=epoch, batch=batch)
+        return value + training.contrast * _contrast(encoder, found, deletion, records, training.seed, epoch, batch)
 
     def judgement(found: Params) -> float:
         with torch.no_grad():
             after = corrected(encoder, found, problem.params, judge, readout)
-            return float(recipe.loss(judge, after, before, judged, epoch=0, batch=0))
+            return float(training.loss(judge, after, before, judged, epoch=0, batch=0))
 
     yield params, judgement(params)
-    for epoch, deletion in enumerate(simulated(problem, rate=rate, seed=recipe.seed, count=epochs), start=1):
-        for batch, records in enumerate(recipe.batches(deletion.remaining, epoch)):
+    for epoch, deletion in enumerate(simulated(problem, rate=rate, seed=training.seed, count=epochs), start=1):
+        for batch, records in enumerate(training.batches(deletion.remaining, epoch)):
             of_batch = partial(loss, deletion=deletion, records=records, epoch=epoch, batch=batch)
             params = _stepped(adam, of_batch, params)
         yield params, judgement(params)
@@ -124,7 +123,7 @@ def _thinned(graph: BipartiteGraph, seed: int, epoch: int, batch: int) -> Bipart
 
 
 def fine_tune(
-    encoder: Encoder, recipe: Recipe, deletion: Deletion, params: Params, readout: Tensor, *, epochs: int
+    encoder: Encoder, training: EncoderTraining, deletion: Deletion, params: Params, readout: Tensor, *, epochs: int
 ) -> Params:
     """The corrected parameters of the model after training on, together with the encoder's perceptron.
 
@@ -132,10 +131,10 @@ def fine_tune(
     """
     remaining = deletion.remaining
     before = remaining.readout()
-    milder = replace(recipe, unlearn=_FINE * recipe.unlearn, preserve=_FINE * recipe.preserve)
+    milder = replace(training, unlearn=_FINE * training.unlearn, preserve=_FINE * training.preserve)
     fixed = {name: value for name, value in params.items() if not name.startswith(PERCEPTRON)}
     x = remaining.params | {name: value for name, value in params.items() if name.startswith(PERCEPTRON)}
-    adam = Adam(flatten(x), lr=recipe.lr)
+    adam = Adam(flatten(x), lr=training.lr)
 
     def moved(found: Params) -> Params:
         of_model = {name: found[name] for name in remaining.params}
@@ -145,7 +144,7 @@ def fine_tune(
         return milder.loss(deletion, moved(found), before, records, epoch=epoch, batch=batch)
 
     for epoch in range(1, epochs + 1):
-        for batch, records in enumerate(recipe.batches(remaining, epoch)):
+        for batch, records in enumerate(training.batches(remaining, epoch)):
             x = _stepped(adam, partial(loss, records=records, epoch=epoch, batch=batch), x)
     with torch.no_grad():
         return moved(x)

@@ -148,7 +148,7 @@ def test_everything_unknown_is_listed_at_once():
         "1 of 2 items: 98",
         "1 of 1 interactions: ('u0', 11)",
         "1 of 1 ties: ('u1', 'u0')",
-        "1 of 1 records: 4",
+        "1 of 1 records: 4 (a recommender has users, items, interactions and ties only)",
     ]
     assert 'unknown="skip"' in lines[-1]
 

@@ -122,7 +122,7 @@ def test_gauss_newton_holds_the_background_too() -> None:
 def test_gauss_newton_of_an_attached_network() -> None:
     """J^T (diag p - p p^T) J, record by record; positive semidefinite where the Hessian is not."""
     problem = small_classifier()
-    module, (x, _) = problem.recipe.call.module, problem.payload  # pyright: ignore[reportAttributeAccessIssue]
+    module, (x, _) = problem.functional.call.module, problem.payload  # pyright: ignore[reportAttributeAccessIssue]
     at = flatten(problem.params)
 
     def logits(vector: Tensor) -> Tensor:

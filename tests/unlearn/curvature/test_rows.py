@@ -125,7 +125,7 @@ def test_blocks_speed_up_conjugate_gradients_where_activity_is_skewed() -> None:
     often = torch.zeros(4000, dtype=torch.int64)  # one user has rated far more than all the others together
     items = torch.randint(0, 9, (4000,), generator=generator)
     extended = (torch.cat([data[0], often]), torch.cat([data[1], items]), torch.cat([data[2], items.to(DTYPE)]))
-    skewed = attach(problem.recipe.call.module, problem.recipe.losses, extended, penalty=0.1)
+    skewed = attach(problem.functional.call.module, problem.functional.losses, extended, penalty=0.1)
     skewed = skewed.with_params({name: torch.zeros_like(value) for name, value in problem.params.items()})
     operator = hessian_operator(skewed)
     b = torch.randn(operator.size, dtype=DTYPE, generator=generator)

@@ -76,7 +76,7 @@ def test_the_compact_form_is_the_recursion_written_out(k: int) -> None:
 
 
 def test_it_serves_what_gradient_descent_from_the_seed_ends_in() -> None:
-    x = flatten(softmax().recipe.initial(3, softmax().params))
+    x = flatten(softmax().functional.initial(3, softmax().params))
     for _ in range(STEPS):
         gradient = softmax().value_and_gradient(unflatten(x, softmax().params))[1]
         x = x - original().lr * flatten(gradient)
@@ -133,7 +133,7 @@ def test_where_there_is_no_curvature_the_rate_must_be_given() -> None:
     with pytest.raises(MissingRequirement, match="`delta_grad` takes its rate from the curvature.*give it `lr`"):
         DeltaGrad(steps=20).prepare(svm)
     model = DeltaGrad(steps=20, lr=1e-3).prepare(svm).payload.model
-    assert float(model.objective(model.params)) < float(svm.objective(svm.recipe.initial(OPTIONS.seed, svm.params)))
+    assert float(model.objective(model.params)) < float(svm.objective(svm.functional.initial(OPTIONS.seed, svm.params)))
 
 
 def test_its_residuals_are_those_of_the_model_that_it_serves_and_not_of_one_that_was_trained_longer() -> None:

@@ -168,7 +168,7 @@ def test_of_a_recommender_a_record_predicts_its_users_distribution_over_the_item
 @pytest.mark.parametrize("unlearner", [Scrub(), BadTeacher(), Masked(inner="scrub")], ids=lambda u: u.name)
 def test_a_problem_that_does_not_say_what_it_predicts_is_refused(unlearner: Unlearner) -> None:
     told = ridge().fit()
-    silent = replace(told, recipe=replace(told.recipe, predictions=None))
+    silent = replace(told, functional=replace(told.functional, predictions=None))
     assert unlearner.obstacle(told) is None
     with pytest.raises(MissingRequirement, match="must be told what the model predicts.*pass `predictions`"):
         unlearner.forget(silent, ForgetSet(records=(0,)))

@@ -162,9 +162,4 @@ def pooled(readings: Readings) -> dict[str, Chance]:
 
 
 _METRICS = Registry(Metric, "metric", group="unlearn.methods", bare=True)
-register = _METRICS.register
-
-
-def metrics() -> dict[str, type[Metric]]:
-    """All metrics by name."""
-    return _METRICS.kinds()
+register, metrics = _METRICS.register, _METRICS.kinds

@@ -12,7 +12,7 @@ from unlearn.requests.states import OPEN, RequestState, Step
 from unlearn.requests.status import Status
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
-STAGES = ("resolve", "suppress", "remove", "unlearn", "verify", "publish", "purge")
+# How many of the seven stages are behind: resolve, suppress, remove, unlearn, verify, publish and purge.
 _STAGE: Mapping[Step, int] = {
     Step.RESOLVE: 0, Step.SUPPRESS: 1, Step.REMOVE: 2, Step.UNLEARN: 3, Step.RETRAIN: 3, Step.VERIFY: 4,
     Step.VERIFY_RETRAIN: 4, Step.ROLLBACK: 4, Step.ROLLBACK_RETRAIN: 4, Step.ATTENTION: 4, Step.PUBLISH: 5,
@@ -62,7 +62,7 @@ def clock(found: Status, now: datetime, margin: timedelta) -> Clock:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """How far a target is: so many stages of `STAGES` are behind it."""
+    """How far a target is: so many of the seven stages are behind it."""
 
     target: str
     step: str

@@ -14,7 +14,7 @@ from recsys.methods.unlearnrec import UnlearnRec
 from recsys.methods.unlearnrec.deletion import held_out, simulated
 from recsys.methods.unlearnrec.encoder import Encoder
 from recsys.methods.unlearnrec.losses import own, preservation, unlearning
-from recsys.methods.unlearnrec.training import Recipe, pretrain
+from recsys.methods.unlearnrec.training import EncoderTraining, pretrain
 from tests.recsys.methods.unlearnrec.models import trained
 from tests.unlearn.toys import tiny_recommender
 from unlearn.forget import ForgetSet
@@ -69,12 +69,12 @@ def test_the_network_that_answers_is_the_best_on_the_deletion_held_out() -> None
     """At a rate at which training overshoots, the best is neither the first nor the last."""
     problem = trained()
     unlearner = UnlearnRec(epochs=12, lr=0.05, batch_size=200, preserve=5.0)
-    recipe = Recipe(
+    training = EncoderTraining(
         unlearner.unlearn, unlearner.preserve, unlearner.contrast, unlearner.temperature, unlearner.batch_size,
         unlearner.lr, unlearner.seed,
     )  # fmt: skip
     encoder = Encoder(unlearner.layers, unlearner.withdrawal, unlearner.local)
-    candidates = list(pretrain(encoder, recipe, problem, rate=unlearner.rate, epochs=12))
+    candidates = list(pretrain(encoder, training, problem, rate=unlearner.rate, epochs=12))
     losses = [loss for _, loss in candidates]
     best = losses.index(min(losses))
     assert 0 < best < 12
@@ -83,7 +83,7 @@ def test_the_network_that_answers_is_the_best_on_the_deletion_held_out() -> None
     assert all(torch.equal(chosen[name], value) for name, value in candidates[best][0].items())
 
     judge = held_out(problem, rate=unlearner.rate, seed=unlearner.seed)
-    graph, records = judge.remaining.graph, recipe.batches(judge.remaining, 0)[0]
+    graph, records = judge.remaining.graph, training.batches(judge.remaining, 0)[0]
     table = problem.params["table"] + encoder.correction(chosen, judge.deleted, torch.cat(problem.readout()))
     loss, users, items = own(judge.remaining, {"table": table}, records, epoch=0, batch=0)
     rows, cols = graph.rows[records], graph.cols[records]
@@ -95,10 +95,12 @@ def test_the_network_that_answers_is_the_best_on_the_deletion_held_out() -> None
 def test_the_contrast_moves_no_row_beyond_a_step() -> None:
     """States start at zero, where a cosine has no derivative: one that blew up would freeze its row for good."""
     problem, encoder = trained(), Encoder(3, 0.1, True)
-    recipe = Recipe(unlearn=0.5, preserve=10.0, contrast=0.0, temperature=10.0, batch_size=1024, lr=1e-3, seed=0)
+    training = EncoderTraining(
+        unlearn=0.5, preserve=10.0, contrast=0.0, temperature=10.0, batch_size=1024, lr=1e-3, seed=0
+    )
     without, with_contrast = (
         list(pretrain(encoder, one, problem, rate=0.1, epochs=4))[-1][0]["states"]
-        for one in (recipe, replace(recipe, contrast=1.0))
+        for one in (training, replace(training, contrast=1.0))
     )
     moved = without.norm(dim=1) > 0
     assert torch.equal(with_contrast.norm(dim=1) > 0, moved)

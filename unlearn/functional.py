@@ -29,7 +29,7 @@ class _Call(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class FunctionalModule:
     """What stays the same whatever is forgotten: the module without its solution, and the functions of it."""
 
     call: _Call
@@ -48,8 +48,8 @@ class Recipe:
         background: Callable[[nn.Module, Any], Tensor] | None,
         outputs: Callable[[nn.Module, Any, Tensor], Tensor] | None,
         predictions: Callable[[nn.Module, Any], Tensor] | None,
-    ) -> Recipe:
-        """A recipe around a private copy of `module` in evaluation mode."""
+    ) -> FunctionalModule:
+        """Around a private copy of `module` in evaluation mode."""
         inner = copy.deepcopy(module).eval()
         for part in inner.modules():
             if isinstance(part, nn.Embedding | nn.EmbeddingBag):
@@ -97,5 +97,5 @@ class Recipe:
 
 def own_losses(module: nn.Module, losses: Callable[[nn.Module, Any], Tensor], data: Any) -> Tensor:
     """What a copy of the module in evaluation mode gives with the parameters that it has."""
-    with sdpa_kernel(SDPBackend.MATH):  # as in `Recipe.run`, to the last digit
+    with sdpa_kernel(SDPBackend.MATH):  # as in `FunctionalModule.run`, to the last digit
         return losses(copy.deepcopy(module).eval(), data).detach()
