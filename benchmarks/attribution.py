@@ -3,7 +3,7 @@
 Queries are what the model recommends: the best unseen item of some users. Models are trained to convergence on random
 halves of the interactions, or of the other users with all of theirs, by a `ModelPool`. For each query the scores are
 added up over the interactions of a half, and ranked against what the model of that half says (Spearman over halves,
-mean over queries, bootstrap over halves). The width and the penalty were chosen on validation (`--scan` prints it), the
+mean over queries, jackknife over halves). The width and the penalty were chosen on validation (`--scan` prints it), the
 damping of the influence function is chosen here, on the queries of other users. Beside them the plain count of the
 interactions that share the query's user or item, and the best estimator's scores dealt out to the wrong records.
 Bar: the best estimator reaches .6 over 50 halves.

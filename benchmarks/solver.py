@@ -19,9 +19,9 @@ import torch
 from common import Stopwatch, arguments, finish, load, report, say, shown, spread
 from torch import Tensor
 
-import recsys.landscape
+import recsys.linear.landscape
 from recsys.data import Interactions
-from recsys.landscape import WholeDataLandscape
+from recsys.linear.landscape import WholeDataLandscape
 from recsys.objectives import WholeData
 from recsys.objectives.model_loss import WholeDataLoss
 from recsys.problem import RecommenderProblem
@@ -121,12 +121,12 @@ def landscape(contender: str, subject: RecommenderProblem) -> Landscape:
 @contextmanager
 def stiffness(value: float | None) -> Generator[None]:
     """The preconditioner with another constant; it is no option of the library, since one value serves all."""
-    kept = recsys.landscape._STIFFNESS
-    recsys.landscape._STIFFNESS = kept if value is None else value
+    kept = recsys.linear.landscape._STIFFNESS
+    recsys.linear.landscape._STIFFNESS = kept if value is None else value
     try:
         yield
     finally:
-        recsys.landscape._STIFFNESS = kept
+        recsys.linear.landscape._STIFFNESS = kept
 
 
 def solve(given: Task, contender: str, effort: Effort) -> dict[str, tuple[int, float]]:

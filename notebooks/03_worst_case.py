@@ -38,7 +38,7 @@ from unlearn.audit import compare
 from unlearn.memory import keep_freed_memory
 from unlearn.methods import method
 from unlearn.worst_case import Bilevel, Budget, Upper, judged, selector, trial
-from unlearn.worst_case.strata import NAMES, activity, popularity, shares, thirds
+from unlearn.worst_case.strata import NAMES, memorisation, popularity, shares, thirds
 
 torch.set_num_threads(1)  # tables this small gain nothing from more
 keep_freed_memory()
@@ -110,16 +110,19 @@ assert behind["max_gap"] > behind["random"] > behind["easiest"]
 # %% [markdown]
 # ## Who they are
 #
-# Interactions in thirds: by how active their user is, by how popular their item. A random set has a third in each.
+# Interactions in thirds: by how active their user is, by how popular their item, by how much the model knows them only
+# because it was told. A random set has a third in each.
 
 # %%
-units = problem.units("interaction")
-counts = {"activity": activity, "popularity": popularity}
 users = problem.units("user")
 of_user = torch.from_numpy(users.counts[users.owners]).double()
-strata = {"user's activity": thirds(of_user), "item's popularity": thirds(popularity(problem, room))}
+strata = {
+    "user's activity": thirds(of_user),
+    "item's popularity": thirds(popularity(problem, room)),
+    "memorisation": thirds(memorisation(problem, room, folds=5, seed=SEED)),
+}
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(14, 3.5), layout="constrained", sharey=True)
 for one, (title, stratum) in zip(axes, strata.items()):
     start = torch.zeros(len(SELECTORS))
     for third, name in enumerate(NAMES):
@@ -127,10 +130,12 @@ for one, (title, stratum) in zip(axes, strata.items()):
         one.barh(SELECTORS, part, left=start, label=name, color=["0.85", "0.6", "0.3"][third])
         start += part
     one.set(title=f"Share by {title}", xlim=(0, 1))
-axes[1].legend(loc="lower right")
+axes[2].legend(loc="lower right")
 
 popular = {name: shares(strata["item's popularity"], sets[name].units)["high"] for name in SELECTORS}
 assert popular["easiest"] > popular["most_memorised"]
+memorised = {name: shares(strata["memorisation"], sets[name].units)["high"] for name in SELECTORS}
+assert memorised["easiest"] < memorised["random"] < memorised["most_memorised"] == 1.0
 
 # %% [markdown]
 # What is easiest are popular items, which everybody's data imply. What is memorised is what hardly anybody else has.

@@ -1,13 +1,14 @@
-"""What attribution asks of models whose scores are dot products: queries, and gradients in closed form."""
+"""What attribution asks of models whose scores are dot products: queries, and closed forms of gradients and TracIn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from recsys.models.base import LinearRecommender
 from recsys.models.mf import MF
 from recsys.objectives.bpr import BPR
 from recsys.objectives.negatives import uniform_negatives
@@ -32,6 +33,44 @@ def pair_scores(pairs: Tensor) -> Callable[[Problem, Params], Tensor]:
         return (users[pairs[:, 0]] * items[pairs[:, 1]]).sum(1)
 
     return query
+
+
+def tracin(problem: RecommenderProblem, pairs: Tensor, points: Iterable[tuple[float, Params]] | None = None) -> Tensor:
+    """TracIn scores [n records, q] of (user row, item row) pairs [q, 2] in closed form (see `unlearn.attribution`).
+
+    Pruthi et al., "Estimating training data influence by tracing gradient descent", 2020, arXiv 2002.08484. The loss of
+    a record z is a function of a few scores y_s, each a dot product of two rows of Z = M E, with slopes
+    c_zs = dl_z / dy_s. So with V = M^2 (e_u (x) z_i + e_i (x) z_u) for a pair (u, i)
+
+        score = - sum_t eta_t sum_s c_zs (V_a . Z_b + Z_a . V_b),       s = (a, b) a user's and an item's row
+
+    and no gradient is formed of any record: in matrix factorisation (M = I) only those of the same user or the same
+    item have one that meets the pair's.
+
+    Args:
+        points: weights eta_t with parameters, as `unlearn.attribution.traced` has them of stored checkpoints; by
+            default 1 with the problem's own (`unlearn.attribution.GradientDot`).
+
+    **Differences from the paper:** those of `unlearn.attribution.TracIn`, but that the message graph is held fixed.
+
+    Raises:
+        ValueError: the model is not linear, or the objective is neither `whole_data` nor `bpr`.
+    """
+    model, graph = problem.model, problem.graph
+    if not isinstance(model, LinearRecommender):
+        raise ValueError(f"`model` must be linear for `tracin` (got {model.name}); take `unlearn.attribution.TracIn`")
+    total = graph.values.new_zeros(problem.n_records, len(pairs))
+    for rate, params in points or [(1.0, problem.params)]:
+        final = torch.cat(problem.embed(params))
+        rows, columns, slopes = _slopes(problem, final)
+        for k, (user, item) in enumerate(pairs.tolist()):
+            item += graph.n_users
+            start = torch.zeros_like(final)
+            start[user], start[item] = final[item], final[user]
+            v = model.propagate(graph, model.propagate(graph, start))
+            along = (v[rows] * final[columns]).sum(2) + (final[rows] * v[columns]).sum(2)
+            total[:, k] -= rate * (slopes * along).sum(1)
+    return total
 
 
 def projected_gradients(problem: RecommenderProblem, projection: SparseProjection) -> Callable[[Tensor], Tensor]:

@@ -20,17 +20,17 @@ from recsys.fitted import FittedRecommender
 from recsys.foldin import folded_items, folded_users
 from recsys.graph import BipartiteGraph
 from recsys.joint_graph import JointGraph
-from recsys.landscape import WholeDataLandscape
 from recsys.likeness import likeness
-from recsys.locality import locality, unmoved
+from recsys.linear.landscape import WholeDataLandscape
+from recsys.linear.locality import locality, unmoved
+from recsys.linear.optimality import bound
+from recsys.linear.survey import Survey, survey
+from recsys.linear.width import too_narrow
 from recsys.models.base import Recommender, build
 from recsys.objectives import Objective, SampledObjective
 from recsys.objectives import objective as named_objective
 from recsys.objectives.model_loss import ModelLoss, WholeDataLoss, model_loss
-from recsys.optimality import bound
-from recsys.survey import Survey, survey
 from recsys.train import TrainingOptions, resume, train
-from recsys.width import too_narrow
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet
 from unlearn.history import Checkpoint, History, Monitor
@@ -332,7 +332,7 @@ class RecommenderProblem(FittedRecommender, Problem):
     def optimality(
         self, *, probability: float = 0.99, seed: int = 0, resolution: float = 0.015, max_iterations: int = 1500
     ) -> Bound | None:
-        """See `Problem.optimality`; `resolution` and `max_iterations` as `recsys.optimality.bound` has them."""
+        """See `Problem.optimality`; `resolution` and `max_iterations` as `recsys.linear.optimality.bound` has them."""
         if not isinstance(loss := self.loss, WholeDataLoss):
             return None
         return bound(

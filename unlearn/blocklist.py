@@ -24,7 +24,8 @@ class Blocklist:
     def __init__(self, path: Path, pseudonyms: Pseudonyms) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._pseudonyms = pseudonyms
-        self._between_processes = FileLock(path.with_name(f".{path.name}.lock"))
+        # Not others' to read: whoever can open it can hold it, and keep everybody from being suppressed.
+        self._between_processes = FileLock(path.with_name(f".{path.name}.lock"), mode=0o600)
         self._between_threads = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._read = 0

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 from unlearn.memory import keep_freed_memory
 from unlearn.requests.commands import register
 
@@ -33,13 +33,11 @@ def main() -> None:
 @command
 def methods(json_: Json = False) -> Mapping[str, Any]:
     """Every unlearning method: what it does, its paper, what it requires, its arguments."""
-    from rich.console import Console
-
     from unlearn.catalogue import described_methods, table
 
     found = described_methods()
     if not json_:
-        Console(markup=False).print(table("Unlearning methods, as in name:argument=value:argument=value", found))
+        terminal().print(table("Unlearning methods, as in name:argument=value:argument=value", found))
     return {"methods": found}
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from unlearn.forget import UnknownIds
 from unlearn.interruption import Interrupted, ending
 from unlearn.jsonable import json_text
-from unlearn.outlets import outlets
+from unlearn.outlets import outlets, visible
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -89,6 +89,11 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
     return wrapped
 
 
+def terminal(**options: Any) -> Console:
+    """A console that shows text as it is: brackets in ids and specifications are no styles, and `:name:` no picture."""
+    return Console(markup=False, emoji=False, **options)
+
+
 def _of_system(error: OSError) -> str:
     """What the system refused, and of which file, without the number that it has for it."""
     if error.filename is None or error.strerror is None:
@@ -102,5 +107,5 @@ def fail(message: str, code: int, *, as_json: bool) -> NoReturn:
         sys.stderr.write(json.dumps({"error": message, "exit_code": code}) + "\n")
     else:
         # Never as markup: a message quotes what was typed, and brackets in it are no styles.
-        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), visible(message)), soft_wrap=True)
     raise typer.Exit(code)

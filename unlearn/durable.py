@@ -20,7 +20,7 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = unfinished(path)
     try:
-        with named(path), os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
+        with named(path), os.fdopen(create(beside, mode), "wb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
@@ -39,6 +39,12 @@ def named(path: Path) -> Generator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+def create(path: Path, mode: int) -> int:
+    """A new file, open for writing, in the place of what a killed process left, or of what others put there for us."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
 
 def unfinished(path: Path) -> Path:

@@ -2,15 +2,27 @@
 
 A reader that leaves (`| head`) or a full disk would otherwise end a command in the middle of its output, before files
 are written that were asked for, too.
+
+What others wrote, ids and certificates say, reaches a terminal as text: what that would obey is written out, for it may
+move back and say something else in the place of what was said.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO, cast
+
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_STYLE = re.compile(r"(\x1b\[[\d;]*m)")  # colours and weights, which tables are drawn with
+
+
+def visible(text: str) -> str:
+    """The text with every control character but tabs and line ends as Python writes it."""
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class Outlet:
@@ -55,10 +67,20 @@ class Outlet:
             self._below.flush()
 
 
+class Visible(Outlet):
+    """One in which nothing but styles steers a terminal."""
+
+    def write(self, text: str) -> int:
+        """Write it, or lose it; all of it counts as written."""
+        super().write("".join(part if place % 2 else visible(part) for place, part in enumerate(_STYLE.split(text))))
+        return len(text)
+
+
 @contextmanager
 def outlets() -> Generator[list[Outlet]]:
-    """Standard output and standard error as outlets, those that there are."""
-    out, err = (Outlet(one) if one is not None else None for one in (sys.stdout, sys.stderr))  # a closed one is None
+    """Standard output and standard error as outlets, those that there are; on the latter progress moves about."""
+    out = None if sys.stdout is None else Visible(sys.stdout)  # a closed one is None
+    err = None if sys.stderr is None else Outlet(sys.stderr)
     with redirect_stdout(cast(Any, out)), redirect_stderr(cast(Any, err)):
         there = [one for one in (out, err) if one is not None]
         try:

@@ -48,7 +48,7 @@ def obstacle(file: Path) -> str | None:
         if file.exists():
             file.open("ab").close()
         beside.parent.mkdir(parents=True, exist_ok=True)
-        beside.open("wb").close()
+        os.close(durable.create(beside, 0o600))
         beside.unlink()
     except OSError as error:
         return _why(error)

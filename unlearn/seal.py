@@ -44,7 +44,7 @@ class Seal:
 
     def write(self, content: bytes) -> None:
         """Seal the content, in place of what was sealed before."""
-        durable.remove(self._sealed)
+        self.destroy()  # not over it: a file in the place of another leaves what that held on the disk
         key, nonce = secrets.token_bytes(32), secrets.token_bytes(_NONCE)
         durable.replace(self._key, key)
         durable.replace(self._sealed, nonce + AESGCM(key).encrypt(nonce, content, self.name.encode()))

@@ -78,7 +78,7 @@ class Workspace:
         """
         folder = self.folder.resolve()
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(_beside(folder, "lock"), is_singleton=True)
+        lock = FileLock(_beside(folder, "lock"), mode=0o600, is_singleton=True)  # whoever can open it can hold it
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from graph_influence.commands.options import GraphFile, Model, Seed, Seeds, listed
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 
 _TRAINING_FREE = ("non_backtracking", "mean_field")
 
@@ -32,7 +32,6 @@ def estimate(
 ) -> Mapping[str, Any]:
     """How many nodes become active from given seeds: simulated, and by surrogates."""
     import torch
-    from rich.console import Console
 
     from graph_influence.commands.specified import trained_surrogate_of
     from graph_influence.diffusion import diffusion
@@ -56,7 +55,7 @@ def estimate(
         "criticality": growth,
     }
     if not json_:
-        console = Console(highlight=False, markup=False)  # brackets in a specification are no styles
+        console = terminal(highlight=False)
         console.print(source.title(graph))
         console.print(f"{spread.mean:.2f} nodes of {graph.num_alive} (95 %: {low:.2f} to {high:.2f}), seeds included")
         for name, value in by_surrogate.items():

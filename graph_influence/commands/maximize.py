@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from graph_influence.commands.options import GraphFile, Model, Seed
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 from unlearn.typed_ids import typed
 
 
@@ -34,8 +34,6 @@ def maximize(
     """
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from graph_influence.maximize import Maximizer, maximizer
     from unlearn.specification import built
 
@@ -46,7 +44,7 @@ def maximize(
     graph = source.load()
     found = chosen.maximize(graph, k)
     if not json_:
-        console = Console(markup=False)  # brackets in an id are no styles
+        console = terminal()
         console.print(source.title(graph))
         console.print(f"Seeds, best first: {typed(found.nodes)}")
         spread = found.spread

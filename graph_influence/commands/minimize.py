@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graph_influence.commands.options import GraphFile, Model, Seed, Seeds, listed
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 
 if TYPE_CHECKING:
     from graph_influence.minimize import Blocked, Optimality, Verdict
@@ -89,7 +89,6 @@ def _print(
     title: str, blocked: Blocked, verdicts: Mapping[str, Verdict], bound: Optimality | None, warned: list[str]
 ) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -103,7 +102,7 @@ def _print(
         at_most = bound.reduced_ratio_at_most
         least = f"at least {bound.least.mean:.2f}"
         table.add_row("any other choice", least, f"at most {at_most.mean:.1%} ± {at_most.standard_error:.1%}")
-    console = Console(highlight=False, markup=False)
+    console = terminal(highlight=False)
     console.print(title)
     console.print(table)
     console.print(*([f"{tail} -> {head}" for tail, head in blocked.arcs] or blocked.nodes), sep="\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graph_influence.commands.options import GraphFile, Planned, Taught
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 from unlearn.typed_ids import typed
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ def prepare(
 
     With `--surrogate`, one that learns from this graph is part of it, and forgets by the same requests.
     """
-    from rich.console import Console
-
     from graph_influence import workspace
 
     workspace.at(out).check()
@@ -39,7 +37,7 @@ def prepare(
     workspace.save(network, out)
     standing, surrogate = network.standing, network.surrogate
     if not json_:
-        console = Console(markup=False, soft_wrap=True)
+        console = terminal(soft_wrap=True)
         console.print(source.title(network.graph))
         console.print(f"Seeds, best first: {typed(standing.nodes)}")
         spread = standing.spread

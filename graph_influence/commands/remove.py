@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graph_influence.commands.options import GraphFile, Planned
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 from unlearn.typed_ids import QUOTED, pairs, typed
 
 if TYPE_CHECKING:
@@ -144,7 +144,6 @@ def _ties(graph: SocialGraph) -> Any:
 
 
 def _print(told: Mapping[str, Any], out: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     before, after = told["before"], told["after"]
@@ -153,7 +152,7 @@ def _print(told: Mapping[str, Any], out: Path) -> None:
         table.add_row(name, f"{before[name]:,}", f"{after[name]:,}")
     table.add_row("spread of the seeds", *(f"{one['spread']['mean']:,.2f}" for one in (before, after)))
     table.add_row("proven ratio", *(f"{one['ratio']:.3f}" for one in (before, after)))
-    console = Console(markup=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     console.print(table)
     otherwise = "" if told["sets_changed"] is None else f", {told['sets_changed']:,} came out otherwise"
     console.print(f"Sets: {told['sets_redrawn']:,} of {before['sets']:,} drawn again{otherwise}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from graph_influence.commands.options import GraphFile, Model, Seed, Seeds, listed
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 
 _SHOWN = 10  # steps and nodes
 
@@ -25,7 +25,6 @@ def simulate(
 ) -> Mapping[str, Any]:
     """Let activity spread from seeds: how far it comes, how fast, and whom it reaches."""
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
     from graph_influence.diffusion import diffusion
@@ -45,7 +44,7 @@ def simulate(
         if reached[row] > 0
     ]
     if not json_:
-        console = Console(markup=False)  # brackets in an id are no styles
+        console = terminal()
         console.print(source.title(graph))
         interval = f"95 %: {low:,.2f} to {high:,.2f}, {runs:,} runs"
         console.print(f"Spread of {len(ids)} seeds: {spread.mean:,.2f} ({interval})")

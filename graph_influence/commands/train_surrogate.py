@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from graph_influence.commands.options import Model, Seed
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 from unlearn.interruption import answered
 
 _ITS_OWN = "default: the surrogate's own"
@@ -42,8 +42,6 @@ def train_surrogate(
 
     An interrupt while it learns ends it with the best so far, which is kept (exit code 0); before, with nothing.
     """
-    from rich.console import Console
-
     from graph_influence.commands.specified import surrogate_of
     from graph_influence.surrogate import save_surrogate, train
     from graph_influence.surrogate.recipes import recipe
@@ -72,7 +70,7 @@ def train_surrogate(
     }
     save_surrogate(network, out, result)
     if not json_:
-        console = Console(markup=False, highlight=False)
+        console = terminal(highlight=False)
         least = trained.validation[trained.epoch]
         console.print(f"{network.name}: {sum(len(one) for one in examples)} seed sets, {trained.seconds:.0f} s")
         console.print(

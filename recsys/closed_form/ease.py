@@ -41,6 +41,8 @@ class Ease(LinearFilter):
 
     Raises:
         ValueError: `l2` is not positive; or, by `fit`, the inverse does not fit into memory.
+
+    **Differences from the paper:** none in the model; deletion is ours.
     """
 
     name = "ease"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recsys.commands.options import WIDE, Seed, Setup, Track, opened
-from unlearn.command import command
+from unlearn.command import command, terminal
 
 if TYPE_CHECKING:
     from recsys.commands.case import Case
@@ -55,8 +55,6 @@ def audit(
     """Attack what methods leave behind, with calibrated tests, and compare them with retraining."""
     import tempfile
 
-    from rich.console import Console
-
     from recsys.commands.case import Case
     from recsys.commands.evaluate import compared
     from recsys.commands.viewing import views
@@ -97,7 +95,7 @@ def audit(
         "views": without_nan(shown),
     }
     if str(json_) != "-":
-        console = Console(stderr=json_ is not None)
+        console = terminal(stderr=json_ is not None)
         console.print(found.table())
         console.print(comparison.table(spread=console.width >= WIDE))
     try:

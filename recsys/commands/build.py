@@ -20,7 +20,7 @@ from recsys.data import (
     temporal,
     temporal_user,
 )
-from recsys.growth import fit_width
+from recsys.linear.growth import fit_width
 from recsys.models import LinearRecommender, Recommender
 from recsys.models import registered as models
 from recsys.objectives import Objective, SampledObjective, WholeData

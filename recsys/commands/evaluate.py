@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recsys.commands.options import WIDE, Seed, Setup, Track, opened
-from unlearn.command import command
+from unlearn.command import command, terminal
 
 if TYPE_CHECKING:
     from recsys.commands.case import Case
@@ -50,8 +50,6 @@ def evaluate(
     json_: Annotated[Path | None, typer.Option("--json", help="Write every figure here; - prints it.")] = None,
 ) -> Mapping[str, Any]:
     """Unlearn by several methods and measure them against retraining."""
-    from rich.console import Console
-
     from recsys.commands.case import Case
     from unlearn.audit import Comparison, Streams
     from unlearn.audit.log import record, record_streams
@@ -68,7 +66,7 @@ def evaluate(
     chosen, numbers = unlearners(methods), range(seed, seed + seeds)
     require_writable(json=json_)
     cases = [Case.drawn(setup, chosen, delete, number, progress=json_ is None) for number in numbers]
-    tracker, console = opened(track), Console(stderr=json_ is not None)
+    tracker, console = opened(track), terminal(stderr=json_ is not None)
     found: Comparison | Streams
     if stream is None:
         found = Comparison.join([compared(case, chosen, n) for n, case in zip(numbers, cases, strict=True)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 from unlearn.requests.commands.options import Config
 
 if TYPE_CHECKING:
@@ -136,10 +136,9 @@ def _greatest(values: Tensor) -> list[int]:
 
 
 def _show(result: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(markup=False)
+    console = terminal()
     title = f"{result['user']} and {result['item']}: score {result['score']:.3f}"
     table = Table("user", "item", "contribution", title=title)
     for line in result["interactions"]:

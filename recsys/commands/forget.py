@@ -13,7 +13,7 @@ import typer
 
 from recsys.commands.options import Device, Track, opened
 from recsys.forgetting import METHODS, first_applicable, storable
-from unlearn.command import Json, Unfinished, command
+from unlearn.command import Json, Unfinished, command, terminal
 from unlearn.typed_ids import QUOTED, pairs
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def forget(
 
     In place, the copies of the model that `unlearn train --track` kept in MLflow are destroyed, too.
     """
-    from recsys import workspace
+    from recsys import store, workspace
     from recsys.commands.tracked import NotKept, keep
     from recsys.plugin.stored import ARRIVED
     from unlearn.devices import unusable
@@ -96,6 +96,7 @@ def forget(
                 f"{model}); ask the service that runs it (`unlearn request create`), or name another folder by `--out`"
             )
         problem = _settled(model).to(device)
+        before = store.digest(workspace.model_folder(model))
         chosen = chosen or first_applicable(problem)
         request = _named(problem, user or [], item or [], single, tied)
         request = problem.resolve(request, unknown=unknown)  # pyright: ignore[reportArgumentType]
@@ -138,7 +139,8 @@ def forget(
         ]
     if tracker is not None:
         # By a key that nobody keeps: the digest tells requests apart, and names nobody.
-        tags = lineage(method=served.method, parent_model=None, request_digest=request.digest(token_bytes(32)))
+        digest = request.digest(token_bytes(32))
+        tags = lineage(method=served.method, parent_model=before, request_digest=digest)
         params = {"method": served.method, "fallback": served.fallback, "device": device}
         try:
             kept = keep(tracker, "forget", storable(served), out, params=params, metrics=figures, tags=tags)
@@ -196,11 +198,10 @@ def _named(
 
 
 def _show(served: UnlearnResult, request: ForgetSet) -> None:
-    from rich.console import Console
 
     before, after = served.residual_before, served.residual_after
     residual = "" if before is None or after is None else f", residual {before:.3g} -> {after:.3g}"
-    console = Console(markup=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     console.print(
         f"Forgot {request!r}: {served.records_removed} interactions{residual} in {served.seconds:.2f} s"
         f"{' (retrained)' if served.fallback else ''}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recsys.commands.options import THRESHOLD, Column, Threshold, columns, left_out_message
+from recsys.commands.options import THRESHOLD, Column, Format, Threshold, columns, left_out_message
 from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config
 
@@ -17,7 +17,7 @@ from unlearn.requests.commands.options import Config
 def ingest(
     data: Annotated[Path, typer.Option(help="File of new interactions, in any format that `unlearn train` reads.")],
     target: Annotated[str, typer.Option(help="The target that takes them in, as the settings name it.")] = "recsys",
-    format: Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")] = None,
+    format: Format = None,
     column: Column = None,
     threshold: Threshold = THRESHOLD,
     config: Config = None,

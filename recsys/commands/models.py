@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 
 
 @command
 def models(json_: Json = False) -> Mapping[str, Any]:
     """Every model and training objective: what it is, its paper, its arguments."""
-    from rich.console import Console
-
     from recsys import closed_form, models, objectives
     from unlearn.catalogue import describe, table
 
@@ -27,5 +25,5 @@ def models(json_: Json = False) -> Mapping[str, Any]:
     if not json_:
         titles = ("Models that an objective trains", "Models in closed form", "Objectives")
         for title, entries in zip(titles, found.values(), strict=True):
-            Console(markup=False).print(table(f"{title}, as in name:argument=value", entries))
+            terminal().print(table(f"{title}, as in name:argument=value", entries))
     return found

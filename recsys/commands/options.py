@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Track = Annotated[str | None, typer.Option(help="MLflow store: a SQLite file or a tracking URI.")]
 Device = Annotated[str, typer.Option(help="Where to compute, as torch names it: cpu, cuda, cuda:1.")]
+Format = Annotated[
+    str | None,
+    typer.Option(help="lightgcn, triples, recbole, movielens, csv or parquet (default: by content)."),
+]
 Column = Annotated[
     list[str] | None,
     typer.Option(
@@ -34,7 +38,7 @@ class Setup:
     """What is trained, and on what: the options of every command that trains."""
 
     data: Annotated[Path | None, typer.Option(help="File or folder of interactions (default: synthetic).")] = None
-    format: Annotated[str | None, typer.Option(help="Format of the data, where content does not tell.")] = None
+    format: Format = None
     column: Column = None
     split: Annotated[
         str | None,
@@ -86,7 +90,7 @@ class Setup:
         str | None,
         typer.Option(
             help="Stochastic objectives: what training keeps for the methods that need it, checkpoints, optimizer or "
-            "both with a comma (default: nothing for train, what the methods require for evaluate)."
+            "both with a comma (default: what the methods require, for train nothing)."
         ),
     ] = None
     device: Device = "cpu"

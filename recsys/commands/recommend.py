@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unlearn.command import Json, command
+from unlearn.command import Json, command, terminal
 from unlearn.requests.commands.options import Config
 from unlearn.typed_ids import typed
 
@@ -34,7 +34,6 @@ def recommend(
 
     Whoever asked to be forgotten gets no answer: where people are suppressed, the service's settings are read.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from recsys import workspace
@@ -70,5 +69,5 @@ def recommend(
         table = Table("user", "items, best first")
         for row in lists:
             table.add_row(str(row["user"]), typed(entry["item"] for entry in row["items"]))
-        Console(markup=False).print(table)  # brackets in an id are no styles
+        terminal().print(table)
     return {"recommendations": lists}

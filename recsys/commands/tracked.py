@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recsys import workspace
+from recsys import store, workspace
 from recsys.commands.build import described
+from unlearn.tracking.base import DIGEST
 from unlearn.tracking.copies import Copies
 from unlearn.tracking.reach import StoreUnavailable
 
@@ -53,7 +54,7 @@ def keep(
                 return run.model(
                     workspace.model_folder(folder),
                     name=settings["model"],
-                    tags=tags,
+                    tags={**(tags or {}), DIGEST: store.digest(workspace.model_folder(folder))},
                     announce=lambda model_id: copies.add(tracker.uri, model_id),
                 )
     except (StoreUnavailable, OSError) as error:

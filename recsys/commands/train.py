@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from recsys.commands.options import Seed, Setup, Track, left_out_message, opened
-from unlearn.command import Json, Unfinished, command
+from unlearn.command import Json, Unfinished, command, terminal
 
 
 @command
@@ -26,8 +26,6 @@ def train(
 
     What the test holds out is in neither: give `--split none` for a model that is to serve.
     """
-    from rich.console import Console
-
     from recsys import workspace
     from recsys.answers import Answers
     from recsys.commands.build import build_model, described, load_split
@@ -40,7 +38,7 @@ def train(
     parts = load_split(setup, seed, left_out=left_out.append)
     untrained = build_model(setup, parts.refit(), seed=seed, progress=not json_)
     tracker = opened(track)
-    console, below = Console(markup=False, soft_wrap=True, quiet=json_), sum(left_out)
+    console, below = terminal(soft_wrap=True, quiet=json_), sum(left_out)
     if below:
         console.print(left_out_message(below, setup.threshold))
     started = time.perf_counter()

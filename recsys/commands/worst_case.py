@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recsys.commands.options import Seed, Setup, Track, opened
-from unlearn.command import command
+from unlearn.command import command, terminal
 
 if TYPE_CHECKING:
     from unlearn.audit import Comparison
@@ -51,7 +51,7 @@ def worst_case(
 
     The JSON names the chosen ids: they are what was asked for. What --track keeps does not.
     """
-    from rich.console import Console
+    from rich.text import Text
 
     from unlearn.audit import Comparison
     from unlearn.outputs import require_writable, write_json
@@ -82,9 +82,9 @@ def worst_case(
         "random": json.loads(random.to_json()),
     }
     if str(json_) != "-":
-        console = Console(stderr=json_ is not None)
+        console = terminal(stderr=json_ is not None)
         for title, one in ((f"The set that `{chosen.name}` chose", worst), ("A random set of equal budget", random)):
-            console.print(f"[bold]{title}[/]")
+            console.print(title, style="bold")
             console.print(one.table(spread=False))
         console.print(
             f"Left to see of it (the lower, the more): {figures['upper_objective']:.4f}; of the easiest set "
@@ -92,7 +92,7 @@ def worst_case(
             f"{figures['overlap_with_easiest']:.0%} of it is in the easiest set."
         )
         for warning in dict.fromkeys(text for one in trials for text in one.chosen.warnings):
-            console.print(f"[yellow]warning:[/] {warning}")
+            console.print(Text.assemble(("warning:", "yellow"), f" {warning}"))
     try:
         write_json(json_, result)
     finally:  # one place that cannot keep it costs the other nothing

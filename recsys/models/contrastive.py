@@ -39,7 +39,8 @@ class ContrastiveRecommender(Recommender):
 
     **Differences from the papers:** a node counts once for each of its interactions in a batch, not once a batch, so
     that the contrast is a sum over interactions like the rest of the objective; negatives are neither all nodes (SGL)
-    nor those of the batch (SimGCL, XSimGCL) but drawn, so that they do not depend on who else is in the batch.
+    nor those of the batch (SimGCL, XSimGCL) but drawn, so that they do not depend on who else is in the batch. The
+    defaults are alike for all of these models, where the papers tune weight, temperature and noise by model and data.
     """
 
     def __init__(

@@ -13,7 +13,9 @@ from unlearn.invalid import Rules
 
 @register
 class SocialLightGCN(LightGCN):
-    """LightGCN (He et al., 2020, arXiv 2002.02126) over interactions and ties in one graph.
+    """LightGCN over interactions and ties in one graph.
+
+    After He et al., "LightGCN: Simplifying and powering graph convolution network", 2020, arXiv 2002.02126.
 
     Z = 1 / (L + 1) sum_{l=0..L} A^l E,   A = D^-1/2 [[s T, R], [R^T, 0]] D^-1/2
 
@@ -22,7 +24,7 @@ class SocialLightGCN(LightGCN):
 
     **Differences from the paper:** the ties. Social recommenders mostly give them layers of their own and fuse the two
     (Wu et al., "A neural influence diffusion model for social recommendation", 2019, arXiv 1904.10322); one symmetric
-    matrix keeps the model linear in the table, so that the proof of `recsys.optimality` holds for it, too.
+    matrix keeps the model linear in the table, so that the proof of `recsys.linear.optimality` holds for it, too.
 
     Raises:
         ValueError: `layers` is negative or `tie_weight` not positive; or, when a graph is built, the data have no ties.

@@ -114,6 +114,15 @@ def test_arguments_of_methods_and_what_they_require(table: Path) -> None:
     assert said["settings"]["objective"] == "bpr"
 
 
+def test_methods_that_differ_in_brackets_are_told_apart(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    names = [f"masked:inner=[fine_tune:epochs={epochs}]" for epochs in (1, 2)]
+    done = unlearn(
+        "evaluate", "--data", table, "--delete", "users:3", "--methods", ",".join(names), "--seeds", "2", *SMALL
+    )
+    assert done.exit_code == 0 and all(name in done.stdout for name in names), done.output
+
+
 def test_evaluating_an_unknown_user_is_about_ids(table: Path) -> None:
     assert "nobody" in refusal(3, "evaluate", "--data", table, "--delete", "user:nobody", *SMALL, "--seeds", "1")
 

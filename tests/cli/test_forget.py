@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from recsys import store
 from recsys.data import Interactions, read
+from recsys.workspace import model_folder
 from tests.cli.run import SMALL, answer, digest, lists, naming, refusal, unlearn
 from unlearn.requests.states import Step
 from unlearn.requests.steps import perform
@@ -145,8 +147,16 @@ def test_copies_in_mlflow_forget_with_the_model(
     elsewhere = answer("forget", "--model", model, "--out", tmp_path / "other", "--user", next_, "--track", location)
     assert (elsewhere["copies_destroyed"], elsewhere["copies_left"]) == (0, [])
     assert kept_in(location) == {*old, elsewhere["model_id"]}
+    client = MlflowTracker(location)._client
+
+    def digest_of(model_id: str) -> str:
+        return client.get_logged_model(model_id).tags["unlearn.digest"]
+
+    was = store.digest(model_folder(model))
+    assert digest_of(trained[1]["model_id"]) == was
 
     said = answer("forget", "--model", model, "--user", gone, "--track", location)
+    assert digest_of(said["model_id"]) == store.digest(model_folder(model)) != was
 
     assert (said["copies_destroyed"], said["copies_left"]) == (2, [])
     assert kept_in(location) == {elsewhere["model_id"], said["model_id"]}
@@ -157,12 +167,12 @@ def test_copies_in_mlflow_forget_with_the_model(
     assert naming(model, [gone, next_]) == naming(location.parent, [next_]) == set()
     files = [path for path in artifacts.rglob("*") if path.is_file()]
     assert files and all(elsewhere["model_id"] in path.parts for path in files)
-    client = MlflowTracker(location)._client
     runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id], "tags.unlearn.method != ''")
     assert {run.info.run_name for run in runs} == {"forget"} and len(runs) == 2
     (of_gone,) = [run for run in runs if run.data.metrics["interactions_removed"] == said["interactions_removed"]]
     assert of_gone.data.metrics["residual_after"] == pytest.approx(said["residual_after"])
     assert of_gone.data.params["dim"] == "6" and of_gone.data.tags["unlearn.method"] == "reconverge"
+    assert [run.data.tags["unlearn.parent_model"] for run in runs] == [was, was]
 
 
 def test_a_copy_that_was_never_finished_goes_with_the_next_request(

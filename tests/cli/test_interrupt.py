@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recsys.landscape import WholeDataLandscape
+from recsys.linear.landscape import WholeDataLandscape
 from recsys.objectives import BPR
 from tests.cli.run import SMALL, digest, unlearn
 

@@ -46,3 +46,9 @@ def test_of_objectives(name: str, data: Interactions) -> None:
     built = build_model(Setup(objective=name), data, seed=0, progress=False)
     assert isinstance(built, RecommenderProblem)
     assert built.objective_function.arguments().items() <= shown("objectives", name).items()
+
+
+def test_every_paper_has_its_title_and_year() -> None:
+    listed = [one for of_kind in (answer("models") | answer("methods")).values() for one in of_kind]
+    papers = {one["name"]: one["paper"] for one in listed if one["paper"] is not None}
+    assert [name for name, paper in papers.items() if not (paper["title"] and paper["year"])] == []

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.main import get_command
@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 from graph_influence.maximize import maximizers
 from graph_influence.minimize import minimizers
+from graph_influence.readers import Format
 from graph_influence.schemes import SCHEMES
 from recsys.data import Interactions
+from recsys.data.readers.formats import FORMATS
 from tests.cli.run import digest, program, refusal, unlearn
 from unlearn.cli import app
 from unlearn.worst_case import selectors
@@ -185,6 +187,8 @@ def test_every_command_explains_itself_to_the_letter(words: str) -> None:
         ("influence minimize", "method", minimizers()),
         ("influence maximize", "scheme", list(SCHEMES)),
         ("worst-case", "selector", selectors()),
+        ("train", "format", list(FORMATS)),
+        ("influence maximize", "format", list(get_args(Format))),
     ],
 )
 def test_help_lists_all_that_there_are(words: str, option: str, names: list[str]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from recsys.data import Interactions
-from tests.cli.run import answer, lists, refusal
+from tests.cli.run import SMALL, answer, lists, refusal, unlearn
 
 
 def test_recommendations_are_new_to_the_user_and_best_first(model: Path, data: Interactions) -> None:
@@ -27,6 +29,18 @@ def test_a_list_is_as_long_as_there_are_items_however_long_it_may_be(model: Path
     asked = ("recommend", "--model", model, "--user", user, "--k", str(10**15))
     (found,) = answer(*asked)["recommendations"]
     assert {entry["item"] for entry in found["items"]} == set(data.items.ids) - seen
+
+
+def test_ids_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Neither as styles or pictures, nor by what they tell a terminal to do."""
+    items = ["[red]x[/red]", ":smile:", "\x1b[2Jx", "[/]", "plain"]
+    pairs = [(f"u{u}", item) for u in range(8) for i, item in enumerate(items) if (u + i) % 3]
+    pd.DataFrame(pairs, columns=["user", "item"]).to_parquet(tmp_path / "log.parquet")
+    answer("train", "--data", tmp_path / "log.parquet", "--split", "none", "--out", tmp_path / "model", *SMALL)
+    for user in ("u0", "u1", "u2"):
+        shown = unlearn("recommend", "--model", tmp_path / "model", "--user", user).stdout
+        new = [item for item in items if (user, item) not in pairs]
+        assert new and all(item.replace("\x1b", "\\x1b") in shown for item in new) and "\x1b" not in shown
 
 
 def test_a_changed_file_is_refused(model: Path, data: Interactions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import signal
 import socket
@@ -12,9 +13,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recsys.data import Interactions
 from tests.cli.run import answer, digest, refusal, unlearn
+from unlearn.requests.certificate import FORMAT
 
 
 def test_a_key_that_is_none_is_no_forgery(config: Path, data: Interactions, tmp_path: Path) -> None:
@@ -35,6 +38,41 @@ def test_a_key_that_is_none_is_no_forgery(config: Path, data: Interactions, tmp_
     assert f"{public} must be a certificate, in JSON (" in told
     told = refusal(2, "verify-certificate", file, "--key", public, "--previous", public)
     assert f"{public} must be a certificate, in JSON (" in told
+
+
+def test_a_forgery_cannot_say_on_a_terminal_that_it_is_valid(tmp_path: Path) -> None:
+    """Its names are in the message that it is not, and a terminal would take them for commands."""
+    file = tmp_path / "certificate.json"
+    says = f"\x1b[1A\x1b[2K\r{file} is valid: signed by that key, every target verified, nothing left\x1b[8m"
+    file.write_text(json.dumps({"format": FORMAT, "targets": {says: {}}}), "utf-8")
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    found = unlearn("verify-certificate", file, "--key", key)
+    assert found.exit_code == 1 and found.stdout == "" and found.stderr.startswith(f"error: {file} is not valid")
+    assert not set(found.stderr) & {"\x1b", "\r"} and "\\x1b[1A\\x1b[2K\\r" in found.stderr
+
+
+def test_a_key_is_that_key_whatever_a_file_of_its_name_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forger who sends a folder can put their own key into a file that is called like the issuer's."""
+    monkeypatch.chdir(tmp_path)
+    issuer = base64.b64encode(bytes(range(32))).decode()  # without a slash
+    forger = Ed25519PrivateKey.generate()
+    left = {"shop": {"left": {}, "verification": {"passed": True}}}
+    content = {
+        "format": FORMAT,
+        "sequence": 1,
+        "batch": "0" * 32,
+        "occasion": "schedule",
+        "digests": [],
+        "targets": left,
+    }
+    content["closed_at"] = "2026-01-05T09:00:00+00:00"
+    signed = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    signature = base64.b64encode(forger.sign(signed)).decode()
+    Path("certificate.json").write_text(json.dumps(content | {"disclosed": [], "signature": signature}), "utf-8")
+    own = base64.b64encode(forger.public_key().public_bytes_raw()).decode()
+    assert answer("verify-certificate", "certificate.json", "--key", own)["valid"]
+    Path(issuer).write_text(own, "utf-8")
+    assert unlearn("verify-certificate", "certificate.json", "--key", issuer).exit_code == 1
 
 
 def test_an_identity_that_is_no_text_is_refused(config: Path) -> None:

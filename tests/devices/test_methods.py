@@ -12,7 +12,7 @@ import torch
 import recsys.methods  # noqa: F401  (registers those that know recommenders)
 from graph_influence.problem import SurrogateProblem
 from graph_influence.surrogate import surrogate
-from recsys.attribution import pair_scores
+from recsys.attribution import pair_scores, tracin
 from recsys.problem import RecommenderProblem
 from recsys.scorer import RankingScorer
 from tests.devices.small import OBJECTIVES, assert_agrees, interactions, some_of_everything, some_users, trained
@@ -89,6 +89,12 @@ def test_attribution(gpu: torch.device, attributor: TracIn | GradientDot | Influ
     query = pair_scores(torch.tensor([[0, 1], [5, 9]]))
     ours, theirs = (attributor.fit(one).scores(query).values for one in (here.to(gpu), here))
     torch.testing.assert_close(ours.cpu(), theirs, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["whole_data", "bpr"])
+def test_tracin_in_closed_form(gpu: torch.device, objective: str) -> None:
+    here, pairs = trained(objective), torch.tensor([[0, 1], [5, 9]])
+    torch.testing.assert_close(tracin(here.to(gpu), pairs).cpu(), tracin(here, pairs), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["reconverge", "fine_tune", "iau", "newton", "retrain"])

@@ -103,6 +103,12 @@ def test_arcs_are_found_by_ids_of_their_ends():
     assert [ends(graph)[arc] if arc >= 0 else None for arc in found] == [(0, 1), None, (2, 1), None, (1, 2)]
 
 
+def test_the_ends_of_arcs_are_what_they_are_found_by():
+    graph = SocialGraph.from_arcs([3, 0, 1, 2, 0], [1, 1, 2, 1, 3], nodes=Vocabulary(["a", "b", "c", "d"]))
+    assert graph.pairs(np.array([4, 0])) == (("a", "d"), ("a", "b"))
+    assert graph.arcs(graph.pairs(np.arange(5))).tolist() == list(range(5))
+
+
 def test_removal_leaves_tombstones_and_everybody_else_in_place():
     graph = random_graph(3)
     gone, tie = 1, int(np.flatnonzero((graph.source != 1) & (graph.target != 1))[0])

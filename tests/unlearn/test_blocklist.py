@@ -12,6 +12,7 @@ import pytest
 
 from unlearn.blocklist import Blocklist
 from unlearn.target import Pseudonyms, Subject
+from unlearn.workspace import Workspace
 
 PSEUDONYMS = Pseudonyms(bytes(32))
 
@@ -31,6 +32,15 @@ def test_others_see_it_at_once_and_after_a_restart(tmp_path: Path) -> None:
     assert Subject("phone", "1@example.org") not in one
     other.discard([person(1)])
     assert person(1) not in one and person(2) in one and len(opened(tmp_path)) == 1
+
+
+def test_nobody_else_can_keep_people_from_being_suppressed(tmp_path: Path) -> None:
+    """A lock is held by whoever can open its file, be it for reading alone."""
+    blocked, workspace = opened(tmp_path), Workspace(tmp_path / "model", "marker", "a command", "model")
+    with workspace.held():
+        blocked.add([person(1)])
+    modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir() if path.name.endswith("lock")}
+    assert modes == {".blocked.lock": 0, ".model.unlearn-lock": 0}
 
 
 def test_what_was_added_is_on_disk_when_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,17 @@ def test_what_is_refused_is_lost_and_what_was_said_before_is_not(monkeypatch: py
     assert (sys.stdout, sys.stderr) == (left, wide)
 
 
+def test_a_terminal_is_told_what_others_wrote_and_obeys_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    with outlets():
+        print("\x1b[1muser\x1b[0m", "a\x1b[2K\x1b[1A\rb\x9b2J\x07", "\x1b]0;title\x1b\\", "Zoë\tü", sep="|")
+        sys.stderr.write("\r50 %\x1b[A")  # a progress bar is no text
+    assert out.getvalue() == ("\x1b[1muser\x1b[0m|a\\x1b[2K\\x1b[1A\\rb\\x9b2J\\x07|\\x1b]0;title\\x1b\\|Zoë\tü\n")
+    assert err.getvalue() == "\r50 %\x1b[A"
+
+
 def test_there_may_be_no_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)  # as `>&-` leaves it
     with outlets() as said_by:

@@ -37,6 +37,14 @@ def test_the_key_is_overwritten_where_it_lies(tmp_path: Path) -> None:
     assert (tmp_path / "hard link").read_bytes() == bytes(32)
 
 
+def test_the_key_of_what_was_sealed_before_is_overwritten_too(tmp_path: Path) -> None:
+    seal = Seal(tmp_path, "b1")
+    seal.write(b"first")
+    (tmp_path / "hard link").hardlink_to(tmp_path / "b1.key")
+    seal.write(SECRET)
+    assert (tmp_path / "hard link").read_bytes() == bytes(32) and seal.read() == SECRET
+
+
 def test_killed_after_that_it_is_no_seal_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And in nobody's way: every other batch reads all that is sealed."""
     seal, other = Seal(tmp_path, "b1"), Seal(tmp_path, "b2")

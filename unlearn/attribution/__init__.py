@@ -10,7 +10,7 @@ from unlearn.attribution.influence import Influence
 from unlearn.attribution.projection import CountSketch, Dense, Projection
 from unlearn.attribution.removal import Removal
 from unlearn.attribution.store import GradientStore
-from unlearn.attribution.tracin import GradientDot, TracIn
+from unlearn.attribution.tracin import GradientDot, TracIn, traced
 
 __all__ = [
     "Attribution",
@@ -29,4 +29,5 @@ __all__ = [
     "gradient_features",
     "losses",
     "query_features",
+    "traced",
 ]

@@ -12,7 +12,10 @@ from unlearn.problem import Fitted
 @register
 @dataclass(frozen=True)
 class GraphDrop(Unlearner):
-    """The old parameters over remaining data and remaining graph."""
+    """The old parameters over remaining data and remaining graph.
+
+    Memory: those data and that graph.
+    """
 
     name = "graph_drop"
     baseline = True

@@ -15,6 +15,8 @@ class Native(Unlearner):
     """The model's own rule of forgetting: an exact update of a closed form, a retrain of the shards concerned.
 
     Nothing is prepared; what the rule keeps between requests is part of the model.
+
+    Memory: that of the rule, which the model's own class states.
     """
 
     name = "native"

@@ -12,7 +12,10 @@ from unlearn.problem import Fitted
 @register
 @dataclass(frozen=True)
 class NoOp(Unlearner):
-    """Keeps the old parameters and goes on scoring with the old data and graph: how much there was to forget."""
+    """Keeps the old parameters and goes on scoring with the old data and graph: how much there was to forget.
+
+    Memory: nothing beside the remaining data and graph, which every request cuts.
+    """
 
     name = "no_op"
     baseline = True

@@ -39,14 +39,17 @@ class Reconverge(Unlearner):
     No paper: the design is our own. `prepare` keeps what does not depend on the request (for a recommender its final
     embeddings: about as large as the model), and every request leaves it fresh for the next.
 
+    Memory: that, and 2 `memory` + 12 vectors of what moves, which over few directions are short. Where main memory
+    cannot hold them the request is refused. A problem without a landscape of its own holds more.
+
     Args:
         accuracy: share of the way to the minimiser that may be left, as the solver estimates it; 0 goes on until
             rounding leaves nothing to gain. The way is that of the scores where the objective is strongly convex in
             them (`whole_data` on a linear recommender), so that what is left to gain tells what is left of it, and
             what the objective gains elsewhere and below .1. The directions may leave out ten times its cube of the
             request's squared first-order push, and of the way what an estimate puts at 1.25 times it, which sees about
-            a third (`recsys.probes`): what that comes to is for measurements to say. Below .1, finer than they reach,
-            all that the table's rows span moves, and below .01 all parameters.
+            a third (`recsys.linear.probes`): what that comes to is for measurements to say. Below .1, finer than they
+            reach, all that the table's rows span moves, and below .01 all parameters.
         max_iterations: stops there whatever is left, over the directions and again over all parameters.
         memory: pairs of L-BFGS.
 

@@ -20,6 +20,8 @@ class Retrain(Unlearner):
     `coupled` keeps the seed: whoever remains begins from the same rows and meets the same draws as before. Otherwise
     the retrain is cold: it takes another seed, as one would who never saw the original. Of a model that is no
     `Problem` nothing is known but its own seed, which it keeps.
+
+    Memory: that of training.
     """
 
     coupled: bool = False

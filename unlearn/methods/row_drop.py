@@ -15,6 +15,8 @@ class RowDrop(Unlearner):
     """Like `graph_drop`, with the rows that no remaining record reaches cleared: those of forgotten users and items.
 
     For single interactions, and for problems without rows of their own for anyone, it is `graph_drop`.
+
+    Memory: one vector of the parameters' size.
     """
 
     name = "row_drop"

@@ -33,8 +33,10 @@ class SSD(Unlearner):
     both are about the same, and hardly anything happens; and since I_F is at most n_D / n_F times I_D, nothing at all
     where the threshold is above that.
 
-    `prepare` computes I_D, one vector of the parameters' size; three more are held while a request is served. An
-    estimate of a sum cannot be freed of single records, so none is handed on: the next request computes it anew.
+    An estimate of a sum cannot be freed of single records, so none is handed on: every request computes I_D anew, but
+    for the first, for which `prepare` does.
+
+    Memory: I_D, one vector of the parameters' size, and three more while a request is served.
 
     Args:
         threshold: alpha of the paper.

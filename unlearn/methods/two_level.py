@@ -29,7 +29,9 @@ class TwoLevel(Unlearner):
     Requests compose without drift: after any number of them the model is x + c(what is left) - c(all), so the
     correction is never built on an earlier correction. x itself is the original's, and what the short training does not
     reproduce of the forgotten stays in it: rows of the forgotten are cleared, the rest is only as good as the measured
-    gap. `prepare` runs the first short training; memory: one set of parameters.
+    gap. `prepare` runs the first short training.
+
+    Memory: one set of parameters, and that of training.
 
     Args:
         share: of the epochs; the cost of a request is this share of a retrain.

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from standardwebhooks import Webhook
 
 from unlearn.requests import audit
@@ -61,6 +61,7 @@ class _Owed:
     subject_request_id: str
     due_at: datetime
     status: str
+    since: datetime
     attempts: int
 
 
@@ -85,7 +86,7 @@ class Callbacks:
         self._resolve = resolve or _addresses
 
     def deliver(self) -> int:
-        """Send callbacks that are due, some at once; returns how many were delivered."""
+        """Send callbacks that are due, some at once, each controller's in its turn; returns how many were delivered."""
         owed = self._take()
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="callback") as side_by_side:
             delivered = sum(map(self._record, owed, side_by_side.map(self._answer, owed)))
@@ -95,14 +96,19 @@ class Callbacks:
 
     def _take(self) -> list[_Owed]:
         now = self._ledger.now()
+        owed, oldest = (Callback.ended_at.is_(None), due(now)), (Callback.created_at, Callback.id)
+        # A controller that is owed thousands, and whose receiver never answers, must not be in every place.
+        turn = func.row_number().over(partition_by=Request.caller, order_by=oldest).label("turn")
+        turns = select(Callback.id, turn).join(Request, Request.id == Callback.request_id).where(*owed).subquery()
+        asked = (
+            select(Callback)
+            .join(turns, turns.c.id == Callback.id)
+            .where(*owed)  # of a row as it is once it is locked
+            .order_by(turns.c.turn, *oldest)
+            .limit(_AT_ONCE)
+            .with_for_update(of=Callback, skip_locked=True)
+        )
         with self._ledger.database.write() as session:
-            asked = (
-                select(Callback)
-                .where(Callback.ended_at.is_(None), due(now))
-                .order_by(Callback.created_at, Callback.id)
-                .limit(_AT_ONCE)
-                .with_for_update(skip_locked=True)
-            )
             taken: list[_Owed] = []
             for row in session.scalars(asked).all():
                 request = session.get_one(Request, row.request_id)
@@ -110,7 +116,7 @@ class Callbacks:
                 taken.append(
                     _Owed(
                         row.id, row.url, request.caller, request.subject_request_id, request.due_at, row.status,
-                        row.attempts,
+                        row.created_at, row.attempts,
                     )
                 )  # fmt: skip
             return taken
@@ -147,7 +153,7 @@ class Callbacks:
             "ce-source": f"https://{self._domain}",
             "ce-type": f"{'.'.join(reversed(self._domain.split('.')))}.erasure.{owed.status}.v1",
             "ce-subject": owed.subject_request_id,
-            "ce-time": now.isoformat(),
+            "ce-time": owed.since.isoformat(),  # by which a status that comes late is told from a newer one
         }
         # To the address that was examined: the name might lead elsewhere the next time.
         extensions = {"sni_hostname": name}

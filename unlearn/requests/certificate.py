@@ -3,10 +3,11 @@
 It says what was removed and how that was verified, and what it does not cover. It is a record by whoever holds the key,
 not a legal statement.
 
-A batch serves requests of several controllers, and none of them is to learn of another's. So requests and counts are
-not signed themselves: digests of them are, each with a salt, and what they are of stands beside, under `disclosed`.
-Whoever is handed a certificate can check whatever it discloses, and guess nothing else (selective disclosure, as in
-SD-JWT).
+A batch serves requests of several controllers, and none of them is to learn of another's. So requests, counts and
+figures (of the making of a version, and of its verification: what is removed together is told by most of them) are not
+signed themselves: digests of them are, each with a salt, and what they are of stands beside, under `disclosed`. Whoever
+is handed a certificate can check whatever it discloses, and guess nothing else (selective disclosure, as in SD-JWT) but
+how many requests there were, by the number of digests.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
     """Write the certificate of a batch that is being closed, in the same transaction."""
     last = session.scalars(select(CertificateRow).order_by(CertificateRow.sequence.desc()).limit(1)).first()
     requests = session.scalars(select(Request).where(Request.batch_id == batch.id).order_by(Request.id)).all()
-    head, targets = audit.head(session), evidence(session, batch.id)
+    head, whole = audit.head(session), evidence(session, batch.id)
     # Where somebody was named by a type of identity that the target does not know them by.
-    partial = sorted(name for name, target in targets.items() if target.get("unknown_types"))
-    counts = {name: {key: target.pop(key) for key in _COUNTED if key in target} for name, target in targets.items()}
-    disclosed = [_salted("request", _told(one)) for one in requests] + [_salted("counts", counts)]
+    partial = sorted(name for name, target in whole.items() if target.get("unknown_types"))
+    counts = {name: {key: target[key] for key in _COUNTED if key in target} for name, target in whole.items()}
+    figures = {name: _figures(target) for name, target in whole.items()}
+    disclosed = [_salted("request", _told(one)) for one in requests]
+    disclosed += [_salted("counts", counts), _salted("figures", figures)]
     content: dict[str, Any] = {
         "format": FORMAT,
         "sequence": 1 if last is None else last.sequence + 1,
@@ -59,7 +62,7 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
         "closed_at": ledger.now().isoformat(),
         "occasion": "requests" if requests else "schedule",
         "digests": sorted(map(_digest, disclosed)),
-        "targets": targets,
+        "targets": {name: _without_figures(target) for name, target in whole.items()},
         "partial": partial,
         "audit": {"sequence": head.sequence, "digest": head.digest},
     }
@@ -72,6 +75,23 @@ def issue(session: Session, ledger: Ledger, batch: BatchRow) -> None:
             content=json.dumps(content | {"disclosed": disclosed, "signature": signature}, indent=1),
         )
     )
+
+
+def _figures(target: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a target's evidence, of which a limit, too, may be made by how much was removed."""
+    told = {"facts": target["version"]["facts"]} if "version" in target else {}
+    return told | ({"checks": target["verification"]["checks"]} if "verification" in target else {})
+
+
+def _without_figures(target: Mapping[str, Any]) -> dict[str, Any]:
+    """A target's evidence without them, and without counts: of each check there is whether it passed."""
+    told = {name: value for name, value in target.items() if name not in _COUNTED}
+    if "version" in told:
+        told["version"] = {name: value for name, value in told["version"].items() if name != "facts"}
+    if "verification" in told:
+        checks = [{"name": one["name"], "passed": one["passed"]} for one in told["verification"]["checks"]]
+        told["verification"] = told["verification"] | {"checks": checks}
+    return told
 
 
 def _told(request: Request) -> dict[str, str]:
@@ -98,11 +118,12 @@ def certificate(ledger: Ledger, batch_id: str) -> dict[str, Any] | None:
 def certificate_of_request(ledger: Ledger, caller: str | None, subject_request_id: str) -> dict[str, Any] | None:
     """The certificate of the batch that served a request; None where there is none.
 
-    It discloses no other request, and counts only where all requests of the batch are of the same controller.
+    It discloses no other request, and counts and figures only where all requests of the batch are of the same
+    controller.
 
     Raises:
         NoSuchRequest: that caller made none; see `find`.
-        Refused: an older version issued it, and all requests of the batch are named in what that signed.
+        Refused: an older version issued it, and what that signed tells of the other requests of the batch.
     """
     with ledger.database.read() as session:
         request = find(session, caller, subject_request_id)
@@ -110,20 +131,21 @@ def certificate_of_request(ledger: Ledger, caller: str | None, subject_request_i
         if row is None:
             return None
         whole, own = json.loads(row.content), _told(request)
-    if "digests" not in whole:
+    told: list[dict[str, Any]] = whole.get("disclosed", [])
+    # Whose counts they are alone.
+    alone = all(one["request"]["controller_id"] == request.caller for one in told if "request" in one)
+    if not told or not (alone or any("figures" in one for one in told)):
         raise Refused(
             "certificate of an older version",
-            "An older version issued it, which named all requests of the batch: ask an auditor for that of the batch.",
+            "An older version issued it, which signed what tells of all requests of the batch: ask an auditor for that "
+            "of the batch.",
         )
-    requests = disclosed(whole, "request")
-    kept = [one for one in whole["disclosed"] if one.get("request") == own]
-    if all(one["controller_id"] == request.caller for one in requests):  # whose counts they are alone
-        kept += [one for one in whole["disclosed"] if "counts" in one]
+    kept = [one for one in told if (alone and "request" not in one) or one.get("request") == own]
     return whole | {"disclosed": kept}
 
 
-def disclosed(document: Mapping[str, Any], kind: Literal["request", "counts"]) -> list[Any]:
-    """What a certificate discloses of that kind: requests, or counts by target."""
+def disclosed(document: Mapping[str, Any], kind: Literal["request", "counts", "figures"]) -> list[Any]:
+    """What a certificate discloses of that kind: requests, or counts or figures by target."""
     return [one[kind] for one in document["disclosed"] if kind in one]
 
 
@@ -170,8 +192,8 @@ def _covered(disclosed: Any, digests: Any) -> bool:
     """Whether everything that is disclosed was signed, and nothing is disclosed twice."""
     if not (isinstance(disclosed, list) and isinstance(digests, list)):
         return False
-    found = [_digest(one) for one in disclosed if isinstance(one, dict)]
-    return len({*found}) == len(disclosed) and all(one in digests for one in found)
+    found = {_digest(one) for one in disclosed if isinstance(one, dict)}
+    return len(found) == len(disclosed) and found <= {one for one in digests if isinstance(one, str)}
 
 
 def _failures(targets: Any) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from filelock import FileLock
 
 from unlearn import durable
 from unlearn.invalid import InvalidInput
@@ -72,12 +74,16 @@ class Keyring:
 
         The first of the old ones stays in any case: what was encrypted with it a moment ago may not be stored yet.
         Returns how many were taken out.
+
+        Args:
+            sealed: read once no other rotation is under way, whose new key would be lost, and all that it encrypts.
         """
-        old = cls.read(path)
-        openers = [Fernet(base64.urlsafe_b64encode(key)) for key in old.payload]
-        needed = {_first(openers, content) for content in sealed}
-        kept = [key for place, key in enumerate(old.payload) if place == 0 or place in needed]
-        durable.replace(path, replace(old, payload=(secrets.token_bytes(_LENGTH), *kept))._written())
+        with FileLock(path.with_name(f".{path.name}.lock"), mode=0o600):
+            old = cls.read(path)
+            openers = [Fernet(base64.urlsafe_b64encode(key)) for key in old.payload]
+            needed = {_first(openers, content) for content in sealed}
+            kept = [key for place, key in enumerate(old.payload) if place == 0 or place in needed]
+            durable.replace(path, replace(old, payload=(secrets.token_bytes(_LENGTH), *kept))._written())
         return len(old.payload) - len(kept)
 
     def _written(self) -> bytes:
@@ -154,13 +160,12 @@ class Keyring:
 
     @property
     def _fernet(self) -> MultiFernet:
-        if self.path is None:
-            return _cipher(self.payload)
-        try:
-            now = self.path.stat()
-            return _cipher(_payload(self.path, (now.st_mtime_ns, now.st_ino)))
-        except (OSError, UnusableKeyring):  # a file that is lost while this runs
-            return _cipher(self.payload)
+        if self.path is not None:
+            # Where the file is lost while this runs, what it held last goes on: older keys may be destroyed by now.
+            with suppress(OSError, UnusableKeyring):
+                now = self.path.stat()
+                object.__setattr__(self, "payload", _payload(self.path, (now.st_mtime_ns, now.st_ino)))
+        return _cipher(self.payload)
 
 
 @lru_cache(maxsize=2)

@@ -79,7 +79,11 @@ class Tracker(Protocol):
         ...
 
 
+DIGEST = "unlearn.digest"
+"""The tag that tells one stored model from another."""
+
+
 def lineage(*, method: str, parent_model: str | None, request_digest: str) -> dict[str, str]:
-    """Tags that say where an unlearned model comes from; `request_digest` must be the keyed one."""
+    """Tags that say where an unlearned model comes from; `parent_model` is a digest, of the request the keyed one."""
     tags = {"unlearn.method": method, "unlearn.request_digest": request_digest}
     return tags if parent_model is None else {**tags, "unlearn.parent_model": parent_model}

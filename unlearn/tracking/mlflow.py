@@ -46,6 +46,7 @@ class MlflowTracker:
     def __init__(self, location: str | Path, *, experiment: str | None = None) -> None:
         experiment = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "unlearn"
         self.uri, artifacts = _resolve(location)
+        self.artifacts = artifacts
         if artifacts is not None:
             require_artifacts(location, artifacts)
         self._client: MlflowClient = opened(location, self.uri)

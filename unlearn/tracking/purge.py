@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 60.0  # seconds
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
+_MADE = re.compile(r".+/(models/m-)?[0-9a-f]{32}/artifacts(/.+)?")
 
 
 class PurgeRefused(RuntimeError):
@@ -93,6 +94,24 @@ def delete_artifacts(where: str) -> None:
     repository = get_artifact_repository(where)
     if repository.list_artifacts():  # a folder that was never made, or is gone already, cannot be deleted
         repository.delete_artifacts()
+
+
+def require_made(places: Iterable[str]) -> None:
+    """Refuse places that are in no folder which MLflow makes for a run or a model: any folder can be registered.
+
+    Raises:
+        PurgeRefused: with the place.
+    """
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    for place in places:
+        local = urlparse(place).scheme in ("", "file")
+        path = str(Path(local_file_uri_to_path(place)).resolve()) if local else place
+        if ".." in path.split("/") or not _MADE.fullmatch(path):
+            raise PurgeRefused(
+                f"`purge` must destroy nothing but what MLflow has made (got a registered version in {place}): "
+                "delete that version, and by hand what it lies in"
+            )
 
 
 def pages(page: Callable[[str | None], Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,18 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlparse
 
+from unlearn.tracking.base import DIGEST
 from unlearn.tracking.mlflow import MlflowTracker
-from unlearn.tracking.purge import delete_artifacts, pages, rewrite
+from unlearn.tracking.purge import delete_artifacts, pages, require_made, rewrite
 from unlearn.tracking.reach import sqlite_file
-from unlearn.tracking.rows import delete_version
+from unlearn.tracking.rows import delete_version, traces_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-DIGEST = "unlearn.digest"
 _MODEL = "unlearn.model"  # MLflow's own field for it is empty where the store is SQL
 _EVER = 2**62  # milliseconds
+_NAMES = re.compile(r"(m-|tr-)?[0-9a-f]{32}")  # of folders that MLflow makes for runs, models and traces
 
 OldVersions = Literal["destroy", "record"]
 
@@ -107,12 +109,16 @@ class ModelRegistry:
         call finishes what a crash interrupted.
 
         Raises:
-            PurgeRefused: the store is reached over HTTP.
+            PurgeRefused: the store is reached over HTTP, or somebody registered a folder that is none of MLflow's.
         """
         serving = self._version(digest)
-        for version in self._others(serving):
-            if version.source:
-                delete_artifacts(version.source)
+        served = None if serving is None else self._lies(serving)
+        others = [(version, self._lies(version)) for version in self._others(serving)]
+        places = {where for _, where in others if where} - {served}  # somebody may have registered what serves again
+        require_made(places)
+        for version, where in others:
+            if where in places:
+                delete_artifacts(where)
             delete_version(self._client, version)
         if serving is not None:
             self._point_to(serving)
@@ -157,6 +163,10 @@ class ModelRegistry:
     def _version(self, digest: str) -> ModelVersion | None:
         return next((one for one in self._versions() if one.tags.get(DIGEST) == digest), None)
 
+    def _lies(self, version: ModelVersion) -> str:
+        """Where the artifacts of a version are: its source may name a model, or the version that it is a copy of."""
+        return self._client.get_model_version_download_uri(version.name, version.version)
+
     def _others(self, serving: ModelVersion | None) -> list[ModelVersion]:
         return [one for one in self._versions() if serving is None or one.version != serving.version]
 
@@ -178,24 +188,35 @@ class ModelRegistry:
         return [one.model_id for one in models if serving is None or one.model_id != serving.tags.get(_MODEL)]
 
     def _folders(self, serving: ModelVersion | None) -> list[Path]:
-        """Folders among the artifacts, and files, that are of no run and no model that stays; on this machine only."""
+        """Folders among the artifacts, and files, that are of nothing that stays; on this machine only.
+
+        Where the folder of all artifacts is not the tracker's own, but was named by whoever made the experiment, other
+        things may lie there: then of those alone that are called as MLflow calls what it makes.
+        """
         root = urlparse(self._client.get_experiment(self._tracker.experiment_id).artifact_location)
         if root.scheme != "file":
             return []
-        runs, models = Path(unquote(root.path)), Path(unquote(root.path)) / "models"
-        keep = {"models"} | ({serving.run_id, serving.tags.get(_MODEL)} if serving else set())
-        left = [one for folder in (runs, models) if folder.is_dir() for one in folder.iterdir() if one.name not in keep]
+        runs, own = Path(unquote(root.path)), root.geturl() == self._tracker.artifacts
+        keep = {"models", "traces"} | ({serving.run_id, serving.tags.get(_MODEL)} if serving else set())
+        left = [
+            one
+            for folder in (runs, runs / "models", runs / "traces")
+            if folder.is_dir()
+            for one in folder.iterdir()
+            if one.name not in keep and (own or _NAMES.fullmatch(one.name))
+        ]
         theirs = self._elsewhere() if left else set[str]()
         return [one for one in left if one.name not in theirs]
 
     def _elsewhere(self) -> set[str]:
-        """Ids of runs and models of other experiments, whose artifacts are in the same folder with a SQLite file."""
+        """Ids of what other experiments have, whose artifacts are in the same folder with a SQLite file."""
         from mlflow.entities import ViewType
 
         experiments = pages(lambda token: self._client.search_experiments(ViewType.ALL, page_token=token))
         others = [one.experiment_id for one in experiments if one.experiment_id != self._tracker.experiment_id]
         runs = [one.info.run_id for one in self._runs_of(others, ViewType.ALL)]
-        return {*runs, *(one.model_id for one in self._models_of(others))}
+        store: Any = self._client._tracking_client.store  # pyright: ignore[reportPrivateUsage]
+        return {*runs, *(one.model_id for one in self._models_of(others)), *traces_of(store, others)}
 
     def _runs_of(self, experiments: list[str], view: int) -> list[Any]:
         if not experiments:

@@ -43,6 +43,16 @@ def traces_made(store: Any, by: str) -> list[tuple[str, str, str | None]]:
         return [(name, str(experiment), where) for name, experiment, where in connection.execute(made)]
 
 
+def traces_of(store: Any, experiments: Sequence[str]) -> list[str]:
+    """The ids of all traces of these experiments."""
+    from mlflow.store.tracking.dbmodels.models import SqlTraceInfo
+    from sqlalchemy import select
+
+    with store.engine.connect() as connection:
+        asked = select(SqlTraceInfo.request_id).where(SqlTraceInfo.experiment_id.in_([int(one) for one in experiments]))
+        return list(connection.execute(asked).scalars())
+
+
 def forget_run(store: Any, run_id: str) -> None:
     """Delete what the run said of the traces of others, and that it is the parent of others."""
     from mlflow.store.tracking.dbmodels.models import SqlAssessments, SqlTag

@@ -1,4 +1,4 @@
-"""What forget sets are made of: units by activity and by popularity, in thirds."""
+"""What forget sets are made of: units by activity, popularity, memorisation and gradient variance, in thirds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from unlearn.methods.base import MissingRequirement
 from unlearn.problem import Problem
 from unlearn.worst_case.budget import Room
+from unlearn.worst_case.most_memorised import memorisation
+from unlearn.worst_case.opposing import gradient_sketch
+
+__all__ = ["NAMES", "activity", "gradient_variance", "memorisation", "popularity", "shares", "thirds"]
 
 NAMES = ("low", "middle", "high")
 
@@ -27,6 +32,28 @@ def popularity(problem: Problem, room: Room) -> Tensor:
     items = problem.units("item")
     of_records = torch.from_numpy(items.counts[items.owners]).double()
     return room.means(of_records, torch.arange(len(of_records)))
+
+
+def gradient_variance(problem: Problem, room: Room, *, directions: int = 32, seed: int = 0) -> Tensor:
+    """Variance over the stored checkpoints of the norm of each unit's gradient, float64 [k].
+
+    After Agarwal, D'souza and Hooker, "Estimating example difficulty using variance of gradients", 2022, arXiv
+    2008.11600. Norms are estimated in random directions, the same at every checkpoint.
+
+    **Differences from the paper:** gradients in the parameters, not in the input, which a recommender has none of;
+    their norms, over all checkpoints; no normalisation by class.
+
+    Raises:
+        MissingRequirement: training kept fewer than two checkpoints.
+    """
+    kept = problem.history.checkpoints
+    if len(kept) < 2:
+        raise MissingRequirement(
+            f"`gradient_variance` needs at least two checkpoints (got {len(kept)}); train again with them kept "
+            "(see `TrainingOptions.keep`)"
+        )
+    norms = [gradient_sketch(problem.with_params(one.params), room, directions, seed=seed).norm(dim=1) for one in kept]
+    return torch.stack(norms).var(dim=0)
 
 
 def thirds(scores: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recsys.data import Interactions
 from recsys.graph import BipartiteGraph
-from recsys.growth import grow
+from recsys.linear.growth import grow
 from recsys.models import LightGCN, Recommender
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem

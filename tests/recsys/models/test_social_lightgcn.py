@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from recsys.data import Interactions, synthetic
-from recsys.landscape import WholeDataLandscape
+from recsys.linear.landscape import WholeDataLandscape
+from recsys.linear.optimality import Certificate
 from recsys.models import build
 from recsys.objectives import BPR, Multinomial, Objective, WholeData
-from recsys.optimality import Certificate
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.recsys.convexity import TIGHT, convex, gram

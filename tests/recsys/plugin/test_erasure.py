@@ -209,7 +209,8 @@ def test_debt_is_paid_back_on_schedule_and_new_users_are_learned(service: Callab
     found = document["targets"]["recsys"]
     assert (document["occasion"], disclosed(document, "request")) == ("schedule", [])
     assert found["version"]["method"] == "retrain"
-    assert (found["version"]["facts"]["debt_before"], found["version"]["facts"]["debt_after"]) == (debt, 0)
+    ((facts, _),) = (figures["recsys"].values() for figures in disclosed(document, "figures"))
+    assert (facts["debt_before"], facts["debt_after"]) == (debt, 0)
     assert found["verification"]["passed"] and not any(found["left"].values())
     # The model is the one that training on what remains gives, on rows without the erased.
     now = workspace.load(house.target.workspace.folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import pytest
@@ -55,6 +57,11 @@ class TestRefusal(Parametrised, RefusalContract):
 @pytest.mark.parametrize("form", FORMS)
 def test_every_method_can_be_applied_to_something(form: str) -> None:
     assert applicable(make(form))
+
+
+@pytest.mark.parametrize("name", methods())
+def test_every_method_states_its_memory(name: str) -> None:
+    assert re.search(r"\bMemory: [\w(]", inspect.getdoc(type(method(name))) or "")
 
 
 def test_every_method_of_the_first_release_is_there() -> None:

@@ -52,6 +52,9 @@ TAMPERINGS: dict[str, Tamper] = {
         update(AuditRow).where(AuditRow.sequence == 3).values(at=s.get_one(AuditRow, 1).at)
     ),
     "digest": lambda s: s.execute(update(AuditRow).where(AuditRow.sequence == 3).values(digest="0" * 64)),
+    "digest of other signs": lambda s: s.execute(
+        update(AuditRow).where(AuditRow.sequence == 3).values(digest="é" * 64)
+    ),
     "deleted": lambda s: s.execute(delete(AuditRow).where(AuditRow.sequence == 3)),
     "first deleted": lambda s: s.execute(delete(AuditRow).where(AuditRow.sequence < 3)),
     "swapped": lambda s: [
@@ -66,6 +69,18 @@ def test_every_change_is_found(trail: Ledger, name: str) -> None:
     with trail.database.write() as session:
         TAMPERINGS[name](session)
     assert broken_at(trail) == (1 if name == "first deleted" else 3)
+
+
+@pytest.mark.parametrize("field", ["at", "actor", "detail", "previous", "digest"])
+@pytest.mark.parametrize("value", [b"\xff", "a moment", 7])
+def test_what_no_row_can_hold_is_found_where_it_is(sqlite_ledger: Ledger, field: str, value: object) -> None:
+    """SQLite takes anything in any column, and a check that fails instead of telling hides it."""
+    for k in range(6):
+        with sqlite_ledger.database.write() as session:
+            audit.append(session, sqlite_ledger, [audit.Entry("worker", "step.ended", f"batch:{k}", {})])
+    with sqlite_ledger.database.write() as session:
+        session.connection().exec_driver_sql(f"UPDATE audit SET {field} = ? WHERE sequence = 3", (value,))
+    assert broken_at(sqlite_ledger) == 3
 
 
 def test_a_chain_made_anew_without_the_key_is_found(trail: Ledger) -> None:

@@ -120,6 +120,17 @@ def test_it_is_repeated_later_and_later_until_it_arrives(owing: Ledger, clock: C
     assert row(owing).attempts == 5
 
 
+def test_a_status_that_comes_late_is_of_when_it_was_one(owing: Ledger, clock: Clock) -> None:
+    """Else a receiver that was away takes the first status, which comes again after the last, for the newest."""
+    receiver, began = Receiver(500), clock()
+    callbacks = sender(owing, receiver)
+    callbacks.deliver()
+    clock.advance(minutes=5)
+    callbacks.deliver()
+    assert [one.headers["ce-time"] for one in receiver.came] == [began.isoformat()] * 2
+    assert len({one.headers["webhook-timestamp"] for one in receiver.came}) == 2  # by which a replay is known
+
+
 def test_a_clock_that_was_ahead_and_is_put_right_keeps_no_controller_waiting(owing: Ledger, clock: Clock) -> None:
     callbacks = sender(owing, Receiver(500))
     clock.advance(days=400)
@@ -231,6 +242,20 @@ def test_no_receiver_makes_another_wait(sqlite_ledger: Ledger) -> None:
     assert (
         Callbacks(sqlite_ledger, "forget.example", client=client, resolve=lambda *_: ["93.184.215.14"]).deliver() == 2
     )
+
+
+def test_whoever_is_owed_many_takes_no_other_controllers_turn(ledger: Ledger, clock: Clock) -> None:
+    intake = Intake(ledger, Suppressions().suppress, due_within=timedelta(days=28))
+    for number in range(6):
+        urls = tuple(f"https://many.example/{number}/{place}" for place in range(10))
+        intake.submit(submission(f"ada {number}", caller="many", callbacks=urls))
+        clock.advance(seconds=1)
+    intake.submit(submission("bob", caller="few", callbacks=("https://few.example/",)))
+    receiver = Receiver(*[0] * 7)
+    sender(ledger, receiver).deliver()
+    assert len(receiver.came) == 20 and [one.headers["Host"] for one in receiver.came].count("few.example") == 1
+    deliver_all(ledger, sender(ledger, receiver))
+    assert len({str(one.url) for one in receiver.came}) == 61  # and nobody's is left out
 
 
 def test_the_worker_does_not_wait_for_a_receiver_that_drips(

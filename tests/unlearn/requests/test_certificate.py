@@ -6,12 +6,13 @@ import base64
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unlearn.requests.house import House
+from tests.unlearn.requests.house import Failing, House
 from tests.unlearn.requests.submissions import submission
 from tests.unlearn.target.people import PEOPLE
 from unlearn.requests.certificate import (
@@ -26,6 +27,7 @@ from unlearn.requests.certificate import (
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger, NoSuchRequest, Refused
 from unlearn.requests.tables import CertificateRow
+from unlearn.target import Batch, Check, Verdict, Version
 
 
 def test_it_says_what_was_done(issued: list[dict[str, Any]], sqlite_ledger: Ledger) -> None:
@@ -72,7 +74,7 @@ def test_what_has_another_shape_is_a_defect(issued: list[dict[str, Any]], sqlite
 
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a digest taken out": lambda one: one["digests"].pop(),
-    "a check": lambda one: one["targets"]["shop"]["verification"]["checks"][0].update(value=0.5),
+    "a check": lambda one: one["targets"]["shop"]["verification"]["checks"][0].update(name="none"),
     "a target": lambda one: one["targets"].pop("kiosk"),
     "the time": lambda one: one.update(closed_at="2026-01-06T00:00:00+00:00"),
     "the trail": lambda one: one["audit"].update(sequence=1),
@@ -91,7 +93,8 @@ def test_whatever_is_changed_is_noticed(issued: list[dict[str, Any]], sqlite_led
 
 NOT_SIGNED = "it discloses what was not signed"
 DISCLOSED: dict[str, Callable[[list[Any]], object]] = {
-    "a count": lambda told: told[-1]["counts"]["shop"]["removed"]["counts"].update(purchases=2),
+    "a count": lambda told: told[-2]["counts"]["shop"]["removed"]["counts"].update(purchases=2),
+    "a figure": lambda told: told[-1]["figures"]["shop"]["checks"][0].update(value=0.5),
     "whose request it is": lambda told: told[0]["request"].update(controller_id="kiosk"),
     "a salt": lambda told: told[0].update(salt=told[1]["salt"]),
     "no salt": lambda told: told[0].pop("salt"),
@@ -137,6 +140,60 @@ def test_a_controller_learns_nothing_of_the_others_of_a_batch(sqlite_ledger: Led
         for hidden in disclosed(whole, "request"):
             trials = [{"request": hidden}, {"salt": "", "request": hidden}, hidden]
             assert not {_digest(trial) for trial in trials} & set(found["digests"])
+
+
+class Telling(Failing):
+    """What it says of a version, and what it holds a check to, goes by how much was removed."""
+
+    def unlearn(self, batch: Batch, *, retrain: bool) -> Version:
+        return replace(super().unlearn(batch, retrain=retrain), facts={"purchases_removed": 987654})
+
+    def verify(self, batch: Batch, version: Version) -> Verdict:
+        return Verdict((Check(name="quality", value=0.2468, low=-0.1357),))
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_no_figure_tells_a_controller_how_much_was_removed_for_others(
+    sqlite_ledger: Ledger, tmp_path: Path, mixed: bool
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    house.targets["shop"] = Telling(house.targets["shop"], "nothing")
+    own = house.ask(PEOPLE[0])
+    house.intake.submit(submission(PEOPLE[1], caller="kiosk" if mixed else "shop"))
+    house.worker().run_once()
+    found = certificate_of_request(sqlite_ledger, "shop", own)
+    assert found is not None and defects(found, public_key(sqlite_ledger.keyring)) == []
+    shop = found["targets"]["shop"]
+    assert (shop["version"]["method"], shop["verification"]["passed"]) == ("subtract", True)
+    assert shop["verification"]["checks"] == [{"name": "quality", "passed": True}]
+    assert {figure in json.dumps(found) for figure in ("987654", "0.2468", "0.1357")} == {not mixed}
+    whole = certificate(sqlite_ledger, house.status(own).batch or "")
+    assert whole is not None
+    (figures,) = disclosed(whole, "figures")  # for an auditor in any case
+    assert figures["shop"]["facts"] == {"purchases_removed": 987654}
+    assert figures["shop"]["checks"] == [
+        {"name": "quality", "value": 0.2468, "low": -0.1357, "high": None, "passed": True}
+    ]
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_one_of_before_figures_were_kept_back_is_for_a_controller_whose_whole_batch_it_was(
+    sqlite_ledger: Ledger, tmp_path: Path, mixed: bool
+) -> None:
+    house = House(sqlite_ledger, tmp_path / "house")
+    own = house.ask(PEOPLE[0])
+    house.intake.submit(submission(PEOPLE[1], caller="kiosk" if mixed else "shop"))
+    house.worker().run_once()
+    with sqlite_ledger.database.write() as session:
+        row = session.get_one(CertificateRow, house.status(own).batch)
+        whole = json.loads(row.content)
+        whole["disclosed"] = [one for one in whole["disclosed"] if "figures" not in one]
+        row.content = json.dumps(whole)
+    if mixed:
+        with pytest.raises(Refused, match="ask an auditor"):
+            certificate_of_request(sqlite_ledger, "shop", own)
+    else:
+        assert certificate_of_request(sqlite_ledger, "shop", own) is not None
 
 
 def test_counts_are_disclosed_where_they_are_of_one_controller(

@@ -16,6 +16,7 @@ from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import PATH, Failing, House, strict_certificate
 from tests.unlearn.target.example import Purchases
 from tests.unlearn.target.people import PEOPLE
+from unlearn.requests.certificate import disclosed
 from unlearn.requests.ledger import Ledger, Refused
 from unlearn.requests.states import Outcome, RequestState, Step
 from unlearn.requests.status import PATIENCE
@@ -133,10 +134,10 @@ def test_a_figure_that_is_no_number_fails_and_is_recorded_in_words(house: House)
         (check, bound) = session.scalars(verified).one()["checks"]
     assert check == {"name": "auc", "value": "NaN", "low": None, "high": 0.5, "passed": False}
     assert bound == {"name": "bound", "value": "Infinity", "low": "-Infinity", "high": None, "passed": True}
-    kiosk = strict_certificate(house.ledger)["targets"]["kiosk"]
-    assert [one["value"] for one in kiosk["verification"]["checks"]] == [0.25, "Infinity"]
+    (figures,) = disclosed(strict_certificate(house.ledger), "figures")
+    assert [one["value"] for one in figures["kiosk"]["checks"]] == [0.25, "Infinity"]
     told = {"residual_before": "Infinity", "residual_after": "-Infinity", "seconds": 0.5, "rows": 3}
-    assert kiosk["version"]["facts"] == told
+    assert figures["kiosk"]["facts"] == told
     assert "step.ended" in house.events()  # and the trail holds
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,6 +87,38 @@ def test_rotating_keeps_what_is_needed_and_destroys_the_rest(tmp_path: Path) -> 
     # What was encrypted with the key before may be stored a moment after the rotation.
     assert Keyring.read(path).open(last.seal(PEOPLE)) == PEOPLE
     assert replace(last, payload=first.payload) == first  # the other keys are as they were
+
+
+def test_what_is_encrypted_while_the_file_cannot_be_used_is_opened_once_it_can(tmp_path: Path) -> None:
+    """As where it was moved away by mistake: keys that what runs began with may be destroyed by then."""
+    path = tmp_path / "keyring.json"
+    running = Keyring.create(path)
+    for _ in range(3):
+        Keyring.rotate(path, [])
+        running.seal(PEOPLE)
+    path.rename(tmp_path / "aside")
+    sealed = running.seal(PEOPLE)
+    (tmp_path / "aside").rename(path)
+    assert Keyring.read(path).open(sealed) == PEOPLE
+
+
+def test_two_rotations_at_once_lose_no_key(tmp_path: Path) -> None:
+    """What runs encrypts with the key of the one while the other still looks for what is needed."""
+    path = tmp_path / "keyring.json"
+    running, stored = Keyring.create(path), list[bytes]()
+    other = threading.Thread(target=Keyring.rotate, args=(path, stored))
+
+    def needed() -> Iterator[bytes]:
+        other.start()
+        other.join(timeout=0.5)
+        stored.append(running.seal(PEOPLE))
+        yield from stored
+
+    Keyring.rotate(path, needed())
+    stored.append(running.seal(PEOPLE))
+    other.join()
+    assert [Keyring.read(path).open(sealed) for sealed in stored] == [PEOPLE, PEOPLE]
+    assert len(Keyring.read(path).payload) >= 2
 
 
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from mlflow.entities import TraceInfo, TraceLocation, TraceState
 from tests.oracles.traces import holders
 from tests.unlearn.tracking.tables import rows, tables_with
 from unlearn.tracking import MlflowTracker
+from unlearn.tracking.purge import PurgeRefused
 from unlearn.tracking.registry import CHAMPION, Left, ModelRegistry, OldVersions
 
 CLEAN = Left(versions=0, runs=0, models=0, folders=0)
@@ -114,6 +115,28 @@ def test_deleted_runs_foreign_versions_and_what_a_crash_left_are_destroyed_too(
     assert client(tmp_path).get_run(study.id).data.params == {"note": other}  # an experiment of its own
 
 
+def test_what_others_registered_by_name_is_destroyed_and_what_serves_stays_however_often_it_is_registered(
+    location: Path, tmp_path: Path, model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As MLflow's own pages and `register_model` do it: the source of such a version is no place."""
+    gone, stays = canary(), canary()
+    registry = ModelRegistry(location, model="served")
+    publish(registry, model(gone), "a1")
+    publish(registry, model(stays), "b2")
+    shutil.rmtree(tmp_path / "stored")
+    first, second = sorted(client(tmp_path).search_model_versions("name = 'served'"), key=lambda one: one.version)
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        client(tmp_path).create_model_version("served", f"models:/{first.tags['unlearn.model']}")
+        client(tmp_path).copy_model_version("models:/served/2", "served")
+    assert second.source is not None
+    client(tmp_path).create_model_version("served", second.source)
+    assert registry.purge("b2") == CLEAN
+    assert holders(tmp_path, [gone]) == set() and any("artifacts/model" in one for one in holders(tmp_path, [stays]))
+    (version,) = client(tmp_path).search_model_versions("name = 'served'")
+    assert registry.champion() == int(version.version)
+
+
 def test_the_number_of_a_version_that_is_gone_is_all_that_is_left(
     location: Path, tmp_path: Path, model: Callable[[str], Path]
 ) -> None:
@@ -169,6 +192,47 @@ def test_artifacts_of_other_experiments_stay_though_they_lie_in_the_same_folder(
     before = sorted((tmp_path / "mlflow-artifacts").rglob("*"))
     assert registry.purge("a1") == CLEAN
     assert sorted((tmp_path / "mlflow-artifacts").rglob("*")) == before
+
+
+def test_traces_of_other_experiments_stay_too(location: Path, tmp_path: Path, model: Callable[[str], Path]) -> None:
+    registry, study = ModelRegistry(location, model="served"), MlflowTracker(location, experiment="study")
+    publish(registry, model("ann"), "a1")
+    folders: list[Path] = []
+    for number, experiment in enumerate((registry._tracker.experiment_id, study.experiment_id)):
+        place = TraceLocation.from_experiment_id(experiment)
+        made = TraceInfo(f"tr-{number:032x}", place, 1, TraceState.OK)
+        kept = study._client._tracking_client.store.start_trace(made)
+        folders.append(Path(kept.tags["mlflow.artifactLocation"].removeprefix("file://")))
+        folders[-1].mkdir(parents=True)
+        (folders[-1] / "traces.json").write_text("whom it was about", "utf-8")
+    assert registry.purge("a1") == CLEAN
+    assert [folder.is_dir() for folder in folders] == [False, True]
+
+
+def test_nothing_is_destroyed_that_mlflow_has_not_made(
+    location: Path, tmp_path: Path, model: Callable[[str], Path]
+) -> None:
+    """Whoever can register a version, or made the experiment, can name any folder; the service may write to more."""
+    home = tmp_path / "home"
+    (home / "precious").mkdir(parents=True)
+    (home / "precious" / "work.txt").write_text("of years", "utf-8")
+    client(tmp_path).create_experiment("served", artifact_location=home.as_uri())
+    registry = ModelRegistry(location, model="served")
+    publish(registry, model("ann"), "a1")
+    publish(registry, tmp_path / "stored", "b2")
+    (orphan := home / "models" / f"m-{canary()}").mkdir()
+    assert registry.purge("b2") == CLEAN
+    assert (home / "precious" / "work.txt").is_file() and not orphan.exists()
+    for source in (
+        str(home / "precious"),
+        (home / "precious").as_uri(),
+        f"{home}/models/m-{canary()}/artifacts/../../..",
+    ):
+        version = client(tmp_path).create_model_version("served", source)
+        with pytest.raises(PurgeRefused, match="delete that version"):
+            registry.purge("b2")
+        client(tmp_path).delete_model_version("served", version.version)
+    assert registry.purge("b2") == CLEAN and (home / "precious" / "work.txt").is_file()
 
 
 class Dies(BaseException):

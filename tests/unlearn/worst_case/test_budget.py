@@ -7,10 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import Tensor
 
+from recsys.data import ratio, synthetic
+from recsys.objectives import BPR
 from recsys.problem import RecommenderProblem
-from unlearn.worst_case import Budget
-from unlearn.worst_case.strata import activity, popularity, shares, thirds
+from recsys.train import TrainingOptions
+from tests.unlearn.toys import RIDGE_PENALTY, ridge
+from unlearn.methods.base import MissingRequirement
+from unlearn.worst_case import Budget, MostMemorised
+from unlearn.worst_case.strata import activity, gradient_variance, memorisation, popularity, shares, thirds
 
 DTYPE = torch.float64
 
@@ -72,3 +78,39 @@ def test_strata(problem: RecommenderProblem) -> None:
     strata = thirds(activity(room))
     active = activity(room).argsort(descending=True)[:5]
     assert shares(strata, active) == {"low": 0.0, "middle": 0.0, "high": 1.0}
+
+
+def test_the_most_memorised_are_of_the_highest_stratum_of_memorisation() -> None:
+    """Leaving a record out of ridge regression has a closed form: its residual over 1 less its leverage."""
+    fitted = ridge().fit()
+    room = Budget("record", 5).room(fitted.units("record"))
+    x, y = fitted.payload
+    hat = x @ torch.linalg.solve(x.T @ x + RIDGE_PENALTY * torch.eye(x.shape[1], dtype=DTYPE), x.T)
+    error = y - hat @ y
+    exact = 0.5 * ((error / (1 - hat.diagonal())).square() - error.square())
+    strata = thirds(memorisation(fitted, room, len(x), seed=0))
+    assert strata.tolist() == thirds(exact).tolist()
+    assert shares(strata, MostMemorised(folds=len(x)).select(fitted, "records:5").units)["high"] == 1.0
+
+
+def test_gradient_variance_over_checkpoints() -> None:
+    options = TrainingOptions(seed=1, epochs=6, learning_rate=0.05, keep=frozenset({"checkpoints"}), checkpoint_every=2)
+    split = ratio(synthetic(30, 20, 300, seed=0))
+    problem = RecommenderProblem.build(
+        split.train, model="mf", objective=BPR(), options=options, dim=4, dtype=DTYPE
+    ).fit()
+    users = problem.units("user")
+    room = Budget("user", 5).room(users)
+    norms: list[Tensor] = []
+    for kept in problem.history.checkpoints:
+        leaves = {name: value.clone().requires_grad_() for name, value in kept.params.items()}
+        losses = problem.record_losses(leaves)
+        own = [losses[torch.from_numpy(users.owners) == user].sum() for user in room.rows]
+        slopes = [torch.autograd.grad(one, leaves["table"], retain_graph=True)[0] for one in own]
+        norms.append(torch.stack([slope.norm() for slope in slopes]))
+    exact = torch.stack(norms).var(0)
+    found = gradient_variance(problem, room, directions=2_000)
+    assert float(torch.corrcoef(torch.stack([exact, found]))[0, 1]) > 0.9
+    assert float(found.mean()) == pytest.approx(float(exact.mean()), rel=0.2)
+    with pytest.raises(MissingRequirement, match="at least two checkpoints"):
+        gradient_variance(ridge().fit(), Budget("record", 3).room(ridge().units("record")))

@@ -17,7 +17,9 @@ from unlearn.audit.measures import quantiles
 from unlearn.audit.statistics import LEVEL, Floats
 from unlearn.audit.views.signals import DRAWS, FORGET, by_method, matrices
 
+BEFORE = "before.forget"
 _SHOWN = 120
+_THIRDS = ("low", "middle", "high")
 
 
 def records(document: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -30,15 +32,31 @@ def records(document: Mapping[str, Any]) -> dict[str, Any] | None:
     `by_chance` says what it is when models exchange who had been trained on what, in the mean and in 95 % of the draws.
     The largest first, of all seeds; of more than 120 records an even choice by rank, both ends included. `strata` are
     quantiles over all records of a level, where `views.records.groups` has, by the name of a grouping, its `levels` in
-    order and of which each record is (`of`, seed after seed).
+    order and of which each record is (`of`, seed after seed); and of thirds by memorisation, the mean signal over
+    models that were trained on the record less that over models that were not, where `before.forget` has it.
     """
     groups: Mapping[str, Any] = document.get("views", {}).get("records", {}).get("groups", {})
-    found = {
-        method: view
-        for method, seeds in by_method(document).items()
-        if (view := _of_method([parts[FORGET] for parts in seeds if FORGET in parts], groups)) is not None
-    }
+    found: dict[str, Any] = {}
+    for method, seeds in by_method(document).items():
+        asked = [parts for parts in seeds if FORGET in parts]
+        view = _of_method([parts[FORGET] for parts in asked], {**groups, **_by_memorisation(asked)})
+        if view is not None:
+            found[method] = view
     return found or None
+
+
+def _by_memorisation(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The thirds of each seed's records by how much better models knew them for having been trained on them."""
+    if not all(BEFORE in parts for parts in seeds):
+        return {}
+    of: list[str] = []
+    for parts in seeds:
+        values, member, _ = matrices(parts[BEFORE])
+        inside, outside = member.sum(0), (~member).sum(0)
+        known = (values * member).sum(0) / np.maximum(inside, 1) - (values * ~member).sum(0) / np.maximum(outside, 1)
+        edges = np.quantile(known, [1 / 3, 2 / 3]) if known.size else np.empty(0)
+        of += [_THIRDS[level] for level in np.searchsorted(edges, known)]
+    return {"memorisation": {"levels": list(_THIRDS), "of": of}}
 
 
 def _of_method(parts: Sequence[Mapping[str, Any]], groups: Mapping[str, Any]) -> dict[str, Any] | None:

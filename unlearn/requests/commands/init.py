@@ -30,6 +30,7 @@ def init(
     """Set the deletion-request service up: its settings, its keys and an empty ledger."""
     import secrets
 
+    from unlearn import durable
     from unlearn.outputs import require_writable
     from unlearn.requests.service import Service, load_targets
     from unlearn.requests.settings import Settings
@@ -50,8 +51,8 @@ def init(
     require_writable(config=config)
     with new_keys(chosen.keyring, option="keyring") as public:
         Service.open(chosen).close()
-        config.parent.mkdir(parents=True, exist_ok=True)
-        config.write_text(_toml(chosen, tables), "utf-8")
+        # Its owner's alone: the URL of a database, which may come from the environment, may hold a password.
+        durable.replace(config, _toml(chosen, tables).encode())
     if not json_:
         typer.echo(
             f"{config}: the settings\n{chosen.keyring}: the keys, for your eyes alone; keep a copy in a safe place\n"

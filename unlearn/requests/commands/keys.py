@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unlearn.command import Json, command
 from unlearn.requests.commands.options import Config, new_keys, opened
+
+if TYPE_CHECKING:
+    from unlearn.requests.ledger import Ledger
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -39,24 +42,27 @@ def rotate(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
 
     Older keys that nothing needs are destroyed, but for the last one, which the next rotation may destroy.
     """
-    from itertools import chain
-
-    from sqlalchemy import select
-
     from unlearn.requests.keyring import Keyring
-    from unlearn.requests.tables import Callback, Request
 
     with opened(config) as service:
         path = service.settings.keyring
-        with service.ledger.database.read() as session:
-            payloads = session.scalars(select(Request.payload).where(Request.payload.is_not(None)))
-            urls = chain.from_iterable(session.scalars(select(Request.callbacks)))
-            owed = session.scalars(select(Callback.url).where(Callback.ended_at.is_(None)))
-            stored = chain((one for one in payloads if one is not None), (url.encode() for url in chain(urls, owed)))
-            gone = Keyring.rotate(path, stored)
+        gone = Keyring.rotate(path, _sealed(service.ledger))
     if not json_:
         typer.echo(f"{path}: a new payload key, {gone} old ones destroyed")
     return {"keyring": str(path), "destroyed": gone}
+
+
+def _sealed(ledger: Ledger) -> Iterator[bytes]:
+    """Everything in the ledger that is encrypted, read when it is asked for."""
+    from sqlalchemy import select
+
+    from unlearn.requests.tables import Callback, Request
+
+    with ledger.database.read() as session:
+        yield from filter(None, session.scalars(select(Request.payload).where(Request.payload.is_not(None))))
+        for urls in session.scalars(select(Request.callbacks)):
+            yield from map(str.encode, urls)
+        yield from map(str.encode, session.scalars(select(Callback.url).where(Callback.ended_at.is_(None))))
 
 
 @app.command()

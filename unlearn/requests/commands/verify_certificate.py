@@ -36,7 +36,8 @@ def verify_certificate(
     found = defects(document, public, before)
     if found:
         raise NotVerified("\n  - ".join([f"{file} is not valid:", *found]))
-    requests, counts = disclosed(document, "request"), disclosed(document, "counts")
+    requests = disclosed(document, "request")
+    together = {kind: told[0] if (told := disclosed(document, kind)) else None for kind in ("counts", "figures")}
     if not json_:
         hidden = "a scheduled retrain" if document["occasion"] == "schedule" else "requests that it does not disclose"
         of = few([one["subject_request_id"] for one in requests]) if requests else hidden
@@ -44,8 +45,8 @@ def verify_certificate(
             f"{file} is valid: signed by that key, every target verified, nothing left; {of} in "
             f"{', '.join(document['targets'])}, closed at {document['closed_at'][:16]}"
         )
-    told = {"requests": requests, "counts": counts[0] if counts else None}
-    return {"valid": True, "batch": document["batch"], "sequence": document["sequence"]} | told
+    told = {"valid": True, "batch": document["batch"], "sequence": document["sequence"], "requests": requests}
+    return told | together
 
 
 def _public_key(named: str) -> str:
@@ -54,16 +55,21 @@ def _public_key(named: str) -> str:
     Raises:
         ValueError: it is neither.
     """
+    if _is_key(named):  # whatever file is called like it: whoever sent a certificate may have sent that, too
+        return named
     file = Path(named)
     text = file.read_text("utf-8", errors="replace").strip() if (there := file.is_file()) else named
-    try:
-        length = len(base64.b64decode(text, validate=True))
-    except ValueError:
-        length = 0
-    if length != _KEY:
+    if not _is_key(text):
         came = f"{file} holds something else" if there else f"there is no file {named}"
         raise ValueError(f"`key` must be a public key in base64 or a file of it ({came})")
     return text
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == _KEY
+    except ValueError:
+        return False
 
 
 def _read(file: Path) -> Any:

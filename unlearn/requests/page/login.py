@@ -42,6 +42,7 @@ def login(request: Request, body: Body) -> Response:
     if caller is None:
         limiter.check(f"address {request.client.host if request.client else ''}")
         return _form(request, to, wrong=True)
+    limiter.check(f"caller {caller.name}")
     answer = RedirectResponse(to if _WITHIN.fullmatch(to) else HOME, 303)
     answer.delete_cookie(cookie_name(service, "unlearn-login"), path="/", secure=service.settings.behind_tls)
     _set(request, answer, "unlearn", sessions.open(caller))

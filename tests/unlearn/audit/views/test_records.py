@@ -76,3 +76,25 @@ def test_seeds_follow_each_other_with_records_of_their_own() -> None:
 def test_a_pool_that_is_too_small_says_nothing() -> None:
     assert records(signals(np.zeros(5), models=6, seed=2)) is None
     assert records({}) is None
+
+
+def test_records_are_in_thirds_by_what_their_own_training_did_to_the_models_before() -> None:
+    """Of each seed apart, whatever a method made of them, and only where the models before are there."""
+    first, second = (signals(np.zeros(30), models=60, seed=seed)["signals"][0] for seed in range(2))
+    shift = np.random.default_rng(2).permutation(np.repeat([0.0, 5.0, 10.0], 10))
+    for place, one in enumerate((first, second)):
+        part = one["parts"]["method"]["unlearned.forget"]
+        own = np.array(part["values"]) + np.array(part["member"]) * (shift + 100.0 * place)
+        one["parts"]["shared"]["before.forget"] = part | {"values": own.tolist()}
+    view = records({"signals": [first, second | {"seed": 1}]})
+    assert view
+    strata = view["method"]["strata"]["memorisation"]
+    assert {level: of["n"] for level, of in strata.items()} == {"low": 20, "middle": 20, "high": 20}
+    document = {"signals": [first], "views": {"records": {"groups": {"true": {"levels": [], "of": shift.tolist()}}}}}
+    view = records(document)
+    assert view
+    names = {0.0: "low", 5.0: "middle", 10.0: "high"}
+    assert all(names[row["groups"]["true"]] == row["groups"]["memorisation"] for row in view["method"]["rows"])
+    del first["parts"]["shared"]["before.forget"]
+    view = records(document)
+    assert view and list(view["method"]["strata"]) == ["true"]

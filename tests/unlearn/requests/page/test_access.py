@@ -88,6 +88,26 @@ def test_a_session_ends_by_logging_out_by_time_and_with_its_key(anybody: Visitor
     assert anybody.get("queue").status_code == 303
 
 
+def test_a_session_of_a_clock_that_was_ahead_ends_when_that_is_put_right(anybody: Visitor) -> None:
+    """And not because the clock of another server is a little behind."""
+    anybody.login(anybody.scene.key(Role.AUDIT))
+    anybody.scene.clock.advance(minutes=-5)
+    assert anybody.get("queue").status_code == 200
+    anybody.scene.clock.advance(days=-400)
+    assert anybody.get("queue").status_code == 303
+
+
+def test_logging_in_counts_among_a_callers_requests(scene: Scene) -> None:
+    """Each session is a row of the trail, and a lock on the ledger."""
+    settings = scene.service.settings.model_copy(update={"requests_per_second": 2})
+    app = create_app(Service(settings, scene.service.ledger, scene.service.targets))
+    key = scene.key(Role.SUBMIT)
+    with TestClient(app, follow_redirects=False) as http:
+        visitor = Visitor(http, scene)
+        answers = [visitor.login(key).status_code for _ in range(40)]
+    assert set(answers) == {303, 429} and answers[0] == 303
+
+
 def test_a_cookie_cannot_be_made_elsewhere(auditor: Visitor) -> None:
     genuine = auditor.http.cookies["unlearn"]
     secret, tag = genuine.split(".")

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from recsys.linear.probes import Probes
+from recsys.linear.signs import signs
 from recsys.models.base import LinearRecommender
-from recsys.probes import Probes
-from recsys.signs import signs
 from tests.recsys.trained import trained
 
 
@@ -42,7 +42,7 @@ def test_probes_see_the_gradient_outside_of_the_basis() -> None:
 
 
 def test_what_many_probes_see_is_what_a_preconditioned_step_would_gain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.probes._PROBES", 4000)
+    monkeypatch.setattr("recsys.linear.probes._PROBES", 4000)
     survey = trained().problem.survey()
     assert survey is not None
     thrice = {"inverse_items": 3.0 * survey.inverse_items, "root_items": 3.0**0.5 * survey.root_items}

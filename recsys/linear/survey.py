@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recsys.landscape import curvature_inverses
+from recsys.linear.landscape import curvature_inverses
 from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.params import Params
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys import optimality
 from recsys.data import Interactions, read
+from recsys.linear import optimality
+from recsys.linear.optimality import Certificate, bound
 from recsys.models import LightGCN
 from recsys.objectives import Multinomial, WholeData
-from recsys.optimality import Certificate, bound
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions
 from tests.recsys.conftest import tiny_interactions

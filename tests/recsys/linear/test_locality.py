@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from recsys.data import synthetic
-from recsys.landscape import FrozenColumns, WholeDataLandscape
+from recsys.linear.landscape import FrozenColumns, WholeDataLandscape
+from recsys.linear.survey import Survey
 from recsys.objectives import Multinomial, WholeData
 from recsys.objectives.model_loss import WholeDataLoss
 from recsys.problem import RecommenderProblem
-from recsys.survey import Survey
 from tests.recsys.trained import DIM, distance, large, trained
 from unlearn.forget import ForgetSet
 from unlearn.methods import Reconverge, method
@@ -173,7 +173,7 @@ def test_the_survey_is_carried_on_to_the_next_request(kind: str) -> None:
 
 
 def test_the_survey_is_made_afresh_before_its_error_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recsys.locality._RENEW", 2)
+    monkeypatch.setattr("recsys.linear.locality._RENEW", 2)
     problem, unlearner = trained().problem, Reconverge()
     first = unlearner.forget(problem, trained().user, unlearner.prepare(problem))
     second = unlearner.forget(first.problem, trained().single, first.state)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recsys.data import Interactions, synthetic
-from recsys.growth import fit_width, grow
+from recsys.linear.growth import fit_width, grow
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
 from recsys.train import TrainingOptions

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recsys.linear.signs import signs
+from recsys.linear.survey import Survey
 from recsys.objectives.model_loss import WholeDataLoss
-from recsys.signs import signs
-from recsys.survey import Survey
 
 _PROBES = 4  # of users, and as many of items; the estimate varies by a fifth
 

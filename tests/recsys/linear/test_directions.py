@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from recsys.data import from_edge_index
-from recsys.directions import _ECHOES, _echo, _gathered, _principal, directions
+from recsys.linear.directions import _ECHOES, _echo, _gathered, _principal, directions
+from recsys.linear.signs import signs
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
-from recsys.signs import signs
 from recsys.train import TrainingOptions
 from tests.recsys.trained import trained
 from unlearn.forget import ForgetSet
@@ -53,7 +53,7 @@ def test_pulls_are_added_up_by_the_row_that_felt_them() -> None:
 def test_one_interaction_names_pulls_and_rescaled_rows_through_the_curvature_that_feels_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recsys.directions._echo", lambda loss, final, *_: (final[:0], final[:0]))
+    monkeypatch.setattr("recsys.linear.directions._echo", lambda loss, final, *_: (final[:0], final[:0]))
     problem, survey = trained().problem, trained().problem.survey()
     assert survey is not None and isinstance(problem.objective_function, WholeData)
     remaining, gone = problem.without(trained().single), problem.records(trained().single)
@@ -100,7 +100,7 @@ def test_neighbours_feel_the_first_change_of_their_pulls(kind: str) -> None:
 
 def test_neighbours_of_the_pulled_rows_name_directions_that_short_rows_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where users have three items each, a deletion goes on to the items' other users, whom no lost pull names."""
-    monkeypatch.setattr("recsys.probes.Probes.gain", lambda *_: 0.0)  # few directions have to do
+    monkeypatch.setattr("recsys.linear.probes.Probes.gain", lambda *_: 0.0)  # few directions have to do
     generator = torch.Generator().manual_seed(0)
     chosen = torch.stack([torch.randperm(150, generator=generator)[:3] for _ in range(900)])
     edges = torch.stack([torch.arange(900).repeat_interleave(3), chosen.flatten()])
@@ -123,5 +123,5 @@ def test_neighbours_of_the_pulled_rows_name_directions_that_short_rows_need(monk
         return float((served - retrained).norm() / (old - retrained).norm())
 
     heard = gap()
-    monkeypatch.setattr("recsys.directions._echo", lambda loss, final, *_: (final[:0], final[:0]))
+    monkeypatch.setattr("recsys.linear.directions._echo", lambda loss, final, *_: (final[:0], final[:0]))
     assert heard < 0.7 * gap()

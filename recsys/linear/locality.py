@@ -5,7 +5,8 @@ a table that is wider than its solution's rank, as it must be where every local 
 Monteiro, 2005), is settled in as many columns as that span has: 80 of 192 on ML-100K, 152 on LastFM.
 
 Moving only the directions of a request costs a fraction of that, and the columns that stay put enter through products
-made before any request came. Where these turn out to hold too much (`recsys.probes`), all columns move from there.
+made before any request came. Where these turn out to hold too much (`recsys.linear.probes`), all columns move from
+there.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from recsys.directions import directions
 from recsys.graph import BipartiteGraph
-from recsys.landscape import FrozenColumns, WholeDataLandscape
+from recsys.linear.directions import directions
+from recsys.linear.landscape import FrozenColumns, WholeDataLandscape
+from recsys.linear.probes import Probes
+from recsys.linear.survey import Survey, survey
 from recsys.models.base import LinearRecommender
 from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
-from recsys.probes import Probes
-from recsys.survey import Survey, survey
 from unlearn.params import Params
 from unlearn.problem import Locality
 

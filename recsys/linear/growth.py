@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from recsys.linear.optimality import Certificate
+from recsys.linear.width import filled
 from recsys.models.base import Recommender
 from recsys.objectives.model_loss import WholeDataLoss
-from recsys.optimality import Certificate
 from recsys.problem import RecommenderProblem
 from recsys.train import quiet
-from recsys.width import filled
 from unlearn.history import History
 from unlearn.params import flatten, unflatten
 from unlearn.problem import Bound
@@ -31,10 +31,11 @@ _STEP = 8  # columns come in multiples of this, and as many are to spare
 def fit_width(problem: RecommenderProblem) -> RecommenderProblem:
     """The same problem, untrained, in as many columns as its solution has a rank for, and some to spare.
 
-    With fewer the model may have more than one solution (`recsys.width`), with more it trains as well and slower. Short
-    trainings find how many, the first in the columns that the problem has, each of the next in twice as many, until
-    some stay empty; or in as many as there are users or items, where that is less, for no solution has a higher rank.
-    They do without training hooks, if there are any. `caveat` of the trained model still says whether that is enough.
+    With fewer the model may have more than one solution (`recsys.linear.width`), with more it trains as well and
+    slower. Short trainings find how many, the first in the columns that the problem has, each of the next in twice as
+    many, until some stay empty; or in as many as there are users or items, where that is less, for no solution has a
+    higher rank. They do without training hooks, if there are any. `caveat` of the trained model still says whether that
+    is enough.
 
     Raises:
         ValueError: the model is not linear, trained by another objective than `whole_data`, or in so many columns too

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def signs(rows: int, columns: int, like: Tensor) -> Tensor:
-    """Random signs [rows, columns], 32 from a draw: normal numbers would take five times as long."""
+    """Random signs [rows, columns], 32 from a draw: normal numbers would take twice as long or more."""
     shape = rows, -(-columns // 32), 1
     draws = torch.randint(-(2**31), 2**31, shape, generator=torch.Generator().manual_seed(0), dtype=torch.int32)
     bits = (draws >> torch.arange(32, dtype=torch.int32)) & 1

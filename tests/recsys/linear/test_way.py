@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.directions import directions
-from recsys.landscape import WholeDataLandscape
+from recsys.linear.directions import directions
+from recsys.linear.landscape import WholeDataLandscape
+from recsys.linear.signs import signs
 from recsys.objectives import WholeData
 from recsys.problem import RecommenderProblem
-from recsys.signs import signs
 from tests.recsys.trained import distance, large, trained
 from unlearn.methods import Reconverge
 from unlearn.solvers.lbfgs import lbfgs
@@ -58,13 +58,13 @@ def test_where_the_directions_leave_out_too_much_everything_moves_after_all(monk
     survey = problem.survey()
     assert survey is not None
     monkeypatch.setattr(
-        "recsys.locality.directions",
+        "recsys.linear.locality.directions",
         lambda *found: torch.linalg.qr(signs(found[3].axes.shape[1], 5, like=survey.axes)).Q,
     )
     at_random = Reconverge(accuracy=0.15).forget(problem, forget)
     near = distance(by_request.problem, retrained)
     assert distance(at_random.problem, retrained) < 1.5 * near
-    monkeypatch.setattr("recsys.probes.Probes.gain", lambda *_: 0.0)
+    monkeypatch.setattr("recsys.linear.probes.Probes.gain", lambda *_: 0.0)
     assert distance(Reconverge(accuracy=0.15).forget(problem, forget).problem, retrained) > 3.0 * near
     # The next request stands on what all of the columns became.
     again = Reconverge(accuracy=0.1).forget(at_random.problem, trained().item, at_random.state)
@@ -82,7 +82,7 @@ def test_what_the_directions_may_leave_out_goes_by_the_way_and_all_columns_go_on
     ended = float(remaining.objective(local.finish()[0]))
     assert isinstance(local.landscape, WholeDataLandscape)
     way = local.landscape.way(0.0)
-    monkeypatch.setattr("recsys.probes.Probes.gain", lambda *_: 0.3**2 * way)
+    monkeypatch.setattr("recsys.linear.probes.Probes.gain", lambda *_: 0.3**2 * way)
     assert local.widened(0.31) is None
     wider = local.widened(0.29)
     assert wider is not None
@@ -110,7 +110,7 @@ def test_directions_are_sought_with_the_rows_that_this_request_left_idle(monkeyp
         told.append(found[5])
         return directions(*found)
 
-    monkeypatch.setattr("recsys.locality.directions", recorded)
+    monkeypatch.setattr("recsys.linear.locality.directions", recorded)
     remaining = problem.without(trained().item)
     remaining.locality(problem, trained().item, problem.survey(), tail=0.01)
     (newly,) = told

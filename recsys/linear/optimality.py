@@ -123,7 +123,7 @@ class Certificate:
         """
         if not isinstance(loss, WholeDataLoss):
             raise ValueError(
-                "a bound is known for linear models (mf, lightgcn) under `whole_data` only "
+                "a bound is known for linear models (mf, lightgcn, social_lightgcn) under `whole_data` only "
                 f"(got {loss.model.name} under {loss.objective.name})"
             )
         model, objective = loss.model, loss.objective

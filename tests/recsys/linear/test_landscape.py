@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
-from recsys.landscape import _STIFFNESS, WholeDataLandscape, first_minimum
+from recsys.linear.landscape import _STIFFNESS, WholeDataLandscape, first_minimum
 from recsys.objectives import WholeData
 from recsys.objectives.model_loss import WholeDataLoss
 from recsys.problem import RecommenderProblem
@@ -76,7 +76,7 @@ def test_search_finds_the_minimum_along_the_line(problem: RecommenderProblem) ->
 def test_rounding_adds_up_no_longer_than_to_the_renewal(
     problem: RecommenderProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys.landscape._RENEW", 3)
+    monkeypatch.setattr("recsys.linear.landscape._RENEW", 3)
     landscape = problem.landscape()
     landscape.start(flatten(problem.params))
     for searches in range(1, 4):

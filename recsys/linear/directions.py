@@ -13,9 +13,9 @@ from torch import Tensor
 
 from recsys.graph import BipartiteGraph
 from recsys.joint_graph import JointGraph
+from recsys.linear.signs import signs
+from recsys.linear.survey import STEP, Survey
 from recsys.objectives.model_loss import WholeDataLoss
-from recsys.signs import signs
-from recsys.survey import STEP, Survey
 
 _FEWEST = 24  # directions; with fewer the sparse products are hardly faster
 _MOST = 0.5  # of the row space; beyond that all of it takes hardly longer and ends nearer
