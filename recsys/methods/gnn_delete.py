@@ -41,7 +41,7 @@ class GNNDelete(Unlearner):
     the matrices that it met, in order, and no request needs the data of an earlier one.
 
     Its aim is over-unlearning by intent: a retrained model scores a deleted pair like a held-out one, higher than a
-    pair that never was.
+    pair that never was. Of ties it knows nothing: what a request cuts of them NI takes back in part.
 
     Memory: (hops + 1) d^2 numbers, Adam's moments, and what one gradient of the embeddings takes. Nothing is prepared
     and nothing is kept.

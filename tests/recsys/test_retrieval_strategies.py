@@ -7,6 +7,7 @@ from math import exp
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from recsys.data import Interactions
 from recsys.retrieval import ByAttention, ByDiversity, ByPreference, Evidence, Strategy
@@ -78,6 +79,15 @@ def test_attention_at_a_temperature_near_nothing_goes_to_the_nearest(dense: Inte
     history, candidates = evidence.history(4), np.array([1])
     nearest = history[np.argmax(evidence.similarity(candidates, history))]
     assert ByAttention(temperature=1e-6)(evidence, 4, candidates, 1).tolist() == [nearest]
+
+
+def test_a_candidate_near_nothing_attends_evenly_and_takes_nothing_from_the_others(dense: Interactions) -> None:
+    evidence, candidates = Evidence(dense), np.array([14, 1, 3])  # nobody has 14
+    history = evidence.history(4)
+    weights = softmax(evidence.similarity(candidates, history) / 1e-3, axis=1).sum(axis=0)
+    chosen = ByAttention(temperature=1e-3)(evidence, 4, candidates, 4)
+    assert not evidence.similarity(candidates[:1], history).any()
+    assert chosen.tolist() == history[np.argsort(-weights, kind="stable")[:4]].tolist()
 
 
 STRATEGIES: list[Strategy] = [ByPreference(groups=GROUPS), ByDiversity(groups=GROUPS), ByAttention()]

@@ -66,6 +66,11 @@ def test_separated_groups_of_equal_size_are_found() -> None:
     assert len({(int(a), int(b)) for a, b in zip(group, labels, strict=True)}) == 4
 
 
+def test_the_slack_is_of_the_even_share_and_not_of_a_rounded_one() -> None:
+    x = np.array([[0.0], [100.0], [200.0], [300.0], *([0.1 * k] for k in range(1, 7))])  # 10 in 4: 2.5 each, 3 at most
+    assert np.bincount(clustered(x, 4, slack=1.2, rounds=0), minlength=4).max() == 3
+
+
 def test_no_cluster_holds_more_than_its_slack_and_rounds_make_it_tighter() -> None:
     x = np.random.default_rng(2).normal(size=(200, 3)) ** 3  # one dense centre, long tails
 

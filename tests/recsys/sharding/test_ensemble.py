@@ -151,6 +151,8 @@ def test_shares_that_stay_as_published_are_not_exact_and_say_so() -> None:
     scratch = ensemble_of(data.without(forget), refreshed)
     assert not np.array_equal(after.members, scratch.members)
     assert_equal(ensemble_of(data, refreshed).forget(forget), scratch)
+    more = ForgetSet(users=tuple(data.users.take([5])))
+    assert after.forget(more).history.removed == removed + len(data.positions(more)) > removed
     assert after.fit().history.removed == 0
     assert_equal(after.fit(), scratch)
 
@@ -232,6 +234,13 @@ def test_scores_and_folding_in_are_means_over_shards(by: str) -> None:
                 folded[k, items] += shard.problem.fold_in(csr_array(mine[[k]]))[0]
                 known[k] += 1
     torch.testing.assert_close(scores, total / held)
+    of_item = csr_array(data.csr().T)[[3]]
+    joined, sides = torch.zeros(data.n_users, 1, dtype=torch.float64), torch.zeros(data.n_users, 1)
+    for shard in ensemble.shards:
+        sides[shard.users] += 1  # who is held by a shard that knows none of the item's users gets nothing from there
+        if (mine := csr_array(of_item[:, shard.users])).nnz:
+            joined[shard.users] += shard.problem.fold_in_items(mine)
+    torch.testing.assert_close(ensemble.fold_in_items(of_item), joined / sides)
     for k in range(2):
         torch.testing.assert_close(ensemble.fold_in(csr_array(histories[[k]]))[0], folded[k] / known[k])
 

@@ -10,6 +10,7 @@ import pytest
 
 from recsys.data import Interactions, Vocabulary
 from recsys.sharding import Clustered, Hashed, Partition
+from recsys.sharding.clustering import fill
 from tests.unlearn.toys import tiny_data
 from unlearn.forget import ForgetSet
 
@@ -80,6 +81,20 @@ def test_clusters_close_when_full(by: str) -> None:
     owners = {"users": data.user_rows(), "items": data.indices, "interactions": np.arange(len(data))}[by]
     _, first = np.unique(owners, return_index=True)
     assert np.bincount(members[first]).max() <= -(-len(first) // 4)
+
+
+def test_an_interaction_joins_by_the_product_of_both_ends_distances() -> None:
+    """|e_u - c^U|^2 |e_i - c^I|^2: near in one end alone is near; centres are the elements drawn first."""
+    generator = np.random.default_rng(0)
+    users, items = generator.normal(size=(6, 2)), generator.normal(size=(5, 2))
+    rows, columns = generator.integers(0, 6, 30), generator.integers(0, 5, 30)
+    drawn = generator.random(30)
+    first = np.argsort(drawn)[:3]
+    costs = np.ones((30, 3))
+    for table, of in ((users, rows), (items, columns)):
+        costs *= ((table[of][:, None] - table[of[first]]) ** 2).sum(axis=2)
+    found = Clustered(shards=3, rounds=0, slack=1.2)._cluster([users, items], [rows, columns], drawn)  # pyright: ignore
+    np.testing.assert_array_equal(found, fill(costs, 12))
 
 
 def test_only_what_is_divided_anew_is_exact() -> None:
