@@ -115,7 +115,7 @@ def test_a_rate_suits_the_start_where_that_is_steeper_than_the_model() -> None:
         return module(rows).squeeze(1).pow(4)
 
     problem = attach(nn.Linear(5, 1, bias=False).double(), quartic, x, penalty=0.01, options=OPTIONS)
-    start = problem.recipe.initial(OPTIONS.seed, problem.params)["weight"][0]
+    start = problem.functional.initial(OPTIONS.seed, problem.params)["weight"][0]
     hessian = (12 * (x @ start).square()[:, None] * x).T @ x + 0.01 * torch.eye(5, dtype=x.dtype)
     flat = problem.with_params({"weight": torch.zeros(1, 5, dtype=torch.float64)})  # of the penalty's curvature alone
     model = DeltaGrad(steps=1, period=1).prepare(flat).payload.model
