@@ -11,6 +11,7 @@ import torch
 from recsys import models, objectives
 from recsys.data import ratio
 from recsys.evaluate import evaluate
+from recsys.linear.growth import fit_width
 from recsys.methods import Sharding
 from recsys.models import LinearRecommender
 from recsys.problem import RecommenderProblem
@@ -71,6 +72,14 @@ def test_training_ends_where_it_ends_on_the_cpu(gpu: torch.device, name: str, mo
         assert values[0] < 0.95 * float(here.objective(here.params))
     else:
         assert_agrees(there, after, rtol=1e-5)
+
+
+def test_as_many_columns_are_needed(gpu: torch.device) -> None:
+    here = untrained(OBJECTIVES["whole_data"])
+    there, found = fit_width(here.to(gpu)), fit_width(here)
+    assert there.model.dim == found.model.dim != here.model.dim
+    assert there.params["table"].device.type == gpu.type
+    torch.testing.assert_close(there.params["table"].cpu(), found.params["table"], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("unit", ["user", "item", "interaction", "tie"])
