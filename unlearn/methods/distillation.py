@@ -49,7 +49,9 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
 
 def of_classes_left(remaining: Problem, predictions: Tensor) -> Tensor:
     """The predictions [r, c] of any model without the columns of classes that are forgotten; values as they are."""
-    return predictions[:, remaining.classes_left()] if isinstance(remaining, Shrinking) else predictions
+    if not isinstance(remaining, Shrinking):
+        return predictions
+    return predictions[:, remaining.classes_left().to(predictions.device)]
 
 
 @dataclass(frozen=True)
