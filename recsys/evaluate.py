@@ -61,8 +61,8 @@ def evaluate(
         map = (sum_j h_j (sum_{i <= j} h_i) / j) / min(k, n)                    mrr = max_j h_j / j
 
     `popularity` is the mean number of training interactions of the recommended items. All items compete except the
-    user's training items and forgotten ones. Users without test items, and forgotten users, are left out of every
-    metric. Equal scores rank by item row.
+    user's training items and forgotten ones, which are no test items either. Users without test items, and forgotten
+    users, are left out of every metric. Equal scores rank by item row.
 
     Args:
         users: final embeddings [n, d]; items: final embeddings [m, d].
@@ -90,7 +90,7 @@ def evaluate_scores(
     """The same for a model without embeddings: `scores` gives finite scores of all items for some user rows."""
     wanted = np.zeros(train.n_users, dtype=np.bool_)
     wanted[slice(None) if users_subset is None else users_subset] = True
-    truth = test.degrees()[0]
+    truth = np.bincount(test.user_rows()[train.items.alive[test.item_rows()]], minlength=test.n_users)
     rows = np.flatnonzero(wanted & (truth > 0) & train.users.alive)
     popularity = train.degrees()[1].astype(np.float64)
     ks = sorted(set(ks))
