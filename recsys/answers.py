@@ -17,34 +17,48 @@ Factors = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The scores of all pairs: never formed where there are `factors`, else a chunk of user rows at a time."""
+    """The scores of all pairs: never formed where there are `factors`, else a chunk of user rows at a time.
+
+    Norms are over the items `counted` [k], all where None.
+    """
 
     scores: Scores
     factors: Factors | None
     n_items: int
+    counted: Tensor | None = None
 
     @classmethod
-    def of(cls, model: FittedRecommender) -> Answers:
+    def of(cls, model: FittedRecommender, counted: Tensor | None = None) -> Answers:
         factors = model.factors()
-        return cls(model.scores if factors is None else dot_products(*factors), factors, model.data.n_items)
+        scores = model.scores if factors is None else dot_products(*factors)
+        return cls(scores, factors, model.data.n_items, counted)
 
     def distance(self, other: Answers, rows: Tensor) -> float:
-        """|S - S_other|_F over the user rows [q] and all items, accumulated in float64; NaN if it is no number."""
+        """|S - S_other|_F over the user rows [q] and the items counted here, in float64; NaN if it is no number."""
         if self.factors is not None and other.factors is not None:
-            return score_distance(self.factors, other.factors, rows)
+            return score_distance(self._of_counted(self.factors), self._of_counted(other.factors), rows)
         squares = (
-            float((self.scores(part).double() - other.scores(part).double()).square().sum())
+            float(self._columns(self.scores(part).double() - other.scores(part).double()).square().sum())
             for part in chunks(rows.numpy(), self.n_items)
         )
         return _root(sum(squares))
 
     def norm(self, rows: Tensor) -> float:
-        """|S|_F over the user rows [q] and all items, accumulated in float64; NaN if it is no number."""
+        """|S|_F over the user rows [q] and the items counted, in float64; NaN if it is no number."""
         if self.factors is not None:
-            return score_norm(self.factors, rows)
-        return _root(
-            sum(float(self.scores(part).double().square().sum()) for part in chunks(rows.numpy(), self.n_items))
+            return score_norm(self._of_counted(self.factors), rows)
+        squares = (
+            float(self._columns(self.scores(part).double()).square().sum())
+            for part in chunks(rows.numpy(), self.n_items)
         )
+        return _root(sum(squares))
+
+    def _of_counted(self, factors: Factors) -> Factors:
+        users, items = factors
+        return users, items if self.counted is None else items[self.counted]
+
+    def _columns(self, scores: Tensor) -> Tensor:
+        return scores if self.counted is None else scores[:, self.counted]
 
 
 def score_distance(left: Factors, right: Factors, rows: Tensor | None = None) -> float:

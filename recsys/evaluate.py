@@ -23,7 +23,7 @@ class Metrics:
     """Ranking metrics of each evaluated user, and their means.
 
     `rows` int64 [q] are the evaluated users; `per_user` maps a name such as "recall_at_20" to float64 [q];
-    `coverage` maps "coverage_at_20" to the share of all items that is recommended to any of them.
+    `coverage` maps "coverage_at_20" to the share of the items left that is recommended to any of them.
     """
 
     rows: NDArray[np.int64]
@@ -61,8 +61,8 @@ def evaluate(
         map = (sum_j h_j (sum_{i <= j} h_i) / j) / min(k, n)                    mrr = max_j h_j / j
 
     `popularity` is the mean number of training interactions of the recommended items. All items compete except the
-    user's training items and forgotten ones. Users without test items, and forgotten users, are left out of every
-    metric. Equal scores rank by item row.
+    user's training items and forgotten ones, which are no test items either. Users without test items, and forgotten
+    users, are left out of every metric. Equal scores rank by item row.
 
     Args:
         users: final embeddings [n, d]; items: final embeddings [m, d].
@@ -90,13 +90,14 @@ def evaluate_scores(
     """The same for a model without embeddings: `scores` gives finite scores of all items for some user rows."""
     wanted = np.zeros(train.n_users, dtype=np.bool_)
     wanted[slice(None) if users_subset is None else users_subset] = True
-    truth = test.degrees()[0]
+    truth = np.bincount(test.user_rows()[train.items.alive[test.item_rows()]], minlength=test.n_users)
     rows = np.flatnonzero(wanted & (truth > 0) & train.users.alive)
     popularity = train.degrees()[1].astype(np.float64)
     ks = sorted(set(ks))
     parts: dict[str, list[NDArray[np.float64]]] = {f"{name}_at_{k}": [np.zeros(0)] for k in ks for name in _NAMES}
     shown = {k: np.zeros(train.n_items, dtype=np.bool_) for k in ks}
-    banned = np.flatnonzero(~train.items.alive)
+    alive = train.items.alive
+    banned = np.flatnonzero(~alive)
     seen = partial(seen_items, train)
     with tqdm(total=len(rows), desc="test", unit="user", delay=_SHORT, disable=None, leave=False) as bar:
         for chunk, values, columns in best(scores, rows, train.n_items, k=max(ks), seen=seen, banned=banned):
@@ -113,7 +114,7 @@ def evaluate_scores(
     return Metrics(
         rows=rows,
         per_user={name: np.concatenate(values) for name, values in parts.items()},
-        coverage={f"coverage_at_{k}": float(mask.mean()) for k, mask in shown.items()},
+        coverage={f"coverage_at_{k}": float(mask.sum() / max(alive.sum(), 1)) for k, mask in shown.items()},
     )
 
 

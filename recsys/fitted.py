@@ -65,6 +65,10 @@ class FittedRecommender(Fitted):
     def n_records(self) -> int:
         return len(self.data)
 
+    def classes_left(self) -> Tensor:
+        """Item rows [k] that stand for something still: the others' columns of scores mean nothing."""
+        return torch.from_numpy(np.flatnonzero(self.data.items.alive))
+
     def resolve(self, forget: ForgetSet, *, unknown: Literal["raise", "skip"] = "raise") -> ForgetSet:
         return self.data.resolve(forget, unknown=unknown)
 

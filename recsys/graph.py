@@ -118,6 +118,11 @@ class BipartiteGraph:
         return (self.weights,)
 
     @property
+    def is_weighted(self) -> bool:
+        """Whether any of its edges counts something else than 1."""
+        return any(weights is not None for weights in self.weighting)
+
+    @property
     def sizes(self) -> dict[Unit, int]:
         """What its edges can be weighted by, and how many of each there are."""
         return {"interaction": self.n_edges, "user": self.n_users, "item": self.n_items}

@@ -162,6 +162,8 @@ def _share(value: str, specification: str) -> float:
 
 
 def _count(value: str, specification: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise ValueError(f"`delete` must name a positive number after the colon (got {specification!r})")
+    if not value.isdecimal() or len(value) > 18 or int(value) < 1:  # Python reads no number of thousands of digits
+        raise ValueError(
+            f"`delete` must name a positive number of at most 18 digits after the colon (got {specification!r})"
+        )
     return int(value)

@@ -139,8 +139,8 @@ class RankingPanel:
     strata: dict[str, Rows]
 
     def answers(self, model: Fitted) -> Answers:
-        """All scores of a model."""
-        return Answers.of(_recommender(model))
+        """All scores of a model; those of forgotten items, which no list can hold, count in no norm."""
+        return Answers.of(_recommender(model), torch.from_numpy(np.flatnonzero(self.left.items.alive)))
 
     def distance(self, left: Answers, right: Answers, rows: Tensor) -> float:
         """Frobenius distance of the scores at the user rows."""

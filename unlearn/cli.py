@@ -11,6 +11,7 @@ import typer
 
 from unlearn.command import Json, command, terminal
 from unlearn.memory import keep_freed_memory
+from unlearn.plugins import UnusablePlugin, loaded
 from unlearn.requests.commands import register
 
 HELP = """Recommenders that can forget: train, unlearn, audit the result, track it.
@@ -68,4 +69,7 @@ def report(
 
 register(app)
 for _point in sorted(entry_points(group="unlearn.commands"), key=lambda point: point.name):
-    _point.load()(app)
+    try:
+        loaded(_point)(app)
+    except UnusablePlugin as _error:  # the commands of others work without it
+        typer.echo(f"warning: {_error}", err=True)

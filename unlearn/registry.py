@@ -9,6 +9,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
+from unlearn.plugins import loaded
+
 
 class Named(Protocol):
     """What has a name of its class."""
@@ -106,10 +108,14 @@ class Registry(Generic[T]):
         return cls
 
     def names(self) -> list[str]:
-        """All names in order, those that installed packages register included."""
+        """All names in order, those that installed packages register included.
+
+        Raises:
+            UnusablePlugin: one of these packages cannot be imported.
+        """
         if self._group is not None:
             for point in entry_points(group=self._group):
-                point.load()
+                loaded(point)
             self._group = None  # once it has all been loaded
         return sorted(self._kinds.keys() | self._on_demand)
 

@@ -129,11 +129,11 @@ class HeteroIM:
         self, graph: SocialGraph, inviters: Iterable[Id], k: int, accepts: NDArray[np.float64] | None = None
     ) -> FriendLists:
         """As `HeteroIR.recommend`."""
-        given = ("eps", self.eps, inf), ("delta", self.delta, 1)
+        given = ("eps", self.eps, bounds.LEAST_EPS, inf), ("delta", self.delta, bounds.LEAST_DELTA, 1)
         wrong = [
-            f"`{name}` must be above 0 and below {most} (got {value})"
-            for name, value, most in given
-            if value is not None and not 0 < value < most
+            f"`{name}` must be above {least} and below {most} (got {value})"
+            for name, value, least, most in given
+            if value is not None and not least < value < most
         ]
         pairs = _pairs(graph, inviters, k, accepts, self.size, wrong)
         if accepts is not None:
@@ -141,7 +141,7 @@ class HeteroIM:
         sets = RRSets(graph, self.model, seed=purpose(self.seed, "hetero"))
         n = graph.num_alive
         first = bounds.sets_enough(n, 0.5, pairs.log_choices, n, 1.0, self.delta or 1 / n)
-        doublings = max(floor(log2(n / (self.eps**2 * self.size * len(pairs.active)))), 0)
+        doublings = max(floor(log2(n / (self.size * len(pairs.active))) - 2 * log2(self.eps)), 0)
         sets.grow(n * ceil(first * 2**doublings / n))
         return _ranked(pairs, pair_scores(sets, pairs.active, pairs.ptr, pairs.candidate), k)
 

@@ -113,7 +113,19 @@ _MAXIMIZERS = Registry(
     # Its module imports torch, which takes longer than to select seeds without it.
     on_demand=dict.fromkeys(("gradient_greedy", "gradient_relaxed"), "graph_influence.maximize.gradient"),
 )
-register, maximizer, maximizers = _MAXIMIZERS.register, _MAXIMIZERS.make, _MAXIMIZERS.names
+register, maximizers = _MAXIMIZERS.register, _MAXIMIZERS.names
+
+
+def maximizer(name: str, /, **arguments: Any) -> Maximizer:
+    """The method of choosing seeds of that name with these arguments: `maximizer("imm", eps=0.2)`.
+
+    `maximizers()` lists the names; what one does and takes is in its class's docstring, `help(type(maximizer(name)))`.
+
+    Raises:
+        ValueError: there is none of that name, and the message lists those there are; or an argument is out of range.
+        TypeError: it has no such argument.
+    """
+    return _MAXIMIZERS.make(name, **arguments)
 
 
 def maximize(graph: SocialGraph, k: int, method: str = "opim", **arguments: Any) -> Seeds:

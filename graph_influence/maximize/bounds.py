@@ -10,6 +10,8 @@ from __future__ import annotations
 from math import ceil, exp, inf, lgamma, log, log2, pi, sqrt
 
 GREEDY = 1.0 - exp(-1.0)  # what k greedy picks reach of the best k
+LEAST_EPS = 1e-9  # the sets that prove less are more than there can be, and in the end no number
+LEAST_DELTA = 1e-300  # of what is rarer, ln(1 / delta) is none
 
 
 def log_binomial(n: int, k: int) -> float:

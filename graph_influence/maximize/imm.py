@@ -12,6 +12,8 @@ from graph_influence.maximize.base import Choice, Maximizer, ranked, register
 from graph_influence.maximize.coverage import greedy
 from graph_influence.rrsets import RRSets
 
+_SUREST = 100.0  # exponent of n in a probability of failure that nobody can mean to go below
+
 
 @register
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +39,10 @@ class Imm(Maximizer):
 
     def _wrong(self) -> list[str]:
         wrong: list[str] = []
-        if not 0 < self.eps < bounds.GREEDY:
-            wrong.append(f"`eps` must be above 0 and below {bounds.GREEDY:.4g} (got {self.eps})")
-        if not self.exponent > 0:
-            wrong.append(f"`exponent` must be above 0 (got {self.exponent})")
+        for name, least, most in (("eps", bounds.LEAST_EPS, bounds.GREEDY), ("exponent", 0.0, _SUREST)):
+            value = getattr(self, name)
+            if not least < value < most:
+                wrong.append(f"`{name}` must be above {least:.4g} and below {most:.4g} (got {value})")
         return wrong
 
     def _choose(self, graph: SocialGraph, k: int) -> Choice:

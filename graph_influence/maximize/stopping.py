@@ -123,10 +123,16 @@ class Stopping:
         given = [name for name in ("eps", "seconds", "share") if getattr(self, name) is not None]
         if len(given) > 1:
             wrong.append(f"at most one of `eps`, `seconds` and `share` may say when to stop (got {', '.join(given)})")
-        for name, most in (("eps", ratio), ("seconds", inf), ("share", 1.0), ("delta", 1.0)):
+        ranges = {
+            "eps": (bounds.LEAST_EPS, ratio),
+            "seconds": (0.0, inf),
+            "share": (0.0, 1.0),
+            "delta": (bounds.LEAST_DELTA, 1.0),
+        }
+        for name, (least, most) in ranges.items():
             value = getattr(self, name)
-            if value is not None and not 0 < value < most:
-                wrong.append(f"`{name}` must be above 0 and below {most:.4g} (got {value})")
+            if value is not None and not least < value < most:
+                wrong.append(f"`{name}` must be above {least:.4g} and below {most:.4g} (got {value})")
         return wrong
 
     def rule(self, n: int, ratio: float, log_choices: float, optimum: float) -> tuple[Rule, int]:

@@ -120,7 +120,19 @@ class Minimizer(ABC):
 
 
 _MINIMIZERS = Registry(Minimizer, "method of containing a rumour")
-register, minimizer, minimizers = _MINIMIZERS.register, _MINIMIZERS.make, _MINIMIZERS.names
+register, minimizers = _MINIMIZERS.register, _MINIMIZERS.names
+
+
+def minimizer(name: str, /, **arguments: Any) -> Minimizer:
+    """The method of containing a rumour of that name with these arguments: `minimizer("mds", runs=1000)`.
+
+    `minimizers()` lists the names; what one does and takes is in its class's docstring, `help(type(minimizer(name)))`.
+
+    Raises:
+        ValueError: there is none of that name, and the message lists those there are; or an argument is out of range.
+        TypeError: it has no such argument.
+    """
+    return _MINIMIZERS.make(name, **arguments)
 
 
 def minimize(graph: SocialGraph, seeds: Iterable[Id], budget: int, method: str = "auto", **arguments: Any) -> Blocked:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from graph_influence.readers.edges import Columns, read_edges
-from graph_influence.readers.table import EdgeTable
+from graph_influence.readers.table import EdgeTable, is_count
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Vocabulary
 
@@ -24,7 +24,7 @@ def is_headed(lines: pd.Series[str]) -> bool:
     """Whether the first line reads as n and m, and the others as about m edges among nodes below or up to n."""
     first, *rest = lines
     header = first.split()
-    if len(header) != 2 or not all(field.isdecimal() for field in header):
+    if len(header) != 2 or not all(map(is_count, header)):
         return False
     n, m = map(int, header)
     if n > _MOST:  # an id, as large as some are
@@ -33,7 +33,7 @@ def is_headed(lines: pd.Series[str]) -> bool:
         return True
     if abs(len(rest) - m) > _WRONG * m:
         return False
-    return all(field.isdecimal() and int(field) <= n for line in rest for field in line.split()[:2])
+    return all(is_count(field) and int(field) <= n for line in rest for field in line.split()[:2])
 
 
 def is_edge_as_well(lines: pd.Series[str]) -> bool:
@@ -49,7 +49,7 @@ def is_edge_as_well(lines: pd.Series[str]) -> bool:
 def read_headed(lines: pd.Series[str], columns: Columns, problems: Problems) -> EdgeTable:
     """The edges below the header, and nodes 0 to n - 1, or 1 to n where that is how they are numbered."""
     first: str = lines.iloc[0]
-    if len(first.split()) < 2 or not all(field.isdecimal() for field in first.split()):
+    if len(first.split()) < 2 or not all(map(is_count, first.split())):
         problems.add(f'there must be a first line "n m" and edges below it (got `{first}`); name the right format')
         problems.fail()
     n = int(first.split()[0])

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from graph_influence.errors import InvalidGraph
-from graph_influence.readers.table import EdgeTable
+from graph_influence.readers.table import EdgeTable, is_count
 from unlearn.invalid import Problems
 from unlearn.vocabulary import Vocabulary
 
 # n, m, which weights there are, and how many of a node; a longer third number is a time, or a weight of an edge.
-_HEADER = re.compile(r"\s*\d+\s+\d+(\s+[01]{1,3}(\s+\d+)?)?\s*", re.ASCII)
+_HEADER = re.compile(r"\s*\d{1,18}\s+\d{1,18}(\s+[01]{1,3}(\s+\d{1,18})?)?\s*", re.ASCII)
 
 
 def is_metis(lines: pd.Series[str]) -> bool:
@@ -59,7 +59,8 @@ def read_metis(lines: pd.Series[str], problems: Problems) -> EdgeTable:
         problems.fail()
     counts = lengths // per_edge
     # A number beyond the nodes is told below, however large it is.
-    target = np.array([min(int(field), n + 1) for row in rows for field in row[per_node::per_edge]], dtype=np.int64)
+    neighbours = [field for row in rows for field in row[per_node::per_edge]]
+    target = np.array([min(int(field), n + 1) if is_count(field) else n + 1 for field in neighbours], dtype=np.int64)
     frame = pd.DataFrame({"source": np.repeat(np.arange(1, n + 1), counts), "target": target})
     frame.index = pd.Index(np.repeat(body.index.to_numpy(), counts), name="line")
     if len(target) != 2 * m:

@@ -9,6 +9,11 @@ import pandas as pd
 from unlearn.vocabulary import Vocabulary
 
 
+def is_count(field: str) -> bool:
+    """Whether it is a whole number; none that counts nodes or edges has more digits than 64 bits hold."""
+    return field.isdecimal() and len(field) <= 18
+
+
 @dataclass(frozen=True)
 class EdgeTable:
     """A frame with columns source, target and perhaps probability, indexed by line.

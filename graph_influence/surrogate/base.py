@@ -66,4 +66,16 @@ class Surrogate(nn.Module, ABC):
 
 
 _SURROGATES = Registry(Surrogate, "surrogate")
-register, surrogate, surrogates = _SURROGATES.register, _SURROGATES.make, _SURROGATES.names
+register, surrogates = _SURROGATES.register, _SURROGATES.names
+
+
+def surrogate(name: str, /, **arguments: Any) -> Surrogate:
+    """The surrogate of that name with these arguments: `surrogate("mean_field", rounds=3)`.
+
+    `surrogates()` lists the names; what one is and takes is in its class's docstring, `help(type(surrogate(name)))`.
+
+    Raises:
+        ValueError: there is none of that name, and the message lists those there are; or an argument is out of range.
+        TypeError: it has no such argument.
+    """
+    return _SURROGATES.make(name, **arguments)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,7 +50,10 @@ def evaluate(
     track: Track = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write every figure here; - prints it.")] = None,
 ) -> Mapping[str, Any]:
-    """Unlearn by several methods and measure them against retraining."""
+    """Unlearn by several methods and measure them against retraining.
+
+    The JSON is written anew after each seed, of a stream after each method: an interruption costs what is at work.
+    """
     from recsys.commands.case import Case
     from unlearn.audit import Comparison, Streams
     from unlearn.audit.log import record, record_streams
@@ -67,11 +71,16 @@ def evaluate(
     require_writable(json=json_)
     cases = [Case.drawn(setup, chosen, delete, number, progress=json_ is None) for number in numbers]
     tracker, console = opened(track), terminal(stderr=json_ is not None)
-    found: Comparison | Streams
-    if stream is None:
-        found = Comparison.join([compared(case, chosen, n) for n, case in zip(numbers, cases, strict=True)])
-    else:
-        found = Streams.join([in_turn(case, chosen, n, stream) for n, case in zip(numbers, cases, strict=True)])
+    parts: dict[int, Any] = {}
+
+    def joined() -> Comparison | Streams:
+        return (Comparison if stream is None else Streams).join(list(parts.values()))
+
+    for number, part in measured(cases, chosen, numbers, stream):
+        parts[number] = part
+        with suppress(OSError):  # the last time it is told
+            write_json(json_, json.loads(joined().to_json()))
+    found = joined()
     if str(json_) != "-":
         console.print(found.table(spread=console.width >= WIDE))
     result = json.loads(found.to_json())
@@ -85,6 +94,17 @@ def evaluate(
             else:
                 record_streams(found, tracker, name=name)
     return result
+
+
+def measured(
+    cases: Sequence[Case], methods: list[Unlearner], seeds: Sequence[int], stream: int | None
+) -> Iterator[tuple[int, Comparison | Streams]]:
+    """Each seed with what there is of it, again whenever there is more."""
+    for seed, case in zip(seeds, cases, strict=True):
+        if stream is None:
+            yield seed, compared(case, methods, seed)
+        else:
+            yield from ((seed, part) for part in in_turn(case, methods, seed, stream))
 
 
 def compared(case: Case, methods: list[Unlearner], seed: int) -> Comparison:
@@ -102,15 +122,15 @@ def compared(case: Case, methods: list[Unlearner], seed: int) -> Comparison:
     )
 
 
-def in_turn(case: Case, methods: list[Unlearner], seed: int, every: int) -> Streams:
+def in_turn(case: Case, methods: list[Unlearner], seed: int, every: int) -> Iterator[Streams]:
     """Train with one seed and serve its requests one after another, by `graph_drop` beside the methods."""
-    from unlearn.audit import streams
+    from unlearn.audit.stream import one_by_one
     from unlearn.methods.base import method
 
     if all(one.name != "graph_drop" for one in methods):
         methods = [method("graph_drop"), *methods]
     last = len(case.requests)
-    return streams(
+    return one_by_one(
         case.model.fit(),
         case.requests,
         methods,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,7 +41,8 @@ class GNNDelete(Unlearner):
     the matrices that it met, in order, and no request needs the data of an earlier one.
 
     Its aim is over-unlearning by intent: a retrained model scores a deleted pair like a held-out one, higher than a
-    pair that never was. Of ties it knows nothing: what a request cuts of them NI takes back in part.
+    pair that never was. Ties have no scores that could be consistent: those that a request cuts are cut in s, too, so
+    that NI does not take back what that changes, and a request of ties alone is `graph_drop`.
 
     Memory: (hops + 1) d^2 numbers, Adam's moments, and what one gradient of the embeddings takes. Nothing is prepared
     and nothing is kept.
@@ -101,6 +102,13 @@ def _folded(params: Params, rings: list[Tensor], operators: Tensor) -> Params:
     return params | {"table": table}
 
 
+def _untied(problem: RecommenderProblem, remaining: RecommenderProblem) -> RecommenderProblem:
+    """The problem without the ties that `remaining` lacks, all interactions in their place."""
+    data, values = replace(problem.data, ties=remaining.data.ties), problem.graph.values
+    graph = problem.model.message_graph(data, dtype=values.dtype, device=values.device)
+    return replace(problem, data=data, graph=problem.graph.carried(graph, problem.records(ForgetSet())))
+
+
 @dataclass(frozen=True, eq=False)
 class Properties:
     """What the operator is trained for, with the old model's part computed once.
@@ -130,7 +138,7 @@ class Properties:
         seed: int,
     ) -> Properties:
         graph = problem.graph
-        users, items = problem.readout()
+        users, items = (problem if problem.n_ties == remaining.n_ties else _untied(problem, remaining)).readout()
         records = problem.records(forget)
         rows, columns = graph.rows[records], graph.cols[records]
         against = uniform_negatives(graph, records, negatives, seed=seed, epoch=0)

@@ -64,6 +64,8 @@ class Sharding(Unlearner):
         require(self, shards=("a positive integer", self.shards >= 1))
 
     def _obstacle(self, problem: FittedRecommender) -> str | None:
+        if isinstance(problem, RecommenderProblem) and problem.graph.is_weighted:
+            return "`sharding` needs interactions that all count alike (got weighted ones)"
         if isinstance(problem, RecommenderProblem | ShardedRecommender):
             return None
         return f"`sharding` needs a recommender trained by an objective (got {type(problem).__name__})"

@@ -96,4 +96,16 @@ class SampledObjective(Objective):
 
 
 _OBJECTIVES = Registry(Objective, "objective")
-register, registered, objective = _OBJECTIVES.register, _OBJECTIVES.kinds, _OBJECTIVES.make
+register, registered = _OBJECTIVES.register, _OBJECTIVES.kinds
+
+
+def objective(name: str, /, **arguments: Any) -> Objective:
+    """The objective of that name with these hyper-parameters: `objective("multinomial", l2=2.0)`.
+
+    `registered()` has the class of each, whose docstring says what it is and takes.
+
+    Raises:
+        ValueError: there is none of that name, and the message lists those there are; or an argument is out of range.
+        TypeError: it has no such argument.
+    """
+    return _OBJECTIVES.make(name, **arguments)

@@ -65,7 +65,12 @@ class ShardedRecommender(FittedRecommender, SelfUnlearning):
         """An untrained ensemble over the data of `problem`, with its model, objective and options; call `fit` on it.
 
         Nothing that the problem learned is taken over.
+
+        Raises:
+            ValueError: its interactions or ties are weighted, which shards know nothing of.
         """
+        if problem.graph.is_weighted:
+            raise ValueError("`problem` must count all interactions alike to be sharded (got weighted ones)")
         trainer = ShardTrainer.of(problem)
         members = np.zeros(len(problem.data), dtype=np.int64)
         history = History(hooks=trainer.hooks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from recsys.linear.landscape import WholeDataLandscape
 from recsys.objectives import BPR
 from tests.cli.run import SMALL, digest, unlearn
+from unlearn.methods import FineTune
 
 
 @pytest.fixture
@@ -58,6 +60,37 @@ def test_a_deletion_that_was_not_finished_is_not_one(model: Path, data: Any, pre
     result = unlearn("forget", "--model", model, "--user", str(data.users.ids[7]), "--method", "retrain")
     assert (result.exit_code, result.stdout) == (130, "")
     assert digest(model) == before
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_figures_of_what_was_finished_are_kept(
+    streamed: bool, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keyboard interrupts in the midst of a stream, or of the second seed."""
+    whole, asked = FineTune.moved, list[None]()
+
+    def moved(self: FineTune, problem: Any, *arguments: Any) -> Any:
+        asked.append(None)
+        if len(asked) == 2 if streamed else problem.options.seed == 1:
+            signal.raise_signal(signal.SIGINT)
+        return whole(self, problem, *arguments)
+
+    monkeypatch.setattr(FineTune, "moved", moved)
+    out = tmp_path / "figures.json"
+    way = ("--stream", "1") if streamed else ()
+    result = unlearn(
+        "evaluate", "--data", table, "--delete", "one-user:2", *way, "--methods", "row_drop,fine_tune", "--seeds", "2",
+        "--json", out, *SMALL,
+    )  # fmt: skip
+    assert (result.exit_code, result.stdout) == (130, ""), result.output
+    kept = json.loads(out.read_text("utf-8"))
+    if streamed:
+        assert [(one["method"], one["seed"]) for one in kept["streams"]] == [("graph_drop", 0), ("row_drop", 0)]
+        assert [len(one["steps"]) for one in kept["streams"]] == [2, 2]
+    else:
+        assert {row["seed"] for row in kept["raw"]["measurements"]} == {0}
+        assert {one["name"] for one in kept["methods"]} >= {"row_drop", "fine_tune", "retrain"}
+    assert unlearn("report", out, "--html", tmp_path / "page.html").exit_code == 0
 
 
 def test_no_table_is_made_of_what_was_not_finished(table: Path, pressed: list[int], tmp_path: Path) -> None:

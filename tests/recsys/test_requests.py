@@ -61,7 +61,19 @@ def test_int_ids_are_read_as_ints() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "users", "users:", "users:-1", "users:x", "random:1.5", "random:x", "all:3", "corrupted:1", "popular-items:0"],
+    [
+        "",
+        "users",
+        "users:",
+        "users:-1",
+        "users:x",
+        "random:1.5",
+        "random:x",
+        "all:3",
+        "corrupted:1",
+        "popular-items:0",
+        "users:" + "9" * 5_000,
+    ],
 )
 def test_unreadable_specifications(split: Split, text: str) -> None:
     with pytest.raises(ValueError, match="`delete` must") as caught:

@@ -193,6 +193,28 @@ class Remembering(FittedRecommender):
         return torch.from_numpy(histories.toarray()).double()
 
 
+def test_what_a_forgotten_item_scores_is_no_distance(scorer: RankingScorer, problem: RecommenderProblem) -> None:
+    """Nobody is ever shown it: how far a method leaves its column says nothing of what the others are recommended."""
+    item = int(np.argmax(problem.data.degrees()[1]))
+    forget = ForgetSet(items=tuple(problem.data.items.take([item])))
+    panel = scorer.panel(problem, forget, seed=0)
+    left = [row for row in range(problem.data.n_items) if row != item]
+    retrained = problem.without(forget).fit()
+    rows = panel.affected
+    users, items = retrained.readout()
+    formed = users @ items.T
+    wild = formed.clone()
+    wild[:, item] += 100.0
+    expected = float((problem.scores(rows.numpy()) - formed[rows])[:, left].norm())
+    before, after = panel.answers(problem), panel.answers(retrained)
+    assert panel.distance(before, after, rows) == pytest.approx(expected, rel=1e-9)
+    assert panel.norm(after, rows) == pytest.approx(float(formed[rows][:, left].norm()), rel=1e-9)
+    other = panel.answers(Remembering(problem.data, wild, History()))  # without factors
+    assert panel.distance(other, before, rows) == pytest.approx(expected, rel=1e-9)
+    assert panel.distance(other, after, rows) < 1e-9 * expected
+    assert panel.norm(other, rows) == pytest.approx(panel.norm(after, rows), rel=1e-9)
+
+
 def test_a_model_without_factors_is_asked_the_same(
     scorer: RankingScorer, problem: RecommenderProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

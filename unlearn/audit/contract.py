@@ -31,11 +31,11 @@ class Panel(Protocol):
         ...
 
     def distance(self, left: Any, right: Any, rows: Tensor) -> float:
-        """|S_left - S_right|_F of two models' answers over the user rows [q] and all items; NaN if it is no number."""
+        """|S_left - S_right|_F of two models' answers over the user rows [q] and items left; NaN if it is no number."""
         ...
 
     def norm(self, answers: Any, rows: Tensor) -> float:
-        """|S|_F of a model's answers over the user rows [q] and all items; NaN if it is no number."""
+        """|S|_F of a model's answers over the user rows [q] and the items left; NaN if it is no number."""
         ...
 
     def utility(self, model: Fitted) -> Mapping[str, float]:

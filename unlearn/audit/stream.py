@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -218,11 +218,30 @@ def streams(
     Raises:
         MissingRequirement: none of the methods can be applied; raised before any work.
     """
+    *_, found = one_by_one(problem, requests, methods, scorer, seed=seed, measure=measure, settings=settings)
+    return found
+
+
+def one_by_one(
+    problem: Fitted,
+    requests: Sequence[ForgetSet],
+    methods: Sequence[Unlearner],
+    scorer: Scorer,
+    *,
+    seed: int,
+    measure: Collection[int] = (),
+    settings: Mapping[str, object] | None = None,
+) -> Iterator[Streams]:
+    """What `streams` returns, after each method with those that there are so far: all may take hours.
+
+    Raises:
+        MissingRequirement: as `streams`.
+    """
     reasons = obstacles(methods, problem)
     yardstick = Yardstick(scorer, seed=seed)
-    served = tuple(
-        replace(stream(problem, requests, one, yardstick, measure=measure), method=name)
-        for name, one in zip(labels(methods), methods, strict=True)
-        if name not in reasons
-    )
-    return Streams(served, dict(settings or {}), dict(scorer.digests(problem)), reasons)
+    found = Streams((), dict(settings or {}), dict(scorer.digests(problem)), reasons)
+    for name, one in zip(labels(methods), methods, strict=True):
+        if name not in reasons:
+            served = replace(stream(problem, requests, one, yardstick, measure=measure), method=name)
+            found = replace(found, streams=(*found.streams, served))
+            yield found

@@ -283,4 +283,17 @@ def require_finite(problem: Fitted) -> None:
 
 
 _METHODS = Registry(Unlearner, "unlearning method", group="unlearn.methods", bare=True)
-register, method, methods = _METHODS.register, _METHODS.make, _METHODS.names
+register, methods = _METHODS.register, _METHODS.names
+
+
+def method(name: str, /, **arguments: Any) -> Unlearner:
+    """The unlearning method of that name with these hyper-parameters: `method("fine_tune", epochs=5)`.
+
+    `methods()` lists the names; what one does and takes is in its class's docstring, `help(type(method(name)))`, and of
+    all of them in `unlearn methods`.
+
+    Raises:
+        ValueError: there is none of that name, and the message lists those there are; or an argument is out of range.
+        TypeError: it has no such argument.
+    """
+    return _METHODS.make(name, **arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +14,15 @@ from unlearn.methods.gradient import Forgotten, GradientMethod
 from unlearn.params import Params
 from unlearn.problem import Problem
 from unlearn.streams import integers
+
+
+@runtime_checkable
+class Shrinking(Protocol):
+    """A problem that keeps a column of its predictions for every class that it once had."""
+
+    def classes_left(self) -> Tensor:
+        """Columns [k] of those that are not forgotten, ascending."""
+        ...
 
 
 class PredictionMethod(GradientMethod):
@@ -37,9 +47,19 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
     return temperature**2 * (wanted.exp() * (wanted - got)).sum(1)
 
 
+def of_classes_left(remaining: Problem, predictions: Tensor) -> Tensor:
+    """The predictions [r, c] of any model without the columns of classes that are forgotten; values as they are."""
+    if not isinstance(remaining, Shrinking):
+        return predictions
+    return predictions[:, remaining.classes_left().to(predictions.device)]
+
+
 @dataclass(frozen=True)
 class Classroom:
-    """A student on the remaining graph, teachers on the graph of the original, at most `sample` records a lesson."""
+    """A student on the remaining graph, teachers on the graph of the original, at most `sample` records a lesson.
+
+    Both are asked about the classes that are left: what is forgotten is no answer, nor anything to learn.
+    """
 
     problem: Problem
     remaining: Problem
@@ -62,14 +82,18 @@ class Classroom:
         chosen = drawn("distillation/remaining", step, self.kept, self.sample)
         with torch.no_grad():
             wanted = self.problem.predictions(teacher, self.kept[chosen])
-        return divergence(wanted, self.remaining.predictions(student, chosen), self.temperature)
+        return self._divergence(wanted, self.remaining.predictions(student, chosen))
 
     def on_forgotten(self, step: int, teacher: Params, student: Params) -> Tensor:
         """Likewise on forgotten records."""
         chosen = self.seen.records[drawn("distillation/forgotten", step, self.seen.records, self.sample)]
         with torch.no_grad():
             wanted = self.problem.predictions(teacher, chosen)
-        return divergence(wanted, self.seen.problem.predictions(student, chosen), self.temperature)
+        return self._divergence(wanted, self.seen.problem.predictions(student, chosen))
+
+    def _divergence(self, wanted: Tensor, found: Tensor) -> Tensor:
+        wanted, found = (of_classes_left(self.remaining, one) for one in (wanted, found))
+        return divergence(wanted, found, self.temperature)
 
 
 def drawn(purpose: str, step: int, of: Tensor, sample: int) -> Tensor:

@@ -39,7 +39,8 @@ class Newton(SecondOrder):
     near.
 
     Without D, steps are kept from only turning embeddings. A step that does not lower the objective is refused, and the
-    region begins as wide as the model's own norm. Least squares take one step at `tolerance` 0.
+    region begins as wide as the model's own norm: least squares take one step at `tolerance` 0 where their solution
+    lies within it, and more where it does not.
 
     Memory: about a dozen vectors of the parameters' size and the graph of the objective's gradient.
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from unlearn.forget import ForgetSet
 from unlearn.invalid import require
 from unlearn.methods.base import register
-from unlearn.methods.distillation import PredictionMethod, drawn
+from unlearn.methods.distillation import PredictionMethod, drawn, of_classes_left
 from unlearn.methods.gradient import Forgotten, Update, descend
 from unlearn.params import Params, differentiate, flatten
 from unlearn.problem import Problem
@@ -28,9 +27,9 @@ class RandomLabel(PredictionMethod):
 
         minimise  mean_F CE(softmax(predictions), y') + alpha L_R / n_R,     y' uniform over all classes, once a record
 
-    with L_R the remaining objective. Of a recommender the classes are the items, the prediction is the distribution
-    that the record's user gets, and y' any item: on small data under `whole_data`, whose scores make a nearly flat
-    distribution, the drawn items rose and the forgotten ones hardly fell.
+    with L_R the remaining objective. Of a recommender the classes are the items that are left, the prediction is the
+    distribution over them that the record's user gets, and y' any of them: on small data under `whole_data`, whose
+    scores make a nearly flat distribution, the drawn items rose and the forgotten ones hardly fell.
 
     Memory: six vectors of the parameters' size, and `sample` predictions a step.
 
@@ -77,9 +76,10 @@ class RandomLabel(PredictionMethod):
             chosen = seen.records[drawn("random_label/sample", k, seen.records, self.sample)]
 
             def wrong(leaves: Params) -> Tensor:
-                logits = seen.problem.predictions(leaves, chosen)
-                labels = integers(self.seed, "random_label", logits.shape[1], chosen.cpu().numpy())
-                return cross_entropy(logits, torch.from_numpy(labels).to(logits.device), reduction="sum")
+                chances = torch.log_softmax(of_classes_left(remaining, seen.problem.predictions(leaves, chosen)), 1)
+                classes = torch.arange(chances.shape[1], device=chances.device)
+                labels = integers(self.seed, "random_label", max(len(classes), 1), chosen.cpu().numpy())
+                return -chances[torch.from_numpy(labels).to(classes)[:, None] == classes].sum()
 
             task = flatten(remaining.value_and_gradient(params)[1]).mul_(weight)
             return task.add_(differentiate(wrong, params)[1], alpha=1.0 / max(chosen.numel(), 1))

@@ -10,6 +10,7 @@ from datetime import timedelta
 from importlib.metadata import entry_points
 from typing import Any, Self
 
+from unlearn.plugins import loaded
 from unlearn.requests.callers import Callers
 from unlearn.requests.cancelling import Cancelling
 from unlearn.requests.database import Database
@@ -120,6 +121,7 @@ def load_targets(tables: Mapping[str, Mapping[str, Any]], pseudonyms: Pseudonyms
 
     Raises:
         UnusableSettings: no installed package offers a kind.
+        UnusablePlugin: the one that does cannot be imported.
     """
     offered = {point.name: point for point in entry_points(group="unlearn.targets")}
     kinds = {name: str(options.get("kind", name)) for name, options in tables.items()}
@@ -130,6 +132,6 @@ def load_targets(tables: Mapping[str, Mapping[str, Any]], pseudonyms: Pseudonyms
         )
     made: dict[str, Target] = {}
     for name, options in tables.items():
-        factory: Factory = offered[kinds[name]].load()
+        factory: Factory = loaded(offered[kinds[name]])
         made[name] = factory({key: value for key, value in options.items() if key != "kind"}, pseudonyms)
     return made

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unlearn.solvers.operator import Damping, Map, Operator, Solve, damped, damping_problem
-from unlearn.solvers.vectors import dot, norm
+from unlearn.solvers.vectors import dot, magnitude, norm
 
 
 def cg(
@@ -38,7 +38,7 @@ def cg(
         preconditioner: v [p] -> an approximation of (A + damping)^-1 v; linear, symmetric and positive definite.
         project: an orthogonal projection P. The equation solved is then P (A + damping) P x = P b, and x = P x.
 
-    Memory: five vectors [p]. Sums are in float64.
+    Memory: six vectors [p]. Sums are in float64.
 
     **Differences from the paper:** the projection; the true residual is computed once at the end.
 
@@ -48,6 +48,8 @@ def cg(
     _check(damping, tolerance, max_iterations)
     if project is not None:
         b = project(b)
+    scale = magnitude(b)
+    b = b / scale
     product = damped(operator, damping)
     path = conjugate_gradients(
         product, b, tolerance=tolerance, max_products=max_iterations, preconditioner=preconditioner, project=project
@@ -56,7 +58,7 @@ def cg(
     size = norm(b)
     residual = norm(rest if project is None else project(rest)) / size if size else 0.0
     return Solve(
-        x=path.x,
+        x=path.x.mul_(scale),
         residual=residual,
         iterations=path.products,
         converged=path.negative_curvature is None and residual <= tolerance,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unlearn.solvers.cg import conjugate_gradients
 from unlearn.solvers.operator import Map, Operator, damped
-from unlearn.solvers.vectors import dot
+from unlearn.solvers.vectors import dot, magnitude
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,8 @@ def levenberg_marquardt_step(
     """
     if not 0.0 < damping < math.inf:
         raise ValueError(f"`damping` must be a positive number for `levenberg_marquardt_step` (got {damping})")
-    right = -gradient if project is None else -project(gradient)
+    scale = magnitude(gradient)
+    right = gradient / -scale if project is None else project(gradient) / -scale
     products, met = 0, False
     while True:
         path = conjugate_gradients(
@@ -117,8 +118,9 @@ def levenberg_marquardt_step(
         products += 1
         damping = max(4.0 * damping, 2.0 * below)
     curved = path.curved - damping * path.x
-    decrease = dot(right, path.x) - 0.5 * dot(path.x, curved)
-    return ModelStep(path.x, path.length, decrease, products, negative_curvature=met, damping=damping)
+    decrease = scale * scale * (dot(right, path.x) - 0.5 * dot(path.x, curved))
+    length = scale * path.length
+    return ModelStep(path.x.mul_(scale), length, decrease, products, negative_curvature=met, damping=damping)
 
 
 def decrease_ratio(value: float, gradient: Tensor, new_value: float, new_gradient: Tensor, step: ModelStep) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,3 +16,8 @@ def dot(a: Tensor, b: Tensor) -> float:
 def norm(a: Tensor) -> float:
     """|a|."""
     return float(torch.linalg.vector_norm(a, dtype=torch.float64))
+
+
+def magnitude(a: Tensor) -> float:
+    """A power of two about the largest entry of a: over it, squares stay in range and no digit changes."""
+    return math.ldexp(1.0, math.frexp(float(a.abs().max()) if a.numel() else 0.0)[1] - 1)

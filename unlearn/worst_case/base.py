@@ -152,4 +152,16 @@ class Ranking(Selector):
 
 
 _SELECTORS = Registry(Selector, "selector of forget sets", group="unlearn.methods", bare=True)
-register, selector, selectors = _SELECTORS.register, _SELECTORS.make, _SELECTORS.names
+register, selectors = _SELECTORS.register, _SELECTORS.names
+
+
+def selector(name: str, /, **arguments: Any) -> Selector:
+    """The selector of forget sets of that name with these hyper-parameters: `selector("random")`.
+
+    `selectors()` lists the names; what one does and takes is in its class's docstring, `help(type(selector(name)))`.
+
+    Raises:
+        ValueError: there is none of that name, and the message lists those there are; or an argument is out of range.
+        TypeError: it has no such argument.
+    """
+    return _SELECTORS.make(name, **arguments)

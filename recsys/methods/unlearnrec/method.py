@@ -108,6 +108,8 @@ class UnlearnRec(Unlearner):
         )
 
     def _obstacle(self, problem: RecommenderProblem) -> str | None:
+        if problem.graph.is_weighted:
+            return "`unlearnrec` needs interactions that all count alike (got weighted ones)"
         if isinstance(problem.model, LinearRecommender | ContrastiveRecommender):
             return None
         return (

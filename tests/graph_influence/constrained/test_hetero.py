@@ -185,7 +185,7 @@ def test_wrong_arguments_are_named_at_once():
     with pytest.raises(InvalidRequest) as raised:
         HeteroIR(capacity=0).recommend(graph, ["p0", "p0"], 0, np.full(40, 2.0))
     assert len(raised.value.problems) == 3
-    with pytest.raises(InvalidRequest, match=r"(?s)`eps` must be above 0.*got 0\).*`delta` must be above 0"):
+    with pytest.raises(InvalidRequest, match=r"(?s)`eps` must be above 1e-09.*got 0\).*`delta` must be above 1e-300"):
         HeteroIM(eps=0, delta=2.0).recommend(graph, ["p0"], 1)
     with pytest.raises(InvalidRequest, match="40 x 40"):
         willing(graph, np.ones(3))

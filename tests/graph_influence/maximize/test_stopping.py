@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from graph_influence.constrained import Cim
+from graph_influence.constrained import Cim, HeteroIM
 from graph_influence.constrained.participants import Participants
 from graph_influence.errors import InvalidRequest
-from graph_influence.maximize import Hist, Opim, bounds
+from graph_influence.maximize import Hist, Imm, Opim, bounds
 from graph_influence.maximize.judged import Collections
 from graph_influence.maximize.stopping import Budget, Evidence, Guarantee, Share, StandingShare
 from tests.graph_influence.maximize.graphs import social
@@ -121,6 +121,22 @@ def test_arguments_out_of_range_are_listed(method):
     text = str(raised.value)
     assert len(raised.value.problems) == 4
     assert all(name in text for name in ("at most one of", "`eps`", "`share`", "`delta`"))
+
+
+@pytest.mark.parametrize("tiny", [5e-324, 1e-200, 1e-160])
+def test_what_no_number_of_sets_can_prove_is_out_of_range_too(tiny):
+    for method, field in ((Opim, "eps"), (Hist, "eps"), (Imm, "eps")):
+        with pytest.raises(InvalidRequest, match=f"`{field}` must be above 1e-09 and below 0.6321"):
+            method(**{field: tiny}).maximize(social(), 1)
+    with pytest.raises(InvalidRequest, match="`eps` must be above 1e-09 and below inf"):
+        HeteroIM(eps=tiny).recommend(social(), ["p0"], 1)
+    with pytest.raises(InvalidRequest, match="`exponent` must be above 0 and below 100"):
+        Imm(exponent=1e308).maximize(social(), 1)
+    for method in (Opim, Hist):  # at the end of the range everything is a number still
+        assert 0 < method(eps=0.5, delta=1e-299).maximize(social(), 1).ratio < 1
+        assert 0 < method(eps=1e-8, delta=0.5).maximize(social(), 1).ratio < 1
+    with pytest.raises(InvalidRequest, match="`delta` must be above 1e-300"):
+        Opim(delta=5e-324).maximize(social(), 1)
 
 
 @pytest.mark.parametrize("when", [{}, {"eps": 0.1}, {"seconds": 1.0}], ids=str)

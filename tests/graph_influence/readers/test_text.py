@@ -192,6 +192,21 @@ def test_problems_of_metis_are_told_by_line(written):
             read(written(f"2 1 0\n2\n{10**20}\n"), format=format)
 
 
+@pytest.mark.parametrize("digits", [25, 5_000])  # more than 64 bits hold, and more than Python reads
+def test_a_number_of_many_digits_is_told_like_any_other_wrong_one(written, digits):
+    large = "9" * digits
+    with pytest.raises(InvalidGraph, match=r"neighbours must be from 1 to 2 \(1 bad, line 3\)"):
+        read(written(f"2 1\n2\n{large}\n"), format="metis")
+    for header in (f"{large} 1", f"2 {large}", f"2 1 011 {large}"):
+        with pytest.raises(InvalidGraph, match="the first line must be n, m"):
+            read(written(f"{header}\n2\n1\n"), format="metis")
+    for header in (f"{large} 1", f"2 {large}"):
+        with pytest.raises(InvalidGraph, match="there must be a first line"):
+            read(written(f"{header}\n0 1\n"), format="headed")
+    edges = read(written(f"4 3\n0 1\n1 2\n2 {large}\n"))  # no header, then: ids may be as long as they like
+    assert edges.num_arcs == 4 and large in edges.nodes.take(range(len(edges.nodes)))
+
+
 @pytest.mark.parametrize("below", ["", "1 2\n"])
 def test_a_head_counts_no_more_nodes_than_a_graph_can_have(written, below):
     with pytest.raises(InvalidGraph, match=rf"at most {2**31 - 1} nodes \(got {10**14} in the first line\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -176,6 +177,34 @@ def test_what_a_forgotten_user_liked_no_longer_answers_to_them(fitted: Recommend
         for one in (method("row_drop"), GNNDelete())
     )
     assert operated < 0.5 * dropped
+
+
+def test_what_the_cut_of_ties_changes_is_not_taken_back() -> None:
+    built = RecommenderProblem.build(
+        tiny_data(), model="social_lightgcn", objective=WholeData(l2=0.5), dtype=torch.float64, dim=6
+    ).fit(options=TrainingOptions(max_iterations=30))
+    data = built.data
+    ids = all_ties(data)[::3]
+    ties = built.resolve(ForgetSet(ties=(*ids, *((v, u) for u, v in ids))), unknown="skip")
+    after, cut = GNNDelete(steps=20).forget(built, ties).problem, built.without(ties)
+    assert isinstance(after, RecommenderProblem)
+    assert torch.equal(after.params["table"], built.params["table"])
+    assert torch.equal(after.readout()[0], cut.readout()[0])
+    # Beside interactions, too, and those of a user who goes: neighbourhoods are to stay as the cut has left them.
+    more = ties | pairs(data, [0, 1, 120])
+    found = Properties.of(built, built.without(more), more, negatives=3, seed=5)
+    for table, expected in zip((found.users, found.items), cut.readout(), strict=True):
+        torch.testing.assert_close(table, expected, rtol=1e-12, atol=1e-14)
+    user = ForgetSet(users=(ids[0][0],))
+    own = tuple(tie for tie in all_ties(data) if ids[0][0] in tie)
+    found = Properties.of(built, built.without(user), user, negatives=3, seed=5)
+    torch.testing.assert_close(found.users, built.without(ForgetSet(ties=own)).readout()[0], rtol=1e-12, atol=1e-14)
+    assert own and not torch.equal(found.users, built.readout()[0])
+
+
+def all_ties(data: Interactions) -> list[tuple[Any, Any]]:
+    assert data.ties is not None
+    return [tuple(data.users.take(ends)) for ends in data.ties.tolist()]
 
 
 def test_arguments_are_checked_together_and_models_before_work() -> None:

@@ -76,6 +76,16 @@ def test_models_of_another_kind_are_refused_before_any_work() -> None:
         Sharding().prepare(ridge())
 
 
+@pytest.mark.parametrize("name", ["sharding", "unlearnrec"])
+def test_weights_that_what_is_trained_would_pass_over_are_refused(name: str, problem: RecommenderProblem) -> None:
+    request = ForgetSet(users=("u0",))
+    weighted = problem.weighted("interaction", torch.full((problem.n_records,), 0.5))
+    with pytest.raises(MissingRequirement, match=f"`{name}` needs interactions that all count alike"):
+        method(name).forget(weighted, request)
+    with pytest.raises(ValueError, match="must count all interactions alike"):
+        ShardedRecommender.of(weighted)
+
+
 def test_arguments_are_checked_together() -> None:
     with pytest.raises(ValueError, match="shards") as raised:
         Sharding(shards=0, by="taste", partition="luck", aggregation="vote")

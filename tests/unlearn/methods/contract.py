@@ -314,6 +314,20 @@ class UnlearnerContract(ABC):
             if isinstance(one, Problem) and isinstance(other, Problem):
                 assert_same(one.params, other.params)
 
+    def test_what_was_prepared_is_not_prepared_again(
+        self, unlearner: Unlearner, case: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = served(unlearner, case)
+        if run.state is None:
+            return
+
+        def prepare(*_: object) -> State:
+            raise AssertionError("it was prepared again")
+
+        monkeypatch.setattr(type(unlearner), "prepare", prepare)
+        result = unlearner.forget(case.problem, case.requests[0], run.state)
+        assert torch.equal(result.problem.outputs(case.queries), run.first.problem.outputs(case.queries))
+
     def test_the_result_tells_what_was_done(self, unlearner: Unlearner, case: Case) -> None:
         run = served(unlearner, case)
         state, result = run.state, run.first

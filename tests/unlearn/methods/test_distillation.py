@@ -17,7 +17,7 @@ from tests.tolerances import EXACT64
 from tests.unlearn.toys import blobs, classifier, ridge, tiny_data
 from unlearn.attached import AttachedProblem
 from unlearn.forget import ForgetSet
-from unlearn.methods import BadTeacher, FineTune, GraphDrop, Masked, MissingRequirement, Scrub, Unlearner
+from unlearn.methods import BadTeacher, FineTune, GraphDrop, Masked, MissingRequirement, RandomLabel, Scrub, Unlearner
 from unlearn.methods.bad_teacher import random_like
 from unlearn.methods.distillation import Classroom, divergence
 from unlearn.params import Params, flatten
@@ -163,6 +163,37 @@ def test_of_a_recommender_a_record_predicts_its_users_distribution_over_the_item
     rows = remaining.graph.rows.numpy()
     torch.testing.assert_close(of_kept, kl(built.scores(rows), remaining.scores(rows), 2.0), rtol=1e-9, atol=1e-14)
     assert torch.equal(remaining.predictions(remaining.params, torch.tensor([5])), users[rows[[5]]] @ items.T)
+
+
+@pytest.mark.parametrize("model", ["mf", "lightgcn"])
+def test_a_forgotten_item_is_no_answer(model: str) -> None:
+    built = RecommenderProblem.build(
+        tiny_data(), model=model, options=TrainingOptions(seed=1), dim=4, dtype=torch.float64
+    )
+    popular = np.argsort(built.data.degrees()[1])[-3:]
+    request = ForgetSet(items=tuple(built.data.items.take(popular)))
+    remaining = built.without(request)
+    left = np.setdiff1d(np.arange(built.data.n_items), popular)
+    room = Classroom.of(built, remaining, request, sample=10_000, temperature=2.0)
+    student = {name: value.clone() for name, value in built.params.items()}
+    student["table"][built.data.n_users + popular] = 7.0  # whatever stands in the rows that are cleared
+    rows = remaining.graph.rows.numpy()
+    wanted, found = (one.scores(rows)[:, left] for one in (built, remaining))
+    of_kept = room.on_remaining(0, built.params, student)
+    torch.testing.assert_close(of_kept, kl(wanted, found, 2.0), rtol=1e-9, atol=1e-14)
+    rows = built.graph.rows[built.records(request)].numpy()
+    wanted, found = (one.scores(rows)[:, left] for one in (built, remaining))
+    of_gone = room.on_forgotten(0, built.params, student)
+    torch.testing.assert_close(of_gone, kl(wanted, found, 2.0), rtol=1e-6, atol=1e-9)
+    assert len(rows) > 20
+
+
+@pytest.mark.parametrize("unlearner", [Scrub(), BadTeacher(), RandomLabel()], ids=lambda u: u.name)
+def test_where_every_item_is_forgotten_there_is_nothing_to_learn(unlearner: Unlearner) -> None:
+    built = RecommenderProblem.build(tiny_data(), options=TrainingOptions(seed=1), dim=4)
+    left = unlearner.forget(built, ForgetSet(items=tuple(built.data.items.ids))).problem
+    assert isinstance(left, RecommenderProblem) and not left.n_records
+    assert not flatten(left.params).any()
 
 
 @pytest.mark.parametrize("unlearner", [Scrub(), BadTeacher(), Masked(inner="scrub")], ids=lambda u: u.name)

@@ -93,6 +93,25 @@ def test_of_a_recommender_the_users_get_the_items_that_were_drawn() -> None:
         assert chance(RandomLabel(alpha=weight), drawn) > chance(GraphDrop(), drawn) + 0.02
 
 
+def test_a_forgotten_item_is_no_label() -> None:
+    built = RecommenderProblem.build(tiny_data(), model="mf", dim=4, dtype=torch.float64)
+    n_users, n_items = built.data.n_users, built.data.n_items
+    gone, left = list(range(0, n_items, 2)), list(range(1, n_items, 2))
+    request = ForgetSet(items=tuple(built.data.items.take(gone)))
+    records = built.records(request)
+    labels = torch.from_numpy(integers(0, "random_label", len(left), records.numpy()))
+    remaining = built.without(request)
+    table = remaining.settled(request)["table"].clone().requires_grad_()
+    scores = table[:n_users][built.graph.rows[records]] @ table[n_users:][left].T
+    loss = -torch.log_softmax(scores, 1).gather(1, labels[:, None]).mean()
+    (by,) = torch.autograd.grad(loss, table)
+    found = RandomLabel(alpha=0.0, steps=1, lr=0.5, update="sgd").forget(built, request).problem
+    assert isinstance(found, RecommenderProblem)
+    expected = (table - 0.5 * by).detach()
+    expected[:n_users][remaining.data.degrees()[0] == 0] = 0.0  # of whom nothing is left
+    torch.testing.assert_close(found.params["table"], expected, **EXACT64)
+
+
 def test_values_have_no_labels() -> None:
     assert "needs classes to draw from" in str(RandomLabel().obstacle(ridge().fit()))
     with pytest.raises(ValueError) as caught:

@@ -15,6 +15,7 @@ from unlearn.solvers.direct import direct
 from unlearn.solvers.lissa import Diverges, lissa
 from unlearn.solvers.nystrom import Indefinite, nystrom
 from unlearn.solvers.operator import Operator, Solve
+from unlearn.solvers.trust_region import levenberg_marquardt_step
 
 N = 40
 Solver = Callable[[Operator, Tensor, float], Tensor]
@@ -77,6 +78,17 @@ def test_cg_converges_as_its_condition_number_says_and_keeps_the_residuals() -> 
     assert short.residual == pytest.approx(found.residuals[5], rel=1e-6)
 
 
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**-540, 2.0**900])
+def test_a_right_side_whose_squares_leave_the_range_is_solved_to_the_bit_like_any_other(scale: float) -> None:
+    matrix, b = Operator.of(symmetric(spectrum(N, 100.0))), right_side(N)
+    ways: list[Callable[[Tensor], Tensor]] = [
+        lambda right: solved(cg(matrix, right, tolerance=1e-10)),
+        lambda right: levenberg_marquardt_step(matrix, -right, 0.3).step,
+    ]
+    for solve in ways:
+        assert torch.equal(solve(scale * b), scale * solve(b))
+
+
 def test_cg_with_a_damping_for_each_coordinate() -> None:
     matrix, b, damping = symmetric(spectrum(N, 1e3)), right_side(N), torch.linspace(0.01, 2.0, N, dtype=torch.float64)
     expected = torch.linalg.solve(matrix + damping.diag(), b)
@@ -131,7 +143,7 @@ def test_a_direction_without_curvature_is_no_way_to_a_solution_either() -> None:
     b = torch.tensor([0.0, 2.0], dtype=torch.float64)
     found = cg(flat, b)
     assert found.negative_curvature is not None and not found.converged
-    assert torch.equal(found.negative_curvature, b) and not found.x.any()
+    assert torch.equal(2.0 * found.negative_curvature, b) and not found.x.any()  # a direction has no length
 
 
 def test_cg_reports_the_true_residual_where_single_precision_ends() -> None:

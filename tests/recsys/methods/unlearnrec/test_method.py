@@ -16,6 +16,7 @@ from recsys.evaluate import evaluate
 from recsys.methods.unlearnrec import UnlearnRec
 from recsys.methods.unlearnrec.deletion import Deletion, held_out
 from recsys.methods.unlearnrec.encoder import Encoder, losing
+from recsys.methods.unlearnrec.training import EncoderTraining
 from recsys.objectives import BPR
 from recsys.objectives.negatives import uniform_negatives
 from recsys.problem import RecommenderProblem
@@ -102,6 +103,21 @@ def test_fine_tuning_wins_utility_back_and_an_answer_takes_a_fraction_of_a_retra
     assert retrain is not None
     assert retrain > 10 * plain.seconds
     assert retrain > tuned.seconds
+
+
+def test_fine_tuning_goes_by_half_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, whole = trained(), EncoderTraining.loss
+    weights = set[tuple[float, float]]()
+
+    def loss(self: EncoderTraining, *arguments: Any, **options: Any) -> Any:
+        weights.add((self.unlearn, self.preserve))
+        return whole(self, *arguments, **options)
+
+    unlearner = UnlearnRec(unlearn=0.4, preserve=6.0, epochs=1, fine_tune=1)
+    state = unlearner.prepare(problem)
+    monkeypatch.setattr(EncoderTraining, "loss", loss)
+    unlearner.forget(problem, pairs(problem.data, [0, 100]), state)
+    assert weights == {(0.2, 3.0)}
 
 
 # ---- what stays ------------------------------------------------------------------------------------------------------
