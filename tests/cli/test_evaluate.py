@@ -104,7 +104,7 @@ def test_every_method_that_applies_on_false_interactions(table: Path) -> None:
 
 def test_arguments_of_methods_and_what_they_require(table: Path) -> None:
     said, rows = compared(
-        "--data", table, "--model", "mf:dim=4", "--objective", "bpr", "--epochs", "20", "--learning-rate", "0.05",
+        "--data", table, "--model", "mf:dim=4", "--objective", "bpr", "--epochs", "20", "--lr", "0.05",
         "--delete", "popular-items:2", "--methods", "iau:lr=1e-3,iau:lr=0.3,rewind", "--seeds", "1",
     )  # fmt: skip
     gentle, harsh = rows["iau"], rows["iau:lr=0.3"]
