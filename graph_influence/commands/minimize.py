@@ -70,6 +70,9 @@ def minimize(
     result = {
         **source.described(graph),
         "model": model,
+        "seeds": started_by,
+        "runs": runs,
+        "seed": seed,
         "method": blocked.method,
         "arguments": blocked.arguments,
         "arcs_removed": blocked.arcs,

@@ -42,7 +42,12 @@ def audit(
     ] = None,
     examples: Annotated[int, typer.Option(help="At most so many examples of each kind are asked about.")] = 500,
     metrics: Annotated[
-        str | None, typer.Option(help="Metrics with commas between (default: all that can be measured).")
+        str | None,
+        typer.Option(
+            help="Metrics with commas between, of forget_auc, retain_auc, u_lira, reinsertion, rmia, swap, "
+            "two_snapshot, klom, klom_20_bins, epsilon, one_run, f_ine, relearn, challenge_uncalibrated and "
+            "corrective (default: all that can be measured)."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that train the pool; -1 is one a core.")] = 1,
     known: Annotated[

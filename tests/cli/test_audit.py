@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
-from tests.cli.run import SMALL, naming, unlearn
+from tests.cli.run import SMALL, naming, undocumented, unlearn
 from unlearn.audit.attacks import Evidence, ForgetAUC, Swap, ULiRA
 from unlearn.audit.signals import Signals
 from unlearn.tracking import MlflowTracker
@@ -64,6 +64,7 @@ def test_everything_is_written(written: tuple[Path, dict[str, Any], str]) -> Non
         "format", "findings", "reasons", "not_audited", "comparison", "signals", "settings", "digests", "provenance",
         "views",
     }  # fmt: skip
+    assert undocumented("audit", said | {"findings": said["findings"]["reconverge"]}) == []
     assert said["not_audited"] == {}
     assert list(said["findings"])[:3] == ["no_op", "reconverge", "misdirected"]
     for method in ("no_op", "reconverge", "misdirected"):
