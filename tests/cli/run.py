@@ -36,7 +36,10 @@ def answer(*arguments: str | Path) -> Any:
 def undocumented(command: str, said: dict[str, Any]) -> list[str]:
     """Fields of an answer, and of the rows of its lists, that the section of `docs/json.md` on the command has not."""
     sections = dict(re.findall(r"^## (.*)\n([\s\S]*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE))
-    words = set(re.findall(r"`(\w+)`", sections.get(f"`unlearn {command}`", sections["The service"])))
+    section = sections.get(f"`unlearn {command}`", sections["The service"])
+    if "as `unlearn evaluate`" in section.lower():
+        section += sections["`unlearn evaluate`"]
+    words = set(re.findall(r"`(\w+)`", section))
     endings = [word for word in words if word.startswith("_")]
     rows = [row for value in said.values() if isinstance(value, list) for row in value if isinstance(row, dict)]
     fields = dict.fromkeys([*said, *(name for row in rows for name in row)])
