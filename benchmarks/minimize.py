@@ -37,7 +37,7 @@ from graph_influence.minimize import Minimizer, Outbreak, Referee, minimizer, mi
 from graph_influence.surrogate import SupercriticalWarning
 
 METHODS = (
-    "with commas between, with arguments as in ris:epsilon=0.2 or diffim_plus_plus:surrogate=[gcn:path=FILE] "
+    "with commas between, with arguments as in ris:eps=0.2 or diffim_plus_plus:surrogate=[gcn:path=FILE] "
     "[all quick ones]"
 )
 SLOW = {"diffim", "diffim_plus"}

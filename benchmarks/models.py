@@ -30,9 +30,9 @@ from unlearn.params import Params
 
 DIM, LAYERS, BATCH = 64, 3, 2048
 METRICS = ("recall_at_20", "ndcg_at_20", "coverage_at_20")
-PAIRS = {"l2": (1e-3, 1e-2, 0.1, 0.5), "learning_rate": (2e-3, 5e-3)}
-CONTRAST = {"l2": (1e-3, 1e-2), "weight": (0.03, 0.1, 0.3), "learning_rate": (5e-3,)}
-FLIPS = {"l2": (0.1, 0.3, 0.6), "flip_l2": (0.1, 0.5, 2.0), "learning_rate": (5e-3,)}
+PAIRS = {"l2": (1e-3, 1e-2, 0.1, 0.5), "lr": (2e-3, 5e-3)}
+CONTRAST = {"l2": (1e-3, 1e-2), "weight": (0.03, 0.1, 0.3), "lr": (5e-3,)}
+FLIPS = {"l2": (0.1, 0.3, 0.6), "flip_l2": (0.1, 0.5, 2.0), "lr": (5e-3,)}
 SQUARES = {"l2": (0.3, 0.6, 1.0), "a": (0.05, 0.1)}
 
 
@@ -160,7 +160,7 @@ def problem(
     contender: Contender, settings: dict[str, float], data: Interactions, seed: int, effort: Effort
 ) -> RecommenderProblem:
     """Untrained; every setting goes to whom it belongs."""
-    of_training = {"learning_rate"} & settings.keys()
+    of_training = {"lr"} & settings.keys()
     of_model = {"weight"} & settings.keys()
     loss = objective(contender.objective, **{k: v for k, v in settings.items() if k not in of_training | of_model})
     seeded = {"seed": seed} if isinstance(loss, SampledObjective) else {}

@@ -26,8 +26,8 @@ from common import arguments, finish, machine, say
 
 from graph_influence import workspace
 from graph_influence.commands.specified import surrogate_of
+from graph_influence.forget_sets import hub_users, random_users
 from graph_influence.graph import SocialGraph
-from graph_influence.influential import hub_users, random_users
 from graph_influence.network import Network, Plan
 from graph_influence.plugin import target
 from graph_influence.readers import read

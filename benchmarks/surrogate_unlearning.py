@@ -28,15 +28,15 @@ import torch
 from common import arguments, around, average, finish, machine, say, verdict
 
 from graph_influence.commands.specified import surrogate_of
+from graph_influence.forget_sets import hub_users, influential_ties, random_ties, random_users
 from graph_influence.graph import SocialGraph
-from graph_influence.influential import hub_users, influential_ties, random_ties, random_users
 from graph_influence.labels import LabelledGraph, Labels
 from graph_influence.problem import SurrogateProblem
 from graph_influence.readers import read
-from graph_influence.remembered import SpreadErrors, label_shift, reinsertion_auc
 from graph_influence.schemes import SCHEMES
 from graph_influence.standing_surrogate import Lessons, StandingSurrogate, seed_sets
 from graph_influence.surrogate import Surrogate, surrogate
+from graph_influence.surrogate_audit import SpreadErrors, label_shift, reinsertion_auc
 from graph_influence.synthetic import power_law
 from unlearn.forget import ForgetSet
 from unlearn.hooks import AttachedOptions

@@ -1,7 +1,7 @@
 """Where arc probabilities come from when nobody has measured them: schemes of the literature, each graph -> graph.
 
-What interaction logs say is in `graph_influence.learned`. Deletion leaves probabilities as they are (frozen); a scheme
-applied to what is left gives those of a graph without the one who left.
+What logs of actions say is in `graph_influence.action_log`. Deletion leaves probabilities as they are (frozen); a
+scheme applied to what is left gives those of a graph without the one who left.
 """
 
 from __future__ import annotations

@@ -311,7 +311,7 @@ class RecommenderProblem(FittedRecommender, Problem):
         if not self.stochastic:
             return None
         epochs = max(1, round(share * options.epochs))
-        return replace(options, epochs=epochs, learning_rate=rate * options.learning_rate, keep=frozenset())
+        return replace(options, epochs=epochs, lr=rate * options.lr, keep=frozenset())
 
     def resume(self, checkpoint: Checkpoint) -> RecommenderProblem:
         return resume(self, self.loss, checkpoint)

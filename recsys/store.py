@@ -32,7 +32,7 @@ from unlearn.params import Params
 from unlearn.vocabulary import Vocabulary
 
 Storable = RecommenderProblem | ClosedForm
-FORMAT = 1
+FORMAT = 2
 LOADER = "recsys.store:load_ranker"
 _TABLES = ("readout.users", "readout.items")  # only of a model that has tables
 _POPULARITY = "readout.popularity"
@@ -197,7 +197,7 @@ def _read(directory: Path) -> tuple[dict[str, Any], Params]:
         raise StoredModelError(f"{directory} must have a whole manifest.json (it was cut off); save the model again")
     if manifest.get("format") != FORMAT:
         raise StoredModelError(
-            f"{directory} must be of format {FORMAT} (got {manifest.get('format')!r}); save it again with this version"
+            f"{directory} must be of format {FORMAT} (got {manifest.get('format')!r}); train it again with this version"
         )
     if absent := {"files", "tensors", "digest"} - manifest.keys():
         raise StoredModelError(f"{directory} must have its {', '.join(sorted(absent))} in manifest.json; save it again")

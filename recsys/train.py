@@ -47,7 +47,7 @@ class TrainingOptions:
     epochs: int = 100
     batch_size: int = 2048
     batches: int | None = None  # per epoch; fixed by the first training, so that a smaller data set keeps its batches
-    learning_rate: float = 1e-3
+    lr: float = 1e-3
     keep: frozenset[Keep] = frozenset()
     checkpoint_every: int = 10
     progress: bool = False
@@ -62,7 +62,7 @@ class TrainingOptions:
             epochs=("positive", self.epochs > 0),
             batch_size=("positive", self.batch_size > 0),
             batches=("positive or None", self.batches is None or self.batches > 0),
-            learning_rate=("positive", self.learning_rate > 0),
+            lr=("positive", self.lr > 0),
             checkpoint_every=("positive", self.checkpoint_every > 0),
             keep=('empty or of "checkpoints" and "optimizer"', set(self.keep) <= {"checkpoints", "optimizer"}),
         )
@@ -127,7 +127,7 @@ def resume(problem: P, loss: ModelLoss, start: Checkpoint, monitor: Monitor | No
     assert isinstance(objective, SampledObjective) and isinstance(options, TrainingOptions)
     batches = options.batches or max(1, -(-graph.n_edges // options.batch_size))
     params = {name: value.detach().clone().requires_grad_() for name, value in start.params.items()}
-    optimizer = _adam(params, options.learning_rate, start.optimizer)
+    optimizer = _adam(params, options.lr, start.optimizer)
     checkpoints: list[Checkpoint] = []
     started = time.perf_counter()
     paused = 0.0

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,13 @@ def test_what_the_readme_points_at_exists() -> None:
     files = re.findall(r"(?<![\w/])(?:unlearn|recsys|benchmarks|notebooks|tests)/[\w/]+\.py", README + MEASUREMENTS)
     assert len(folders) > 10 and len(files) > 3
     assert [name for name in [*links, *folders, *files] if not (ROOT / name).exists()] == []
+
+
+def test_a_source_distribution_has_what_the_readme_points_at() -> None:
+    targets = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]
+    there = {"LICENSE", *(entry.strip("/") for entry in targets["sdist"]["include"])}
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert {link.partition("/")[0] for link in links} - there == set()
 
 
 def test_sections_linked_within_exist() -> None:

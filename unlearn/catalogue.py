@@ -50,7 +50,7 @@ def table(title: str, entries: Iterable[dict[str, Any]]) -> Table:
         if needs := entry.get("requires"):
             lines.append(f"requires {', '.join(needs)}")
         if (kind := entry.get("works_on", "Fitted")) not in ("Problem", "Fitted"):
-            lines.append(f"works on a {kind}")
+            lines.append(f"works on: {kind}")
         given = [f"{one['name']}={_short(one['default'])}" for one in entry["arguments"]]
         shown.add_row(entry["name"], "\n".join(lines), "\n".join(given))
     return shown

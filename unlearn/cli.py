@@ -14,12 +14,12 @@ from unlearn.memory import keep_freed_memory
 from unlearn.plugins import UnusablePlugin, loaded
 from unlearn.requests.commands import register
 
-HELP = """Recommenders that can forget: train, unlearn, audit the result, track it.
-
-Every command but serve takes --json. Exit codes: 0 done; 1 the work could not be completed, or failed its own
-verification; 2 the input cannot be used, or the output not be written; 3 it names ids that do not exist (nothing was
-changed); 130 interrupted; 141 whoever read the output has left.
-"""
+HELP = (
+    "Recommenders that can forget: train, unlearn, audit the result, track it.\n\n"
+    "Every command but serve takes --json. Exit codes: 0 done; 1 the work could not be completed, or failed its own "
+    "verification; 2 the input cannot be used, or the output not be written; 3 it names ids that do not exist (nothing "
+    "was changed); 130 interrupted; 141 whoever read the output has left."
+)
 
 app = typer.Typer(name="unlearn", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

@@ -84,6 +84,9 @@ def command(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
         if unfinished is not None:
             fail(unfinished, 1, as_json=bool(asked))
 
+    # A help is wrapped for the terminal that it is read in, not where the source has its lines.
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    wrapped.__doc__ = "\n\n".join(" ".join(one.split()) for one in paragraphs)
     # What typer reads the options from; it looks no deeper than a signature of the function's own.
     wrapped.__signature__ = inspect.Signature(options)  # pyright: ignore[reportAttributeAccessIssue]
     return wrapped

@@ -36,8 +36,8 @@ def hyper_parameters(one: object) -> dict[str, Any]:
 def arguments(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The arguments that have a default, their types evaluated, of a function or of a class's constructor.
 
-    Those that a constructor passes on to a base are included. A field that a dataclass fills by a factory holds state
-    and is no argument.
+    Those that a constructor passes on to a base are included. A field that a dataclass fills by a factory, or leaves
+    out of comparisons, holds state and is no argument.
     """
     if not isinstance(kind, type):
         hints = get_type_hints(kind)
@@ -48,7 +48,8 @@ def arguments(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
             if parameter.default is not inspect.Parameter.empty
         }
     found: dict[str, inspect.Parameter] = {}
-    state = {f.name for f in fields(kind) if f.default_factory is not MISSING} if is_dataclass(kind) else set[str]()
+    held = fields(kind) if is_dataclass(kind) else ()
+    state = {f.name for f in held if f.default_factory is not MISSING or not f.compare}
     for cls in kind.__mro__:
         if "__init__" not in vars(cls):
             continue

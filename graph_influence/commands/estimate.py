@@ -40,7 +40,8 @@ def estimate(
 
     asked = {one: trained_surrogate_of(one, model) for one in surrogate or _TRAINING_FREE}
     graph = source.load()
-    rows = seed_rows(graph, listed(graph, seeds))
+    ids = listed(graph, seeds)
+    rows = seed_rows(graph, ids)
     spread = diffusion(model, graph, runs=runs, seed=seed).simulate_rows(rows).spread
     tensors = TensorGraph.of(graph)
     with torch.no_grad():
@@ -49,8 +50,10 @@ def estimate(
     result = {
         **source.described(graph),
         "model": model,
-        "seeds": len(rows),
-        "spread": {"mean": spread.mean, "low": low, "high": high, "standard_error": spread.standard_error},
+        "seeds": ids,
+        "runs": runs,
+        "seed": seed,
+        "spread": {"mean": spread.mean, "standard_error": spread.standard_error, "low": low, "high": high},
         "surrogates": by_surrogate,
         "criticality": growth,
     }

@@ -30,7 +30,7 @@ def minimize(
         typer.Option(
             help="auto, advanced_greedy, greedy_replace, ris, diffim, diffim_plus, diffim_plus_plus, relaxed, "
             "seed_adjacent, mds, key_edge, betweenness, pagerank, out_degree or random; with arguments as in "
-            "ris:epsilon=0.2."
+            "ris:eps=0.2."
         ),
     ] = "auto",
     surrogate: Annotated[
@@ -70,6 +70,9 @@ def minimize(
     result = {
         **source.described(graph),
         "model": model,
+        "seeds": started_by,
+        "runs": runs,
+        "seed": seed,
         "method": blocked.method,
         "arguments": blocked.arguments,
         "arcs_removed": blocked.arcs,

@@ -48,7 +48,7 @@ def trained_surrogate_of(specification: str, model: str = "ic") -> Surrogate:
 
 
 def minimizer_of(specification: str, surrogate: str | None = None, **shared: Any) -> Minimizer:
-    """`ris:epsilon=0.2` with what all methods share; `diffim:surrogate=[gcn:path=FILE]` names what it reads, by
+    """`ris:eps=0.2` with what all methods share; `diffim:surrogate=[gcn:path=FILE]` names what it reads, by
     default `surrogate`.
 
     Raises:

@@ -29,7 +29,7 @@ def train_surrogate(
     epochs: Annotated[
         int | None, typer.Option(min=1, help=f"How often to learn from each seed set ({_ITS_OWN}).")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help=f"Adam's rate at first ({_ITS_OWN}).")] = None,
+    lr: Annotated[float | None, typer.Option(help=f"Adam's rate at first ({_ITS_OWN}).")] = None,
     perturbed: Annotated[
         float | None, typer.Option(help=f"Share of seed sets that spread on less than their graph ({_ITS_OWN}).")
     ] = None,
@@ -53,7 +53,7 @@ def train_surrogate(
     network = surrogate_of(surrogate, model).to(device)
     require_writable(out=out)
     regime, options = recipe(network)
-    given = {"graphs": graphs, "perturbed": perturbed}, {"epochs": epochs, "learning_rate": learning_rate}
+    given = {"graphs": graphs, "perturbed": perturbed}, {"epochs": epochs, "lr": lr}
     drawn, asked = ({name: value for name, value in one.items() if value is not None} for one in given)
     regime = replace(regime, **drawn, model=model, seed=seed)
     options = replace(options, **asked, seed=seed, progress=not json_)

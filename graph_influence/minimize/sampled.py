@@ -65,7 +65,7 @@ class GreedyReplace(_Sampled):
 @register
 @dataclass(frozen=True, kw_only=True)
 class ReverseSampling(Minimizer):
-    """Greedy by how often a node at random is reached only through a unit, in 0.1 n ln n / epsilon² backward worlds.
+    """Greedy by how often a node at random is reached only through a unit, in 0.1 n ln n / eps² backward worlds.
 
     Yi, Shan, Paré and Johansson, "Edge deletion algorithms for minimizing spread in SIR epidemic models" (SIAM J.
     Control Optim. 2022, arXiv 2011.11087), of which it keeps the estimator and the number of samples.
@@ -78,13 +78,13 @@ class ReverseSampling(Minimizer):
 
     name = "ris"
 
-    epsilon: float = 0.4
+    eps: float = 0.4
 
     def _wrong(self) -> list[str]:
-        return [] if self.epsilon > 0 else [f"`epsilon` must be positive (got {self.epsilon})"]
+        return [] if self.eps > 0 else [f"`eps` must be positive (got {self.eps})"]
 
     def _choose(self, outbreak: Outbreak, budget: int) -> list[int]:
         n = outbreak.graph.num_alive
-        samples = max(1, ceil(0.1 * n * log(n) / self.epsilon**2))
+        samples = max(1, ceil(0.1 * n * log(n) / self.eps**2))
         worlds = Worlds(outbreak, samples, purpose(self.seed, "worlds"), backward=True)
         return greedy(outbreak, lambda chosen: worlds.drops(chosen)[1], budget)

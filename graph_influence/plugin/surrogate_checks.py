@@ -9,8 +9,8 @@ import torch
 
 from graph_influence.coins import purpose
 from graph_influence.labels import LabelledGraph, Labels
-from graph_influence.remembered import SpreadErrors
 from graph_influence.standing_surrogate import StandingSurrogate, seed_sets
+from graph_influence.surrogate_audit import SpreadErrors
 from unlearn.forget import ForgetSet
 from unlearn.target import Check
 

@@ -244,8 +244,9 @@ class RRSets:
     def spread(self, rows: NodeRows, confidence: float = 0.95) -> Spread:
         """Expected number of people that the rows activate, themselves included: n coverage / sets.
 
-        n counts who is there now. The interval is Wilson's, of a proportion; it is right for rows that were chosen
-        without looking at these sets, and too high for rows that were chosen to cover them.
+        n counts who is there now; where no set is drawn yet (`grow`), the mean is NaN. The interval is Wilson's, of a
+        proportion; it is right for rows that were chosen without looking at these sets, and too high for rows that were
+        chosen to cover them.
         """
         n, theta = self.graph.num_alive, len(self)
         if not theta:

@@ -9,10 +9,10 @@ from graph_influence.surrogate.training import TrainingOptions
 _RECIPES = {
     "gcn": (
         Regime(graphs=40, sets=16, least=300, most=1_500, perturbed=0.3, runs=10_000),
-        TrainingOptions(learning_rate=1e-2, epochs=20, batch_size=4, total=0.1, drops=2.0),
+        TrainingOptions(lr=1e-2, epochs=20, batch_size=4, total=0.1, drops=2.0),
     ),
-    "capped": (Regime(graphs=30, perturbed=0.5), TrainingOptions(learning_rate=5e-3, epochs=15)),
-    "hybrid": (Regime(graphs=20, perturbed=0.5), TrainingOptions(learning_rate=2e-2, epochs=8)),
+    "capped": (Regime(graphs=30, perturbed=0.5), TrainingOptions(lr=5e-3, epochs=15)),
+    "hybrid": (Regime(graphs=20, perturbed=0.5), TrainingOptions(lr=2e-2, epochs=8)),
 }
 
 

@@ -33,7 +33,7 @@ class TrainingOptions:
 
     epochs: int = 30
     batch_size: int = 5
-    learning_rate: float = 2e-3
+    lr: float = 2e-3
     decay: float = 0.02
     clip: float = 1.0
     balance: float = 1.0
@@ -47,7 +47,7 @@ class TrainingOptions:
             self,
             epochs=("positive", self.epochs > 0),
             batch_size=("positive", self.batch_size > 0),
-            learning_rate=("positive", self.learning_rate > 0),
+            lr=("positive", self.lr > 0),
             decay=("positive", self.decay > 0),
             clip=("positive", self.clip > 0),
             balance=("at least 0", self.balance >= 0),
@@ -93,7 +93,7 @@ def train(
         )
     examples, validation = ([one.to(network.device) for one in part] for part in (examples, validation))
     random = torch.Generator().manual_seed(options.seed)
-    adam = torch.optim.Adam(parameters, lr=options.learning_rate)
+    adam = torch.optim.Adam(parameters, lr=options.lr)
     steps = options.epochs * sum(-(-len(one) // options.batch_size) for one in examples)
     schedule = torch.optim.lr_scheduler.ExponentialLR(adam, options.decay ** (1 / steps))
     began, interrupted = time.perf_counter(), False

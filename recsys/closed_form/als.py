@@ -26,7 +26,9 @@ _PLAIN, _MEMORY = 6, 10  # sweeps before acceleration, and differences that it r
 @register
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImplicitAls(ClosedForm):
-    """Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", 2008.
+    """Implicit ALS: squared error over all pairs, each table in closed form given the other.
+
+    Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", 2008.
 
         sum over all u, i of c_ui (p_ui - x_u . y_i)^2 + sum over all rows x of l2 (1 + alpha n_x / m)^nu |x|^2
 

@@ -21,7 +21,9 @@ from unlearn.params import Params
 @register
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ease(LinearFilter):
-    """Steck, "Embarrassingly shallow autoencoders for sparse data", 2019, arXiv 1905.03375.
+    """A linear map from items to items in closed form; deletion is exact.
+
+    Steck, "Embarrassingly shallow autoencoders for sparse data", 2019, arXiv 1905.03375.
 
     B = argmin |R - R B|^2 + l2 |B|^2 with diag(B) = 0. With P = (R^T R + l2 I)^-1:
 

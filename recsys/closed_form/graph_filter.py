@@ -29,7 +29,9 @@ _MANY = 0.005  # of all rows and columns: so many of other lengths push the span
 @register
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GraphFilter(LinearFilter):
-    """Shen et al., "How powerful is graph convolution for recommendation?", 2021, arXiv 2108.07567.
+    """GF-CF: histories filtered by which items occur together, with an ideal low-pass; nothing is trained.
+
+    Shen et al., "How powerful is graph convolution for recommendation?", 2021, arXiv 2108.07567.
 
     With N = D_U^-1/2 R D_I^-1/2 and V its leading right singular vectors [m, rank], a history r scores
 

@@ -29,9 +29,13 @@ def audit(
         str, typer.Option(help="random:0.05, users:20, items:20, user:ID or corrupted:0.05; one request a seed.")
     ],
     setup: Setup,
-    method: Annotated[
+    methods: Annotated[
         str,
-        typer.Option(help="Methods with commas between, with arguments as in iau:lr=0.02:steps=3; no_op is added."),
+        typer.Option(
+            "--methods",
+            "--method",
+            help="Methods with commas between, as `unlearn evaluate` takes them; no_op is added.",
+        ),
     ] = "reconverge",
     seeds: Annotated[
         int, typer.Option(help="How many seeds, each with a request and a pool of its own; judged together.")
@@ -42,7 +46,12 @@ def audit(
     ] = None,
     examples: Annotated[int, typer.Option(help="At most so many examples of each kind are asked about.")] = 500,
     metrics: Annotated[
-        str | None, typer.Option(help="Metrics with commas between (default: all that can be measured).")
+        str | None,
+        typer.Option(
+            help="Metrics with commas between, of forget_auc, retain_auc, u_lira, reinsertion, rmia, swap, "
+            "two_snapshot, klom, klom_20_bins, epsilon, one_run, f_ine, relearn, challenge_uncalibrated and "
+            "corrective (default: all that can be measured)."
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes that train the pool; -1 is one a core.")] = 1,
     known: Annotated[
@@ -65,7 +74,7 @@ def audit(
     from unlearn.outputs import require_writable, write_json
     from unlearn.specification import labels, unlearners
 
-    asked, methods = chosen(metrics), unlearners(method)
+    asked, served = chosen(metrics), unlearners(methods)
     wrong = [
         f"`{name}` must be a positive integer for `audit` (got {value})"
         for name, value in (("seeds", seeds), ("examples", examples))
@@ -73,19 +82,19 @@ def audit(
     ]
     if jobs < 1 and jobs != -1:
         wrong.append(f"`jobs` must be a positive integer, or -1 for one a core, for `audit` (got {jobs})")
-    if not methods:
-        wrong.append(f"`method` must name a method for `audit` (got {method!r})")
+    if not served:
+        wrong.append(f"`methods` must name a method for `audit` (got {methods!r})")
     if wrong:
         raise ValueError("\n".join(wrong))
     require_writable(json=json_)
-    cases = {n: Case.drawn(setup, methods, delete, n, known=known) for n in range(seed, seed + seeds)}
+    cases = {n: Case.drawn(setup, served, delete, n, known=known) for n in range(seed, seed + seeds)}
     tracker = opened(track)
     with tempfile.TemporaryDirectory() as scratch:
         size = _Size(folder or Path(scratch), models, examples, jobs)
-        found = attacked(cases, methods, asked, size, strict=metrics is not None)
-    comparison = Comparison.join([compared(case, methods, n) for n, case in cases.items()])
+        found = attacked(cases, served, asked, size, strict=metrics is not None)
+    comparison = Comparison.join([compared(case, served, n) for n, case in cases.items()])
     found = found.with_findings(findings(comparison))
-    named = zip(labels(methods), methods, strict=True)
+    named = zip(labels(served), served, strict=True)
     shown = views(cases, {name: one for name, one in named if name not in found.not_audited}, examples=examples)
     content = found.content() | {
         "comparison": json.loads(comparison.to_json()),

@@ -35,7 +35,7 @@ from unlearn.specification import typed
 
 T = TypeVar("T")
 _CONVERGING = ("max_iterations",)
-_STOCHASTIC = ("epochs", "batch_size", "learning_rate", "keep")
+_STOCHASTIC = ("epochs", "batch_size", "lr", "keep")
 
 
 def load_split(setup: Setup, seed: int, *, left_out: Callable[[int], object] | None = None) -> Split:

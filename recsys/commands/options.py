@@ -83,9 +83,7 @@ class Setup:
     batch_size: Annotated[
         int | None, typer.Option(help="Interactions in a batch of a stochastic objective (default: 2048).")
     ] = None
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Adam's rate for a stochastic objective (default: 0.001).")
-    ] = None
+    lr: Annotated[float | None, typer.Option(help="Adam's rate for a stochastic objective (default: 0.001).")] = None
     keep: Annotated[
         str | None,
         typer.Option(
@@ -97,7 +95,7 @@ class Setup:
 
     def __post_init__(self) -> None:
         """Raises ValueError: listing every number that is none; such training would end at its start."""
-        numbers = {"threshold": self.threshold, "l2": self.l2, "a": self.a, "learning-rate": self.learning_rate}
+        numbers = {"threshold": self.threshold, "l2": self.l2, "a": self.a, "lr": self.lr}
         wrong = [
             f"`--{name}` must be a finite number (got {value})"
             for name, value in numbers.items()

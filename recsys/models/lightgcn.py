@@ -11,7 +11,9 @@ from unlearn.invalid import Rules
 
 @register
 class LightGCN(LinearRecommender):
-    """He et al., "LightGCN: Simplifying and powering graph convolution network", 2020, arXiv 2002.02126.
+    """Embeddings propagated over the graph of interactions, without weights or nonlinearities; the mean of all layers.
+
+    He et al., "LightGCN: Simplifying and powering graph convolution network", 2020, arXiv 2002.02126.
 
     Z = 1 / (L + 1) sum_{l=0..L} A^l E, score(u, i) = z_u . z_i, with E [n_users + n_items, dim] the layer-0 table.
 

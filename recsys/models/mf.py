@@ -10,7 +10,9 @@ from recsys.models.base import LinearRecommender, register
 
 @register
 class MF(LinearRecommender):
-    """Koren, Bell and Volinsky, "Matrix factorization techniques for recommender systems", 2009.
+    """Matrix factorisation: a vector for each user and item, and nothing passed between them.
+
+    Koren, Bell and Volinsky, "Matrix factorization techniques for recommender systems", 2009.
 
     score(u, i) = e_u . e_i. **Differences from the paper:** no biases.
     """

@@ -21,7 +21,9 @@ _SOFT = 1e-6  # under the root of a row's length
 
 @register
 class NGCF(Recommender):
-    """Wang et al., "Neural graph collaborative filtering", 2019, arXiv 1905.08108.
+    """Graph convolution with weights and nonlinearities; all layers side by side.
+
+    Wang et al., "Neural graph collaborative filtering", 2019, arXiv 1905.08108.
 
     E^l = leaky_relu((A + I) E^(l-1) W1_l + (A E^(l-1) * E^(l-1)) W2_l),   Z = [E^0 | n(E^1) | ... | n(E^L)]
 

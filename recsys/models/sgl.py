@@ -17,7 +17,9 @@ from unlearn.streams import uniforms
 
 @register
 class SGL(ContrastiveRecommender):
-    """Wu et al., "Self-supervised graph learning for recommendation", 2021, arXiv 2010.10783 (its edge dropout).
+    """LightGCN that also contrasts two views of the graph, each without a random share of the interactions.
+
+    Wu et al., "Self-supervised graph learning for recommendation", 2021, arXiv 2010.10783 (its edge dropout).
 
     Z = 1 / (L + 1) sum_{l=0..L} A^l E as in LightGCN. The two views of an epoch are the same with A rebuilt, degrees
     included, from the interactions that two independent draws leave; each draw drops a share `drop` of them.

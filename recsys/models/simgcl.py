@@ -19,7 +19,9 @@ from unlearn.streams import bits
 
 @register
 class SimGCL(ContrastiveRecommender):
-    """Yu et al., "Are graph augmentations necessary? Simple graph contrastive learning for recommendation", 2022,
+    """LightGCN that also contrasts two views with random noise on every layer.
+
+    Yu et al., "Are graph augmentations necessary? Simple graph contrastive learning for recommendation", 2022,
     arXiv 2112.08679.
 
     Z = 1 / L sum_{l=1..L} A^l E. A view is the same with noise on every layer:

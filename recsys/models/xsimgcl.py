@@ -15,7 +15,9 @@ from unlearn.invalid import Rules
 
 @register
 class XSimGCL(SimGCL):
-    """Yu et al., "XSimGCL: Towards extremely simple graph contrastive learning for recommendation", 2023,
+    """SimGCL in one pass: noisy embeddings are scored with, and contrasted with one of their own layers.
+
+    Yu et al., "XSimGCL: Towards extremely simple graph contrastive learning for recommendation", 2023,
     arXiv 2209.02544.
 
     One noisy pass X^1, ..., X^L (see `SimGCL`) does for both: its mean is what training scores with, and is contrasted

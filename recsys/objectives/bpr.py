@@ -16,7 +16,9 @@ from unlearn.invalid import require
 @register
 @dataclass(frozen=True)
 class BPR(SampledObjective):
-    """Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback", 2009, arXiv 1205.2618.
+    """An interaction is to score above sampled items: logistic loss of the difference.
+
+    Rendle et al., "BPR: Bayesian personalized ranking from implicit feedback", 2009, arXiv 1205.2618.
 
     loss(u, i) = mean over negatives j of softplus(z_u . z_j - z_u . z_i)
 

@@ -18,7 +18,9 @@ _BLOCK = 2**25  # scores held at a time: 128 MiB in float32
 @register
 @dataclass(frozen=True)
 class Multinomial(Objective):
-    """Liang et al., "Variational autoencoders for collaborative filtering", 2018, arXiv 1802.05814 (its likelihood).
+    """Softmax over all items, for each interaction.
+
+    Liang et al., "Variational autoencoders for collaborative filtering", 2018, arXiv 1802.05814 (its likelihood).
 
     loss(u, i) = log sum_j exp(z_u . z_j) - z_u . z_i, summed over interactions.
 

@@ -24,7 +24,9 @@ _FLIPS = "flips"
 @register
 @dataclass(frozen=True)
 class NBPO(SampledObjective):
-    """Yu and Qin, "Sampler design for implicit feedback data by noisy-label robust learning", 2020, arXiv 2007.07204.
+    """Logistic loss with sampled negatives of which some may be likes; how likely that is is learned along.
+
+    Yu and Qin, "Sampler design for implicit feedback data by noisy-label robust learning", 2020, arXiv 2007.07204.
 
     A user likes item i with probability s(y_ui), y = z_u . z_i and s the logistic function; that a liked item stays
     unlabelled has probability s(g_ui), g = p_u . q_i, with p, q the rows of a second table `flips`

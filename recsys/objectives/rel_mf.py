@@ -15,7 +15,9 @@ from unlearn.invalid import require
 @register
 @dataclass(frozen=True)
 class RelMF(Objective):
-    """Saito et al., "Unbiased recommender learning from missing-not-at-random implicit feedback", 2020,
+    """Squared error over all user-item pairs, interactions weighted by inverse propensity of being seen.
+
+    Saito et al., "Unbiased recommender learning from missing-not-at-random implicit feedback", 2020,
     arXiv 1909.03601.
 
     An item is seen with propensity t_i = max(clip, (n_i / max_j n_j)^power), n_i its interactions. With Y the observed

@@ -17,7 +17,9 @@ from unlearn.invalid import require
 @register
 @dataclass(frozen=True)
 class SampledSoftmax(SampledObjective):
-    """Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", 2022, arXiv 2201.02327.
+    """Softmax over the item of an interaction and sampled ones, of cosines over `temperature`.
+
+    Wu et al., "On the effectiveness of sampled softmax loss for item recommendation", 2022, arXiv 2201.02327.
 
     loss(u, i) = log(exp(c_ui / t) + sum_j exp(c_uj / t)) - c_ui / t,   c = cosine of the final embeddings,
     over `negatives` uniform items j shared by a batch. A negative that is the positive itself is left out.

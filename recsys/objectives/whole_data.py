@@ -15,7 +15,9 @@ from unlearn.invalid import require
 @register
 @dataclass(frozen=True)
 class WholeData(Objective):
-    """Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", 2008, with unit confidence;
+    """Squared error over all user-item pairs: 1 where there is an interaction, 0 of weight `a` where there is none.
+
+    Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback datasets", 2008, with unit confidence;
     the Gram form is that of Chen et al., "Efficient neural matrix factorization without sampling", 2020.
 
     f(S) = sum_observed (1 - y)^2 + a sum_unobserved y^2

@@ -163,8 +163,8 @@ def test_what_cannot_be_asked_is_a_cell_with_a_reason(load: Any) -> None:
 
 
 def test_options_of_training_follow_the_objective(load: Any) -> None:
-    setup = load("frontier").Block(None, "mf", "bpr:l2=0.1,epochs=7,learning_rate=0.02").setup()
-    assert (setup.model, setup.objective, setup.epochs, setup.learning_rate) == ("mf", "bpr:l2=0.1", 7, 0.02)
+    setup = load("frontier").Block(None, "mf", "bpr:l2=0.1,epochs=7,lr=0.02").setup()
+    assert (setup.model, setup.objective, setup.epochs, setup.lr) == ("mf", "bpr:l2=0.1", 7, 0.02)
 
 
 def test_data_is_read_as_the_options_say(load: Any, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_every_model_and_its_settings_are_there(module: Any) -> None:
         tried = list(contender.settings())
         assert 6 <= len(tried) <= 9  # nobody gets many more chances than another
         for settings in tried:
-            own = {k: v for k, v in settings.items() if k not in ("learning_rate", "weight")}
+            own = {k: v for k, v in settings.items() if k not in ("lr", "weight")}
             assert objective(contender.objective, **own).l2 == settings["l2"]
 
 

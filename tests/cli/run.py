@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from unlearn.cli import app
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text("utf-8")
 SMALL = ("--dim", "6", "--layers", "2", "--l2", "1.0", "--a", "0.1")
 
 
@@ -26,7 +28,22 @@ def answer(*arguments: str | Path) -> Any:
     """What a command that must succeed says under --json; nothing but that is on standard output."""
     result = unlearn(*arguments, "--json")
     assert (result.exit_code, result.exception) == (0, None), result.output
-    return json.loads(result.stdout)
+    said = json.loads(result.stdout)
+    assert undocumented(str(arguments[0]), said) == []
+    return said
+
+
+def undocumented(command: str, said: dict[str, Any]) -> list[str]:
+    """Fields of an answer, and of the rows of its lists, that the section of `docs/json.md` on the command has not."""
+    sections = dict(re.findall(r"^## (.*)\n([\s\S]*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE))
+    section = sections.get(f"`unlearn {command}`", sections["The service"])
+    if "as `unlearn evaluate`" in section.lower():
+        section += sections["`unlearn evaluate`"]
+    words = set(re.findall(r"`(\w+)`", section))
+    endings = [word for word in words if word.startswith("_")]
+    rows = [row for value in said.values() if isinstance(value, list) for row in value if isinstance(row, dict)]
+    fields = dict.fromkeys([*said, *(name for row in rows for name in row)])
+    return [name for name in fields if not {name, *(name.removesuffix(ending) for ending in endings)} & words]
 
 
 def refusal(code: int, *arguments: str | Path) -> str:

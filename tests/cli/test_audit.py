@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recsys.data import Interactions
-from tests.cli.run import SMALL, naming, unlearn
+from tests.cli.run import SMALL, naming, undocumented, unlearn
 from unlearn.audit.attacks import Evidence, ForgetAUC, Swap, ULiRA
 from unlearn.audit.signals import Signals
 from unlearn.tracking import MlflowTracker
@@ -64,6 +64,7 @@ def test_everything_is_written(written: tuple[Path, dict[str, Any], str]) -> Non
         "format", "findings", "reasons", "not_audited", "comparison", "signals", "settings", "digests", "provenance",
         "views",
     }  # fmt: skip
+    assert undocumented("audit", said | {"findings": said["findings"]["reconverge"]}) == []
     assert said["not_audited"] == {}
     assert list(said["findings"])[:3] == ["no_op", "reconverge", "misdirected"]
     for method in ("no_op", "reconverge", "misdirected"):
@@ -178,7 +179,7 @@ def test_what_cannot_be_audited_is_refused(table: Path) -> None:
     assert "asks for 2 ties" in refused(delete="ties:2")
     assert "corrupted" in refused("--known", "0.5", delete="users:2")
     said = refused("--seeds", "0", "--examples", "-3", "--method", ",")
-    assert all(name in said for name in ("`seeds` must be a positive", "`examples` must be a positive", "`method`"))
+    assert all(name in said for name in ("`seeds` must be a positive", "`examples` must be a positive", "`methods`"))
 
 
 def test_where_no_method_can_be_applied_it_says_so_before_the_pool_is_trained(table: Path, tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_methods_that_cannot_be_audited_have_their_reasons_and_the_others_are(
 def test_one_method_can_be_audited_by_several_settings(table: Path) -> None:
     coarse, fine = "reconverge:accuracy=0.6", "reconverge:accuracy=0.01"
     done = unlearn(
-        "audit", "--data", table, "--delete", "random:0.1", "--method", f"{coarse},{fine}", "--seeds", "1",
+        "audit", "--data", table, "--delete", "random:0.1", "--methods", f"{coarse},{fine}", "--seeds", "1",
         "--metrics", "forget_auc", "--models", "12", "--json", "-", *SMALL,
     )  # fmt: skip
     assert done.exit_code == 0, done.output

@@ -10,7 +10,7 @@ import pytest
 
 from recsys.data import Interactions, ratio, read
 from tests.cli.figures import FIGURES
-from tests.cli.run import SMALL, naming, refusal, unlearn
+from tests.cli.run import SMALL, naming, refusal, undocumented, unlearn
 from unlearn.methods import methods
 from unlearn.tracking import MlflowTracker
 
@@ -26,6 +26,7 @@ def test_evaluate_by_several_methods_and_seeds_into_mlflow(
     assert (done.exit_code, done.stdout) == (0, ""), done.output
     assert "Unlearning against retraining" in done.stderr
     said = json.loads(out.read_text("utf-8"))
+    assert undocumented("evaluate", said) == []
     assert said["seeds"] == [4, 5]
     assert {name: said["settings"][name] for name in ("data", "delete", "model", "objective")} == {
         "data": "log.csv", "delete": "random:0.1", "model": "lightgcn", "objective": "whole_data"
@@ -104,7 +105,7 @@ def test_every_method_that_applies_on_false_interactions(table: Path) -> None:
 
 def test_arguments_of_methods_and_what_they_require(table: Path) -> None:
     said, rows = compared(
-        "--data", table, "--model", "mf:dim=4", "--objective", "bpr", "--epochs", "20", "--learning-rate", "0.05",
+        "--data", table, "--model", "mf:dim=4", "--objective", "bpr", "--epochs", "20", "--lr", "0.05",
         "--delete", "popular-items:2", "--methods", "iau:lr=1e-3,iau:lr=0.3,rewind", "--seeds", "1",
     )  # fmt: skip
     gentle, harsh = rows["iau"], rows["iau:lr=0.3"]
@@ -136,6 +137,7 @@ def test_a_stream_is_served_one_after_another_shown_and_tracked(table: Path, loc
     assert (done.exit_code, done.stdout) == (0, ""), done.output
     assert "5 requests, one after another" in done.stderr and "`native` works on a SelfUnlearning" in done.stderr
     said = json.loads(out.read_text("utf-8"))
+    assert undocumented("evaluate", said) == []
     assert said["settings"]["delete"] == "one-user:5" and said["reasons"].keys() == {"native"}
     served = {(one["method"], one["seed"]): one["steps"] for one in said["streams"]}
     assert list(served) == [("graph_drop", 0), ("reconverge", 0), ("graph_drop", 1), ("reconverge", 1)]

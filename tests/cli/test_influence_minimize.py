@@ -25,7 +25,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_simulation_and_the_surrogates_agree_where_they_are_exact(network):
     said = answer("influence", "estimate", network, "--scheme", "given", "--seeds", "a", "--runs", "4000")
-    assert (said["nodes"], said["arcs"], said["seeds"]) == (9, 9, 1)
+    assert (said["nodes"], said["arcs"], said["seeds"], said["runs"]) == (9, 9, ["a"], 4000)
     assert said["spread"]["low"] < 6.0 < said["spread"]["high"]
     assert abs(said["spread"]["mean"] - 6.0) < 4 * said["spread"]["standard_error"]
     assert said["surrogates"] == {name: pytest.approx(6.0, abs=1e-6) for name in ("non_backtracking", "mean_field")}

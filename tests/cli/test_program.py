@@ -20,6 +20,7 @@ from graph_influence.schemes import SCHEMES
 from recsys.data import Interactions
 from recsys.data.readers.formats import FORMATS
 from tests.cli.run import digest, program, refusal, unlearn
+from unlearn.audit.attacks import metrics
 from unlearn.cli import app
 from unlearn.worst_case import selectors
 
@@ -178,6 +179,7 @@ def test_every_command_explains_itself_to_the_letter(words: str) -> None:
     assert ("--json" in helped.stdout) == (words != "serve")
     parameters = every(get_command(app))[words].params
     assert [one.name for one in parameters if (one.help or "") not in helped.stdout] == []
+    assert re.search(r"\S\n\S", every(get_command(app))[words].help or "") is None  # wrapped by the terminal alone
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,7 @@ def test_every_command_explains_itself_to_the_letter(words: str) -> None:
         ("influence minimize", "method", minimizers()),
         ("influence maximize", "scheme", list(SCHEMES)),
         ("worst-case", "selector", selectors()),
+        ("audit", "metrics", list(metrics())),
         ("train", "format", list(FORMATS)),
         ("influence maximize", "format", list(get_args(Format))),
     ],

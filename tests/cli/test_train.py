@@ -84,7 +84,7 @@ def test_every_closed_form_goes_all_the_way(name: str, table: Path, data: Intera
 
 def test_what_training_kept_serves_a_later_request(table: Path, data: Interactions, tmp_path: Path) -> None:
     asked = ("--objective", "bpr:negatives=2", "--dim", "4", "--epochs", "10", "--batch-size", "100")
-    train = ("train", "--data", table, "--seed", "3", "--learning-rate", "0.01", *asked)
+    train = ("train", "--data", table, "--seed", "3", "--lr", "0.01", *asked)
     answer(*train, "--out", tmp_path / "plain")
     answer(*train, "--out", tmp_path / "kept", "--keep", "checkpoints, optimizer")
     plain, kept = (workspace.load(tmp_path / name) for name in ("plain", "kept"))
@@ -93,7 +93,7 @@ def test_what_training_kept_serves_a_later_request(table: Path, data: Interactio
     assert [one.epoch for one in kept.history.checkpoints] == [5, 10]  # a short run keeps one every half of it
     assert torch.equal(kept.history.checkpoints[-1].params["table"], kept.params["table"])
     assert kept.history.optimizer is not None and kept.history.optimizer.steps == 10 * -(-len(data) // 100)
-    assert (kept.options.batch_size, kept.options.learning_rate) == (100, 0.01)
+    assert (kept.options.batch_size, kept.options.lr) == (100, 0.01)
     assert kept.objective_function.arguments()["negatives"] == 2
 
 
@@ -151,7 +151,7 @@ def test_columns_of_unusual_names_are_named(table: Path, data: Interactions, tmp
 
 
 def test_what_diverged_is_not_kept(table: Path, tmp_path: Path) -> None:
-    asked = ("--objective", "bpr", "--dim", "4", "--epochs", "2", "--learning-rate", "1e20")
+    asked = ("--objective", "bpr", "--dim", "4", "--epochs", "2", "--lr", "1e20")
     said = refusal(1, "train", "--data", table, "--out", tmp_path / "model", *asked)
     assert "parameters must be finite to be saved" in said and "`table`" in said and "learning rate" in said
     assert not (tmp_path / "model").exists()
@@ -183,12 +183,12 @@ def test_a_model_that_is_to_serve_learns_from_everything(table: Path, tmp_path: 
 
 def test_runs_that_trained_otherwise_differ_in_mlflow(table: Path, location: Path, tmp_path: Path) -> None:
     for epochs in ("1", "2"):
-        asked = ("--objective", "bpr", "--epochs", epochs, "--learning-rate", "0.01", "--dim", "4")
+        asked = ("--objective", "bpr", "--epochs", epochs, "--lr", "0.01", "--dim", "4")
         answer("train", "--data", table, "--out", tmp_path / "model", "--track", location, *asked)
     client = MlflowTracker(location)._client
     runs = client.search_runs([client.get_experiment_by_name("unlearn").experiment_id])
     assert {run.data.params["epochs"] for run in runs} == {"1", "2"}
-    assert {run.data.params["learning_rate"] for run in runs} == {"0.01"}
+    assert {run.data.params["lr"] for run in runs} == {"0.01"}
 
 
 def test_the_experiment_is_the_one_that_mlflow_is_told(

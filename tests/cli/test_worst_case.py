@@ -10,7 +10,7 @@ import pytest
 
 from recsys.data import Interactions, ratio, read
 from tests.cli.figures import FIGURES
-from tests.cli.run import SMALL, naming, refusal, unlearn
+from tests.cli.run import SMALL, naming, refusal, undocumented, unlearn
 from unlearn.tracking import MlflowTracker
 
 
@@ -25,6 +25,7 @@ def test_it_finds_a_set_and_measures_methods_on_it_beside_a_random_one(
     assert (done.exit_code, done.stdout) == (0, ""), done.output
     assert "A random set of equal budget" in done.stderr and "of the easiest set" in done.stderr
     said = json.loads(out.read_text("utf-8"))
+    assert undocumented("worst-case", said) == []
     assert (said["selector"], said["arguments"]["rounds"], said["budget"]) == ("bilevel", 3, "users:4")
     names = ("upper_objective", "upper_objective_easiest", "upper_objective_random", "overlap_with_easiest")
     for name in names:

@@ -29,7 +29,7 @@ def interactions() -> Interactions:
 
 def untrained(function: Objective, model: str = "lightgcn", **arguments: Any) -> RecommenderProblem:
     options = TrainingOptions(
-        seed=1, tolerance=1e-9, epochs=4, learning_rate=0.05, batch_size=64, checkpoint_every=2,
+        seed=1, tolerance=1e-9, epochs=4, lr=0.05, batch_size=64, checkpoint_every=2,
         keep=frozenset({"checkpoints", "optimizer"}),
     )  # fmt: skip
     return RecommenderProblem.build(

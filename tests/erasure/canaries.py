@@ -46,7 +46,7 @@ def canary_data() -> Interactions:
 def trained(objective: str, model: str = "lightgcn") -> RecommenderProblem:
     chosen: Objective = OBJECTIVES[objective]
     options = TrainingOptions(
-        seed=1, tolerance=1e-4, epochs=4, learning_rate=0.05, batch_size=64, checkpoint_every=2,
+        seed=1, tolerance=1e-4, epochs=4, lr=0.05, batch_size=64, checkpoint_every=2,
         keep=frozenset({"checkpoints", "optimizer"}),
     )  # fmt: skip
     return RecommenderProblem.build(

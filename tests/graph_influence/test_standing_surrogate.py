@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from graph_influence.labels import LabelledGraph, Labels
-from graph_influence.remembered import SpreadErrors
 from graph_influence.standing_surrogate import Lessons, StandingSurrogate, seed_sets
 from graph_influence.surrogate import surrogate
+from graph_influence.surrogate_audit import SpreadErrors
 from graph_influence.synthetic import power_law
 from tests.graph_influence.maximize.graphs import social
 from unlearn.forget import ForgetSet

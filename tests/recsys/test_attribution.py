@@ -51,7 +51,7 @@ def test_tracin_in_closed_form_is_the_product_of_gradients(data: Interactions, o
 
 def test_tracin_in_closed_form_over_checkpoints_is_tracin(data: Interactions) -> None:
     """Without messages there is nothing that holding the graph fixed could change."""
-    options = TrainingOptions(seed=1, epochs=6, learning_rate=0.05, keep=frozenset({"checkpoints"}), checkpoint_every=2)
+    options = TrainingOptions(seed=1, epochs=6, lr=0.05, keep=frozenset({"checkpoints"}), checkpoint_every=2)
     problem = built(data, "mf", OBJECTIVES["bpr"]).with_options(options).fit()
     points = traced(problem.history.checkpoints)
     assert len(points) == 3 and points[0][0] > 0

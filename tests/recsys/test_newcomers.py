@@ -128,7 +128,7 @@ def test_each_is_solved_for_alone(parts: tuple[Interactions, Interactions], obje
 def test_others_fold_in_as_they_do(parts: tuple[Interactions, Interactions], kind: str) -> None:
     known, late = parts
     if kind == "bpr":
-        options = TrainingOptions(epochs=3, learning_rate=0.05)
+        options = TrainingOptions(epochs=3, lr=0.05)
         model = RecommenderProblem.build(known, objective=BPR(), dim=4, options=options).fit()
     else:
         model = closed_form(kind, known).fit()

@@ -71,10 +71,10 @@ def test_other_options_start_elsewhere_and_draw_other_negatives(data: Interactio
 
 
 def test_a_shortened_training_has_an_epoch_at_least_and_keeps_nothing(data: Interactions) -> None:
-    options = TrainingOptions(epochs=8, learning_rate=0.01, keep=frozenset({"checkpoints"}))
+    options = TrainingOptions(epochs=8, lr=0.01, keep=frozenset({"checkpoints"}))
     problem = RecommenderProblem.build(data, objective=BPR(), dim=3, options=options)
     half, hardly = problem.shortened(0.5, 0.2), problem.shortened(0.01, 1.0)
-    assert half == replace(problem.options, epochs=4, learning_rate=0.002, keep=frozenset())
+    assert half == replace(problem.options, epochs=4, lr=0.002, keep=frozenset())
     assert hardly is not None and hardly.epochs == 1
     assert RecommenderProblem.build(data, dim=3).shortened(0.5, 0.2) is None
 

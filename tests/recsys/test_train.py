@@ -55,7 +55,7 @@ def test_a_row_that_no_interaction_reaches_ends_at_zero_and_not_near_it(data: In
 
 @pytest.mark.parametrize("objective", [BPR(negatives=2), SampledSoftmax(negatives=8)])
 def test_stochastic_training_lowers_its_loss_and_repeats(objective: BPR | SampledSoftmax, data: Interactions) -> None:
-    options = TrainingOptions(epochs=30, batch_size=16, learning_rate=0.02)
+    options = TrainingOptions(epochs=30, batch_size=16, lr=0.02)
     problem = RecommenderProblem.build(data, objective=objective, dim=8, options=options)
     trained, again = problem.fit(), problem.fit()
     assert torch.equal(trained.params["table"], again.params["table"])
@@ -68,7 +68,7 @@ def test_it_is_the_same_objective_in_however_many_batches(data: Interactions) ->
     """The penalty weighs as much beside each of them as beside all interactions."""
     norms: list[float] = []
     for batches in (1, 3):
-        options = TrainingOptions(epochs=50, batches=batches, learning_rate=0.05)
+        options = TrainingOptions(epochs=50, batches=batches, lr=0.05)
         problem = RecommenderProblem.build(data, model="mf", objective=BPR(l2=0.3), dim=4, options=options)
         norms.append(float(problem.fit().params["table"].norm()))
     assert norms[1] == pytest.approx(norms[0], rel=0.1) and norms[0] > 1.0
@@ -80,7 +80,7 @@ def test_an_interaction_counts_in_stochastic_training_as_far_as_it_is_weighted(
     model: str, objective: BPR | SampledSoftmax, data: Interactions
 ) -> None:
     """Half of every loss beside the penalty is every loss beside twice the penalty, for Adam is free of scale."""
-    options = TrainingOptions(epochs=8, batch_size=16, learning_rate=0.02)
+    options = TrainingOptions(epochs=8, batch_size=16, lr=0.02)
     plain = RecommenderProblem.build(
         data, model=model, objective=objective, dim=4, options=options, dtype=torch.float64
     )
@@ -120,7 +120,7 @@ def test_training_resumed_at_a_checkpoint_ends_where_it_ended(
     model: str, objective: SampledObjective, data: Interactions
 ) -> None:
     options = TrainingOptions(
-        seed=3, epochs=7, checkpoint_every=2, batch_size=16, learning_rate=0.02,
+        seed=3, epochs=7, checkpoint_every=2, batch_size=16, lr=0.02,
         keep=frozenset({"checkpoints", "optimizer"}),
     )  # fmt: skip
     built = RecommenderProblem.build(data, model=model, objective=objective, dim=4, options=options)
@@ -188,7 +188,7 @@ def test_rows_of_forgotten_items_stay_zero_where_hardly_anything_else_is_left_to
 ) -> None:
     everything = pd.DataFrame([(user, item) for user in range(8) for item in range(12)], columns=["user", "item"])
     data = Interactions.from_frame(everything)
-    options = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.05)
+    options = TrainingOptions(epochs=3, batch_size=16, lr=0.05)
     left = RecommenderProblem.build(data, model="mf", objective=objective, dim=4, options=options).without(
         ForgetSet(items=tuple(range(3, 12)))
     )
@@ -261,7 +261,7 @@ def test_hooks_take_part_in_both_trainers(data: Interactions) -> None:
         return 50.0 * params["table"].square().sum()
 
     for objective in (WholeData(l2=0.1), BPR()):
-        options = TrainingOptions(epochs=20, learning_rate=0.05)
+        options = TrainingOptions(epochs=20, lr=0.05)
         plain = RecommenderProblem.build(data, objective=objective, dim=4, options=options)
         hooked = replace(plain, history=replace(plain.history, hooks=(shrink,)))
         trained = hooked.fit()
@@ -307,8 +307,8 @@ def test_every_bad_option_is_named_at_once() -> None:
     with pytest.raises(ValueError, match=r"`keep` must be .* \(got 'checkpoints'\)"):
         TrainingOptions(keep="checkpoints")
     with pytest.raises(ValueError) as raised:
-        TrainingOptions(epochs=0, batches=-1, learning_rate=-1.0, keep=frozenset({"everything"}))
-    assert all(word in str(raised.value) for word in ("epochs", "batches", "learning_rate", "everything"))
+        TrainingOptions(epochs=0, batches=-1, lr=-1.0, keep=frozenset({"everything"}))
+    assert all(word in str(raised.value) for word in ("epochs", "batches", "lr", "everything"))
 
 
 def test_convergence_is_the_first_point_whose_residual_is_small_beside_the_penaltys_gradient(

@@ -91,17 +91,17 @@ class Audit:
         shown = Table(
             title="Audit: figures with 95 % intervals", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
         )
-        for column in ("method", "metric", "value", "interval", "null", "resolution", "verdict"):
-            text = column in ("method", "metric", "verdict")
+        for column in ("metric", "value", "interval", "null", "resolution", "verdict"):
+            text = column in ("metric", "verdict")
             shown.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=column == "verdict")
         alone = False
         for name, found in self.findings.items():
             adjusted = self.corrected(name)
-            for place, one in enumerate(found):
+            shown.add_row(Text(name, "bold"))  # a line, not a column: 80 characters have no room for both names
+            for one in found:
                 starred = one.verdict == "fail" and adjusted.get(one.metric, 0.0) > LEVEL
                 alone = alone or starred
                 shown.add_row(
-                    "" if place else name,
                     one.metric,
                     short(one.value),
                     f"{short(one.low)} to {short(one.high)}",
@@ -111,7 +111,8 @@ class Audit:
                 )
             shown.add_section()
         for name in self.not_audited:
-            shown.add_row(name, "not audited", *"----", "")
+            shown.add_row(Text(name, "bold"))
+            shown.add_row("not audited", *"----", "")
         lines = {f"{metric}: {why}" for reasons in self.reasons.values() for metric, why in reasons.items()}
         star = ["* fails by itself, and no longer once all figures of the method are corrected for (Holm)"] * alone
         without = [f"{name}: {why}" for name, why in self.not_audited.items()]

@@ -175,9 +175,8 @@ class Comparison:
         for method in self.reasons:
             table.add_row(method, *("not applied" if name == columns[0] else "-" for name in columns))
         shared = next((name for name in self.names if self.figure(name, "gap_floor") is not None), self.names[0])
-        table.caption = "; ".join(
-            f"{title} {_cell(self.figure(shared, name), spread)}" for name, title in _COMMON.items()
-        )
+        common = (f"{title} {_cell(self.figure(shared, name), spread)}" for name, title in _COMMON.items())
+        table.caption = "good: a gap of 0 (1 is nothing done), and a retrain's forget AUC\n" + "; ".join(common)
         if starred:
             table.caption += "\n*: less than two retrains differ by, or than further training moves the original"
         if gaps:

@@ -33,7 +33,7 @@ class Questions:
     forget: ForgetSet
     examples: Examples
     steps: int
-    rate: float = 0.01  # of Adam, when it learns the forgotten again
+    lr: float = 0.01  # of Adam, when it learns the forgotten again
 
     @property
     def units(self) -> Tensor:
@@ -58,7 +58,7 @@ class Questions:
         """Mean loss of the forgotten records [steps + 1] while Adam minimises it."""
         records = back.records(self.forget)
         x = flatten(back.params).clone()
-        adam = Adam(x, lr=self.rate)
+        adam = Adam(x, lr=self.lr)
         losses: list[float] = []
 
         def loss(params: Params) -> Tensor:

@@ -124,7 +124,7 @@ class Unlearner(ABC):
         if missing:
             return (
                 f"`{self.name}` needs {', '.join(missing)}, which this problem did not keep. "
-                "Train again with those kept (see `TrainingOptions.keep`)."
+                "Train again with those kept (`TrainingOptions.keep`, or `--keep`)."
             )
         return self._obstacle(problem)
 

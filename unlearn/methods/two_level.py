@@ -18,7 +18,7 @@ from unlearn.problem import Problem
 class TwoLevel(Unlearner):
     """Adds to the model what the deletion changes in a training that is shorter and faster, but drawn alike.
 
-        x <- x + c(remaining) - c(all),     c the same training in `share` of its epochs at `rate` times its rate
+        x <- x + c(remaining) - c(all),     c the same training in `share` of its epochs at `lr_factor` times its rate
 
     The idea is that of two-level Monte Carlo (Giles, "Multilevel Monte Carlo path simulation", 2008): a cheap
     simulation is a poor estimate of the model, yet the difference of two coupled ones is a good estimate of what the
@@ -35,22 +35,22 @@ class TwoLevel(Unlearner):
 
     Args:
         share: of the epochs; the cost of a request is this share of a retrain.
-        rate: factor on the learning rate, to reach in fewer epochs about what training reaches.
+        lr_factor: on the learning rate, to reach in fewer epochs about what training reaches.
 
     Raises:
         ValueError: listing every hyper-parameter that is out of range.
     """
 
     share: float = 0.15
-    rate: float = 3.0
+    lr_factor: float = 3.0
 
     name = "two_level"
 
     def __post_init__(self) -> None:
-        require(self, share=("above 0 and at most 1", 0 < self.share <= 1), rate=("positive", self.rate > 0))
+        require(self, share=("above 0 and at most 1", 0 < self.share <= 1), lr_factor=("positive", self.lr_factor > 0))
 
     def _obstacle(self, problem: Problem) -> str | None:
-        if problem.shortened(self.share, self.rate) is None:
+        if problem.shortened(self.share, self.lr_factor) is None:
             return f"`{self.name}` needs training by epochs; this one converges (use `reconverge`)."
         return None
 
@@ -61,7 +61,7 @@ class TwoLevel(Unlearner):
         return State.of(short, seconds=elapsed(started))
 
     def _short(self, problem: Problem) -> Params:
-        return problem.fit(options=problem.shortened(self.share, self.rate)).params
+        return problem.fit(options=problem.shortened(self.share, self.lr_factor)).params
 
     def _forget(
         self, problem: Problem, remaining: Problem, forget: ForgetSet, state: State | None

@@ -34,16 +34,16 @@ class Deletion:
         return cls(remaining, deleted)
 
 
-def held_out(problem: RecommenderProblem, *, rate: float, seed: int) -> Deletion:
+def held_out(problem: RecommenderProblem, *, share: float, seed: int) -> Deletion:
     """The deletion by which an encoder is chosen: no other simulated one has an interaction in common with it."""
-    return Deletion.of(problem, np.flatnonzero(_draw(problem, seed, 0) < rate))
+    return Deletion.of(problem, np.flatnonzero(_draw(problem, seed, 0) < share))
 
 
-def simulated(problem: RecommenderProblem, *, rate: float, seed: int, count: int) -> Iterator[Deletion]:
+def simulated(problem: RecommenderProblem, *, share: float, seed: int, count: int) -> Iterator[Deletion]:
     """`count` random deletions of that share of the interactions that are not held out."""
-    held = _draw(problem, seed, 0) < rate
+    held = _draw(problem, seed, 0) < share
     for number in range(1, count + 1):
-        yield Deletion.of(problem, np.flatnonzero((_draw(problem, seed, number) < rate) & ~held))
+        yield Deletion.of(problem, np.flatnonzero((_draw(problem, seed, number) < share) & ~held))
 
 
 def _draw(problem: RecommenderProblem, seed: int, number: int) -> NDArray[np.float64]:

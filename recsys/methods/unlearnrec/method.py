@@ -35,7 +35,7 @@ class UnlearnRec(Unlearner):
               over `temperature` among the items of the batch, after and before
         C   = InfoNCE between the network's states under the deletion and under 95 % of it
 
-    on one random deletion of a share `rate` of the interactions in every epoch. Of the networks after each epoch that
+    on one random deletion of a share `share` of the interactions in every epoch. Of the networks after each epoch that
     one answers which has the smallest own + unlearn U + preserve P on a deletion that was held out: no interaction of
     it is in any that the network was trained on, and no real request and no test data have a say.
 
@@ -81,7 +81,7 @@ class UnlearnRec(Unlearner):
     preserve: float = 10.0
     contrast: float = 1e-3
     temperature: float = 1.0
-    rate: float = 0.1
+    share: float = 0.1
     epochs: int = 20
     batch_size: int = 1024
     lr: float = 1e-3
@@ -100,7 +100,7 @@ class UnlearnRec(Unlearner):
             preserve=("at least 0", self.preserve >= 0),
             contrast=("at least 0", self.contrast >= 0),
             temperature=("positive", self.temperature > 0),
-            rate=("in (0, 0.5), so that what is held out leaves something", 0 < self.rate < 0.5),
+            share=("in (0, 0.5), so that what is held out leaves something", 0 < self.share < 0.5),
             epochs=("an integer of at least 0", self.epochs >= 0),
             batch_size=("a positive integer", self.batch_size >= 1),
             lr=("positive", self.lr > 0),
@@ -120,7 +120,7 @@ class UnlearnRec(Unlearner):
     def prepare(self, problem: RecommenderProblem) -> State:
         self._check(problem)
         started = time.perf_counter()
-        candidates = pretrain(self._encoder, self._training, problem, rate=self.rate, epochs=self.epochs)
+        candidates = pretrain(self._encoder, self._training, problem, share=self.share, epochs=self.epochs)
         chosen = min(candidates, key=lambda candidate: candidate[1])[0]
         return State.of(chosen, seconds=elapsed(started))
 

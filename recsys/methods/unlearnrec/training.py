@@ -60,7 +60,7 @@ def corrected(encoder: Encoder, params: Params, of_model: Params, deletion: Dele
 
 
 def pretrain(
-    encoder: Encoder, training: EncoderTraining, problem: RecommenderProblem, *, rate: float, epochs: int
+    encoder: Encoder, training: EncoderTraining, problem: RecommenderProblem, *, share: float, epochs: int
 ) -> Iterator[tuple[Params, float]]:
     """The encoder before training and after each epoch, with its loss on the deletion that it is chosen by.
 
@@ -73,10 +73,10 @@ def pretrain(
     readout = torch.cat(before)
     params = encoder.initial(problem.params["table"], training.seed)
     adam = Adam(flatten(params), lr=training.lr)
-    judge = held_out(problem, rate=rate, seed=training.seed)
+    judge = held_out(problem, share=share, seed=training.seed)
     if not judge.remaining.n_records:
         raise MissingRequirement(
-            f"`unlearnrec` needs interactions that remain when its encoder is judged by a deletion of {rate:.0%} "
+            f"`unlearnrec` needs interactions that remain when its encoder is judged by a deletion of {share:.0%} "
             f"(got {problem.n_records} in all)"
         )
     judged = training.batches(judge.remaining, 0)[0]
@@ -92,7 +92,7 @@ def pretrain(
             return float(training.loss(judge, after, before, judged, epoch=0, batch=0))
 
     yield params, judgement(params)
-    for epoch, deletion in enumerate(simulated(problem, rate=rate, seed=training.seed, count=epochs), start=1):
+    for epoch, deletion in enumerate(simulated(problem, share=share, seed=training.seed, count=epochs), start=1):
         for batch, records in enumerate(training.batches(deletion.remaining, epoch)):
             of_batch = partial(loss, deletion=deletion, records=records, epoch=epoch, batch=batch)
             params = _stepped(adam, of_batch, params)

@@ -31,7 +31,7 @@ QUICK = {
     "greedy_replace": {"samples": 500},
     "mds": {"runs": 500},
     "relaxed": {"steps": 10},
-    "ris": {"epsilon": 0.2},
+    "ris": {"eps": 0.2},
 }
 FORMS = [
     (name, unit, model) for name in minimizers() for unit in minimizer(name).units for model in ("ic", "lt")

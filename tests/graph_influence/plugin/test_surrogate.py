@@ -16,10 +16,10 @@ from graph_influence.labels import LabelledGraph, Labels
 from graph_influence.network import Network, Plan
 from graph_influence.plugin import NetworkTarget, surrogate_checks
 from graph_influence.plugin.surrogate_checks import examine_surrogate
-from graph_influence.remembered import SpreadErrors
 from graph_influence.snapshot import from_parquet
 from graph_influence.standing_surrogate import StandingSurrogate
 from graph_influence.surrogate import Surrogate, load_surrogate, surrogate
+from graph_influence.surrogate_audit import SpreadErrors
 from tests.graph_influence.plugin.workspaces import LEARNED, LESSONS, PLANS, built, graph, opened, people, stored
 from unlearn.digests import digest
 from unlearn.forget import ForgetSet

@@ -25,9 +25,9 @@ from tests.graph_influence.surrogate.regime import REGIME
 
 NETWORKS: dict[str, Surrogate] = {"gcn": GCN(depth=3, width=16), "capped": Capped(), "hybrid": Hybrid()}
 OPTIONS = {
-    "gcn": TrainingOptions(epochs=6, learning_rate=0.02),
-    "capped": TrainingOptions(epochs=5, learning_rate=0.01),
-    "hybrid": TrainingOptions(epochs=4, learning_rate=0.02),
+    "gcn": TrainingOptions(epochs=6, lr=0.02),
+    "capped": TrainingOptions(epochs=5, lr=0.01),
+    "hybrid": TrainingOptions(epochs=4, lr=0.02),
 }
 
 
@@ -97,7 +97,7 @@ def test_gradients_learn_where_they_are_taught_and_only_there(shown):
         across, along = across + float((weight * said * one.drops).sum()), along + float((weight * said**2).sum())
     for drops, best in ((0.0, 0.0), (5.0, across / along)):  # by least squares
         network = Tilted()
-        train(network, given, given, TrainingOptions(epochs=10, learning_rate=0.1, drops=drops))
+        train(network, given, given, TrainingOptions(epochs=10, lr=0.1, drops=drops))
         assert float(network.slope.detach()) == pytest.approx(best, abs=0.06)
     assert best > 0.5
 
@@ -145,7 +145,7 @@ def test_the_spread_is_taught_beside_the_nodes(shown):
     ]
     for total, best in zip((0.0, 5.0), levels, strict=True):
         network = Flat()
-        train(network, given, given, TrainingOptions(epochs=20, learning_rate=0.01, clip=1e9, total=total))
+        train(network, given, given, TrainingOptions(epochs=20, lr=0.01, clip=1e9, total=total))
         assert float(network.level.detach()) == pytest.approx(best, rel=0.01)
     assert levels[1] < 0.8 * levels[0]
 
@@ -159,7 +159,7 @@ def test_rates_fall_geometrically_and_gradients_are_clipped(shown, monkeypatch):
         return step(adam, *rest)
 
     monkeypatch.setattr(torch.optim.Adam, "step", noted)
-    options = TrainingOptions(epochs=3, learning_rate=0.1, decay=0.01, clip=0.5)
+    options = TrainingOptions(epochs=3, lr=0.1, decay=0.01, clip=0.5)
     train(Flat(), given, given[:1], options)
     rates, norms = zip(*seen, strict=True)
     steps = 3 * sum(-(-len(one) // 5) for one in given)  # of 8 sets, 5 and 3
@@ -183,9 +183,9 @@ def test_every_set_is_shown_once_in_an_order_that_the_seed_says(shown):
 def test_the_best_is_kept_and_not_the_last(shown):
     given, validation, _ = shown
     network = GCN(depth=2, width=8)
-    wild = TrainingOptions(epochs=6, learning_rate=0.003, decay=1e4)  # ends at a rate of 30
+    wild = TrainingOptions(epochs=6, lr=0.003, decay=1e4)  # ends at a rate of 30
     found = train(network, given[:2], validation, wild)
-    again = train(network, given[:1], validation, replace(wild, epochs=1, learning_rate=1e-12))
+    again = train(network, given[:1], validation, replace(wild, epochs=1, lr=1e-12))
     assert again.validation[0] == pytest.approx(min(found.validation), rel=1e-6)
     assert 0 < found.epoch < 6 and found.validation[-1] > found.validation[found.epoch]
 
@@ -210,7 +210,7 @@ def test_an_interrupt_leaves_the_best_so_far(shown, monkeypatch):
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(network, "forward", counting)
-    found = train(network, given, validation, TrainingOptions(epochs=500, learning_rate=0.02))
+    found = train(network, given, validation, TrainingOptions(epochs=500, lr=0.02))
     assert found.interrupted and 1 < len(found.validation) < 10
     assert error(network, given) < error(Hybrid(units=2), given)
 

@@ -215,7 +215,7 @@ def test_layers_have_noise_of_their_own(graph: BipartiteGraph) -> None:
 
 
 def trained(data: Interactions, name: str, **arguments: Any) -> RecommenderProblem:
-    options = TrainingOptions(epochs=12, batch_size=16, learning_rate=0.03)
+    options = TrainingOptions(epochs=12, batch_size=16, lr=0.03)
     sizes = {"dim": 6, "layers": 2} | arguments
     return RecommenderProblem.build(data, model=name, objective=BPR(), options=options, **sizes).fit()
 

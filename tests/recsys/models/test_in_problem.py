@@ -18,7 +18,7 @@ from tests.tolerances import EXACT64
 from unlearn.forget import ForgetSet
 from unlearn.methods import method
 
-OPTIONS = TrainingOptions(epochs=4, batch_size=16, learning_rate=0.02)
+OPTIONS = TrainingOptions(epochs=4, batch_size=16, lr=0.02)
 
 
 def build(data: Interactions, model: str, objective: Objective) -> RecommenderProblem:

@@ -24,7 +24,7 @@ MODELS: dict[str, dict[str, Any]] = {"ngcf": {"layers": 2}, "sgl": {}, "simgcl":
 def trained(name: str) -> RecommenderProblem:
     pairs = [(f"u{u}", (u * 3 + k * (1 + u % 2)) % 11) for u in range(9) for k in range(4)]
     data = Interactions.from_frame(pd.DataFrame(pairs, columns=["user", "item"]))
-    options = TrainingOptions(epochs=4, batch_size=16, learning_rate=0.02)
+    options = TrainingOptions(epochs=4, batch_size=16, lr=0.02)
     return RecommenderProblem.build(data, model=name, objective=BPR(), dim=4, options=options, **MODELS[name]).fit()
 
 

@@ -121,7 +121,7 @@ def test_an_improbable_label_pushes_less_than_in_the_logistic_loss(graph: Bipart
 
 
 def test_trains_both_tables_and_forgets_the_rows_of_both(data: Interactions) -> None:
-    options = TrainingOptions(epochs=30, batch_size=16, learning_rate=0.02)
+    options = TrainingOptions(epochs=30, batch_size=16, lr=0.02)
     problem = RecommenderProblem.build(data, objective=NBPO(flip_dim=3), dim=4, layers=2, options=options)
 
     def loss(p: RecommenderProblem) -> ModelLoss:

@@ -45,7 +45,7 @@ def data() -> Interactions:
 @functools.cache
 def stored(kind: str) -> Path:
     """A workspace with a trained model."""
-    options = TrainingOptions(seed=1, epochs=5, learning_rate=0.05, batch_size=64)
+    options = TrainingOptions(seed=1, epochs=5, lr=0.05, batch_size=64)
     model: Storable
     if kind in OBJECTIVES:
         model = RecommenderProblem.build(data(), objective=OBJECTIVES[kind], options=options, dim=6, layers=2).fit()

@@ -20,7 +20,7 @@ from unlearn.forget import ForgetSet
 
 OBJECTIVES: dict[str, tuple[Objective, TrainingOptions]] = {
     "whole_data": (WholeData(a=0.1, l2=1.0), TrainingOptions(seed=1, tolerance=1e-6, max_iterations=30)),
-    "bpr": (BPR(), TrainingOptions(seed=1, epochs=3, batch_size=50, learning_rate=0.05)),
+    "bpr": (BPR(), TrainingOptions(seed=1, epochs=3, batch_size=50, lr=0.05)),
 }
 PARTITIONS: dict[str, Partition] = {
     f"{kind.__name__} {by}": kind(shards=4, by=by)

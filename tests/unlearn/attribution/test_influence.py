@@ -213,7 +213,7 @@ def test_approximate_inverses_say_how_much_they_leave_out() -> None:
 
 
 def test_the_damping_of_early_stopping_joins_every_curvature() -> None:
-    options = TrainingOptions(epochs=6, batch_size=64, learning_rate=0.02, keep=frozenset({"optimizer"}))
+    options = TrainingOptions(epochs=6, batch_size=64, lr=0.02, keep=frozenset({"optimizer"}))
     problem = RecommenderProblem.build(
         tiny_data(), model="mf", objective=BPR(), options=options, dtype=torch.float64, dim=4
     ).fit()

@@ -26,7 +26,7 @@ PAIRS = torch.tensor([[0, 3], [5, 1]])
 
 def stochastic() -> RecommenderProblem:
     options = TrainingOptions(
-        epochs=6, batch_size=64, learning_rate=0.05, keep=frozenset({"checkpoints", "optimizer"}), checkpoint_every=2
+        epochs=6, batch_size=64, lr=0.05, keep=frozenset({"checkpoints", "optimizer"}), checkpoint_every=2
     )
     return RecommenderProblem.build(
         tiny_data(), model="mf", objective=BPR(l2=0.01, negatives=2), options=options, dtype=torch.float64, dim=4

@@ -91,4 +91,5 @@ def test_80_columns_show_names_and_figures_whole() -> None:
     text = captured.get()
     assert max(map(len, text.splitlines())) <= 80 and "…" not in text
     figures = [re.findall(r"\b0\.\d{3}\b", line) for line in text.splitlines() if "fail" in line]
-    assert figures == [["0.600", "0.550", "0.500", "0.050"]] * 2
+    assert figures == [["0.600", "0.550", "0.650", "0.500", "0.050"]] * 2
+    assert all(f" {name} " in text for name in ("reconverge:accuracy=0.05", *metrics))

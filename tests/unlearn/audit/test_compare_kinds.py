@@ -87,7 +87,7 @@ def split() -> Split:
 
 
 def sampled(split: Split, objective: SampledObjective, seed: int = 3) -> RecommenderProblem:
-    options = TrainingOptions(seed=seed, epochs=6, batch_size=200, learning_rate=0.05)
+    options = TrainingOptions(seed=seed, epochs=6, batch_size=200, lr=0.05)
     return RecommenderProblem.build(split.train, objective=objective, options=options, dim=8, layers=2)
 
 
@@ -223,7 +223,7 @@ def test_a_figure_that_nothing_has_is_said_why(
 
 def test_what_diverged_in_training_is_refused(split: Split) -> None:
     problem = sampled(split, BPR())
-    problem = problem.fit(options=replace(problem.options, learning_rate=1e30))
+    problem = problem.fit(options=replace(problem.options, lr=1e30))
     with pytest.raises(ValueError, match=r"finite parameters.*lower learning rate"):
         compare(problem, [ForgetSet(users=(0,))], [], RankingScorer(split.test), seed=0)
 

@@ -28,7 +28,7 @@ def test_the_table_has_a_line_a_method(found: Comparison) -> None:
     assert all(name in text for name in found.names)
     assert "*" not in next(line for line in text.splitlines() if "no_op" in line)
     assert "*" in next(line for line in text.splitlines() if "retrain " in line)
-    assert "gap between two retrains" in text
+    assert "gap between two retrains" in text and "good: a gap of 0 (1 is nothing done)" in text
     assert "*: less than two retrains differ by" in text
 
 

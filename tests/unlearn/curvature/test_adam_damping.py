@@ -19,9 +19,7 @@ RATE = 0.02
 
 
 def trained(*, epochs: int, keep: bool = True) -> RecommenderProblem:
-    options = TrainingOptions(
-        epochs=epochs, batch_size=10_000, learning_rate=RATE, keep=frozenset({"optimizer"} if keep else ())
-    )
+    options = TrainingOptions(epochs=epochs, batch_size=10_000, lr=RATE, keep=frozenset({"optimizer"} if keep else ()))
     objective = BPR(l2=0.05)
     problem = RecommenderProblem.build(
         tiny_data(), model="mf", objective=objective, options=options, dtype=DTYPE, dim=3

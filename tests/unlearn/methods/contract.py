@@ -75,7 +75,7 @@ def recommender_case(dtype: torch.dtype) -> Case:
 def sampled_case() -> Case:
     """Trained by sampling, with everything kept that training can keep."""
     options = TrainingOptions(
-        seed=1, epochs=6, batch_size=100, learning_rate=0.05, keep=frozenset({"checkpoints", "optimizer"}),
+        seed=1, epochs=6, batch_size=100, lr=0.05, keep=frozenset({"checkpoints", "optimizer"}),
         checkpoint_every=2,
     )  # fmt: skip
     built = RecommenderProblem.build(tiny_data(), objective=BPR(), options=options, dtype=torch.float64, dim=6)

@@ -21,7 +21,7 @@ from unlearn.params import Params
 
 
 def built(**options: object) -> RecommenderProblem:
-    chosen = {"seed": 1, "epochs": 20, "batch_size": 150, "learning_rate": 0.03, "checkpoint_every": 3}
+    chosen = {"seed": 1, "epochs": 20, "batch_size": 150, "lr": 0.03, "checkpoint_every": 3}
     kept = TrainingOptions(**(chosen | {"keep": frozenset({"checkpoints"})} | options))
     return RecommenderProblem.build(tiny_data(), objective=BPR(), options=kept, dtype=torch.float64, dim=6)
 
@@ -91,7 +91,7 @@ def replayed(remaining: RecommenderProblem, checkpoint: Checkpoint) -> Tensor:
             steps += 1
             mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient.square()
             root = (square / (1 - 0.999**steps)).sqrt() + 1e-8
-            x = x - options.learning_rate * mean / (1 - 0.9**steps) / root
+            x = x - options.lr * mean / (1 - 0.9**steps) / root
     return x
 
 

@@ -20,7 +20,7 @@ from unlearn.problem import Fitted
 @functools.cache
 def trained(seed: int) -> RecommenderProblem:
     data = synthetic(n_users=150, n_items=100, n_interactions=2500, seed=seed)
-    options = TrainingOptions(seed=seed, epochs=60, batch_size=500, learning_rate=0.01)
+    options = TrainingOptions(seed=seed, epochs=60, batch_size=500, lr=0.01)
     return RecommenderProblem.build(data, objective=BPR(), options=options, dim=16).fit()
 
 
@@ -38,7 +38,7 @@ def scores(problem: Fitted) -> torch.Tensor:
 
 def test_the_whole_training_at_its_own_rate_is_the_coupled_retrain() -> None:
     problem = trained(0)
-    served = TwoLevel(share=1.0, rate=1.0).forget(problem, request(problem)).problem
+    served = TwoLevel(share=1.0, lr_factor=1.0).forget(problem, request(problem)).problem
     torch.testing.assert_close(scores(served), scores(problem.without(request(problem)).fit()), rtol=0, atol=1e-4)
 
 
@@ -61,7 +61,7 @@ def test_it_is_nearer_to_the_coupled_retrain_than_dropping_edges_or_training_on(
         for name in nearer:
             nearer[name] += bool(served < (scores(method(name).forget(problem, forget).problem) - reference).norm())
         drawn_otherwise = problem.without(forget).fit(
-            options=TrainingOptions(seed=seed + 100, epochs=60, batch_size=500, learning_rate=0.01)
+            options=TrainingOptions(seed=seed + 100, epochs=60, batch_size=500, lr=0.01)
         )
         assert served < (scores(drawn_otherwise) - reference).norm()
     assert nearer == {"graph_drop": 3, "fine_tune": 3}
@@ -74,5 +74,5 @@ def test_training_that_converges_has_nothing_to_shorten() -> None:
 
 
 def test_arguments_out_of_range_are_named_together() -> None:
-    with pytest.raises(ValueError, match=r"`share` must be above 0[\s\S]*`rate` must be positive"):
-        TwoLevel(share=0.0, rate=-1.0)
+    with pytest.raises(ValueError, match=r"`share` must be above 0[\s\S]*`lr_factor` must be positive"):
+        TwoLevel(share=0.0, lr_factor=-1.0)

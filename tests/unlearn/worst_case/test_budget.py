@@ -94,7 +94,7 @@ def test_the_most_memorised_are_of_the_highest_stratum_of_memorisation() -> None
 
 
 def test_gradient_variance_over_checkpoints() -> None:
-    options = TrainingOptions(seed=1, epochs=6, learning_rate=0.05, keep=frozenset({"checkpoints"}), checkpoint_every=2)
+    options = TrainingOptions(seed=1, epochs=6, lr=0.05, keep=frozenset({"checkpoints"}), checkpoint_every=2)
     split = ratio(synthetic(30, 20, 300, seed=0))
     problem = RecommenderProblem.build(
         split.train, model="mf", objective=BPR(), options=options, dim=4, dtype=DTYPE

@@ -141,7 +141,7 @@ def test_a_model_that_diverged_has_no_worst_case(name: str, problem: Recommender
     "chosen", [MostMemorised(folds=2), MaxGap(folds=2), Bilevel(objective="max_gap", by="graph_drop", folds=2)]
 )
 def test_a_retrain_that_diverges_is_no_reference(chosen: Selector) -> None:
-    options = TrainingOptions(epochs=3, learning_rate=1e30)
+    options = TrainingOptions(epochs=3, lr=1e30)
     problem = RecommenderProblem.build(tiny_data(30, 20, 200), model="mf", objective="bpr", dim=4, options=options)
     with pytest.raises(ValueError, match="a retrain of `problem` without a fold must end in finite losses of that"):
         chosen.select(problem, "users:3")
@@ -312,7 +312,7 @@ def test_where_the_budget_counts_records_a_unit_weighs_as_many(problem: Recommen
 
 
 def test_where_training_samples_sets_are_judged_by_a_retrain() -> None:
-    options = TrainingOptions(seed=1, epochs=3, learning_rate=0.05)
+    options = TrainingOptions(seed=1, epochs=3, lr=0.05)
     sampled = RecommenderProblem.build(
         tiny_data(30, 20, 200), model="mf", objective=BPR(), options=options, dim=4
     ).fit()

@@ -21,7 +21,7 @@ OBJECTIVES: dict[str, Objective] = {"bpr": BPR(), "whole_data": WholeData(a=0.1,
 @functools.cache
 def trained(model: str = "lightgcn", objective: str = "bpr") -> RecommenderProblem:
     """A model that tells what it was trained on from what it was not."""
-    options = TrainingOptions(seed=1, epochs=40, batch_size=200, learning_rate=0.03, tolerance=1e-4, max_iterations=100)
+    options = TrainingOptions(seed=1, epochs=40, batch_size=200, lr=0.03, tolerance=1e-4, max_iterations=100)
     return RecommenderProblem.build(
         tiny_data(100, 100, 1000), model=model, objective=OBJECTIVES[objective], options=options, dtype=torch.float64,
         dim=12,

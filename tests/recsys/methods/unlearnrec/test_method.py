@@ -78,7 +78,7 @@ def test_only_rows_that_lose_an_interaction_are_corrected(local: bool) -> None:
 @functools.cache
 def of_split() -> tuple[RecommenderProblem, Interactions]:
     split = ratio(synthetic(n_users=120, n_items=80, n_interactions=2000, seed=5), seed=5)
-    options = TrainingOptions(seed=1, epochs=60, batch_size=250, learning_rate=0.01)
+    options = TrainingOptions(seed=1, epochs=60, batch_size=250, lr=0.01)
     return RecommenderProblem.build(split.refit(), objective=BPR(), options=options, dim=16).fit(), split.test
 
 
@@ -175,7 +175,7 @@ def test_a_request_of_ties_alone_changes_no_score() -> None:
 def test_arguments_are_checked_together_and_models_before_work() -> None:
     bad: dict[str, Any] = {
         "layers": 0, "withdrawal": -1.0, "unlearn": -1.0, "preserve": -1.0, "contrast": -1.0, "temperature": 0.0,
-        "rate": 0.5, "epochs": -1, "batch_size": 0, "lr": 0.0, "fine_tune": -1,
+        "share": 0.5, "epochs": -1, "batch_size": 0, "lr": 0.0, "fine_tune": -1,
     }  # fmt: skip
     with pytest.raises(ValueError, match="layers") as raised:
         UnlearnRec(**bad)
@@ -196,7 +196,7 @@ def test_a_model_of_a_single_interaction_prepares_or_says_why_not() -> None:
         return RecommenderProblem.build(Interactions.from_frame(frame), dim=2)
 
     problems = [of(f"user {number}") for number in range(40)]
-    held = [held_out(problem, rate=0.1, seed=0).remaining.n_records == 0 for problem in problems]
+    held = [held_out(problem, share=0.1, seed=0).remaining.n_records == 0 for problem in problems]
     UnlearnRec(epochs=1).prepare(problems[held.index(False)])
     with pytest.raises(MissingRequirement, match=r"needs interactions that remain .* \(got 1 in all\)"):
         UnlearnRec(epochs=1).prepare(problems[held.index(True)])

@@ -26,8 +26,8 @@ def codes(graph: BipartiteGraph) -> set[int]:
 
 def test_simulated_deletions_share_nothing_with_the_one_held_out() -> None:
     problem = trained()
-    judge = held_out(problem, rate=0.1, seed=4)
-    drawn = list(simulated(problem, rate=0.1, seed=4, count=30))
+    judge = held_out(problem, share=0.1, seed=4)
+    drawn = list(simulated(problem, share=0.1, seed=4, count=30))
     every = codes(problem.graph)
     for deletion in (judge, *drawn):
         deleted, remaining = codes(deletion.deleted), codes(deletion.remaining.graph)
@@ -43,7 +43,7 @@ def test_simulated_deletions_share_nothing_with_the_one_held_out() -> None:
 def test_a_simulated_deletion_leaves_the_graph_that_a_real_one_would() -> None:
     """Of a model that uses ties: all of them, and degrees that count them."""
     problem = tiny_recommender(model="social_lightgcn")
-    deletion = held_out(problem, rate=0.2, seed=4)
+    deletion = held_out(problem, share=0.2, seed=4)
     pairs = deletion.deleted.rows.numpy(), deletion.deleted.cols.numpy()
     ids = problem.data.users.take(pairs[0]), problem.data.items.take(pairs[1])
     real = problem.without(ForgetSet(interactions=tuple(zip(*ids, strict=True)))).graph
@@ -57,8 +57,8 @@ def test_without_one_user_the_others_deletions_stay_what_they_were() -> None:
     problem = trained()
     gone = problem.data.users.ids[5]
     for whole, rest in zip(
-        simulated(problem, rate=0.1, seed=4, count=3),
-        simulated(problem.without(ForgetSet(users=(gone,))), rate=0.1, seed=4, count=3),
+        simulated(problem, share=0.1, seed=4, count=3),
+        simulated(problem.without(ForgetSet(users=(gone,))), share=0.1, seed=4, count=3),
         strict=True,
     ):
         n = whole.deleted.n_items
@@ -74,7 +74,7 @@ def test_the_network_that_answers_is_the_best_on_the_deletion_held_out() -> None
         unlearner.lr, unlearner.seed,
     )  # fmt: skip
     encoder = Encoder(unlearner.layers, unlearner.withdrawal, unlearner.local)
-    candidates = list(pretrain(encoder, training, problem, rate=unlearner.rate, epochs=12))
+    candidates = list(pretrain(encoder, training, problem, share=unlearner.share, epochs=12))
     losses = [loss for _, loss in candidates]
     best = losses.index(min(losses))
     assert 0 < best < 12
@@ -82,7 +82,7 @@ def test_the_network_that_answers_is_the_best_on_the_deletion_held_out() -> None
     assert chosen.keys() == candidates[best][0].keys()
     assert all(torch.equal(chosen[name], value) for name, value in candidates[best][0].items())
 
-    judge = held_out(problem, rate=unlearner.rate, seed=unlearner.seed)
+    judge = held_out(problem, share=unlearner.share, seed=unlearner.seed)
     graph, records = judge.remaining.graph, training.batches(judge.remaining, 0)[0]
     table = problem.params["table"] + encoder.correction(chosen, judge.deleted, torch.cat(problem.readout()))
     loss, users, items = own(judge.remaining, {"table": table}, records, epoch=0, batch=0)
@@ -99,7 +99,7 @@ def test_the_contrast_moves_no_row_beyond_a_step() -> None:
         unlearn=0.5, preserve=10.0, contrast=0.0, temperature=10.0, batch_size=1024, lr=1e-3, seed=0
     )
     without, with_contrast = (
-        list(pretrain(encoder, one, problem, rate=0.1, epochs=4))[-1][0]["states"]
+        list(pretrain(encoder, one, problem, share=0.1, epochs=4))[-1][0]["states"]
         for one in (training, replace(training, contrast=1.0))
     )
     moved = without.norm(dim=1) > 0

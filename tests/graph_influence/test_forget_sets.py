@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graph_influence.diffusion import diffusion
-from graph_influence.influential import hub_users, influential_ties, random_ties, random_users
+from graph_influence.forget_sets import hub_users, influential_ties, random_ties, random_users
 from tests.graph_influence.maximize.graphs import Enumerated, social
 from tests.oracles.cascades import random_graph
 from unlearn.forget import ForgetSet

@@ -25,7 +25,7 @@ class InvalidLog(InvalidInput):
     reads_as: ClassVar[str] = "a log of actions"
 
 
-def learned(
+def learn_probabilities(
     graph: SocialGraph,
     log: pd.DataFrame,
     *,

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from graph_influence.forget_sets import random_ties
 from graph_influence.graph import SocialGraph
-from graph_influence.influential import random_ties
 from graph_influence.labels import LabelledGraph, Labels
-from graph_influence.remembered import SpreadErrors, label_shift, reinsertion_auc
 from graph_influence.surrogate import NonBacktracking, Surrogate, TensorGraph
+from graph_influence.surrogate_audit import SpreadErrors, label_shift, reinsertion_auc
 from tests.graph_influence.maximize.graphs import social
 from unlearn.forget import ForgetSet
 

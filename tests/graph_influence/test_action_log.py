@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import graph_influence.learned as module
+import graph_influence.action_log as module
+from graph_influence.action_log import InvalidLog, learn_probabilities
 from graph_influence.graph import SocialGraph
-from graph_influence.learned import InvalidLog, learned
 from graph_influence.schemes import weighted_cascade
 from tests.graph_influence.listing import listed
 from unlearn.forget import ForgetSet
@@ -56,7 +56,7 @@ def test_what_is_learned_is_what_the_paper_counts(estimator, credit, at_once, mo
         graph = SocialGraph.from_arcs(*random.integers(12, size=(2, 50)), nodes=12)
         graph = graph.without_rows(np.array([4]), np.array([2, 9]))
         log = random_log(seed)
-        found = learned(graph, log, estimator=estimator, credit=credit)
+        found = learn_probabilities(graph, log, estimator=estimator, credit=credit)
         expected = counted(graph, log[log.user != 4], estimator, credit)
         assert {(v, u): pytest.approx(p) for v, u, p in listed(found)} == expected
         some += len(set(expected.values()))
@@ -72,42 +72,45 @@ def test_an_example_by_hand():
         columns=["who", "what", "when"],
     )
     named = {"user": "who", "item": "what", "time": "when"}
-    assert listed(learned(graph, log, **named)) == [("a", "b", 0.5), ("b", "a", 0.5), ("c", "b", 0.5)]
-    assert listed(learned(graph, log, credit="partial", **named)) == [
+    assert listed(learn_probabilities(graph, log, **named)) == [("a", "b", 0.5), ("b", "a", 0.5), ("c", "b", 0.5)]
+    assert listed(learn_probabilities(graph, log, credit="partial", **named)) == [
         ("a", "b", 0.25),
         ("b", "a", 0.5),
         ("c", "b", 0.25),
     ]
     jaccard = dict.fromkeys([("a", "b"), ("b", "a")], 0.5) | {("c", "b"): 1 / 3}
-    assert {(v, u): p for v, u, p in listed(learned(graph, log, estimator="jaccard", **named))} == jaccard
+    assert {(v, u): p for v, u, p in listed(learn_probabilities(graph, log, estimator="jaccard", **named))} == jaccard
 
 
 def test_what_was_learned_with_somebody_is_learned_again_without():
     graph = SocialGraph.from_arcs([0, 1], [2, 2], nodes=3)
     log = pd.DataFrame({"user": [0, 1, 2], "item": [5, 5, 5], "time": [1.0, 2.0, 3.0]})
-    assert learned(graph, log, credit="partial").probability.tolist() == [0.5, 0.5]
+    assert learn_probabilities(graph, log, credit="partial").probability.tolist() == [0.5, 0.5]
     left = graph.without(ForgetSet(users=(0,)))
-    assert listed(learned(left, log[log.user != 0], credit="partial")) == [(1, 2, 1.0)]
+    assert listed(learn_probabilities(left, log[log.user != 0], credit="partial")) == [(1, 2, 1.0)]
 
 
 def test_dates_order_actions_as_numbers_do():
     graph = SocialGraph.from_arcs([0, 1], [2, 2], nodes=3)
     days = ["2024-01-31", "2024-02-01T08:30:00Z", "2024-02-01T09:30:00+02:00"]  # the last is the second in UTC
     log = pd.DataFrame({"user": [0, 1, 2], "item": [5, 5, 5], "time": days})
-    assert learned(graph, log).probability.tolist() == [1.0, 0.0]
-    assert learned(graph, log.assign(time=pd.to_datetime(days, utc=True, format="ISO8601"))).probability[1] == 0.0
+    assert learn_probabilities(graph, log).probability.tolist() == [1.0, 0.0]
+    assert (
+        learn_probabilities(graph, log.assign(time=pd.to_datetime(days, utc=True, format="ISO8601"))).probability[1]
+        == 0.0
+    )
 
 
 def test_bad_logs_are_refused_whole():
     graph = weighted_cascade(SocialGraph.from_arcs([0, 1], [1, 2], nodes=3))
     log = pd.DataFrame({"user": [0, 1, None], "item": [1, 2, 3], "time": [1.0, np.nan, 3.0]}, index=[10, 11, 12])
     with pytest.raises(InvalidLog) as caught:
-        learned(graph, log)
+        learn_probabilities(graph, log)
     assert "row 12" in str(caught.value)
     assert "row 11" in str(caught.value)
     with pytest.raises(InvalidLog, match="must exist"):
-        learned(graph, log, time="when")
+        learn_probabilities(graph, log, time="when")
     with pytest.raises(InvalidLog, match="same ids in both"):
-        learned(graph, pd.DataFrame({"user": ["0", "1"], "item": [1, 1], "time": [1, 2]}))
+        learn_probabilities(graph, pd.DataFrame({"user": ["0", "1"], "item": [1, 1], "time": [1, 2]}))
     with pytest.raises(ValueError, match="one of bernoulli, jaccard"):
-        learned(graph, log, estimator="cosine")
+        learn_probabilities(graph, log, estimator="cosine")
