@@ -127,7 +127,7 @@ class Database:
             self.scrub()
 
     def check(self) -> None:
-        """Refuse a database that may lose a commit, or whose tables are of another version.
+        """Refuse a database that may lose a commit or takes none, or whose tables are of another version.
 
         Raises:
             UnsafeDatabase: naming everything that is wrong.
@@ -178,10 +178,16 @@ def _begin(connection: Connection) -> None:
 def _weaknesses_sqlite(connection: Connection) -> list[str]:
     expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
     found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in expected}
-    return [f"`{name}` must be {value} (got {found[name]})" for name, value in expected.items() if found[name] != value]
+    wrong = [
+        f"`{name}` must be {value} (got {found[name]})" for name, value in expected.items() if found[name] != value
+    ]
+    # Whoever has it open reads on where the disk has become read-only, and learns of that by writing alone.
+    file = Path(connection.engine.url.database or "")
+    return wrong + [f"`{one}` must be writable" for one in (file, file.parent) if not os.access(one, os.W_OK)]
 
 
 def _weaknesses_postgresql(connection: Connection) -> list[str]:
-    found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("fsync", "synchronous_commit")}
-    strong = {"fsync": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
-    return [f"`{name}` must be on (got {found[name]})" for name in strong if found[name] not in strong[name]]
+    # Read-only is a standby, and what some hosts make of a database whose disk is nearly full.
+    good = {"fsync": ("on",), "synchronous_commit": ("on", "remote_apply"), "transaction_read_only": ("off",)}
+    found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in good}
+    return [f"`{name}` must be {good[name][0]} (got {found[name]})" for name in good if found[name] not in good[name]]
