@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.exc import OperationalError
 
 from recsys.data import Interactions
 from tests.cli.run import answer, digest, refusal, unlearn
+from unlearn.requests import status
 from unlearn.requests.certificate import FORMAT
 
 
@@ -205,3 +207,12 @@ print("loaded", sorted({"torch", "pandas", "mlflow", "scipy", "fastapi"} & set(s
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (0, "loaded []") and id in done.stdout
+
+
+def test_a_database_that_fails_is_told_in_a_line(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT INTO requests", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(status, "listed", full)
+    told = refusal(1, "request", "list")
+    assert told.strip() == "error: `database` must be one that answers: database or disk is full"

@@ -38,7 +38,7 @@ class UnsafeDatabase(RuntimeError):
 
 
 class UnreachableDatabase(RuntimeError):
-    """The database does not answer, or is none."""
+    """The database does not answer, or is none, or its disk is full."""
 
 
 class Database:
@@ -92,10 +92,14 @@ class Database:
         try:
             self.engine.connect().close()
         except DBAPIError as error:
-            reason = (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
-            if password := self.engine.url.password:
-                reason = reason.replace(password, "***")
-            raise UnreachableDatabase(f"`database` must be one that answers: {reason}") from None
+            raise self.told(error) from None
+
+    def told(self, error: DBAPIError) -> UnreachableDatabase:
+        """What the database says by that error, in one line without the statement, and without the password."""
+        reason = (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
+        if password := self.engine.url.password:
+            reason = reason.replace(password, "***")
+        return UnreachableDatabase(f"`database` must be one that answers: {reason}")
 
     def migrate(self, keyring: Keyring, revision: str = "head") -> None:
         """Bring the tables to a revision; a second process waits for the first.

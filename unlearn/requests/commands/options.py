@@ -95,7 +95,8 @@ def opened(config: Path | None) -> Generator[Service]:
     _leave_no_core_file()
     service = Service.open(settings(config))
     try:
-        yield service
+        with _readable(service.ledger):
+            yield service
     finally:
         service.close()
 
@@ -110,9 +111,21 @@ def opened_ledger(config: Path | None) -> Generator[Ledger]:
     chosen = settings(config)
     ledger = open_ledger(chosen, Keyring.read(chosen.keyring))
     try:
-        yield ledger
+        with _readable(ledger):
+            yield ledger
     finally:
         ledger.database.close()
+
+
+@contextmanager
+def _readable(ledger: Ledger) -> Generator[None]:
+    """A database that is gone, or whose disk is full, is no defect of the command: it is told in a line."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        raise ledger.database.told(error) from None
 
 
 def _leave_no_core_file() -> None:

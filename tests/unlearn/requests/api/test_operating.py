@@ -74,6 +74,7 @@ def test_metrics(operator: Client, clock: Clock) -> None:
         'unlearn_http_seconds_count{method="POST",route="/v2/requests",status="201"} 3.0',
         'unlearn_http_seconds_count{method="GET",route="unknown",status="404"} 1.0',
         "unlearn_tasks_attention 0.0",
+        "unlearn_ledger_up 1.0",
         "unlearn_seconds_to_first_due 2.4138e+06",  # 28 days less the minutes that have passed
         "unlearn_seconds_waited 5400.0",
     ):
@@ -97,6 +98,9 @@ def test_it_is_alive_without_a_database_and_not_ready(client: Client) -> None:
         name.unlink(missing_ok=True)
     assert client.http.get("/readyz").status_code == 503
     assert client.http.get("/healthz").status_code == 200
+    told = client.http.get("/metrics")  # what the process counts is told all the same
+    assert told.status_code == 200 and "\nunlearn_ledger_up 0.0\n" in told.text
+    assert 'route="/readyz",status="503"} 1.0' in told.text and "unlearn_batches_open" not in told.text
 
 
 def test_it_is_not_ready_where_nothing_can_be_written(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
