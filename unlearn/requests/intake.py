@@ -155,6 +155,9 @@ class Intake:
         return [answers[place] for place in range(len(group))]
 
     def _insert(self, session: Session, new: Sequence[Submission]) -> list[Receipt]:
+        # Before they have numbers: these become visible in their order, so that whoever reads on misses none. And until
+        # the end, so that no cancellation releases somebody whom this group suppresses.
+        audit.lock(session, self._ledger)
         ledger, now = self._ledger, self._ledger.now()
         due, name = now + self._due_within, ledger.keyring.pseudonyms.of
         rows: list[dict[str, Any]] = [self._row(one) | {"received_at": now, "due_at": due} for one in new]
@@ -169,7 +172,6 @@ class Intake:
         for number, one, row in zip(numbers, new, rows, strict=True):
             announce(session, number, row["callbacks"], RequestState.PENDING, now)
             entries.append(audit.Entry(one.caller, "request.received", about(number), {"due": due.isoformat()}))
-        # The chain's lock also keeps a cancellation from releasing somebody whom this group suppresses.
         audit.append(session, ledger, entries)
         # Before the commit: a crash in between leaves somebody suppressed without a request, never the reverse.
         self._suppress([subject for _, subject in people])
