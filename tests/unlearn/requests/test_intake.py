@@ -142,8 +142,9 @@ def test_whoever_reads_on_from_the_last_number_misses_nothing_that_another_serve
     second, read, last = servers[1].enqueue(quick), list[str](), 0
     for done in (lambda: wait([second], timeout=1), lambda: (go_on.set(), wait([first, second]))):
         done()
-        for last, found in listed(ledger, after=last):
-            read.append(found.subject_request_id)
+        page = listed(ledger, after=last)
+        read += [found.subject_request_id for _, found in page]
+        last = max((number for number, _ in page), default=last)
     assert read == [slow.subject_request_id, quick.subject_request_id]
     for server in servers:
         server.close()
