@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 
 from graph_influence.graph import SocialGraph
 from graph_influence.labels import LabelledGraph
@@ -71,6 +70,8 @@ def reinsertion_auc(
     Raises:
         ValueError: `forget` takes no arc.
     """
+    from scipy.stats import mannwhitneyu  # whose package takes a second to load, and the service has no use for it
+
     deleted = np.flatnonzero(graph.alive & ~graph.without(forget).alive)
     if not len(deleted):
         raise ValueError("`forget` must take at least one arc for `reinsertion_auc` (got none); name a tie or a user")
@@ -92,7 +93,7 @@ def reinsertion_auc(
     never = score[[where[pair] for pair in zip(graph.source[of].tolist(), decoys.tolist(), strict=True)]]
     if not len(never):
         return 0.5
-    return float(stats.mannwhitneyu(real, never).statistic / (len(real) * len(never)))
+    return float(mannwhitneyu(real, never).statistic / (len(real) * len(never)))
 
 
 def _decoys(graph: SocialGraph, deleted: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,13 +8,15 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, NoReturn, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from unlearn.registry import arguments
+
+if TYPE_CHECKING:
+    import pandas as pd  # which half of the commands have no other use for
 
 _SHOWN = 5
 

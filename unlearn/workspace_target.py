@@ -145,7 +145,7 @@ class WorkspaceTarget(ABC, Generic[D, B]):
                 making, staged = self._making(retrain=retrain), self.staging.facts(batch.id)
                 if staged is not None and making.items() <= staged.items():
                     return _version(batch, staged)
-                begun = self._begin(self.data(), list(self.outstanding().values()), retrain=retrain)
+                begun = self._begin(self._settled(), list(self.outstanding().values()), retrain=retrain)
             # The long part, during which others may read and take in.
             made = self._make(begun, retrain=retrain)
             facts = making | {"method": made.method, "facts": dict(made.facts)}
@@ -204,6 +204,19 @@ class WorkspaceTarget(ABC, Generic[D, B]):
     def outstanding(self) -> dict[str, Sealed]:
         """What is outstanding, by batch."""
         return self.staging.outstanding(self._published_digest())
+
+    def _settled(self) -> D:
+        """The stored data, without what is outstanding: who was killed between the seal and the data left it in both.
+
+        Its own batch need not come first, which may wait for longer than others can.
+        """
+        data, gone = self.data(), ForgetSet()
+        for sealed in self.outstanding().values():
+            gone |= ForgetSet(users=sealed.people, interactions=sealed.parts)
+        if held := self._held(data, gone):
+            data = self._without(data, held)
+            self._store(data)
+        return data
 
     def _making(self, *, retrain: bool) -> dict[str, Any]:
         """What a version is made by, without and after, if it is made now."""

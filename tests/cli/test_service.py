@@ -155,7 +155,7 @@ def test_what_cannot_be_used_is_refused(config: Path, tmp_path: Path, monkeypatc
     assert "chmod 600" in refusal(2, "request", "list")
     (tmp_path / "keys" / "keyring.json").chmod(0o600)
     monkeypatch.setenv("UNLEARN_TARGETS__OTHER__KIND", "nothing")
-    told = refusal(2, "request", "list").replace("\n", " ")
+    told = refusal(2, "worker", "--once").replace("\n", " ")
     assert "installed packages offer (got other; there are graph_influence, recsys)" in told
 
 

@@ -7,6 +7,7 @@ import json
 import secrets
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.exc import OperationalError
 
 from recsys.data import Interactions
 from tests.cli.run import answer, digest, refusal, unlearn
+from unlearn.requests import status
 from unlearn.requests.certificate import FORMAT
 
 
@@ -155,3 +158,61 @@ def test_a_port_that_others_listen_at_is_told(config: Path) -> None:
     last = ended.stderr.splitlines()[-1]
     assert last.startswith(f"error: nothing is served at 127.0.0.1:{port}, and the log says why")
     assert "address already in use" in ended.stderr
+
+
+def test_other_keys_than_the_ledgers_are_refused(
+    config: Path, data: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one service took in, another would know by other names, and could neither serve nor check."""
+    answer("keys", "create", "--caller", "shop", "--role", "submit")
+    id = answer("request", "create", "--identity", str(data.users.ids[3]))["id"]
+    answer("keys", "init", "--out", tmp_path / "others" / "keyring.json")
+    before = digest(tmp_path / "service")["ledger.db"][0]
+    with monkeypatch.context() as other:
+        other.setenv("UNLEARN_KEYRING", str(tmp_path / "others" / "keyring.json"))
+        for words in ("serve", "worker --once", "request list", "request reapply", "keys rotate"):
+            result = unlearn(*words.split())
+            assert result.exit_code == 2 and "`keyring` must be that of this ledger" in result.stderr, words
+    assert digest(tmp_path / "service")["ledger.db"][0] == before
+    with sqlite3.connect(tmp_path / "service" / "ledger.db") as ledger:  # which is found, and keeps nobody out
+        ledger.execute("UPDATE audit SET at = 'then' WHERE sequence = 1")
+    ledger.close()
+    assert answer("request", "status", id)["state"] == "pending"
+
+
+def test_what_is_asked_of_the_ledger_alone_needs_no_target(
+    config: Path, model: Path, data: Interactions, tmp_path: Path
+) -> None:
+    """It is answered in a moment, and while a target is what an operator has to put right."""
+    person = str(data.users.ids[3])
+    id = answer("request", "create", "--identity", person, "--certificate", tmp_path / "whole.json")["id"]
+    answer("hold", "place", "--identity", person, "--reference", "case 7")
+    model.rename(tmp_path / "elsewhere")
+    assert "must be a folder that `unlearn train` made" in refusal(2, "worker", "--once")
+    asked: list[tuple[str | Path, ...]] = [
+        ("request", "status", id), ("request", "list"), ("request", "certificate", id, "--out", tmp_path / "own.json"),
+        ("hold", "list"), ("hold", "lift", "--identity", person), ("keys", "list"), ("keys", "rotate"),
+        ("keys", "create", "--caller", "c", "--role", "audit"), ("keys", "webhook", "--caller", "c"),
+    ]  # fmt: skip
+    for words in asked:
+        answer(*words)
+    code = """
+import sys
+from unlearn.cli import app
+try:
+    app(["request", "list"])
+except SystemExit as stop:
+    assert not stop.code
+print("loaded", sorted({"torch", "pandas", "mlflow", "scipy", "fastapi"} & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "loaded []") and id in done.stdout
+
+
+def test_a_database_that_fails_is_told_in_a_line(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT INTO requests", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(status, "listed", full)
+    told = refusal(1, "request", "list")
+    assert told.strip() == "error: `database` must be one that answers: database or disk is full"

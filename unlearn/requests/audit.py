@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import ColumnElement, insert, select, text
 from sqlalchemy.orm import Session
 
 from unlearn.requests.ledger import Ledger
@@ -76,6 +76,25 @@ def head(session: Session) -> Head:
         select(AuditRow.sequence, AuditRow.digest).order_by(AuditRow.sequence.desc()).limit(1)
     ).first()
     return Head(0, GENESIS) if last is None else Head(last.sequence, last.digest)
+
+
+def fits(session: Session, ledger: Ledger) -> bool:
+    """Whether the trail was kept with this audit key, by its first row or by its last one.
+
+    Either will do: whoever changes one, which `first_break` finds, must not keep the service from starting by it.
+    """
+    table = AuditRow.__table__
+    found = [_kept(session, ledger, order) for order in (table.c.sequence.asc(), table.c.sequence.desc())]
+    return True in found or found == [None, None]
+
+
+def _kept(session: Session, ledger: Ledger, order: ColumnElement[Any]) -> bool | None:
+    """Whether the first row in that order has its digest; None where there is none."""
+    try:
+        row = session.execute(select(AuditRow.__table__).order_by(order).limit(1)).mappings().first()
+        return None if row is None else row["digest"] == _digest(row, ledger.keyring.audit)
+    except (TypeError, ValueError):  # no row of ours, as below
+        return False
 
 
 def first_break(session: Session, ledger: Ledger) -> int | None:

@@ -38,7 +38,7 @@ class UnsafeDatabase(RuntimeError):
 
 
 class UnreachableDatabase(RuntimeError):
-    """The database does not answer, or is none."""
+    """The database does not answer, or is none, or its disk is full."""
 
 
 class Database:
@@ -92,10 +92,14 @@ class Database:
         try:
             self.engine.connect().close()
         except DBAPIError as error:
-            reason = (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
-            if password := self.engine.url.password:
-                reason = reason.replace(password, "***")
-            raise UnreachableDatabase(f"`database` must be one that answers: {reason}") from None
+            raise self.told(error) from None
+
+    def told(self, error: DBAPIError) -> UnreachableDatabase:
+        """What the database says by that error, in one line without the statement, and without the password."""
+        reason = (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
+        if password := self.engine.url.password:
+            reason = reason.replace(password, "***")
+        return UnreachableDatabase(f"`database` must be one that answers: {reason}")
 
     def migrate(self, keyring: Keyring, revision: str = "head") -> None:
         """Bring the tables to a revision; a second process waits for the first.
@@ -127,7 +131,7 @@ class Database:
             self.scrub()
 
     def check(self) -> None:
-        """Refuse a database that may lose a commit, or whose tables are of another version.
+        """Refuse a database that may lose a commit or takes none, or whose tables are of another version.
 
         Raises:
             UnsafeDatabase: naming everything that is wrong.
@@ -178,10 +182,16 @@ def _begin(connection: Connection) -> None:
 def _weaknesses_sqlite(connection: Connection) -> list[str]:
     expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
     found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in expected}
-    return [f"`{name}` must be {value} (got {found[name]})" for name, value in expected.items() if found[name] != value]
+    wrong = [
+        f"`{name}` must be {value} (got {found[name]})" for name, value in expected.items() if found[name] != value
+    ]
+    # Whoever has it open reads on where the disk has become read-only, and learns of that by writing alone.
+    file = Path(connection.engine.url.database or "")
+    return wrong + [f"`{one}` must be writable" for one in (file, file.parent) if not os.access(one, os.W_OK)]
 
 
 def _weaknesses_postgresql(connection: Connection) -> list[str]:
-    found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("fsync", "synchronous_commit")}
-    strong = {"fsync": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
-    return [f"`{name}` must be on (got {found[name]})" for name in strong if found[name] not in strong[name]]
+    # Read-only is a standby, and what some hosts make of a database whose disk is nearly full.
+    good = {"fsync": ("on",), "synchronous_commit": ("on", "remote_apply"), "transaction_read_only": ("off",)}
+    found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in good}
+    return [f"`{name}` must be {good[name][0]} (got {found[name]})" for name in good if found[name] not in good[name]]

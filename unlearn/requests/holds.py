@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, CompoundSelect, func, literal, select
+from sqlalchemy import ColumnElement, Select, Subquery, func, literal, select
 
 from unlearn.requests import audit
 from unlearn.requests.ledger import Ledger, Refused
@@ -89,7 +89,7 @@ class Holds:
 
 def held() -> ColumnElement[bool]:
     """Which requests are about somebody on hold, be it about a part of them alone."""
-    return Request.id.in_(select(requests_by_hold().subquery().c.request_id))
+    return Request.id.in_(select(Person.request_id).where(Person.pseudonym.in_(select(_listed().c.pseudonym))))
 
 
 def owner(pseudonym: str) -> str:
@@ -100,9 +100,20 @@ def owner(pseudonym: str) -> str:
     return f"{_OWNER}{pseudonym[:_KEPT]}"
 
 
-def requests_by_hold() -> CompoundSelect[int, str]:
-    """Ids of the requests about people on hold, or about a part of them, each with the pseudonym of the hold."""
-    asked = select(Person.request_id, Hold.pseudonym)
+def requests_by_hold() -> Select[int, str]:
+    """Ids of the requests about people on hold, or about a part of them, each with the pseudonym of the hold.
+
+    A request about both is there twice.
+    """
+    listed = _listed()
+    return select(Person.request_id, listed.c.hold).join(listed, Person.pseudonym == listed.c.pseudonym)
+
+
+def _listed() -> Subquery:
+    """By which names requests list the people on hold, each with the pseudonym of the hold.
+
+    By this table, which has no index, SQLite looks people up in theirs, and not the other way round.
+    """
     as_owner = literal(_OWNER).concat(func.substr(Hold.pseudonym, 1, _KEPT))
-    # Apart, for each is looked up in the index of the people.
-    return asked.join(Hold, Person.pseudonym == Hold.pseudonym).union(asked.join(Hold, Person.pseudonym == as_owner))
+    whole = select(Hold.pseudonym.label("hold"), Hold.pseudonym.label("pseudonym"))
+    return whole.union_all(select(Hold.pseudonym, as_owner)).subquery()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, or_, select, tuple_
+from sqlalchemy import insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -155,6 +155,9 @@ class Intake:
         return [answers[place] for place in range(len(group))]
 
     def _insert(self, session: Session, new: Sequence[Submission]) -> list[Receipt]:
+        # Before they have numbers: these become visible in their order, so that whoever reads on misses none. And until
+        # the end, so that no cancellation releases somebody whom this group suppresses.
+        audit.lock(session, self._ledger)
         ledger, now = self._ledger, self._ledger.now()
         due, name = now + self._due_within, ledger.keyring.pseudonyms.of
         rows: list[dict[str, Any]] = [self._row(one) | {"received_at": now, "due_at": due} for one in new]
@@ -169,7 +172,6 @@ class Intake:
         for number, one, row in zip(numbers, new, rows, strict=True):
             announce(session, number, row["callbacks"], RequestState.PENDING, now)
             entries.append(audit.Entry(one.caller, "request.received", about(number), {"due": due.isoformat()}))
-        # The chain's lock also keeps a cancellation from releasing somebody whom this group suppresses.
         audit.append(session, ledger, entries)
         # Before the commit: a crash in between leaves somebody suppressed without a request, never the reverse.
         self._suppress([subject for _, subject in people])
@@ -204,11 +206,13 @@ def _known(
 ) -> tuple[dict[_Pair, Request], set[_Pair]]:
     """Earlier requests by their callers and digests of keys, and the callers and ids of such."""
     ids = [(one.caller, one.subject_request_id) for one in group]
-    matching = or_(
-        tuple_(Request.caller, Request.idempotency_key).in_(keys),
-        tuple_(Request.caller, Request.subject_request_id).in_(ids),
+    of_callers = Request.caller.in_({caller for caller, _ in ids})
+    # Not by pairs, for which SQLite reads the whole table; one that no caller of the group has is not asked for.
+    either = (
+        of_callers & column.in_({value for _, value in pairs})
+        for column, pairs in ((Request.idempotency_key, keys), (Request.subject_request_id, ids))
     )
-    rows = session.scalars(select(Request).where(matching)).all()
+    rows = session.scalars(select(Request).where(or_(*either))).all()
     return (
         {(row.caller, row.idempotency_key): row for row in rows},
         {(row.caller, row.subject_request_id) for row in rows},

@@ -10,14 +10,18 @@ from datetime import timedelta
 from importlib.metadata import entry_points
 from typing import Any, Self
 
+from sqlalchemy import inspect
+
 from unlearn.plugins import loaded
+from unlearn.requests import audit
 from unlearn.requests.callers import Callers
 from unlearn.requests.cancelling import Cancelling
 from unlearn.requests.database import Database
 from unlearn.requests.intake import Intake, Receipt, Submission
-from unlearn.requests.keyring import Keyring
+from unlearn.requests.keyring import Keyring, UnusableKeyring
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.settings import Settings, UnusableSettings
+from unlearn.requests.tables import AuditRow
 from unlearn.requests.worker import Worker
 from unlearn.target import Pseudonyms, Subject, Target
 
@@ -42,21 +46,16 @@ class Service:
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
-        """Bring the tables up to date, and refuse a database that may forget.
+        """The service with everything that it works on.
 
         Raises:
             UnusableSettings: a target is not offered by any installed package.
-            UnusableKeyring: the keys cannot be used.
-            UnreachableDatabase: the database does not answer.
-            UnsafeDatabase: it may lose what it has acknowledged.
+            UnusableKeyring: the keys cannot be used, or are not the ledger's.
+            UnreachableDatabase, UnsafeDatabase: see `open_ledger`.
         """
         keyring = Keyring.read(settings.keyring)
         targets = load_targets(settings.targets, keyring.pseudonyms)
-        database = Database(settings.database)
-        database.reach()
-        database.migrate(keyring)
-        database.check()
-        return cls(settings, Ledger(database, keyring), targets)
+        return cls(settings, open_ledger(settings, keyring), targets)
 
     @property
     def identity_types(self) -> list[str]:
@@ -114,6 +113,29 @@ class Service:
         """Let go of the database, once all that wait are taken in."""
         self.intake.close()
         self.ledger.database.close()
+
+
+def open_ledger(settings: Settings, keyring: Keyring) -> Ledger:
+    """The ledger, its tables brought up to date.
+
+    Raises:
+        UnreachableDatabase: the database does not answer.
+        UnusableKeyring: it was kept with other keys, with which requests would be taken in that nobody can serve.
+        UnsafeDatabase: it may lose what it has acknowledged.
+    """
+    database = Database(settings.database)
+    database.reach()
+    ledger = Ledger(database, keyring)
+    if inspect(database.engine).has_table(AuditRow.__tablename__):  # before an upgrade writes anything with these keys
+        with database.read() as session:
+            if not audit.fits(session, ledger):
+                raise UnusableKeyring(
+                    "`keyring` must be that of this ledger (its audit key does not fit the trail): name the one that "
+                    "`database` has been used with from the beginning"
+                )
+    database.migrate(keyring)
+    database.check()
+    return ledger
 
 
 def load_targets(tables: Mapping[str, Mapping[str, Any]], pseudonyms: Pseudonyms) -> dict[str, Target]:

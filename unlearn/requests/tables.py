@@ -95,7 +95,7 @@ class Request(Base):
     __tablename__ = "requests"
     __table_args__ = (
         # What makes a request happen once, whoever repeats it however often.
-        Index("uq_requests_caller_subject_request_id", "caller", "subject_request_id", unique=True),
+        Index("uq_requests_subject_request_id_caller", "subject_request_id", "caller", unique=True),
         Index("uq_requests_caller_idempotency_key", "caller", "idempotency_key", unique=True),
         Index("ix_requests_state_due_at", "state", "due_at"),
     )
@@ -168,6 +168,7 @@ class StepRecord(Base):
     """A step that ended: when, how, and what it said."""
 
     __tablename__ = "steps"
+    __table_args__ = (Index("ix_steps_target_step_batch_id", "target", "step", "batch_id"),)
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
     batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), index=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from unlearn.requests.ledger import Ledger
 from unlearn.requests.queue import Batching, Claim, LostLease, Queue
@@ -22,6 +22,7 @@ from unlearn.target import Batch, Target
 
 _log = logging.getLogger(__name__)
 _IDLE = 1.0  # seconds between two looks where there was nothing to do
+_GONE = 5.0  # and where the database did not answer
 
 
 class NoSuchTarget(RuntimeError):
@@ -65,13 +66,20 @@ class Worker:
         return True
 
     def run(self, stop: threading.Event, chores: Iterable[Callable[[], object]] = ()) -> None:
-        """Serve until told to stop, doing the chores between batches; the batch at hand is finished first."""
+        """Serve until told to stop, doing the chores between batches; the batch at hand is finished first.
+
+        While the database is gone, or its disk full, it waits: a batch goes on where it was left.
+        """
         while not stop.is_set():
-            worked = self.run_once()
-            for chore in chores:
-                chore()
-            if not worked:
-                stop.wait(_IDLE)
+            try:
+                pause = 0.0 if self.run_once() else _IDLE
+                for chore in chores:
+                    chore()
+            except OperationalError as error:
+                _log.error("database: %s, to be tried again", type(error.orig).__name__)
+                pause = _GONE
+            if pause:
+                stop.wait(pause)
 
     def _attempt(self, claim: Claim) -> str | None:
         """Serve the batch; the class of what stopped it, if anything did.

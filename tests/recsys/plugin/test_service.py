@@ -171,6 +171,37 @@ def test_so_does_one_of_a_single_interaction(folder: Path, whole: bool) -> None:
     assert left == (set() if whole else {"another"})
 
 
+@pytest.mark.parametrize("part", [False, True])
+def test_a_batch_that_was_killed_between_its_seal_and_the_data_keeps_no_other_waiting(
+    folder: Path, part: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other is served without both, and the killed one finds that done when its turn comes."""
+    recommender, (one, later) = opened(folder), people(3, 17)
+    known = recommender.data().data
+    item = str(known.items.ids[known.indices[known.indptr[3]]])
+    killed, other = Batch("killed", (interaction(one, item) if part else one,)), Batch("other", (later,))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(RecommenderTarget, "_store", die)
+        with pytest.raises(KeyboardInterrupt):
+            recommender.remove(killed)
+    assert any(recommender.resolve(killed).values())
+    recommender.remove(other)
+    version = recommender.unlearn(other, retrain=False)
+    assert version.facts["interactions_removed"] == (1 if part else int(known.degrees()[0][3])) + known.degrees()[0][17]
+    assert recommender.verify(other, version).passed
+    recommender.publish(other, version)
+    assert not any(recommender.purge(other).values()) and not any(recommender.resolve(killed).values())
+    assert recommender.remove(killed).counts["interactions"] == (1 if part else known.degrees()[0][3])
+    version = recommender.unlearn(killed, retrain=False)
+    assert recommender.verify(killed, version).passed
+    recommender.publish(killed, version)
+    assert not any(recommender.purge(killed).values())
+
+
 def test_what_came_back_under_another_version_is_unlearned_from_that(folder: Path) -> None:
     """As where a worker dies before the removal is recorded, and somebody trains over the workspace meanwhile."""
     recommender, batch = opened(folder), Batch("b1", people(3))

@@ -125,6 +125,14 @@ def test_a_database_that_may_lose_commits_is_refused(postgresql: str) -> None:
     weak.close()
 
 
+def test_a_database_that_takes_no_commit_is_refused(postgresql: str) -> None:
+    """A standby, or one that its host has made read-only, because the disk is nearly full."""
+    standby = Database(f"{postgresql}&options=-cdefault_transaction_read_only%3Don")
+    with pytest.raises(UnsafeDatabase, match="`transaction_read_only` must be off \\(got on\\)"):
+        standby.check()
+    standby.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x/y"])
 def test_what_processes_cannot_share_or_nobody_tested_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="`database` must be"):

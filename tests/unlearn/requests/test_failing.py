@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
@@ -16,8 +17,10 @@ from tests.unlearn.requests.conftest import Clock
 from tests.unlearn.requests.house import PATH, Failing, House, strict_certificate
 from tests.unlearn.target.example import Purchases
 from tests.unlearn.target.people import PEOPLE
+from unlearn.requests import worker as worker_module
 from unlearn.requests.certificate import disclosed
 from unlearn.requests.ledger import Ledger, Refused
+from unlearn.requests.queue import Claim, Queue
 from unlearn.requests.states import Outcome, RequestState, Step
 from unlearn.requests.status import PATIENCE
 from unlearn.requests.steps import LeftBehind
@@ -165,3 +168,30 @@ def test_a_verdict_without_checks_or_with_no_number_has_shown_nothing() -> None:
     assert not Verdict((Check(name="x", value=float("nan")),)).passed
     assert Verdict((Check(name="x", value=1.0, low=1, high=1), Check(name="y", value=-5.0, high=0))).passed
     assert not Check(name="x", value=0.9, low=1).passed and not Check(name="x", value=1.1, high=1).passed
+
+
+def test_a_worker_waits_for_a_database_that_is_gone_and_goes_on(
+    sqlite_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Be it gone when a batch is asked for, or when what is owed besides is looked for."""
+    house = House(sqlite_ledger, tmp_path / "house")
+    request, stop, real, failed = house.ask(PEOPLE[0]), threading.Event(), Queue.claim, set[str]()
+
+    def once(work: str) -> None:
+        if work not in failed:
+            failed.add(work)
+            raise OperationalError(work, {}, OSError(f"server closed, of {PEOPLE[0]}"))
+
+    def claim(queue: Queue, name: str) -> Claim | None:
+        once("claim")
+        return real(queue, name)
+
+    def chore() -> None:
+        once("chore")
+        stop.set()
+
+    monkeypatch.setattr(worker_module, "_GONE", 0.01)
+    monkeypatch.setattr(Queue, "claim", claim)
+    house.worker().run(stop, [chore])
+    assert house.status(request).state is RequestState.COMPLETED
+    assert caplog.text.count("database: OSError, to be tried again") == 2 and PEOPLE[0] not in caplog.text

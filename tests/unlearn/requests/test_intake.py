@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from tests.unlearn.requests.submissions import KIND, Suppressions, submission
 from unlearn.requests import audit
+from unlearn.requests import intake as intake_module
 from unlearn.requests.cancelling import Cancelling, TooLate
 from unlearn.requests.database import Database
 from unlearn.requests.intake import AlreadyReceived, InFlight, Intake, KeyReused, Receipt
 from unlearn.requests.keyring import Keyring
 from unlearn.requests.ledger import Ledger, NoSuchRequest, Refused
 from unlearn.requests.states import RequestState
-from unlearn.requests.status import status
+from unlearn.requests.status import listed, status
 from unlearn.requests.tables import Callback, Person, Request
 from unlearn.target import INTERACTION, Subject
 
@@ -118,6 +120,34 @@ def test_two_servers_take_the_same_request_in_once(ledger: Ledger, targets: Supp
             answers = list(pool.map(lambda intake, one=one: intake.submit(one).replayed, intakes))
         assert sorted(answers) == [False, True, True, True]
     assert number(ledger) == 8
+
+
+def test_whoever_reads_on_from_the_last_number_misses_nothing_that_another_server_takes_in(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be one of them slow: what has the lower number is there first."""
+    slow, quick = submission("ada", callbacks=("https://shop.example/hook",)), submission("bob")
+    under_way, go_on, real = threading.Event(), threading.Event(), intake_module.announce
+
+    def hindered(session: Any, number: int, urls: list[str], *about: Any) -> None:
+        if urls:
+            under_way.set()
+            go_on.wait(60)
+        real(session, number, urls, *about)
+
+    monkeypatch.setattr(intake_module, "announce", hindered)
+    servers = [Intake(ledger, lambda _: None, due_within=MONTH) for _ in range(2)]
+    first = servers[0].enqueue(slow)
+    assert under_way.wait(60)
+    second, read, last = servers[1].enqueue(quick), list[str](), 0
+    for done in (lambda: wait([second], timeout=1), lambda: (go_on.set(), wait([first, second]))):
+        done()
+        page = listed(ledger, after=last)
+        read += [found.subject_request_id for _, found in page]
+        last = max((number for number, _ in page), default=last)
+    assert read == [slow.subject_request_id, quick.subject_request_id]
+    for server in servers:
+        server.close()
 
 
 def test_nothing_is_acknowledged_that_is_not_suppressed_and_the_others_are(ledger: Ledger) -> None:

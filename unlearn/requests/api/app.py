@@ -54,6 +54,8 @@ class Outermost:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Whoever may ask for something may ask for the head of the answer alone; the server sends no more of it then.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         started, status = time.perf_counter(), 0
 
         async def sending(message: Message) -> None:
@@ -64,16 +66,16 @@ class Outermost:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            await self._app(inner, receive, sending)
         except Exception as error:
             # The text of the exception may quote an identity; its type and place do not.
-            _log.error("%s %s: %s", scope["method"], _route(scope), type(error).__name__)
+            _log.error("%s %s: %s", scope["method"], _route(inner), type(error).__name__)
             if status:
                 raise
             failure = Failure(500, "internal error", "It is not known what became of the request: repeat it.")
             await failure.response()(scope, receive, sending)
         finally:
-            self._metrics.answered(scope["method"], _route(scope), status, time.perf_counter() - started)
+            self._metrics.answered(scope["method"], _route(inner), status, time.perf_counter() - started)
 
 
 def _route(scope: Scope) -> str:

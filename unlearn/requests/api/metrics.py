@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
-from unlearn.requests.health import health
+from unlearn.requests.health import Health, health
 from unlearn.requests.intake import Receipt
 from unlearn.requests.ledger import Ledger
 
@@ -55,7 +57,15 @@ class _OfLedger(Collector):
         yield from ()  # registering must not need the database
 
     def collect(self) -> Iterator[Metric]:
-        now, found = self._ledger.now(), health(self._ledger)
+        try:
+            found = health(self._ledger)
+        except SQLAlchemyError:  # what this process counts is told all the same: errors, above all
+            found = None
+        yield GaugeMetricFamily("unlearn_ledger_up", "Whether the ledger can be read.", value=found is not None)
+        if found is not None:
+            yield from self._gauges(found, self._ledger.now())
+
+    def _gauges(self, found: Health, now: datetime) -> Iterator[Metric]:
         states = GaugeMetricFamily("unlearn_requests", "Requests by state.", labels=["state"])
         for state, number in found.requests.items():
             states.add_metric([state], number)

@@ -59,17 +59,13 @@ async def create(
     request: Request,
     caller: Submitting,
     body: Body,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    idempotency_key: Annotated[str, Header(min_length=1, max_length=255)],
 ) -> Response:
     """Ask that a person be forgotten. When this answers 201, no target answers to or about them any more.
 
     Repeat it with the same Idempotency-Key until it answers: the request is taken in once, and answered alike.
     """
     service: Service = request.app.state.service
-    if not idempotency_key:
-        raise Failure(
-            400, "no idempotency key", "Send an Idempotency-Key of your choice, and the same one when you repeat."
-        )
     asked = _parsed(service, body)
     submission = Submission(
         caller=caller.name,

@@ -10,6 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
 
 from unlearn.requests.cancelling import TooLate
 from unlearn.requests.intake import AlreadyReceived, InFlight, KeyReused
@@ -85,10 +87,22 @@ def answer_with_problems(app: FastAPI) -> None:
         return Failure(404, "no such request", str(error)).response()
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def http(request: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
         titles = {404: "not found", 405: "method not allowed"}
-        title = titles.get(error.status_code, "refused")
-        return Failure(error.status_code, title, "See the OpenAPI document.", headers=error.headers).response()
+        title, headers = titles.get(error.status_code, "refused"), dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(app, request.scope))
+        return Failure(error.status_code, title, "See the OpenAPI document.", headers=headers).response()
+
+
+def _allowed(app: FastAPI, scope: Scope) -> list[str]:
+    """What may be done at the path: by all of its routes, each of which knows of its own methods alone."""
+
+    def may(method: str) -> bool:
+        return any(route.matches({**scope, "method": method})[0] == Match.FULL for route in app.routes)
+
+    methods = list(filter(may, ("DELETE", "GET", "PATCH", "POST", "PUT")))
+    return [*methods, "HEAD"] if "GET" in methods else methods
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from unlearn.command import Json, command
-from unlearn.requests.commands.options import Config, Identity, opened, subject
+from unlearn.requests.commands.options import Config, Identity, opened, opened_ledger, subject
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -51,9 +51,8 @@ def lift(
     from unlearn.forget import UnknownIds
     from unlearn.requests.holds import Holds
 
-    with opened(config) as service:
-        pseudonym = service.ledger.keyring.pseudonyms.of(subject(identity))
-        freed = Holds(service.ledger).lift(pseudonym, reference=reference)
+    with opened_ledger(config) as ledger:
+        freed = Holds(ledger).lift(ledger.keyring.pseudonyms.of(subject(identity)), reference=reference)
     if freed is None:
         raise UnknownIds("`identity` must be of somebody on hold; see `unlearn hold list`")
     if not json_:
@@ -67,8 +66,8 @@ def list_(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
     """Every hold, by pseudonym."""
     from unlearn.requests.holds import Holds
 
-    with opened(config) as service:
-        found = Holds(service.ledger).list()
+    with opened_ledger(config) as ledger:
+        found = Holds(ledger).list()
     if not json_:
         for pseudonym, reference, placed_at in found:
             typer.echo(f"{pseudonym[:16]}  {reference}  since {placed_at:%Y-%m-%d}")

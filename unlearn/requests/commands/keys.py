@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unlearn.command import Json, command
-from unlearn.requests.commands.options import Config, new_keys, opened
+from unlearn.requests.commands.options import Config, new_keys, opened_ledger
 
 if TYPE_CHECKING:
     from unlearn.requests.ledger import Ledger
@@ -44,9 +44,10 @@ def rotate(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
     """
     from unlearn.requests.keyring import Keyring
 
-    with opened(config) as service:
-        path = service.settings.keyring
-        gone = Keyring.rotate(path, _sealed(service.ledger))
+    with opened_ledger(config) as ledger:
+        path = ledger.keyring.path
+        assert path is not None, "they were read from it"
+        gone = Keyring.rotate(path, _sealed(ledger))
     if not json_:
         typer.echo(f"{path}: a new payload key, {gone} old ones destroyed")
     return {"keyring": str(path), "destroyed": gone}
@@ -74,12 +75,12 @@ def create(
     json_: Json = False,
 ) -> Mapping[str, Any]:
     """Make a key to the API. It is shown this once and kept as a digest."""
-    from unlearn.requests.callers import Role
+    from unlearn.requests.callers import Callers, Role
 
     if unknown := sorted(set(role) - set(Role)):
         raise ValueError(f"`role` must be one of {', '.join(Role)} (got {', '.join(unknown)})")
-    with opened(config) as service:
-        key = service.callers.create(caller, frozenset(map(Role, role)))
+    with opened_ledger(config) as ledger:
+        key = Callers(ledger).create(caller, frozenset(map(Role, role)))
     if not json_:
         typer.echo(key)
     return {"key": key}
@@ -89,8 +90,10 @@ def create(
 @command
 def list_(config: Config = None, json_: Json = False) -> Mapping[str, Any]:
     """All keys to the API, without what opens it."""
-    with opened(config) as service:
-        found = service.callers.list()
+    from unlearn.requests.callers import Callers
+
+    with opened_ledger(config) as ledger:
+        found = Callers(ledger).list()
     if not json_:
         for key in found:
             revoked = "" if key.revoked_at is None else f"  revoked {key.revoked_at:%Y-%m-%d}"
@@ -107,9 +110,10 @@ def revoke(
 ) -> Mapping[str, Any]:
     """Let a key open nothing from now on."""
     from unlearn.forget import UnknownIds
+    from unlearn.requests.callers import Callers
 
-    with opened(config) as service:
-        if not service.callers.revoke(id):
+    with opened_ledger(config) as ledger:
+        if not Callers(ledger).revoke(id):
             raise UnknownIds(f"`id` must be of a key that was not revoked before (got {id!r}); see `unlearn keys list`")
     if not json_:
         typer.echo(f"{id}: revoked")
@@ -124,8 +128,8 @@ def webhook(
     """The secret by which a controller checks that a callback comes from here (Standard Webhooks)."""
     from unlearn.requests.callbacks import secret
 
-    with opened(config) as service:
-        found = secret(service.ledger.keyring, caller)
+    with opened_ledger(config) as ledger:
+        found = secret(ledger.keyring, caller)
     if not json_:
         typer.echo(found)
     return {"caller": caller, "secret": found}

@@ -12,6 +12,7 @@ import typer
 from unlearn.target import Subject
 
 if TYPE_CHECKING:
+    from unlearn.requests.ledger import Ledger
     from unlearn.requests.service import Service
     from unlearn.requests.settings import Settings
 
@@ -89,17 +90,49 @@ def new_keys(keyring: Path, *, option: str) -> Generator[Path]:
 @contextmanager
 def opened(config: Path | None) -> Generator[Service]:
     """The service as the settings say, for as long as a command lasts."""
-    import resource
-
     from unlearn.requests.service import Service
 
-    # What memory holds, keys and ids, is not for a file of a crash.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _leave_no_core_file()
     service = Service.open(settings(config))
     try:
-        yield service
+        with _readable(service.ledger):
+            yield service
     finally:
         service.close()
+
+
+@contextmanager
+def opened_ledger(config: Path | None) -> Generator[Ledger]:
+    """Its ledger alone: targets take seconds and memory to load, and may be what an operator has to put right."""
+    from unlearn.requests.keyring import Keyring
+    from unlearn.requests.service import open_ledger
+
+    _leave_no_core_file()
+    chosen = settings(config)
+    ledger = open_ledger(chosen, Keyring.read(chosen.keyring))
+    try:
+        with _readable(ledger):
+            yield ledger
+    finally:
+        ledger.database.close()
+
+
+@contextmanager
+def _readable(ledger: Ledger) -> Generator[None]:
+    """A database that is gone, or whose disk is full, is no defect of the command: it is told in a line."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        raise ledger.database.told(error) from None
+
+
+def _leave_no_core_file() -> None:
+    """What memory holds, keys and ids, is not for a file of a crash."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def subject(text: str) -> Subject:

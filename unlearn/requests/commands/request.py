@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unlearn.command import Json, command
-from unlearn.requests.commands.options import Config, opened, subject
+from unlearn.requests.commands.options import Config, opened, opened_ledger, subject
 
 if TYPE_CHECKING:
+    from unlearn.requests.ledger import Ledger
     from unlearn.requests.service import Service
     from unlearn.requests.status import Status
     from unlearn.target import Subject
@@ -90,8 +91,8 @@ def status(id: RequestId, config: Config = None, json_: Json = False) -> Mapping
     """Where a request stands."""
     from unlearn.requests.status import status
 
-    with opened(config) as service:
-        found = _shown(status(service.ledger, None, id))
+    with opened_ledger(config) as ledger:
+        found = _shown(status(ledger, None, id))
     if not json_:
         targets = ", ".join(f"{name}: {step}" for name, step in found["targets"].items()) or "in no batch yet"
         typer.echo(f"{found['state']} ({targets}), due by {found['due_at']:%Y-%m-%d}")
@@ -114,8 +115,8 @@ def list_(
 
     if state is not None and state not in set(RequestState):
         raise ValueError(f"`state` must be one of {', '.join(RequestState)} (got {state!r})")
-    with opened(config) as service:
-        rows = listed(service.ledger, state=None if state is None else RequestState(state), limit=limit)
+    with opened_ledger(config) as ledger:
+        rows = listed(ledger, state=None if state is None else RequestState(state), limit=limit)
     found = [_shown(one) for _, one in rows]
     if not json_:
         for row in found:
@@ -146,8 +147,8 @@ def retry(
     """Retrain once more where a retrain failed its verification, after what was wrong has been put right."""
     from unlearn.requests.tasks import retry
 
-    with opened(config) as service:
-        targets = retry(service.ledger, batch, "operator")
+    with opened_ledger(config) as ledger:
+        targets = retry(ledger, batch, "operator")
     if not json_:
         typer.echo(f"{batch}: {targets} targets will retrain")
     return {"batch": batch, "targets": targets}
@@ -202,9 +203,9 @@ def certificate(
     """Write what a batch did, signed; `unlearn verify-certificate` checks it anywhere."""
     from unlearn.requests.certificate import public_key
 
-    with opened(config) as service:
-        _write(service, id, out)
-        key = public_key(service.ledger.keyring)
+    with opened_ledger(config) as ledger:
+        _write(ledger, id, out)
+        key = public_key(ledger.keyring)
     if not json_:
         typer.echo(f"{out}: check it with `unlearn verify-certificate {out} --key {key}`")
     return {"certificate": str(out), "key": key}
@@ -224,7 +225,7 @@ def _certified(service: Service, caller: str, id: str, out: Path) -> tuple[str, 
 
     batch = served(service, caller, id)
     try:
-        return batch, _write(service, batch, out)
+        return batch, _write(service.ledger, batch, out)
     except OSError as error:
         raise OSError(
             f"{id}: completed, but the certificate of its batch could not be written ({error}); "
@@ -232,7 +233,7 @@ def _certified(service: Service, caller: str, id: str, out: Path) -> tuple[str, 
         ) from error
 
 
-def _write(service: Service, id: str, out: Path) -> Mapping[str, Any]:
+def _write(ledger: Ledger, id: str, out: Path) -> Mapping[str, Any]:
     """Write the certificate of a closed batch, or of a completed request, and return it."""
     from unlearn.forget import UnknownIds
     from unlearn.outputs import write_json
@@ -240,7 +241,7 @@ def _write(service: Service, id: str, out: Path) -> Mapping[str, Any]:
     from unlearn.requests.ledger import NoSuchRequest
 
     try:
-        found = certificate(service.ledger, id) or certificate_of_request(service.ledger, None, id)
+        found = certificate(ledger, id) or certificate_of_request(ledger, None, id)
     except NoSuchRequest:
         found = None
     if found is None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from unlearn.requests.ledger import Ledger
@@ -113,8 +113,6 @@ def _conditions(asked: Listing, now: datetime, soon: timedelta) -> list[ColumnEl
 
 def _attention() -> ColumnElement[bool]:
     """As `Status.needs_attention` has it."""
-    stuck = select(Task.batch_id).where(Task.batch_id == Request.batch_id, Task.step == Step.ATTENTION)
-    raising = select(BatchRow.id).where(
-        BatchRow.id == Request.batch_id, BatchRow.closed_at.is_(None), BatchRow.attempts >= PATIENCE
-    )
-    return or_(stuck.exists(), raising.exists())
+    stuck = select(Task.batch_id).where(Task.step == Step.ATTENTION)
+    raising = select(BatchRow.id).where(BatchRow.closed_at.is_(None), BatchRow.attempts >= PATIENCE)
+    return Request.batch_id.in_(stuck.union(raising))

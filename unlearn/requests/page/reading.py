@@ -179,9 +179,9 @@ class StandingHold:
 def standing_holds(ledger: Ledger) -> list[StandingHold]:
     """Every hold, oldest first."""
     found = requests_by_hold().subquery()
-    number = select(found.c.pseudonym, func.count()).join(Request, Request.id == found.c.request_id)
+    number = select(found.c.hold, func.count(Request.id.distinct())).join(Request, Request.id == found.c.request_id)
     with ledger.database.read() as session:
-        counted = session.execute(number.where(Request.state.in_(OPEN)).group_by(found.c.pseudonym))
+        counted = session.execute(number.where(Request.state.in_(OPEN)).group_by(found.c.hold))
         waiting = {name: requests for name, requests in counted}  # noqa: C416  (rows are no tuples)
         return [
             StandingHold(hold.pseudonym, hold.reference, hold.placed_at, waiting.get(hold.pseudonym, 0))

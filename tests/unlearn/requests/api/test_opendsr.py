@@ -83,7 +83,8 @@ def test_idempotency(client: Client, clock: Clock) -> None:
     clock.advance(hours=1)
     again = client.create(sent)
     assert (again.status_code, again.json()) == (201, first.json())
-    assert problem(client.create(sent, key=None), 400, "no idempotency key")
+    without = problem(client.create(sent, key=None), 400, "malformed parameters")
+    assert without["errors"] == [{"pointer": "/header/idempotency-key", "detail": "missing"}]
     assert problem(client.create(body(PEOPLE[1])), 422, "idempotency key reused")
     assert problem(client.create(sent, key="k2"), 409, "request already received")
     assert problem(client.create(sent, key=""), 400, "malformed parameters")

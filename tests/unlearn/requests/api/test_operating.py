@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def test_metrics(operator: Client, clock: Clock) -> None:
         'unlearn_http_seconds_count{method="POST",route="/v2/requests",status="201"} 3.0',
         'unlearn_http_seconds_count{method="GET",route="unknown",status="404"} 1.0',
         "unlearn_tasks_attention 0.0",
+        "unlearn_ledger_up 1.0",
         "unlearn_seconds_to_first_due 2.4138e+06",  # 28 days less the minutes that have passed
         "unlearn_seconds_waited 5400.0",
     ):
@@ -96,6 +98,38 @@ def test_it_is_alive_without_a_database_and_not_ready(client: Client) -> None:
         name.unlink(missing_ok=True)
     assert client.http.get("/readyz").status_code == 503
     assert client.http.get("/healthz").status_code == 200
+    told = client.http.get("/metrics")  # what the process counts is told all the same
+    assert told.status_code == 200 and "\nunlearn_ledger_up 0.0\n" in told.text
+    assert 'route="/readyz",status="503"} 1.0' in told.text and "unlearn_batches_open" not in told.text
+
+
+def test_it_is_not_ready_where_nothing_can_be_written(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is open stays readable where a disk has become read-only."""
+    path, real = client.service.ledger.database.path, os.access
+    monkeypatch.setattr(os, "access", lambda one, mode: Path(one) != path and real(one, mode))  # tests may run as root
+    assert client.http.get("/readyz").status_code == 503
+    assert client.http.get("/healthz").status_code == 200
+
+
+def test_whoever_may_get_may_ask_for_the_head_alone(operator: Client) -> None:
+    """As uptime monitors do."""
+    for path in ("/healthz", "/readyz", "/v2/discovery", "/requests", "/page/login", "/nowhere"):
+        got, head = (operator.http.request(method, path, headers=operator.headers()) for method in ("GET", "HEAD"))
+        assert head.status_code == got.status_code, path
+        assert head.headers["Content-Type"] == got.headers["Content-Type"]
+        assert head.headers["Cache-Control"] == "no-store"
+    assert operator.http.head("/requests").status_code == 401
+    assert 'method="HEAD",route="/healthz",status="200"} 1.0' in operator.http.get("/metrics").text
+
+
+def test_what_may_be_done_at_a_path_is_told_whoever_tries_something_else(client: Client) -> None:
+    """Each of them by the document, and for whoever may GET the head alone, too (RFC 9110, 15.5.6)."""
+    for path, operations in json.loads(DOCUMENT.read_text("utf-8"))["paths"].items():
+        there = {one.upper() for one in operations}
+        for method in {"GET", "POST", "PUT", "DELETE", "OPTIONS"} - there:
+            answer = client.http.request(method, re.sub(r"\{\w+\}", "x", path))
+            assert answer.status_code == 405
+            assert set(answer.headers["Allow"].split(", ")) == there | ({"HEAD"} if "GET" in there else set())
 
 
 def test_the_openapi_document_is_the_one_in_the_repository(client: Client) -> None:
