@@ -136,6 +136,24 @@ def test_a_float_that_stands_for_several_ids_is_none(id):
         assert data.users.take([0]) == [id]
 
 
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [
+        ("float16", 2**11),
+        ("float32", 2**24),
+        ("Float32", 2**24),
+        ("float[pyarrow]", 2**24),
+        ("halffloat[pyarrow]", 2048),
+    ],
+)
+def test_so_is_one_of_less_precision(kind, first):
+    below, at, next_ = pd.array([first - 1, first, first + 1], dtype="float64").astype(kind)
+    assert at == next_  # two people of whom the column makes one
+    assert Interactions.from_frame(frame(user=pd.array([below], dtype=kind), item=[1])).users.take([0]) == [first - 1]
+    with pytest.raises(InvalidInteractions, match=r"`user` must hold whole numbers.*1 bad, row 1"):
+        Interactions.from_frame(frame(user=pd.array([below, at, None], dtype=kind), item=[1, 1, 1]))
+
+
 @pytest.mark.parametrize("kind", ["timestamp[ns][pyarrow]", "timestamp[us][pyarrow]", "datetime64[s]", "object", "str"])
 def test_dates_of_every_kind_are_seconds(kind):
     written = ["2020-01-01", "2020-01-01T00:00:00.25"]

@@ -232,6 +232,18 @@ def test_a_parquet_column_of_lists_holds_no_ids(tmp_path, duplicates):
     ]
 
 
+def test_an_index_of_a_parquet_file_is_columns(tmp_path):
+    """As `groupby(["user", "item"]).size()` leaves them: the file has the columns, for whoever reads it elsewhere."""
+    table = pd.DataFrame({"user": ["b", "a"], "item": [4, 3], "count": [2, 5]})
+    for index in (["user"], ["user", "item"]):
+        table.set_index(index).to_parquet(tmp_path / "x.parquet")
+        assert {"user", "item", "count"} == set(pq.read_schema(tmp_path / "x.parquet").names)
+        data = read(tmp_path / "x.parquet")
+        assert data.frame().to_dict("list") == {"user": ["a", "b"], "item": [3, 4], "weight": [5, 2]}
+    table.set_index(pd.RangeIndex(2, name="user")).to_parquet(tmp_path / "x.parquet")  # beside a column of that name
+    assert read(tmp_path / "x.parquet").users.take([0, 1]) == ["a", "b"]
+
+
 def test_columns_of_one_name_in_a_parquet_file(tmp_path):
     pq.write_table(pa.table([[1], [2], [5]], names=["user", "item", "item"]), tmp_path / "x.parquet")
     with pytest.raises(InvalidInteractions, match=r"different names \(got user, item, item\); rename them") as caught:
