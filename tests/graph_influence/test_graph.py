@@ -73,9 +73,9 @@ def test_every_problem_is_told_at_once():
 
 @pytest.mark.parametrize("rows", [[0.5, 1.0], [1.0, 2.0], [True, False], ["0", "1"], [2**64, 1]])
 def test_rows_that_are_no_integers_are_nobodys(rows):
-    for ends, name in (((rows, [1, 2]), "source"), (([1, 2], rows), "target")):
+    for pair, name in (((rows, [1, 2]), "source"), (([1, 2], rows), "target")):
         with pytest.raises(InvalidGraph, match=f"`{name}` must hold rows of nodes as integers"):
-            SocialGraph.from_arcs(*ends, nodes=3)
+            SocialGraph.from_arcs(*pair, nodes=3)
     assert SocialGraph.from_arcs([], np.empty(0), nodes=3).num_arcs == 0  # of which NumPy makes floats
 
 
