@@ -32,6 +32,7 @@ FILES = {
         [(1, 51, 13883), (1, 52, 12000), (2, 51, 5)],
     ),
     "triples in commas": ("d.txt", "1,51,2\n2,51,5", [(1, 51, 2), (2, 51, 5)]),
+    "triples in semicolons": ("d.txt", "1;51;2\n2;51;5", [(1, 51, 2), (2, 51, 5)]),
     "triples in spaces": ("d.txt", "1  51 2\n1 52 .5\n", [(1, 51, 2), (1, 52, 0.5)]),
     "triples in quotes": ("d.txt", '"1","51","2"\n"2","51","5"\n', [(1, 51, 2), (2, 51, 5)]),
     "headed triples": ("d.txt", "userID\tartistID\tweight\n3\t1\t7\n3\t2\t9\n", [(3, 1, 7), (3, 2, 9)]),
