@@ -35,12 +35,16 @@ def test_betweenness_is_that_of_networkx(seed):
     assert found.tolist() == pytest.approx([nodes[row] for row in range(graph.num_nodes)])
 
 
+def ladder(layers: int) -> tuple[list[int], list[int]]:
+    """Arcs from each of two nodes of a layer to both of the next."""
+    arcs = [(2 * depth + a, 2 * depth + 2 + b) for depth in range(layers - 1) for a in (0, 1) for b in (0, 1)]
+    return [tail for tail, _ in arcs], [head for _, head in arcs]
+
+
 @pytest.mark.parametrize("layers", [4, 1_300])
 def test_betweenness_knows_the_share_of_more_paths_than_a_float_can_count(layers):
-    """A ladder of two nodes a layer, each with arcs to both of the next: half of all paths take either, by symmetry."""
-    here = np.arange(layers - 1)[:, None] * 2
-    tails, heads = here + [0, 0, 1, 1], here + [2, 3, 2, 3]
-    graph = SocialGraph.from_arcs(tails, heads, 0.5, nodes=2 * layers)
+    """In a ladder half of all paths take either node of a layer, by symmetry."""
+    graph = SocialGraph.from_arcs(*ladder(layers), 0.5, nodes=2 * layers)
     found = Betweenness().scores(Outbreak(graph, np.array([0])))
     depth = graph.source // 2
     # From the tail itself to what is behind the head, and a half and a quarter from and to all layers beyond.
@@ -51,9 +55,7 @@ def test_betweenness_knows_the_share_of_more_paths_than_a_float_can_count(layers
 def test_betweenness_knows_few_paths_beside_many():
     """A ladder and a line from one node to one node, both of 1,300 layers: nearly all paths take the ladder."""
     layers = 1_300
-    here = np.arange(layers - 1)[:, None] * 2
-    tails, heads = (here + [0, 0, 1, 1]).ravel(), (here + [2, 3, 2, 3]).ravel()
-    line = 2 * layers + np.arange(layers)
+    (tails, heads), line = ladder(layers), range(2 * layers, 3 * layers)
     first, last = 3 * layers, 3 * layers + 1
     tails = [*tails, *line[:-1], first, first, first, 2 * layers - 2, 2 * layers - 1, line[-1]]
     heads = [*heads, *line[1:], 0, 1, line[0], last, last, last]

@@ -48,6 +48,13 @@ def test_reading_gives_interactions_with_ties(write):
     assert data.ties.tolist() == [[0, 2]]
 
 
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+def test_what_a_file_of_ties_has_beside_their_ends_is_left_alone(write, tmp_path, name):
+    table = pd.DataFrame({"source": ["a"], "target": ["b"], "since": [2019]})
+    table.to_parquet(tmp_path / name) if name == "t.parquet" else table.to_csv(tmp_path / name, index=False)
+    assert read(write("x.csv", "user,item\na,1\nb,1\n"), ties=tmp_path / name).ties.tolist() == [[0, 1]]
+
+
 def test_the_first_tie_of_a_file_without_a_header_counts(write):
     path = write("x.csv", "user,item\na,1\nb,1\nc,1\n")
     for text in ("a b\nb c\n", "source,target\na,b\nb,c\n", "User ID\tFriend ID\na\tb\nb\tc\n"):

@@ -68,6 +68,8 @@ def test_ratings_stay_weights_without_a_threshold(write):
     path = write("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n")
     assert rows(read(path, threshold=None)) == [(1, 2, 4, 100), (1, 3, 3, 101)]
     assert rows(read(path, threshold=3)) == [(1, 2, 100), (1, 3, 101)]
+    path = write("x.csv", "user,item,rating,weight\n1,2,4,7\n1,3,3,8\n")  # weights of their own go before
+    assert rows(read(path, threshold=None)) == [(1, 2, 7), (1, 3, 8)]
 
 
 @pytest.mark.parametrize(
