@@ -7,9 +7,11 @@ import pytest
 
 from recsys.data import (
     Columns,
+    Interactions,
     Split,
     read,
     read_split,
+    to_parquet,
 )
 from recsys.errors import InvalidInteractions
 from tests.recsys.data.rows import rows
@@ -90,6 +92,15 @@ def test_parts_of_a_split_may_have_different_types_of_numbers(other, tmp_path):
         assert split.train.ties.tolist() == [[0, 2]]
     table.astype({"user": str}).to_parquet(tmp_path / "train.parquet")
     assert read(tmp_path).train.users.take(range(3)) == ["11", "300", "7"]
+
+
+@pytest.mark.parametrize(("users", "items"), [([1, 2], [3, 1]), ([2, 3], [1, 2]), ([2, 3], [3, 1])])
+def test_snapshots_that_were_written_apart_get_one_vocabulary(tmp_path, users, items):
+    for name, table in (("train", {"user": [1, 2], "item": [1, 2]}), ("test", {"user": users, "item": items})):
+        to_parquet(Interactions.from_frame(pd.DataFrame(table)), tmp_path / f"{name}.parquet")
+    split = read_split(tmp_path / "train.parquet", tmp_path / "test.parquet", unseen="keep")
+    assert rows(split.test) == sorted(zip(users, items, strict=True))
+    assert rows(split.refit()) == [(1, 1), (2, 2)]
 
 
 def test_numbers_that_are_no_ids_are_named_whatever_the_other_part_has(tmp_path):
