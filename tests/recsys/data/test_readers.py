@@ -254,6 +254,10 @@ def test_columns_of_one_name_in_a_parquet_file(tmp_path):
     assert len(caught.value.problems) == 1
 
 
+def test_of_columns_of_one_usual_name_the_first_is_meant(write):
+    assert rows(read(write("x.csv", "userId,user_id,item-id,itemid\n1,2,3,4\n5,6,7,8\n"))) == [(1, 3), (5, 7)]
+
+
 def test_a_column_that_is_not_found_can_be_renamed(write):
     remedy = r"rename it to `user`, name it \(`--column user=...`, or user=... from Python\), or .*`--format triples`"
     with pytest.raises(InvalidInteractions, match=remedy):
@@ -285,6 +289,10 @@ def test_unknown_folders_and_paths(tmp_path, write):
     write("graph.txt", "1 2\n")
     with pytest.raises(InvalidInteractions, match=r"known layout.*got graph\.txt"):
         read(tmp_path)
+    for name in ("u.data", "ratings.dat"):
+        write(f"two/{name}", FILES[name][1])
+    with pytest.raises(InvalidInteractions, match=r"one data set in a known layout.*got ratings\.dat, u\.data"):
+        read(tmp_path / "two")
 
 
 def test_a_pipe_is_refused_before_anything_is_taken_out_of_it():

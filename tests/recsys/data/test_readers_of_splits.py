@@ -131,6 +131,13 @@ def test_problems_of_all_files_come_together(write):
         assert part in text
 
 
+def test_atomic_parts_are_one_split_of_a_name_with_dots(write, tmp_path):
+    for name, text in {"train": "1\t2\n1\t3\n", "test": "1\t4\n"}.items():
+        write(f"books-1.2.{name}.inter", f"user_id:token\titem_id:token\n{text}")
+    split = read(tmp_path)
+    assert rows(split.refit()) == [(1, 2), (1, 3)] and rows(split.test) == [(1, 4)]
+
+
 def test_a_validation_file_is_used_as_it_is(write, tmp_path):
     texts = {"train": "1\t2\n1\t3\n2\t2", "valid": "2\t3", "test": "1\t4"}
     for name, text in texts.items():
