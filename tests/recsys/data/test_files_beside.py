@@ -9,6 +9,7 @@ from recsys.data import (
     Interactions,
     read,
     read_features,
+    to_parquet,
 )
 from recsys.errors import InvalidInteractions
 
@@ -46,6 +47,14 @@ def test_reading_gives_interactions_with_ties(write):
     assert isinstance(data, Interactions)
     assert data.users.take(range(3)) == ["a", "b", "c"]
     assert data.ties.tolist() == [[0, 2]]
+
+
+def test_ties_beside_a_table_of_others_are_not_its_own(tmp_path):
+    table = pd.DataFrame({"user": ["a", "b"], "item": [1, 1]})
+    to_parquet(Interactions.from_frame(table, ties=pd.DataFrame({"x": ["a"], "y": ["b"]})), tmp_path / "x.parquet")
+    assert read(tmp_path / "x.parquet").ties.tolist() == [[0, 1]]
+    table.to_parquet(tmp_path / "x.parquet")
+    assert read(tmp_path / "x.parquet").ties is None
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
