@@ -115,6 +115,14 @@ def test_given_vocabularies_are_kept_and_must_hold_the_ids():
     assert ["row 1" in caught.value.problems[0], "row 0" in caught.value.problems[1]] == [True, True]
 
 
+def test_ties_of_people_unknown_are_told_to_be_that_and_no_more():
+    ties = frame(x=["q", "q"], y=["r", "r"])
+    with pytest.raises(InvalidInteractions) as caught:
+        Interactions.from_frame(frame(user=["a"], item=[1]), ties=ties, users=Vocabulary(["a"]))
+    places = [problem.partition(" must be in the given vocabulary (2 bad")[0] for problem in caught.value.problems]
+    assert places == ["`ties, first column`", "`ties, second column`"]
+
+
 def test_missing_columns_and_no_rows():
     with pytest.raises(InvalidInteractions, match=r"`item`, `w` must exist \(got `user`, `product`\)"):
         Interactions.from_frame(frame(user=[1], product=[2]), weight="w")
