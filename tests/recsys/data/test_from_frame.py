@@ -85,6 +85,15 @@ def test_every_problem_at_once_with_rows_and_remedies():
         assert problem in str(caught.value)
 
 
+def test_rows_without_an_id_are_no_pair_that_occurs_again():
+    for table in (frame(user=[None, None, 1.0], item=[5, 5, 5]), frame(user=[1, 1, 1], item=[None, None, "x"])):
+        with pytest.raises(InvalidInteractions) as caught:
+            Interactions.from_frame(table)
+        assert [problem.partition(" (2 bad, row 0, 1)")[1] for problem in caught.value.problems] == [
+            " (2 bad, row 0, 1)"
+        ]
+
+
 def test_only_the_first_five_rows_are_named():
     with pytest.raises(InvalidInteractions, match=r"7 bad, row 0, 1, 2, 3, 4, \.\.\.\)"):
         Interactions.from_frame(frame(user=[None] * 7 + [1], item=range(8)))
