@@ -61,7 +61,8 @@ def id_rows(
 def _whole(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:
     """Numbers as int64; those with a fraction, infinite or too large are invalid."""
     kind: Any = getattr(column.dtype, "numpy_dtype", column.dtype)
-    real = column.to_numpy(dtype=kind if kind.kind == "f" else np.float64, na_value=np.nan)
+    floats = isinstance(kind, np.dtype) and kind.kind == "f"  # as precise as they are
+    real = column.to_numpy(dtype=kind if floats else np.float64, na_value=np.nan)
     good = ~missing
     if pd.api.types.is_unsigned_integer_dtype(column):
         good &= real < 2.0**63
