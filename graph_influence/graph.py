@@ -59,19 +59,20 @@ class SocialGraph:
         them.
 
         Raises:
-            InvalidGraph: listing every problem: lengths, rows out of range or forgotten, probabilities outside [0, 1]
-                or not finite, parallel arcs under "raise", sums above 1 under "sum".
+            InvalidGraph: listing every problem: rows that are no integers, lengths, rows out of range or forgotten,
+                probabilities outside [0, 1] or not finite, parallel arcs under "raise", sums above 1 under "sum".
         """
         vocabulary = nodes if isinstance(nodes, Vocabulary) else Vocabulary(np.arange(nodes, dtype=np.int64))
-        tails, heads = np.asarray(source, dtype=np.int64).ravel(), np.asarray(target, dtype=np.int64).ravel()
-        given = np.asarray(probability, dtype=np.float64)
         problems = Problems("these arcs", InvalidGraph)
+        tails, heads = (_rows(rows, name, problems) for name, rows in (("source", source), ("target", target)))
+        given = np.asarray(probability, dtype=np.float64)
         if tails.shape != heads.shape or given.shape not in ((), tails.shape):
             problems.add(
                 f"`source`, `target` and `probability` must be of one length "
                 f"(got {len(tails)}, {len(heads)} and {given.size})"
             )
             problems.fail()
+        problems.raise_any()
         arcs = Arcs(tails, heads, np.broadcast_to(given, tails.shape), pd.RangeIndex(len(tails), name="arc"))
         return cls._of(arcs, vocabulary, undirected=undirected, parallel=parallel, problems=problems)
 
@@ -286,6 +287,15 @@ class SocialGraph:
         left: Any = self.nodes.ids[rows]
         source, p = number[self.source[self.alive]], self.probability[self.alive]
         return SocialGraph(Vocabulary(left), in_ptr, source, p, np.ones(len(source), dtype=np.bool_))
+
+
+def _rows(given: ArrayLike, name: str, problems: Problems) -> NDArray[np.int64]:
+    """Rows of nodes as int64 [k]; others than integers are noted, which would be rounded to somebody's."""
+    rows = np.asarray(given).ravel()
+    if len(rows) and rows.dtype.kind not in "iu":
+        problems.add(f"`{name}` must hold rows of nodes as integers (got {rows.dtype}); convert them first")
+        return np.zeros(len(rows), dtype=np.int64)
+    return rows.astype(np.int64, copy=False)
 
 
 def _weighted_cascade(alive: NDArray[np.bool_], group: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

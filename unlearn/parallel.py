@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 _AHEAD = 4  # chunks a thread that are begun before their turn, so that results of no more are held
+_at_work = threading.local()  # `given_up`: whether nobody waits any more for what this thread works on
 
 
 def in_chunks(
@@ -27,9 +29,9 @@ def in_chunks(
 ) -> Iterator[T]:
     """What `work(first, count)` gives for runs first to first + count - 1, chunk after chunk, in their order.
 
-    Chunks are short enough that an interrupt ends the work between two of them, and not shorter than `least`, below
-    which a further thread costs more than it saves. By default there are as many threads as numba would use.
-    `progress` shows a bar, on a terminal only.
+    Chunks are short enough that an interrupt ends the work between two of them, or where `work` calls `go_on`, and not
+    shorter than `least`, below which a further thread costs more than it saves. By default there are as many threads
+    as numba would use. `progress` shows a bar, on a terminal only.
     """
     threads = int(config.NUMBA_NUM_THREADS) if threads is None else threads  # pyright: ignore[reportAttributeAccessIssue]
     size = max(least, min(chunk, -(-runs // threads)))
@@ -49,9 +51,15 @@ def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: 
         yield from (work(*part) for part in parts)
         return
     waiting: deque[Future[T]] = deque()
+    given_up = threading.Event()
+
+    def told(first: int, count: int) -> T:
+        _at_work.given_up = given_up
+        return work(first, count)
+
     try:
         for part in parts:
-            waiting.append(_pool(threads).submit(work, *part))
+            waiting.append(_pool(threads).submit(told, *part))
             if len(waiting) == _AHEAD * threads:
                 yield waiting[0].result()
                 waiting.popleft()
@@ -59,9 +67,22 @@ def _each(work: Callable[[int, int], T], parts: list[tuple[int, int]], threads: 
             yield waiting[0].result()
             waiting.popleft()
     finally:
+        given_up.set()
         for future in waiting:
             future.cancel()
         wait(waiting)  # after an interrupt: nobody writes any more
+
+
+def go_on() -> None:
+    """What work calls now and then whose chunk may take long.
+
+    Raises:
+        CancelledError: in a thread, where nobody waits for the chunk any more. (Without threads the interrupt itself
+            is raised between two kernels.)
+    """
+    given_up: threading.Event | None = getattr(_at_work, "given_up", None)
+    if given_up is not None and given_up.is_set():
+        raise CancelledError
 
 
 @cache

@@ -18,11 +18,12 @@ from graph_influence.diffusion.kernels import LiveArcs, simulate
 from graph_influence.graph import SocialGraph
 from graph_influence.seeds import distinct_rows, seed_rows
 from unlearn.forget import Id
-from unlearn.parallel import in_chunks
+from unlearn.parallel import go_on, in_chunks
 
 Model = Literal["ic", "lt"]
 
-_CHUNK = 1024  # runs between which an interrupt is answered
+_CHUNK = 1024  # runs that have their sums together
+_TOSSES = 2**26  # of coins, at most, between which an interrupt is answered: about a second
 _NOBODY = np.empty(0, dtype=np.int64)
 
 
@@ -115,11 +116,14 @@ class Diffusion(ABC):
         seeds = distinct_rows(self.graph, rows).astype(np.uint32)
         others = distinct_rows(self.graph, candidates, "candidates").astype(np.uint32)
         sizes = np.empty(self.runs, dtype=np.int64)
-        key = np.uint64(self.seed % 2**64)
+        key, step = np.uint64(self.seed % 2**64), max(1, _TOSSES // (self.graph.num_arcs + n + 1))
 
         def one(first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
             sums = np.zeros(n, np.int64), np.zeros((2, n + 1), np.int64), np.zeros((2, len(others)), np.int64)
-            simulate(self.arcs, seeds, others, key, np.uint64(first), sizes[first : first + count], *sums)
+            for begin in range(first, first + count, step):
+                end = min(begin + step, first + count)
+                simulate(self.arcs, seeds, others, key, np.uint64(begin), sizes[begin:end], *sums)
+                go_on()
             return sums
 
         totals: list[NDArray[np.int64]] = []

@@ -17,6 +17,7 @@ from unlearn.streams import uniforms
 _CHUNK = 128  # sources between which an interrupt is answered
 _FEWEST = 256  # nodes that paths are followed from, or all
 _STEPS = 2**31  # along arcs, of all paths together: half a minute on one core
+_MANY = 2.0**500  # the unit, or a power of it, in which paths are counted where they are more
 
 
 @register
@@ -66,31 +67,45 @@ def _add_paths(
     by_arc: NDArray[np.float64],
     by_node: NDArray[np.float64],
 ) -> None:
-    """Adds, for each source, the share of its shortest paths to every other node that go through each arc and node."""
+    """Adds, for each source, the share of its shortest paths to every other node that go through each arc and node.
+
+    There are paths[node] _MANY^power[node] of them to a node: in a grid of 600 x 600, more than a float can count.
+    """
     n = len(ptr) - 1
     distance, paths, through = np.empty(n, np.int64), np.empty(n), np.empty(n)
-    queue = np.empty(n, np.int64)
+    power, queue = np.empty(n, np.int64), np.empty(n, np.int64)
     for source in sources:
         distance[:] = -1
-        distance[source], paths[source], through[source], queue[0] = 0, 1.0, 0.0, source
+        distance[source], paths[source], power[source], through[source], queue[0] = 0, 1.0, 0, 0.0, source
         head, used = 0, 1
         while head < used:
             node = queue[head]
             head += 1
+            if paths[node] > _MANY:  # all of them have been found, for they come from nearer nodes
+                paths[node], power[node] = paths[node] / _MANY, power[node] + 1
             for entry in range(ptr[node], ptr[node + 1]):
                 other = target[entry]
                 if distance[other] < 0:
                     distance[other], paths[other], through[other] = distance[node] + 1, 0.0, 0.0
+                    power[other] = power[node]
                     queue[used] = other
                     used += 1
                 if distance[other] == distance[node] + 1:
-                    paths[other] += paths[node]
+                    more = power[node] - power[other]
+                    if more == 0:
+                        paths[other] += paths[node]
+                    elif more < 0:
+                        paths[other] += paths[node] * _MANY**more
+                    else:
+                        paths[other], power[other] = paths[other] * _MANY**-more + paths[node], power[node]
         for place in range(used - 1, -1, -1):
             node = queue[place]
             for entry in range(ptr[node], ptr[node + 1]):
                 other = target[entry]
                 if distance[other] == distance[node] + 1:
                     share = paths[node] / paths[other] * (1.0 + through[other])
+                    if power[node] != power[other]:
+                        share *= _MANY ** (power[node] - power[other])
                     through[node] += share
                     by_arc[arc[entry]] += share
             if node != source:

@@ -45,14 +45,19 @@ class Stored:
 
     def without(self, graph: SocialGraph, ties: Sequence[Pair] = ()) -> Stored:
         """What is left of the graph, and of the ties those between people who are in it, but for `ties`."""
-        there = [graph.nodes.rows(self.arrived[name].tolist(), unknown="mark") >= 0 for name in COLUMNS[:2]]
         gone = set(ties)
         stay = np.array([tie not in gone for tie in self.ties()], dtype=np.bool_)
-        return Stored(graph, self.arrived[there[0] & there[1] & stay])
+        return Stored(graph, self.arrived[among(graph, self.arrived) & stay])
 
     def about(self, people: Sequence[Id]) -> NDArray[np.bool_]:
         """Which of the ties that came in are these people's."""
         return np.array(self.arrived[COLUMNS[:2]].isin(list(people)).any(axis=1), dtype=np.bool_)
+
+
+def among(graph: SocialGraph, ties: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which of the ties are between people who are in the graph; all ids are looked up at once."""
+    source, target = (graph.nodes.rows(ties[name].tolist(), unknown="mark") for name in COLUMNS[:2])
+    return (source >= 0) & (target >= 0)
 
 
 def write_arrived(arrived: pd.DataFrame, folder: Path) -> None:

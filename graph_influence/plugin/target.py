@@ -15,7 +15,7 @@ from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
 from graph_influence.network import Network, Plan, merged
 from graph_influence.plugin import sealed
-from graph_influence.plugin.arrivals import COLUMNS, Stored, write_arrived
+from graph_influence.plugin.arrivals import COLUMNS, Stored, among, write_arrived
 from graph_influence.plugin.making import Begun, made
 from graph_influence.plugin.verification import examine
 from graph_influence.snapshot import from_parquet
@@ -131,7 +131,7 @@ class NetworkTarget(WorkspaceTarget[Stored, Begun]):
         blocked = ends.isin([one for one in pd.unique(ends.to_numpy().ravel()) if self.blocks(one)]).any(axis=1)
         with self.workspace.held():
             stored = self.data()
-            known = ~blocked & (ends.map(lambda one: one in stored.graph.nodes)).all(axis=1)
+            known = ~blocked & among(stored.graph, ends)
             arrived = pd.concat([one for one in (stored.arrived, frame[known]) if len(one)] or [stored.arrived])
             arrived = self._news(stored.graph, arrived.drop_duplicates(COLUMNS[:2]))
             whole = merged(stored.graph, arrived, semantics)

@@ -19,6 +19,11 @@ from unlearn.invalid import Problems
 from unlearn.tables.text import every_line
 
 Format = Literal["edges", "headed", "metis"]
+# How text begins that says more than ties: of a symmetric matrix, for one, every tie stands there once.
+_OTHERS = {
+    "<": ("XML", "NetworkX", "from_networkx"),  # GraphML, GEXF
+    "%%MatrixMarket": ("Matrix Market", "`scipy.io.mmread`", "from_scipy"),
+}
 
 
 def read(
@@ -68,6 +73,14 @@ def read(
 
 
 def _read(text: list[str], format: Format | None, columns: Columns, problems: Problems) -> EdgeTable:
+    first = next((line.lstrip() for line in text if line.strip()), "")
+    for begins, (kind, reads, takes) in _OTHERS.items():
+        if first.startswith(begins):
+            problems.add(
+                f"it must be text with a tie or a node a line (got {kind}: `{first[:40]}`); write it as an edge list, "
+                f"or read it with {reads} and give that to `{takes}`"
+            )
+            problems.fail()
     every = pd.Series(text, index=pd.RangeIndex(1, len(text) + 1, name="line"), dtype=object)
     every = every[[not line.lstrip().startswith(("#", "%")) for line in text]]
     full = np.array([bool(line.strip()) for line in every], dtype=np.bool_)
@@ -75,12 +88,6 @@ def _read(text: list[str], format: Format | None, columns: Columns, problems: Pr
         problems.add("there must be at least one line (got none but comments); check that this is the right file")
         problems.fail()
     lines, every = every[full], every.iloc[full.argmax() :]
-    if lines.iloc[0].lstrip().startswith("<"):  # GraphML, GEXF
-        problems.add(
-            f"it must be text with a tie or a node a line (got XML: `{lines.iloc[0][:40]}`); write it as an edge list, "
-            "or read it with NetworkX and give that to `from_networkx`"
-        )
-        problems.fail()
     format = detect(every, lines, problems) if format is None else format
     if format == "metis":
         return read_metis(every, problems)

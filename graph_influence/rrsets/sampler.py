@@ -11,10 +11,11 @@ from graph_influence.coins import GOLDEN, mixed, stream, unit
 from graph_influence.rrsets.exponential import exponential
 from graph_influence.rrsets.in_arcs import InArcs
 from unlearn.compiled import kernel
-from unlearn.parallel import in_chunks
+from unlearn.parallel import go_on, in_chunks
 
 _MEMBER, _SENTINEL = np.uint8(1), np.uint8(2)  # marks of a node
-_CHUNK = 16_384  # sets between which an interrupt is answered
+_CHUNK = 16_384  # sets, at most, between which an interrupt is answered
+_ROOM = 2**22  # members between which one is, but for one more set: about a second
 _TOSSED = 0.1  # unequal arcs of at least this probability are tossed one by one
 
 
@@ -41,17 +42,17 @@ def draw(
     Args:
         alive: who may be a root, [n]; somebody must.
         sentinel: a set ends with the first of these that it meets, and is covered, [n].
-        size: members of a set to expect; it decides how much room is taken at first, and nothing else.
+        size: members of a set to expect; it decides how much room is taken, and nothing else.
     """
     length = np.empty(len(numbers), dtype=np.int32)
     covered = np.zeros(len(numbers), dtype=np.bool_)
 
-    def chunk(first: int, count: int) -> NDArray[np.int32]:
-        end = first + count
-        members = np.empty(int(size * count) + len(alive), dtype=np.int32)
+    def chunk(first: int, count: int) -> list[NDArray[np.int32]]:
+        done, end, blocks = first, first + count, list[NDArray[np.int32]]()
         mark = _SENTINEL * sentinel.astype(np.uint8)
-        done, used = first, 0
-        while True:
+        room = int(size * count)
+        while done < end:
+            members = np.empty(min(room, _ROOM) + len(alive), dtype=np.int32)
             done, used = _sample(
                 arcs.model == "lt",
                 np.uint64(seed),
@@ -64,18 +65,16 @@ def draw(
                 alive,
                 mark,
                 members,
-                used,
                 length,
                 covered,
             )
-            if done == end:
-                return members[:used]
-            more = np.empty(2 * len(members), dtype=np.int32)
-            more[:used] = members[:used]
-            members = more
+            blocks.append(members[:used])
+            room = 2 * len(members)  # sets are larger than they were taken for
+            go_on()
+        return blocks
 
     chunks = in_chunks(chunk, len(numbers), chunk=_CHUNK, least=_CHUNK // 2, threads=threads)
-    return Drawn(length, list(chunks), covered)
+    return Drawn(length, [block for blocks in chunks for block in blocks], covered)
 
 
 @kernel
@@ -91,12 +90,11 @@ def _sample(
     alive: NDArray[np.bool_],
     mark: NDArray[np.uint8],
     members: NDArray[np.int32],
-    used: int,
     length: NDArray[np.int32],
     covered: NDArray[np.bool_],
 ) -> tuple[int, int]:
-    """Sets first to end - 1 behind the `used` members, or as many of them as surely fit; returns up to where."""
-    n = len(alive)
+    """Sets first to end - 1, or as many of them as surely fit; returns up to where, and how many members they have."""
+    n, used = len(alive), 0
     starts: NDArray[np.int64] = node["start"]
     scales: NDArray[np.float64] = node["scale"]
     for k in range(first, end):

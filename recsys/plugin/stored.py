@@ -142,7 +142,9 @@ class Stored:
         return Stored(moved, self.arrived[:0]).joined(self.arrived)
 
     def _new(self, name: str, ids: Vocabulary) -> list[Any]:
-        return sorted(value for value in set(self.arrived[name]) if value not in ids)
+        came = sorted(set(self.arrived[name]))
+        rows = ids.rows(came, unknown="mark").tolist()
+        return [value for value, row in zip(came, rows, strict=True) if row < 0]
 
 
 def arrived(frame: pd.DataFrame, stored: Stored) -> pd.DataFrame:

@@ -71,6 +71,14 @@ def test_every_problem_is_told_at_once():
         SocialGraph.from_arcs([0], [1], nodes=2, parallel="last")
 
 
+@pytest.mark.parametrize("rows", [[0.5, 1.0], [1.0, 2.0], [True, False], ["0", "1"], [2**64, 1]])
+def test_rows_that_are_no_integers_are_nobodys(rows):
+    for pair, name in (((rows, [1, 2]), "source"), (([1, 2], rows), "target")):
+        with pytest.raises(InvalidGraph, match=f"`{name}` must hold rows of nodes as integers"):
+            SocialGraph.from_arcs(*pair, nodes=3)
+    assert SocialGraph.from_arcs([], np.empty(0), nodes=3).num_arcs == 0  # of which NumPy makes floats
+
+
 def test_a_frame_names_its_rows_in_problems():
     frame = pd.DataFrame({"a": ["x", "y", None, "z"], "b": ["y", "z", "x", " "], "p": ["0.1", "2", "0.3", "0.4"]})
     frame.index = pd.Index([4, 5, 7, 9], name="line")

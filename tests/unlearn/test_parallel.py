@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from unlearn.parallel import in_chunks
+from unlearn.parallel import go_on, in_chunks
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -38,6 +38,22 @@ def test_work_goes_on_side_by_side_and_ends_when_it_fails():
     with pytest.raises(KeyboardInterrupt):
         list(in_chunks(fail, 1000, chunk=1, threads=2))
     assert len(begun) < 20
+
+
+def test_a_long_chunk_that_nobody_waits_for_ends_where_it_asks():
+    asked = threading.Event()
+
+    def work(first, count):
+        while first:  # but for the first chunk, it would never end
+            go_on()
+            asked.set()
+        return first
+
+    go_on()  # outside of any work it says nothing
+    parts = in_chunks(work, 3, chunk=1, threads=2)
+    assert next(parts) == 0 and asked.wait(10)
+    parts.close()  # as an interrupt does
+    assert list(in_chunks(lambda first, count: go_on(), 4, chunk=1, threads=2)) == [None] * 4  # nor in later work
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

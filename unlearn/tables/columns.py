@@ -13,7 +13,6 @@ from unlearn.invalid import Problems
 from unlearn.vocabulary import INTEGER, Vocabulary
 
 _Valid = NDArray[np.bool_]
-_EXACT = 2.0**53  # from here on a float stands for more than one whole number
 
 
 def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Problems) -> tuple[NDArray[Any], _Valid]:
@@ -29,7 +28,10 @@ def id_column(column: pd.Series[Any] | None, size: int, name: str, problems: Pro
     missing = np.array(column.isna(), dtype=np.bool_)
     numeric = pd.api.types.is_numeric_dtype(column)
     ids, good = _whole(column, missing) if numeric else _objects(column, missing)
-    remedy = "pass ids that fit int64 (floats hold them below 2**53 only), or convert the column to str"
+    remedy = (
+        "pass ids that fit int64 (floats hold them below 2**53 only, single precision below 2**24), or convert the "
+        "column to str"
+    )
     problems.rows(~(good | missing), column.index, f"`{name}` must hold whole numbers, or strings, not both", remedy)
     problems.rows(missing, column.index, f"`{name}` must not be missing", "drop these rows or fill in the id")
     if ids.dtype == np.int64:
@@ -58,7 +60,9 @@ def id_rows(
 
 def _whole(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:
     """Numbers as int64; those with a fraction, infinite or too large are invalid."""
-    real = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    kind: Any = getattr(column.dtype, "numpy_dtype", column.dtype)
+    floats = isinstance(kind, np.dtype) and kind.kind == "f"  # as precise as they are
+    real = column.to_numpy(dtype=kind if floats else np.float64, na_value=np.nan)
     good = ~missing
     if pd.api.types.is_unsigned_integer_dtype(column):
         good &= real < 2.0**63
@@ -70,8 +74,8 @@ def _whole(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Vali
 
 
 def _exact(real: NDArray[np.floating[Any]]) -> _Valid:
-    """Which floats are one whole number and no other."""
-    return (real == np.floor(real)) & (np.abs(real) < _EXACT)
+    """Which floats are one whole number and no other: from 2 to the digits of the type on, each stands for several."""
+    return (real == np.floor(real)) & (np.abs(real) < 2.0 ** (np.finfo(real.dtype).nmant + 1))
 
 
 def _objects(column: pd.Series[Any], missing: _Valid) -> tuple[NDArray[Any], _Valid]:

@@ -33,6 +33,9 @@ def read_table(path: Path, format: Format | None, asked: Columns, problems: Prob
         problems.fail()
     if is_parquet(path) if format is None else format == "parquet":
         frame, kinds = _parquet(path, problems)
+        # An index that pandas wrote by name, as of groups, is columns of the file like the others.
+        indexed = [name for name in frame.index.names if name is not None and name not in frame.columns]
+        frame = frame.reset_index(indexed) if indexed else frame
         columns = find_columns(frame, asked, problems)
         nested = [name for name in (columns.user, columns.item) if name in kinds and pa.types.is_nested(kinds[name])]
         for name in nested:

@@ -38,7 +38,7 @@ def find_layout(folder: Path) -> Layout:
             held = next((folder / name for name in validations if name in names), None)
             return Layout(folder / train, held, folder / test, ties)
     atomic = [name for name in names if name.endswith(".inter")]
-    stem = atomic[0].split(".")[0] if atomic else ""
+    stem = atomic[0].rsplit(".", 2)[0] if atomic else ""
     if {f"{stem}.train.inter", f"{stem}.test.inter"} <= set(names):
         valid = f"{stem}.valid.inter"
         held = folder / valid if valid in names else None

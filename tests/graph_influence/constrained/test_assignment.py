@@ -50,6 +50,18 @@ def test_coverage_is_within_its_bounds_of_the_best_there_is(order):
     assert tight >= 10 and close >= 20
 
 
+@pytest.mark.parametrize("order", ["rr", "mg"])
+def test_the_bound_counts_a_shared_candidate_once(order):
+    """Two lists of one for the same people, one of whom reaches many: both lists cannot invite that one."""
+    shared, many = [2, 3, 4, 5], list(range(6, 15))
+    ends = [0] * 4 + [1] * 4 + [2] * 9, shared + shared + many
+    participants = Participants.of(SocialGraph.from_arcs(*ends, nodes=15), [0, 1], 1)
+    store, by_row = stored(participants, 300)
+    found = assign(store, participants, order)
+    best = max(covered(by_row, rows) for rows in feasible(participants))
+    assert found.covered == found.above == best < 2 * len(by_row[2])
+
+
 def test_lists_that_were_not_chosen_greedily_bound_nothing_by_what_they_cover():
     beyond = 0
     for seed in SEEDS:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from graph_influence.coins import coin, stream
-from graph_influence.diffusion import IndependentCascade, LinearThreshold, diffusion
+from graph_influence.diffusion import IndependentCascade, LinearThreshold, diffusion, models
 from graph_influence.errors import InvalidGraph, InvalidSeeds, UnknownIds
 from graph_influence.graph import SocialGraph
 from graph_influence.labels import Labels
@@ -125,6 +125,25 @@ def test_results_do_not_depend_on_threads_and_repeat_by_seed(model):
     assert not np.array_equal(one.sizes, simulated(seed=10).sizes)
     # A longer simulation goes on from a shorter one.
     assert np.array_equal(one.sizes[:700], simulated(runs=700).sizes)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_kernels_are_short_on_large_graphs_for_interrupts_and_sums_stay(threads, monkeypatch):
+    graph, kernel, calls = weighted(40, 150, seed=5), models.simulate, []
+
+    def watched(arcs, seeds, candidates, seed, first, sizes, *sums):
+        calls.append((int(first), len(sizes)))
+        kernel(arcs, seeds, candidates, seed, first, sizes, *sums)
+
+    model = diffusion("ic", graph, runs=3_000, seed=4, threads=threads)
+    whole = model.simulate_rows(np.array([0, 3]))
+    monkeypatch.setattr(models, "simulate", watched)
+    monkeypatch.setattr(models, "_TOSSES", 100 * (graph.num_arcs + graph.num_nodes + 1))
+    short = model.simulate_rows(np.array([0, 3]))
+    assert max(runs for _, runs in calls) == 100 and len({first for first, _ in calls}) == len(calls)
+    assert sum(runs for _, runs in calls) == 3_000
+    for name in ("sizes", "activations", "growth"):
+        assert np.array_equal(getattr(whole, name), getattr(short, name))
 
 
 @pytest.mark.parametrize("model", MODELS)

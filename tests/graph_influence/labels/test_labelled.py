@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,14 @@ def test_the_digest_tells_what_was_learned_from(data: LabelledGraph) -> None:
     ]
     assert data.digest() == same.digest()
     assert len({data.digest(), *(one.digest() for one in others)}) == 5
+
+
+@pytest.mark.parametrize("unit", ["user", "tie"])
+def test_a_second_weight_multiplies_the_first(data: LabelledGraph, unit: Literal["user", "tie"]) -> None:
+    random = torch.Generator().manual_seed(3)
+    one, two = torch.rand(2, len(data.units(unit)), generator=random, dtype=torch.float64)
+    _, seeds, p = data.weighted(unit, one).weighted(unit, two).inputs()
+    _, expected_seeds, expected_p = data.weighted(unit, one * two).inputs()
+    assert p is not None and expected_p is not None
+    torch.testing.assert_close(p, expected_p, **EXACT64)
+    torch.testing.assert_close(seeds, expected_seeds, **EXACT64)

@@ -35,6 +35,40 @@ def test_betweenness_is_that_of_networkx(seed):
     assert found.tolist() == pytest.approx([nodes[row] for row in range(graph.num_nodes)])
 
 
+def ladder(layers: int) -> tuple[list[int], list[int]]:
+    """Arcs from each of two nodes of a layer to both of the next."""
+    arcs = [(2 * depth + a, 2 * depth + 2 + b) for depth in range(layers - 1) for a in (0, 1) for b in (0, 1)]
+    return [tail for tail, _ in arcs], [head for _, head in arcs]
+
+
+@pytest.mark.parametrize("layers", [4, 1_300])
+def test_betweenness_knows_the_share_of_more_paths_than_a_float_can_count(layers):
+    """In a ladder half of all paths take either node of a layer, by symmetry."""
+    graph = SocialGraph.from_arcs(*ladder(layers), 0.5, nodes=2 * layers)
+    found = Betweenness().scores(Outbreak(graph, np.array([0])))
+    depth = graph.source // 2
+    # From the tail itself to what is behind the head, and a half and a quarter from and to all layers beyond.
+    before, behind = 2 * depth, 2 * (layers - 2 - depth)
+    assert found == pytest.approx((1 + before / 2) * (1 + behind / 2), rel=1e-9)
+
+
+def test_betweenness_knows_few_paths_beside_many():
+    """A ladder and a line from one node to one node, both of 1,300 layers: nearly all paths take the ladder."""
+    layers = 1_300
+    (tails, heads), line = ladder(layers), range(2 * layers, 3 * layers)
+    first, last = 3 * layers, 3 * layers + 1
+    tails = [*tails, *line[:-1], first, first, first, 2 * layers - 2, 2 * layers - 1, line[-1]]
+    heads = [*heads, *line[1:], 0, 1, line[0], last, last, last]
+    graph = SocialGraph.from_arcs(tails, heads, 0.5, nodes=3 * layers + 2)
+    found = dict(zip(ends(graph), Betweenness().scores(Outbreak(graph, np.array([first]))).tolist(), strict=True))
+    for place in (0, 700, layers - 2):  # of the line: from whom to whom its own nodes are the only way
+        to_last = place + 1  # from nodes on the line up to here
+        expected = (place + 1 + 1) * (layers - 1 - place) + to_last
+        assert found[line[place], line[place + 1]] == pytest.approx(expected)
+    # Into the last: from its tail, from all behind it by half, from the first by half of nearly all.
+    assert found[2 * layers - 2, last] == pytest.approx(1 + (2 * (layers - 1)) / 2 + 1 / 2)
+
+
 def test_betweenness_from_some_nodes_is_on_average_that_from_all(monkeypatch):
     outbreak = Outbreak(some_graph(1).without_rows(np.array([3]), np.array([0])), np.array([0]))
     exact = Betweenness().scores(outbreak)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -345,6 +346,24 @@ def test_new_ties_wait_for_a_rebuild_but_of_nobody_blocked(folder: Path, kind: s
     assert learned is None or learned.problem.data.graph.alive[arc]
     assert int(after.graph.alive.sum()) == int(before.without(ForgetSet(users=tuple(
         one.value for one in people(30, 20)))).alive.sum()) + 1  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["frozen"])
+def test_twice_as_many_new_ties_take_no_more_lookups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, rows, asked = opened(folder), Vocabulary.rows, list[int]()
+
+    def counted(vocabulary: Vocabulary, ids: Any, **how: Any) -> Any:
+        asked.append(1)
+        return rows(vocabulary, ids, **how)
+
+    monkeypatch.setattr(Vocabulary, "rows", counted)
+    names, looked_up = graph("frozen").nodes.ids, list[int]()
+    for many in (30, 60):
+        asked.clear()
+        ties = {"source": names[:many], "target": names[many : 2 * many], "probability": [0.1] * many}
+        assert network.take_in(pd.DataFrame(ties)).stored > 0
+        looked_up.append(len(asked))
+    assert looked_up[0] == looked_up[1]
 
 
 def test_a_tie_that_is_there_already_stays_as_it_is() -> None:

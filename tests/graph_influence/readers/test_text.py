@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from scipy.io import mmread
 
 from graph_influence.errors import InvalidGraph
-from graph_influence.readers import read
+from graph_influence.readers import from_scipy, read
 from tests.graph_influence.listing import listed
 
 
@@ -96,6 +97,15 @@ def test_a_first_tie_of_names_is_no_header_of_numbers_or_names_below(written, te
 def test_xml_is_told_to_be_none(written):
     with pytest.raises(InvalidGraph, match="got XML.*NetworkX.*`from_networkx`"):
         read(written('<?xml version="1.0"?>\n<graphml>\n<node id="a"/>\n</graphml>\n'))
+
+
+@pytest.mark.parametrize(("field", "values"), [("pattern", ("", "")), ("real", (" 0.5", " 0.25"))])
+def test_a_matrix_that_holds_each_tie_once_is_not_read_one_way(written, field, values):
+    path = written(f"%%MatrixMarket matrix coordinate {field} symmetric\n%\n3 3 2\n2 1{values[0]}\n3 1{values[1]}\n")
+    with pytest.raises(InvalidGraph, match="got Matrix Market.*`scipy.io.mmread`.*`from_scipy`"):
+        read(path, probability=False)
+    ties = [tie[:2] for tie in listed(from_scipy(mmread(path)))]
+    assert ties == [(0, 1), (0, 2), (1, 0), (2, 0)]  # both ways, and the size of the matrix is none
 
 
 def test_a_head_counts_nodes_and_may_be_wrong_about_edges(written):

@@ -7,14 +7,34 @@ import pytest
 
 from graph_influence.errors import InvalidGraph
 from graph_influence.graph import SocialGraph
-from graph_influence.rrsets import RRSets
+from graph_influence.rrsets import RRSets, sampler
 from tests.graph_influence.rrsets.conftest import social, uneven, weighted_cascade
+from tests.graph_influence.rrsets.rows import same_rows
 from tests.oracles.cascades import random_graph, worlds
 from unlearn.invalid import InvalidInput
 
 
 def listed(store: RRSets) -> list[list[int]]:
     return [store.members[number].tolist() for number in range(len(store))]
+
+
+def test_many_members_are_drawn_in_parts_between_which_interrupts_are_answered(model, monkeypatch):
+    graph, kernel, parts = weighted_cascade(social()), sampler._sample, []
+    whole = RRSets(graph, model, seed=4, threads=1)
+    whole.grow(500)
+
+    def watched(*arguments):
+        done, used = kernel(*arguments)
+        parts.append(used)
+        return done, used
+
+    monkeypatch.setattr(sampler, "_sample", watched)
+    monkeypatch.setattr(sampler, "_ROOM", 20)
+    sets = RRSets(graph, model, seed=4, threads=1)
+    sets.grow(500)
+    assert same_rows(sets.members, whole.members) and sum(parts) == whole.members.used
+    assert max(parts[:-1]) <= 20 + graph.num_nodes  # the largest set is no larger than the graph
+    assert min(parts[:-1]) > 20
 
 
 @pytest.mark.parametrize("weights", [weighted_cascade, uneven])

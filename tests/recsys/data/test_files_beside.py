@@ -9,6 +9,7 @@ from recsys.data import (
     Interactions,
     read,
     read_features,
+    to_parquet,
 )
 from recsys.errors import InvalidInteractions
 
@@ -46,6 +47,21 @@ def test_reading_gives_interactions_with_ties(write):
     assert isinstance(data, Interactions)
     assert data.users.take(range(3)) == ["a", "b", "c"]
     assert data.ties.tolist() == [[0, 2]]
+
+
+def test_ties_beside_a_table_of_others_are_not_its_own(tmp_path):
+    table = pd.DataFrame({"user": ["a", "b"], "item": [1, 1]})
+    to_parquet(Interactions.from_frame(table, ties=pd.DataFrame({"x": ["a"], "y": ["b"]})), tmp_path / "x.parquet")
+    assert read(tmp_path / "x.parquet").ties.tolist() == [[0, 1]]
+    table.to_parquet(tmp_path / "x.parquet")
+    assert read(tmp_path / "x.parquet").ties is None
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+def test_what_a_file_of_ties_has_beside_their_ends_is_left_alone(write, tmp_path, name):
+    table = pd.DataFrame({"source": ["a"], "target": ["b"], "since": [2019]})
+    table.to_parquet(tmp_path / name) if name == "t.parquet" else table.to_csv(tmp_path / name, index=False)
+    assert read(write("x.csv", "user,item\na,1\nb,1\n"), ties=tmp_path / name).ties.tolist() == [[0, 1]]
 
 
 def test_the_first_tie_of_a_file_without_a_header_counts(write):

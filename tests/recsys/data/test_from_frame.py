@@ -85,6 +85,15 @@ def test_every_problem_at_once_with_rows_and_remedies():
         assert problem in str(caught.value)
 
 
+def test_rows_without_an_id_are_no_pair_that_occurs_again():
+    for table in (frame(user=[None, None, 1.0], item=[5, 5, 5]), frame(user=[1, 1, 1], item=[None, None, "x"])):
+        with pytest.raises(InvalidInteractions) as caught:
+            Interactions.from_frame(table)
+        assert [problem.partition(" (2 bad, row 0, 1)")[1] for problem in caught.value.problems] == [
+            " (2 bad, row 0, 1)"
+        ]
+
+
 def test_only_the_first_five_rows_are_named():
     with pytest.raises(InvalidInteractions, match=r"7 bad, row 0, 1, 2, 3, 4, \.\.\.\)"):
         Interactions.from_frame(frame(user=[None] * 7 + [1], item=range(8)))
@@ -115,6 +124,14 @@ def test_given_vocabularies_are_kept_and_must_hold_the_ids():
     assert ["row 1" in caught.value.problems[0], "row 0" in caught.value.problems[1]] == [True, True]
 
 
+def test_ties_of_people_unknown_are_told_to_be_that_and_no_more():
+    ties = frame(x=["q", "q"], y=["r", "r"])
+    with pytest.raises(InvalidInteractions) as caught:
+        Interactions.from_frame(frame(user=["a"], item=[1]), ties=ties, users=Vocabulary(["a"]))
+    places = [problem.partition(" must be in the given vocabulary (2 bad")[0] for problem in caught.value.problems]
+    assert places == ["`ties, first column`", "`ties, second column`"]
+
+
 def test_missing_columns_and_no_rows():
     with pytest.raises(InvalidInteractions, match=r"`item`, `w` must exist \(got `user`, `product`\)"):
         Interactions.from_frame(frame(user=[1], product=[2]), weight="w")
@@ -134,6 +151,24 @@ def test_a_float_that_stands_for_several_ids_is_none(id):
     for kind in ("int64", "uint64", "Int64", "UInt64", "int64[pyarrow]", "uint64[pyarrow]"):
         data = Interactions.from_frame(frame(user=pd.array([id], dtype=kind), item=[1]))
         assert data.users.take([0]) == [id]
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [
+        ("float16", 2**11),
+        ("float32", 2**24),
+        ("Float32", 2**24),
+        ("float[pyarrow]", 2**24),
+        ("halffloat[pyarrow]", 2048),
+    ],
+)
+def test_so_is_one_of_less_precision(kind, first):
+    below, at, next_ = pd.array([first - 1, first, first + 1], dtype="float64").astype(kind)
+    assert at == next_  # two people of whom the column makes one
+    assert Interactions.from_frame(frame(user=pd.array([below], dtype=kind), item=[1])).users.take([0]) == [first - 1]
+    with pytest.raises(InvalidInteractions, match=r"`user` must hold whole numbers.*1 bad, row 1"):
+        Interactions.from_frame(frame(user=pd.array([below, at, None], dtype=kind), item=[1, 1, 1]))
 
 
 @pytest.mark.parametrize("kind", ["timestamp[ns][pyarrow]", "timestamp[us][pyarrow]", "datetime64[s]", "object", "str"])

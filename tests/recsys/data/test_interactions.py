@@ -224,3 +224,11 @@ def test_deletion_takes_a_fraction_of_reading_what_is_left():
         return min(found)
 
     assert seconds(lambda: data.without(forget)) < 0.2 * seconds(lambda: Interactions.from_frame(left))
+
+
+def test_a_tie_is_forgotten_in_the_directions_that_there_are():
+    users = pd.DataFrame({"user": ["a", "b", "c"], "item": [1, 1, 1]})
+    ties = [("a", "b"), ("b", "a"), ("c", "a")]
+    units = Interactions.from_frame(users, ties=pd.DataFrame(ties)).units("tie")
+    assert len(units) == 2
+    assert sorted(units.forget_set(np.arange(2)).ties) == ties

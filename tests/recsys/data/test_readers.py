@@ -32,6 +32,7 @@ FILES = {
         [(1, 51, 13883), (1, 52, 12000), (2, 51, 5)],
     ),
     "triples in commas": ("d.txt", "1,51,2\n2,51,5", [(1, 51, 2), (2, 51, 5)]),
+    "triples in semicolons": ("d.txt", "1;51;2\n2;51;5", [(1, 51, 2), (2, 51, 5)]),
     "triples in spaces": ("d.txt", "1  51 2\n1 52 .5\n", [(1, 51, 2), (1, 52, 0.5)]),
     "triples in quotes": ("d.txt", '"1","51","2"\n"2","51","5"\n', [(1, 51, 2), (2, 51, 5)]),
     "headed triples": ("d.txt", "userID\tartistID\tweight\n3\t1\t7\n3\t2\t9\n", [(3, 1, 7), (3, 2, 9)]),
@@ -67,6 +68,8 @@ def test_ratings_stay_weights_without_a_threshold(write):
     path = write("u.data", "1\t2\t4\t100\n1\t3\t3\t101\n")
     assert rows(read(path, threshold=None)) == [(1, 2, 4, 100), (1, 3, 3, 101)]
     assert rows(read(path, threshold=3)) == [(1, 2, 100), (1, 3, 101)]
+    path = write("x.csv", "user,item,rating,weight\n1,2,4,7\n1,3,3,8\n")  # weights of their own go before
+    assert rows(read(path, threshold=None)) == [(1, 2, 7), (1, 3, 8)]
 
 
 @pytest.mark.parametrize(
@@ -232,11 +235,27 @@ def test_a_parquet_column_of_lists_holds_no_ids(tmp_path, duplicates):
     ]
 
 
+def test_an_index_of_a_parquet_file_is_columns(tmp_path):
+    """As `groupby(["user", "item"]).size()` leaves them: the file has the columns, for whoever reads it elsewhere."""
+    table = pd.DataFrame({"user": ["b", "a"], "item": [4, 3], "count": [2, 5]})
+    for index in (["user"], ["user", "item"]):
+        table.set_index(index).to_parquet(tmp_path / "x.parquet")
+        assert {"user", "item", "count"} == set(pq.read_schema(tmp_path / "x.parquet").names)
+        data = read(tmp_path / "x.parquet")
+        assert data.frame().to_dict("list") == {"user": ["a", "b"], "item": [3, 4], "weight": [5, 2]}
+    table.set_index(pd.RangeIndex(2, name="user")).to_parquet(tmp_path / "x.parquet")  # beside a column of that name
+    assert read(tmp_path / "x.parquet").users.take([0, 1]) == ["a", "b"]
+
+
 def test_columns_of_one_name_in_a_parquet_file(tmp_path):
     pq.write_table(pa.table([[1], [2], [5]], names=["user", "item", "item"]), tmp_path / "x.parquet")
     with pytest.raises(InvalidInteractions, match=r"different names \(got user, item, item\); rename them") as caught:
         read(tmp_path / "x.parquet")
     assert len(caught.value.problems) == 1
+
+
+def test_of_columns_of_one_usual_name_the_first_is_meant(write):
+    assert rows(read(write("x.csv", "userId,user_id,item-id,itemid\n1,2,3,4\n5,6,7,8\n"))) == [(1, 3), (5, 7)]
 
 
 def test_a_column_that_is_not_found_can_be_renamed(write):
@@ -270,6 +289,10 @@ def test_unknown_folders_and_paths(tmp_path, write):
     write("graph.txt", "1 2\n")
     with pytest.raises(InvalidInteractions, match=r"known layout.*got graph\.txt"):
         read(tmp_path)
+    for name in ("u.data", "ratings.dat"):
+        write(f"two/{name}", FILES[name][1])
+    with pytest.raises(InvalidInteractions, match=r"one data set in a known layout.*got ratings\.dat, u\.data"):
+        read(tmp_path / "two")
 
 
 def test_a_pipe_is_refused_before_anything_is_taken_out_of_it():

@@ -7,9 +7,11 @@ import pytest
 
 from recsys.data import (
     Columns,
+    Interactions,
     Split,
     read,
     read_split,
+    to_parquet,
 )
 from recsys.errors import InvalidInteractions
 from tests.recsys.data.rows import rows
@@ -92,6 +94,15 @@ def test_parts_of_a_split_may_have_different_types_of_numbers(other, tmp_path):
     assert read(tmp_path).train.users.take(range(3)) == ["11", "300", "7"]
 
 
+@pytest.mark.parametrize(("users", "items"), [([1, 2], [3, 1]), ([2, 3], [1, 2]), ([2, 3], [3, 1])])
+def test_snapshots_that_were_written_apart_get_one_vocabulary(tmp_path, users, items):
+    for name, table in (("train", {"user": [1, 2], "item": [1, 2]}), ("test", {"user": users, "item": items})):
+        to_parquet(Interactions.from_frame(pd.DataFrame(table)), tmp_path / f"{name}.parquet")
+    split = read_split(tmp_path / "train.parquet", tmp_path / "test.parquet", unseen="keep")
+    assert rows(split.test) == sorted(zip(users, items, strict=True))
+    assert rows(split.refit()) == [(1, 1), (2, 2)]
+
+
 def test_numbers_that_are_no_ids_are_named_whatever_the_other_part_has(tmp_path):
     pd.DataFrame({"user": [1, 2, 3], "item": [1, 2, 3]}).to_parquet(tmp_path / "train.parquet")
     for users, said in (
@@ -118,6 +129,13 @@ def test_problems_of_all_files_come_together(write):
         "two different users (1 bad, ties.txt, line 1)",
     ):
         assert part in text
+
+
+def test_atomic_parts_are_one_split_of_a_name_with_dots(write, tmp_path):
+    for name, text in {"train": "1\t2\n1\t3\n", "test": "1\t4\n"}.items():
+        write(f"books-1.2.{name}.inter", f"user_id:token\titem_id:token\n{text}")
+    split = read(tmp_path)
+    assert rows(split.refit()) == [(1, 2), (1, 3)] and rows(split.test) == [(1, 4)]
 
 
 def test_a_validation_file_is_used_as_it_is(write, tmp_path):

@@ -95,6 +95,19 @@ def test_shares_hold_and_seeds_differ(data):
     assert (np.abs(one.test.degrees()[0] - 0.2 * degrees) < 1).all()
 
 
+def test_of_sizes_that_need_no_rounding_seeds_take_others():
+    frame = pd.DataFrame([(user, item) for user in range(50) for item in range(10)], columns=["user", "item"])
+    even = Interactions.from_frame(frame)
+    nothing = even.take(np.arange(0))
+    for split in (
+        lambda seed: given(even, nothing, validation=0.5, seed=seed),
+        lambda seed: ratio(even, validation=0.5, test=0.1, seed=seed),
+    ):
+        one, same, other = split(5), split(5), split(6)
+        assert one.validation.degrees()[0].tolist() == other.validation.degrees()[0].tolist() == [5] * 50
+        assert one.validation.digest() == same.validation.digest() != other.validation.digest()
+
+
 def timed():
     """User a at times 0..9, b at 10..12, c once at 13; the order of items is not the order of times."""
     frame = pd.DataFrame({"user": list("aaaaaaaaaabbbc"), "time": np.arange(14.0)})

@@ -153,6 +153,10 @@ def test_what_cannot_be_written_is_refused(data, tmp_path):
     odd = Interactions.from_frame(pd.DataFrame({"user": ["a\tb", "ok", 'q"'], "item": [1, 2, 3]}))
     with pytest.raises(InvalidInteractions, match=r"2 are not: 'a\\tb', 'q\"'"):
         to_inter(odd, tmp_path / "x.inter")
+    broken = Interactions.from_frame(pd.DataFrame({"user": ["a\nb", "a\rb", "c"], "item": ["x\ny", "x", "z "]}))
+    with pytest.raises(InvalidInteractions, match=r"4 are not: 'a\\nb', 'a\\rb', 'x\\ny', 'z '"):
+        to_inter(broken, tmp_path / "x.inter")
+    assert not (tmp_path / "x.inter").exists()
     with pytest.raises(ValueError, match=r"end in \.inter"):
         to_inter(data, tmp_path / "x.csv")
     with pytest.raises(ValueError, match=r"end in \.parquet"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,26 @@ def test_a_new_user_is_answered_at_once_learned_by_a_retrain_and_gone_when_erase
     serve(recommender, Batch("b3", (NEW,)))
     assert serving.recommend(NEW.value) is None and recommender.take_in(frame((NEW.value, liked[0]))).refused == 1
     assert holders(folder.parent, [NEW.value]) == set() and holders(folder.parent, [LATER.value])
+
+
+@pytest.mark.parametrize("folder", ["whole_data"], indirect=True)
+def test_more_newcomers_take_no_more_lookups_to_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recommender, rows, asked, looked_up = opened(folder), Vocabulary.rows, list[int](), list[int]()
+
+    def counted(vocabulary: Vocabulary, ids: Any, **how: Any) -> Any:
+        asked.append(1)
+        return rows(vocabulary, ids, **how)
+
+    for few in (2, 40):
+        recommender.take_in(frame(*((f"{number:032x}", f"item {number}") for number in range(few))))
+        data = recommender.data()
+        with monkeypatch.context() as patched:
+            patched.setattr(Vocabulary, "rows", counted)
+            asked.clear()
+            whole = data.everything()
+        assert whole.n_users == data.data.n_users + few
+        looked_up.append(len(asked))
+    assert looked_up[0] == looked_up[1]
 
 
 def test_a_new_user_can_be_erased_before_any_model_learned_of_them(folder: Path) -> None:
