@@ -171,6 +171,12 @@ def test_so_is_one_of_less_precision(kind, first):
         Interactions.from_frame(frame(user=pd.array([below, at, None], dtype=kind), item=[1, 1, 1]))
 
 
+@pytest.mark.parametrize("kind", ["Sparse[float64]", "Sparse[int64]", "category"])
+def test_ids_may_be_stored_otherwise(kind):
+    data = Interactions.from_frame(frame(user=pd.Series([7.0, 0.0, 7.0]).astype(kind), item=[1, 2, 3]))
+    assert data.users.take([0, 1]) == [0, 7]
+
+
 @pytest.mark.parametrize("kind", ["timestamp[ns][pyarrow]", "timestamp[us][pyarrow]", "datetime64[s]", "object", "str"])
 def test_dates_of_every_kind_are_seconds(kind):
     written = ["2020-01-01", "2020-01-01T00:00:00.25"]
