@@ -24,7 +24,6 @@ from recsys.likeness import likeness
 from recsys.linear.landscape import WholeDataLandscape
 from recsys.linear.locality import locality, unmoved
 from recsys.linear.optimality import bound
-from recsys.linear.rehearsal import learned_steps, made_up
 from recsys.linear.survey import Survey, survey
 from recsys.linear.width import too_narrow
 from recsys.models.base import Recommender, build
@@ -318,17 +317,6 @@ class RecommenderProblem(FittedRecommender, Problem):
 
     def survey(self) -> Survey | None:
         return survey(self.loss, self.params)
-
-    @property
-    def rehearses(self) -> bool:
-        return isinstance(self.loss, WholeDataLoss)
-
-    def rehearsed(self, known: Survey, requests: int, *, accuracy: float) -> Survey:
-        loss = self.loss
-        assert isinstance(loss, WholeDataLoss)
-        made = made_up(self.units("interaction"), requests)
-        losses = [replace(loss, graph=self.without(forget).graph) for forget in made]
-        return replace(known, steps=learned_steps(losses, self.params["table"], known, accuracy=accuracy))
 
     def locality(self, before: Problem, forget: ForgetSet, known: Survey | None, *, tail: float) -> Locality:
         assert isinstance(before, RecommenderProblem)

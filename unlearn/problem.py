@@ -58,7 +58,6 @@ class Locality:
     """The parameters at the landscape's point, and the survey of the problem that has them."""
     widened: Callable[[float], Locality | None]
     """From the landscape's point over more directions, where those left out hold more than that share of the way."""
-    left: float = 1.0  # share of the way that is left at the start, as far as rehearsals know
 
 
 # ---- the contracts --------------------------------------------------------------------------------------------------
@@ -298,15 +297,6 @@ class Problem(Fitted):
     def survey(self) -> Any:
         """What `locality` needs to know before any request comes; None where nothing is gained by it."""
         return None
-
-    @property
-    def rehearses(self) -> bool:
-        """Whether `rehearsed` can learn steps for `locality` to begin with."""
-        return False
-
-    def rehearsed(self, known: Any, requests: int, *, accuracy: float) -> Any:
-        """`known`, with steps learned from so many made-up requests, which leave `accuracy` of the way or more."""
-        raise NotImplementedError
 
     def locality(self, before: Problem, forget: ForgetSet, known: Any, *, tail: float) -> Locality:
         """This remaining problem over the directions that `forget` moves, or over all parameters.

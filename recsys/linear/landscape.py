@@ -168,11 +168,6 @@ class WholeDataLandscape(Landscape):
         out = self._propagate(inner, self._out)
         return out.add_(self._table, alpha=2.0 * self._objective.l2).view(-1)
 
-    def move(self, step: Tensor) -> float:
-        """Add `step` [n_nodes, columns] to the table; the value there."""
-        self._table.add_(step)
-        return self._evaluate()
-
     def search(self, direction: Tensor, slope: float) -> Step:
         a, l2 = self._objective.a, self._objective.l2
         step = direction.view(self._shape)

@@ -19,7 +19,6 @@ from torch import Tensor
 from recsys.graph import BipartiteGraph
 from recsys.linear.directions import directions
 from recsys.linear.landscape import FrozenColumns, WholeDataLandscape
-from recsys.linear.learned_step import advance
 from recsys.linear.probes import Probes
 from recsys.linear.survey import Survey, survey
 from recsys.models.base import LinearRecommender
@@ -35,8 +34,7 @@ def locality(
 ) -> Locality:
     """The objective of what remains over the directions that the request moves.
 
-    Where these would be more than half of all that the table has, or may leave out nothing, over all of those. Where
-    steps were learned from requests like this one, over all of those, too, from where the steps lead.
+    Where these would be more than half of all that the table has, or may leave out nothing, over all of those.
 
     Args:
         loss: on the remaining data and graph; `table`, where it starts.
@@ -44,8 +42,6 @@ def locality(
         known: the survey of the model that is to forget.
         tail: share of the request's first-order push that the directions may leave out.
     """
-    if known.steps and (rehearsed := _rehearsed(loss, table, known, tail)) is not None:
-        return rehearsed
     if not tail:  # the way is that of the objective: in a table that is too narrow, scores would end it early
         return _everywhere(loss, table, known)
     graph, idle = loss.graph, loss.idle_nodes
@@ -80,7 +76,7 @@ def locality(
         if known.age + 1 >= _RENEW:
             return params, survey(loss, params)
         embedded = torch.addmm(final, part.embeddings - old, basis.T).index_fill_(0, idle, 0.0)
-        return params, replace(known, final=embedded, scores=part.scores, age=known.age + 1, steps=())
+        return params, replace(known, final=embedded, scores=part.scores, age=known.age + 1)
 
     def widened(accuracy: float) -> Locality | None:
         gain = probes.gain(loss, table_probed, final_probed, part.embeddings - old, part.scores)
@@ -119,13 +115,3 @@ def _everywhere(loss: WholeDataLoss, table: Tensor, known: Survey, old: Tensor |
         return params, Survey.of(axes, whole.embeddings, whole.scores, whole.curvature_inverses())
 
     return Locality(whole, start.reshape(-1), finish, widened=lambda _: None)
-
-
-def _rehearsed(loss: WholeDataLoss, table: Tensor, known: Survey, tail: float) -> Locality | None:
-    """Over all that the table spans, from where the learned steps lead; None where they do not suit the request."""
-    idle = loss.idle_nodes
-    old = known.final.index_fill(0, idle, 0.0)
-    local = _everywhere(loss, table, known, old if tail else None)
-    assert isinstance(local.landscape, WholeDataLandscape)
-    left = advance(local.landscape, local.start, old, known.steps, loss.graph, idle)
-    return None if left is None else replace(local, start=local.landscape.point, left=left)

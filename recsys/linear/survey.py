@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from recsys.linear.landscape import curvature_inverses
-from recsys.linear.learned_step import LearnedStep
 from recsys.objectives.model_loss import ModelLoss, WholeDataLoss
 from unlearn.params import Params
 
@@ -17,10 +16,7 @@ STEP = 8  # columns come in multiples of this: a width that fills no vector regi
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What is known about a model before any request; nothing in it tells who or what its rows stand for.
-
-    Learned steps hold what was learned from data with the forgotten in them, so no request leaves any.
-    """
+    """What is known about a model before any request; nothing in it tells who or what its rows stand for."""
 
     axes: Tensor  # [d, r], orthonormal, spanning the rows of the table but for rounding
     final: Tensor  # final embeddings in these coordinates [n_nodes, r]
@@ -30,7 +26,6 @@ class Survey:
     root_users: Tensor  # a factor L of the inverse L L^T
     root_items: Tensor
     age: int = 0
-    steps: tuple[LearnedStep, ...] = ()
 
     @classmethod
     def of(cls, axes: Tensor, final: Tensor, scores: Tensor, inverses: tuple[Tensor, Tensor]) -> Survey:

@@ -40,8 +40,7 @@ class Reconverge(Unlearner):
     embeddings: about as large as the model), and every request leaves it fresh for the next.
 
     Memory: that, and 2 `memory` + 12 vectors of what moves, which over few directions are short. Where main memory
-    cannot hold them the request is refused. A problem without a landscape of its own holds more. `prepare` holds six
-    tables for each of the `rehearsals`.
+    cannot hold them the request is refused. A problem without a landscape of its own holds more.
 
     Args:
         accuracy: share of the way to the minimiser that may be left, as the solver estimates it; 0 goes on until
@@ -53,13 +52,6 @@ class Reconverge(Unlearner):
             reach, all that the table's rows span moves, and below .01 all parameters.
         max_iterations: stops there whatever is left, over the directions and again over all parameters.
         memory: pairs of L-BFGS.
-        rehearsals: random deletions of 5 % of all interactions that `prepare` makes up and solves, to learn steps from
-            (`recsys.linear.rehearsal`) by which requests like them begin; 0 for none. Such a step is one gradient and
-            no line search, and where those that `prepare` found necessary do for the accuracy, nothing else is done.
-            So what is left is what rehearsals left in the mean that the steps were not fitted to. For any other
-            request, of which the objective tells, they are not taken. They were learned from data that hold the
-            forgotten, so the state that a request leaves has none: for many requests of one model, as in audits and in
-            searches for the worst case, and not for a stream.
 
     Raises:
         ValueError: listing every hyper-parameter that is out of range.
@@ -69,7 +61,6 @@ class Reconverge(Unlearner):
     accuracy: float = 0.2
     max_iterations: int = 500
     memory: int = 20
-    rehearsals: int = 0
 
     def __post_init__(self) -> None:
         require(
@@ -77,15 +68,9 @@ class Reconverge(Unlearner):
             accuracy=("at least 0 and below 1", 0 <= self.accuracy < 1),
             max_iterations=("a positive integer", self.max_iterations >= 1),
             memory=("a positive integer", self.memory >= 1),
-            rehearsals=("0 or an integer of at least 2", self.rehearsals == 0 or self.rehearsals >= 2),
         )
 
     def _obstacle(self, problem: Problem) -> str | None:
-        if self.rehearsals and not problem.rehearses:
-            return (
-                f"`rehearsals` of `{self.name}` must be 0 here: only linear recommenders (mf, lightgcn) under "
-                "`whole_data` can learn steps from them"
-            )
         if problem.stochastic:
             return f"`{self.name}` needs a training objective to settle; this one is only sampled (use `two_level`)."
         return None
@@ -94,8 +79,6 @@ class Reconverge(Unlearner):
         self._check(problem)
         started = time.perf_counter()
         survey = problem.survey() if self.accuracy >= _FINEST_BY_ROW_SPACE else None
-        if survey is not None and self.rehearsals:
-            survey = problem.rehearsed(survey, self.rehearsals, accuracy=self.accuracy)
         return None if survey is None else State.of(survey, seconds=elapsed(started))
 
     def _forget(
@@ -113,7 +96,5 @@ class Reconverge(Unlearner):
 
     def _solve(self, local: Locality) -> None:
         accuracy, most, memory = self.accuracy, self.max_iterations, self.memory
-        if local.left <= accuracy:
-            return
         require_room(local.start, memory=memory, max_iterations=most, remedy=f"lower `memory` of `{self.name}`")
         lbfgs(local.landscape, local.start, accuracy=accuracy, max_iterations=most, memory=memory)
