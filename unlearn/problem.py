@@ -230,6 +230,10 @@ class Problem(Fitted):
         """
         raise ValueError(f"`predictions` must be known for this (got a {type(self).__name__} without; see `predicts`)")
 
+    def classes_left(self) -> Tensor | None:
+        """Columns [k] of `predictions` of what is not forgotten, ascending; None where nothing that goes has one."""
+        return None
+
     def resume(self, checkpoint: Checkpoint) -> Self:
         """What training still had to do at the checkpoint, done on this problem's data, with those epochs' own draws.
 

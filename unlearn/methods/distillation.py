@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,15 +13,6 @@ from unlearn.methods.gradient import Forgotten, GradientMethod
 from unlearn.params import Params
 from unlearn.problem import Problem
 from unlearn.streams import integers
-
-
-@runtime_checkable
-class Shrinking(Protocol):
-    """A problem that keeps a column of its predictions for every class that it once had."""
-
-    def classes_left(self) -> Tensor:
-        """Columns [k] of those that are not forgotten, ascending."""
-        ...
 
 
 class PredictionMethod(GradientMethod):
@@ -49,9 +39,8 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
 
 def of_classes_left(remaining: Problem, predictions: Tensor) -> Tensor:
     """The predictions [r, c] of any model without the columns of classes that are forgotten; values as they are."""
-    if not isinstance(remaining, Shrinking):
-        return predictions
-    return predictions[:, remaining.classes_left().to(predictions.device)]
+    left = remaining.classes_left()
+    return predictions if left is None else predictions[:, left.to(predictions.device)]
 
 
 @dataclass(frozen=True)

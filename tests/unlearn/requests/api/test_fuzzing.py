@@ -48,8 +48,10 @@ def test_no_answer_is_one_that_the_document_does_not_foresee(fuzzed: tuple[objec
         @FEW
         @given(case=st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode)))
         def examine(case: schemathesis.Case) -> None:
-            if isinstance(case.body, dict):  # which kinds of people there are, the document does not say
-                for identity in filter(lambda one: isinstance(one, dict), case.body.get("subject_identities") or ()):
+            # Which kinds of people there are, the document does not say.
+            identities = case.body.get("subject_identities") if isinstance(case.body, dict) else None
+            for identity in identities if isinstance(identities, list) else ():
+                if isinstance(identity, dict):
                     identity["identity_type"] = KIND
             headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": uuid.uuid4().hex}
             if case.method == "POST":
