@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,10 +77,16 @@ def evaluate(
     def joined() -> Comparison | Streams:
         return (Comparison if stream is None else Streams).join(list(parts.values()))
 
-    for number, part in measured(cases, chosen, numbers, stream):
+    def keep(number: int, part: Comparison | Streams) -> None:
         parts[number] = part
         with suppress(OSError):  # the last time it is told
             write_json(json_, json.loads(joined().to_json()))
+
+    for number, case in zip(numbers, cases, strict=True):
+        if stream is None:
+            keep(number, compared(case, chosen, number))
+        else:
+            in_turn(case, chosen, number, stream, report=partial(keep, number))
     found = joined()
     if str(json_) != "-":
         console.print(found.table(spread=console.width >= WIDE))
@@ -94,17 +101,6 @@ def evaluate(
             else:
                 record_streams(found, tracker, name=name)
     return result
-
-
-def measured(
-    cases: Sequence[Case], methods: list[Unlearner], seeds: Sequence[int], stream: int | None
-) -> Iterator[tuple[int, Comparison | Streams]]:
-    """Each seed with what there is of it, again whenever there is more."""
-    for seed, case in zip(seeds, cases, strict=True):
-        if stream is None:
-            yield seed, compared(case, methods, seed)
-        else:
-            yield from ((seed, part) for part in in_turn(case, methods, seed, stream))
 
 
 def compared(case: Case, methods: list[Unlearner], seed: int) -> Comparison:
@@ -122,15 +118,17 @@ def compared(case: Case, methods: list[Unlearner], seed: int) -> Comparison:
     )
 
 
-def in_turn(case: Case, methods: list[Unlearner], seed: int, every: int) -> Iterator[Streams]:
+def in_turn(
+    case: Case, methods: list[Unlearner], seed: int, every: int, *, report: Callable[[Streams], object]
+) -> None:
     """Train with one seed and serve its requests one after another, by `graph_drop` beside the methods."""
-    from unlearn.audit.stream import one_by_one
+    from unlearn.audit import streams
     from unlearn.methods.base import method
 
     if all(one.name != "graph_drop" for one in methods):
         methods = [method("graph_drop"), *methods]
     last = len(case.requests)
-    return one_by_one(
+    streams(
         case.model.fit(),
         case.requests,
         methods,
@@ -138,4 +136,5 @@ def in_turn(case: Case, methods: list[Unlearner], seed: int, every: int) -> Iter
         seed=seed,
         measure={1, last, *range(every, last, every)},
         settings=case.settings,
+        report=report,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -210,32 +210,17 @@ def streams(
     seed: int,
     measure: Collection[int] = (),
     settings: Mapping[str, object] | None = None,
+    report: Callable[[Streams], object] = lambda found: None,
 ) -> Streams:
     """The same stream served by each of the methods.
 
     A method that cannot be applied gets its reason instead of a stream.
 
+    Args:
+        report: told after each method what there is so far, for all together may take hours.
+
     Raises:
         MissingRequirement: none of the methods can be applied; raised before any work.
-    """
-    *_, found = one_by_one(problem, requests, methods, scorer, seed=seed, measure=measure, settings=settings)
-    return found
-
-
-def one_by_one(
-    problem: Fitted,
-    requests: Sequence[ForgetSet],
-    methods: Sequence[Unlearner],
-    scorer: Scorer,
-    *,
-    seed: int,
-    measure: Collection[int] = (),
-    settings: Mapping[str, object] | None = None,
-) -> Iterator[Streams]:
-    """What `streams` returns, after each method with those that there are so far: all may take hours.
-
-    Raises:
-        MissingRequirement: as `streams`.
     """
     reasons = obstacles(methods, problem)
     yardstick = Yardstick(scorer, seed=seed)
@@ -244,4 +229,5 @@ def one_by_one(
         if name not in reasons:
             served = replace(stream(problem, requests, one, yardstick, measure=measure), method=name)
             found = replace(found, streams=(*found.streams, served))
-            yield found
+            report(found)
+    return found
